@@ -1,0 +1,32 @@
+"""Settings: frozen structures read from recipe.yaml and --set key=value."""
+
+from asrkit.config.load import flatten, load_config
+from asrkit.config.recipe import (
+    AverageConfig,
+    CorpusConfig,
+    DecodeConfig,
+    FeaturesConfig,
+    GraphConfig,
+    LmConfig,
+    ModelConfig,
+    RecipeConfig,
+    ScoreConfig,
+    TrainConfig,
+    UnitsConfig,
+)
+
+__all__ = [
+    "AverageConfig",
+    "CorpusConfig",
+    "DecodeConfig",
+    "FeaturesConfig",
+    "GraphConfig",
+    "LmConfig",
+    "ModelConfig",
+    "RecipeConfig",
+    "ScoreConfig",
+    "TrainConfig",
+    "UnitsConfig",
+    "flatten",
+    "load_config",
+]

@@ -1,0 +1,124 @@
+"""Read recipe.yaml, lay further files and --set key=value over it, and check the result."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import msgspec
+import yaml
+
+from asrkit.config.recipe import RecipeConfig
+from asrkit.errors import UserError
+
+
+def load_config(
+    recipe_file: Path, overlay: Optional[Path] = None, assignments: Sequence[str] = ()
+) -> RecipeConfig:
+    """Read a recipe's settings.
+
+    `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3".
+    The last one wins. Raises UserError for an unreadable file, an unknown key, a wrong type.
+    """
+    tree = _read_yaml(recipe_file)
+    where = str(recipe_file)
+    if overlay is not None:
+        tree = _merge(tree, _read_yaml(overlay))
+        where += f", then {overlay}"
+    for assignment in assignments:
+        tree = _merge(tree, _parse_assignment(assignment))
+        where += f", then --set {assignment}"
+    _refuse_unknown_keys(tree, RecipeConfig, "", where)
+    try:
+        return msgspec.convert(tree, RecipeConfig)
+    except msgspec.ValidationError as error:
+        found, _, place = str(error).partition(" - at `$.")
+        key = place.rstrip("`") or "the top level"
+        raise UserError(
+            f"{key}: {found}",
+            expected="a value of the type and range that asrkit/config/recipe.py gives",
+            where=where,
+            todo=f"correct {key}",
+        ) from None
+
+
+def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
+    """Settings as {"model.dropout": 0.1, ...}, in their order."""
+    flat: Dict[str, Any] = {}
+    for name in settings.__struct_fields__:
+        value = getattr(settings, name)
+        key = f"{prefix}{name}"
+        if isinstance(value, msgspec.Struct):
+            flat.update(flatten(value, key + "."))
+        else:
+            flat[key] = value
+    return flat
+
+
+def _read_yaml(file: Path) -> Dict[str, Any]:
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"can't read {file}: {error.strerror}",
+            expected="a recipe.yaml",
+            where=str(file),
+            todo="check the name and the permissions",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"not YAML: {' '.join(str(error).split())}",
+            expected="a YAML mapping of settings",
+            where=str(file),
+            todo="correct that line",
+        ) from None
+    if not isinstance(tree, dict):
+        raise UserError(
+            f"found a {type(tree).__name__}",
+            expected="a YAML mapping of settings",
+            where=str(file),
+            todo="write key: value lines",
+        )
+    return tree
+
+
+def _parse_assignment(assignment: str) -> Dict[str, Any]:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key.strip():
+        raise UserError(
+            f"--set {assignment}",
+            expected="--set section.key=value",
+            where="the command line",
+            todo="for example --set train.epochs=3",
+        )
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    tree: Dict[str, Any] = value
+    return tree
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _refuse_unknown_keys(tree: Mapping[str, Any], kind: Any, prefix: str, where: str) -> None:
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in tree.items():
+        if key not in fields:
+            near: List[str] = difflib.get_close_matches(str(key), list(fields), n=1)
+            raise UserError(
+                f"unknown setting {prefix}{key}",
+                expected=f"one of {', '.join(prefix + name for name in fields)}",
+                where=where,
+                todo=f"did you mean {prefix}{near[0]}?" if near else "remove it",
+            )
+        nested = fields[key]
+        if isinstance(nested, type) and issubclass(nested, msgspec.Struct) and isinstance(value, dict):
+            _refuse_unknown_keys(value, nested, f"{prefix}{key}.", where)

@@ -1,0 +1,151 @@
+"""Every setting a recipe has, its default, and the reason for the default."""
+
+from typing import List, Literal, Optional
+
+import msgspec
+from typing_extensions import Annotated
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
+NotNegativeReal = Annotated[float, msgspec.Meta(ge=0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all sections: frozen, by keyword, an unknown key is an error."""
+
+
+class CorpusConfig(Settings):
+    """What the corpus is, and how much damage in it is tolerated."""
+
+    module: str  # local/<module>.py, which lists the corpus's utterances
+    train: str = "train"
+    dev: str = "dev"
+    tests: List[str] = ["test"]
+    case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
+    max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
+    min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
+    max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
+
+
+class FeaturesConfig(Settings):
+    """Log-Mel filter bank, computed by lhotse."""
+
+    sampling_rate: Positive = 16000  # other rates are resampled to this one
+    bins: Positive = 80
+    frame_shift: PositiveReal = 0.01  # seconds
+    frame_length: PositiveReal = 0.025  # seconds
+    speed_factors: List[PositiveReal] = [0.9, 1.0, 1.1]  # of training audio; 1.0 is required
+    shard_utterances: Positive = 200  # what a killed job loses at most, a process
+
+
+class UnitsConfig(Settings):
+    """What the acoustic model predicts."""
+
+    kind: Literal["bpe", "characters", "phones"] = "bpe"
+    vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
+    lexicon: Optional[str] = None  # for phones: a file in the recipe's folder, "WORD P1 P2 ..."
+
+
+class LmConfig(Settings):
+    """The n-gram language model, estimated on training text only."""
+
+    order: Positive = 3
+    estimator: Literal["builtin", "lmplz"] = "builtin"
+    text: Optional[str] = None  # further text, a file in the recipe's folder
+
+
+class GraphConfig(Settings):
+    """Decoding graph: H (CTC topology) composed with L and G."""
+
+    topology: Literal["standard", "modified"] = "standard"
+
+
+class ModelConfig(Settings):
+    """Residual convolutions over (time, frequency), then self-attention."""
+
+    stem_channels: Positive = 32
+    stage_blocks: List[Positive] = [1, 1, 1, 1]  # BasicBlocks a residual stage
+    stage_channels: List[Positive] = [32, 64, 96, 128]
+    stem_stride: List[Positive] = [2, 2]  # (time, frequency)
+    stage_time_strides: List[Positive] = [1, 2, 1, 1]  # with the stem: 4 in all
+    stage_frequency_strides: List[Positive] = [1, 2, 2, 2]
+    attention_blocks: NotNegative = 4
+    attention_dim: Positive = 192
+    attention_heads: Positive = 4
+    feedforward_dim: Positive = 768
+    dropout: Fraction = 0.1
+
+
+class TrainConfig(Settings):
+    """Optimisation."""
+
+    epochs: Positive = 30
+    batch_duration: PositiveReal = 100.0  # seconds of audio a step, padding included
+    buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
+    learning_rate: PositiveReal = 1e-3  # the peak, after warm-up
+    warmup_steps: NotNegative = 200
+    final_rate_fraction: Fraction = 0.02  # cosine decay ends at this share of the peak
+    weight_decay: NotNegativeReal = 0.01
+    adam_beta2: Fraction = 0.98  # shorter memory than 0.999: runs here are short
+    gradient_clip: PositiveReal = 5.0  # of the total 2-norm
+    time_masks: NotNegative = 2  # SpecAugment
+    time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
+    frequency_masks: NotNegative = 2
+    frequency_mask_bins: NotNegative = 20
+    seed: int = 1
+    threads: NotNegative = 0  # torch threads; 0: as many as there are cores
+    checkpoint_steps: Positive = 200  # steps between checkpoints inside an epoch
+    keep_best: Positive = 5  # checkpoints with the lowest dev error, for averaging
+    keep_last: Positive = 5
+
+
+class AverageConfig(Settings):
+    """Averaging of checkpoints; which set of them is chosen on dev."""
+
+    candidates: List[Literal["best-1", "best-3", "best-5", "last-3", "last-5"]] = [
+        "best-1",
+        "best-3",
+        "best-5",
+        "last-3",
+        "last-5",
+    ]
+
+
+class DecodeConfig(Settings):
+    """Search with the decoding graph."""
+
+    search_beam: PositiveReal = 20.0
+    output_beam: PositiveReal = 8.0
+    min_active_states: Positive = 30
+    max_active_states: Positive = 10000
+    search_lm_scale: PositiveReal = 1.0  # during the search, on scores of the graph
+    lm_scales: List[NotNegativeReal] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5]
+    batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
+    shard_utterances: Positive = 64  # what a killed job loses at most, a process
+    ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider
+
+
+class ScoreConfig(Settings):
+    """Error counting."""
+
+    unit: Literal["word", "character"] = "word"  # what the headline rate counts
+    bootstrap_samples: Positive = 10000
+    confidence: Fraction = 0.95
+
+
+class RecipeConfig(Settings):
+    """A whole recipe."""
+
+    name: str
+    corpus: CorpusConfig
+    features: FeaturesConfig = FeaturesConfig()
+    units: UnitsConfig = UnitsConfig()
+    lm: LmConfig = LmConfig()
+    graph: GraphConfig = GraphConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    average: AverageConfig = AverageConfig()
+    decode: DecodeConfig = DecodeConfig()
+    score: ScoreConfig = ScoreConfig()

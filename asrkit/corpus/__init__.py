@@ -1,0 +1,1 @@
+"""Corpora as lhotse manifests: build, validate, count, compare splits."""

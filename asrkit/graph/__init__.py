@@ -1,0 +1,1 @@
+"""H, L, G and their composition with k2."""

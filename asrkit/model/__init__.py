@@ -1,0 +1,1 @@
+"""The acoustic model: residual convolutions, self-attention, a linear layer."""

@@ -1,0 +1,1 @@
+"""Stages: what they read, write and depend on; locks; status; resume."""

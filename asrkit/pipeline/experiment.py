@@ -1,0 +1,62 @@
+"""One experiment: its settings and where everything in it lies."""
+
+import dataclasses
+from pathlib import Path
+
+from asrkit.config import RecipeConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Settings and folders of one run of a recipe. Each stage writes the folder of its name."""
+
+    config: RecipeConfig
+    directory: Path  # EXP: all that the stages write
+    corpus_directory: Path  # the corpus as published; read only, except by stage download
+    recipe_directory: Path  # recipes/<corpus>: recipe.yaml, expect.json, lexicon
+    jobs: int  # parallel processes
+
+    @property
+    def manifests(self) -> Path:
+        """{split}_{recordings,supervisions,cuts}.jsonl.gz, rejected.jsonl, statistics.json."""
+        return self.directory / "manifests"
+
+    @property
+    def features(self) -> Path:
+        """{split}_cuts.jsonl.gz with features attached, shards, normalisation.safetensors."""
+        return self.directory / "features"
+
+    @property
+    def units(self) -> Path:
+        """units.txt, words.txt, lexicon.txt and bpe.model."""
+        return self.directory / "units"
+
+    @property
+    def lm(self) -> Path:
+        """lm.arpa and report.json with its perplexity on dev."""
+        return self.directory / "lm"
+
+    @property
+    def graph(self) -> Path:
+        """HLG.safetensors."""
+        return self.directory / "graph"
+
+    @property
+    def training(self) -> Path:
+        """checkpoints/, log.jsonl, tensorboard/."""
+        return self.directory / "train"
+
+    @property
+    def averaged(self) -> Path:
+        """model.safetensors, chosen on dev, with its settings inside."""
+        return self.directory / "average"
+
+    @property
+    def decoding(self) -> Path:
+        """{split}/ posteriors and hypotheses; scales.json, chosen on dev."""
+        return self.directory / "decode"
+
+    @property
+    def scores(self) -> Path:
+        """{set}_{method}.txt: aligned listings, and the errors of each speaker."""
+        return self.directory / "score"

@@ -1,0 +1,1 @@
+"""Audio to log-Mel features, and their augmentation."""

@@ -1,0 +1,98 @@
+"""Write a file whole or not at all: temporary name in the same folder, sync, rename."""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterable, Iterator, List
+
+from asrkit.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; on leaving without error it becomes `file`.
+
+    Raises UserError when the disk is full or the folder can't be written.
+    """
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, file)
+        sync_directory(file.parent)
+    except OSError as error:
+        raise UserError(
+            f"can't write {file}: {error.strerror or error}",
+            expected="a folder one may write to, with free space",
+            where=str(file.parent),
+            todo="free some space or mend the permissions, then run the same command again: nothing is damaged",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in `directory` survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write `content`, whole or not at all."""
+    with whole_file(file) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(file: Path, content: str) -> None:
+    """Write `content` as UTF-8, whole or not at all."""
+    write_bytes(file, content.encode("utf-8"))
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write `value` as indented JSON."""
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """Read JSON; raises UserError when it is missing or damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"can't read {file}: {error}", expected="a JSON file that a stage wrote", where=str(file)
+        ) from None
+
+
+def write_jsonl_gz(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
+    """Write rows as gzipped JSON lines; the bytes depend on the rows alone (no time stamp)."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0, compresslevel=6) as stream:
+        for row in rows:
+            stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
+    write_bytes(file, buffer.getvalue())
+
+
+def write_jsonl(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
+    """Write rows as JSON lines."""
+    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_jsonl(file: Path) -> List[Dict[str, Any]]:
+    """Read JSON lines, gzipped or not."""
+    try:
+        content = file.read_bytes()
+        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8")
+        return [json.loads(line) for line in text.splitlines() if line]
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(
+            f"can't read {file}: {error}", expected="JSON lines that a stage wrote", where=str(file)
+        ) from None

@@ -1,0 +1,62 @@
+"""Fingerprints of content, remembered by a file's stat so that an unchanged file is hashed once."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, List
+
+from asrkit.storage.files import write_json
+
+
+def hash_bytes(content: bytes) -> str:
+    """128-bit BLAKE2b of `content`, in hexadecimal."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """Fingerprint of a JSON-able value, independent of the order of keys."""
+    return hash_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8"))
+
+
+def hash_file(file: Path) -> str:
+    """Fingerprint of a file's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(file, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class FingerprintCache:
+    """Content hashes by (path, size, times, inode), kept in one JSON file that may be deleted at any time."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._changed = False
+        self._known: Dict[str, List[Any]] = {}
+        try:
+            loaded = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(loaded, dict):
+                self._known = loaded
+        except (OSError, ValueError):
+            pass  # a cache: absent or damaged means empty
+
+    def fingerprint(self, file: Path, kind: str = "content") -> str:
+        """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
+        stat = os.stat(file)
+        key = f"{kind}:{file}"
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        known = self._known.get(key)
+        if known is not None and known[:4] == stamp:
+            return str(known[4])
+        fingerprint = hash_file(file)
+        self._known[key] = [*stamp, fingerprint]
+        self._changed = True
+        return fingerprint
+
+    def save(self) -> None:
+        """Write the cache if anything was added."""
+        if self._changed:
+            write_json(self.file, self._known)
+            self._changed = False

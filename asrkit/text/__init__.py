@@ -1,0 +1,1 @@
+"""Units, words and lexicon."""

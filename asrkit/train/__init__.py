@@ -1,0 +1,1 @@
+"""Losses, schedule, batches, checkpoints, the training loop."""
