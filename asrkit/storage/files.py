@@ -30,7 +30,7 @@ def whole_file(file: Path) -> Iterator[Path]:
             f"can't write {file}: {error.strerror or error}",
             expected="a folder one may write to, with free space",
             where=str(file.parent),
-            todo="free some space or mend the permissions, then run the same command again: nothing is damaged",
+            todo="free some space or mend the permissions, then run the same command: nothing is damaged",
         ) from error
     finally:
         with contextlib.suppress(OSError):
