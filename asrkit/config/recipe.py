@@ -1,9 +1,8 @@
 """Every setting a recipe has, its default, and the reason for the default."""
 
-from typing import List, Literal, Optional
+from typing import Annotated, List, Literal, Optional
 
 import msgspec
-from typing_extensions import Annotated
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
