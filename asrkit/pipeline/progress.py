@@ -1,0 +1,86 @@
+"""Progress of a long step: a bar on a terminal, else a line now and then."""
+
+import sys
+import time
+from typing import Any, Iterable, Iterator, Optional, Sequence, TextIO, TypeVar
+
+Item = TypeVar("Item")
+
+LINE_SECONDS = 30.0  # between lines where no terminal is
+
+
+class Progress:
+    """Counts what is done, of `total` if that is known, and the audio that went through.
+
+    Use: `with Progress("features", total=948, unit="utterances") as bar: bar.advance(audio_seconds=3.2)`.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        total: Optional[int] = None,
+        unit: str = "utterances",
+        stream: Optional[TextIO] = None,
+    ) -> None:
+        self.description = description
+        self.total = total
+        self.unit = unit
+        self.stream = stream or sys.stderr
+        self.done = 0
+        self.audio_seconds = 0.0
+        self._begun = self._shown = time.monotonic()
+        self._bar: Any = None
+        if self.stream.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total, desc=description, unit=f" {unit}", file=self.stream, dynamic_ncols=True
+            )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Any) -> None:
+        self.close(finished=kind is None)
+
+    def advance(self, audio_seconds: float = 0.0, count: int = 1) -> None:
+        """Note `count` more items done, which hold `audio_seconds` of audio."""
+        self.done += count
+        self.audio_seconds += audio_seconds
+        if self._bar is not None:
+            if self.audio_seconds:
+                self._bar.set_postfix_str(self._throughput(), refresh=False)
+            self._bar.update(count)
+        elif time.monotonic() - self._shown >= LINE_SECONDS:
+            self._print_line()
+
+    def close(self, finished: bool = True) -> None:
+        """End the bar, or print the last line."""
+        if self._bar is not None:
+            self._bar.close()
+        elif finished:
+            self._print_line()
+
+    def _throughput(self) -> str:
+        elapsed = max(time.monotonic() - self._begun, 1e-3)
+        return f"{self.audio_seconds / elapsed:.0f} audio s/s"
+
+    def _print_line(self) -> None:
+        self._shown = time.monotonic()
+        of_total = f"/{self.total}" if self.total is not None else ""
+        parts = [f"{self.description}: {self.done}{of_total} {self.unit}"]
+        if self.total:
+            parts.append(f"{100 * self.done / self.total:.0f} %")
+        if self.audio_seconds:
+            parts.append(self._throughput())
+        parts.append(f"{self._shown - self._begun:.0f} s")
+        print(", ".join(parts), file=self.stream, flush=True)
+
+
+def progress(items: Iterable[Item], description: str, unit: str = "utterances") -> Iterator[Item]:
+    """Pass `items` on, and show how many have gone by."""
+    total = len(items) if isinstance(items, Sequence) else None
+    with Progress(description, total, unit) as bar:
+        for item in items:
+            yield item
+            bar.advance()
