@@ -3,7 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+import asrkit
 from asrkit.config import RecipeConfig
+
+REPOSITORY = Path(asrkit.__file__).resolve().parent.parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +18,24 @@ class Experiment:
     corpus_directory: Path  # the corpus as published; read only, except by stage download
     recipe_directory: Path  # recipes/<corpus>: recipe.yaml, expect.json, lexicon
     jobs: int  # parallel processes
+
+    @property
+    def local_directory(self) -> Path:
+        """local/ of the repository that holds the recipe, else the one beside the library."""
+        for folder in self.recipe_directory.resolve().parents:
+            if (folder / "local" / f"{self.config.corpus.module}.py").is_file():
+                return folder / "local"
+        return REPOSITORY / "local"
+
+    @property
+    def records(self) -> Path:
+        """<N>-<stage>.json: what each finished stage was made from; see asrkit.pipeline.record."""
+        return self.directory / "stages"
+
+    @property
+    def logs(self) -> Path:
+        """<N>-<stage>.log: what each stage printed, with times."""
+        return self.directory / "logs"
 
     @property
     def manifests(self) -> Path:

@@ -3,10 +3,14 @@
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
-from asrkit.storage.files import write_json
+from asrkit.storage.files import write_bytes
+
+# A file changed again within a tick of the file system's clock may keep its stat.
+SETTLING_NANOSECONDS = 20_000_000
 
 
 def hash_bytes(content: bytes) -> str:
@@ -29,34 +33,39 @@ def hash_file(file: Path) -> str:
 
 
 class FingerprintCache:
-    """Content hashes by (path, size, times, inode), kept in one JSON file that may be deleted at any time."""
+    """What was computed from files' content, by (path, size, times, inode); its file may be deleted any time."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._changed = False
         self._known: Dict[str, List[Any]] = {}
         try:
-            loaded = json.loads(file.read_text(encoding="utf-8"))
+            loaded = json.loads(file.read_bytes())
             if isinstance(loaded, dict):
                 self._known = loaded
         except (OSError, ValueError):
             pass  # a cache: absent or damaged means empty
 
-    def fingerprint(self, file: Path, kind: str = "content") -> str:
+    def fingerprint(self, file: Path) -> str:
         """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
+        return str(self.remember(file, "content", hash_file))
+
+    def remember(self, file: Path, kind: str, compute: Callable[[Path], Any]) -> Any:
+        """`compute(file)`, a JSON-able value; computed only when the file's stat differs from the remembered."""
         stat = os.stat(file)
         key = f"{kind}:{file}"
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         known = self._known.get(key)
         if known is not None and known[:4] == stamp:
-            return str(known[4])
-        fingerprint = hash_file(file)
-        self._known[key] = [*stamp, fingerprint]
-        self._changed = True
-        return fingerprint
+            return known[4]
+        value = compute(file)
+        if time.time_ns() - stat.st_ctime_ns > SETTLING_NANOSECONDS:
+            self._known[key] = [*stamp, value]
+            self._changed = True
+        return value
 
     def save(self) -> None:
         """Write the cache if anything was added."""
         if self._changed:
-            write_json(self.file, self._known)
+            write_bytes(self.file, json.dumps(self._known, ensure_ascii=False).encode("utf-8"))
             self._changed = False
