@@ -1,1 +1,1 @@
-"""Alignment, error rates with confidence, reports."""
+"""Alignment, error counts with their intervals, listings, and reports made from records."""

@@ -1,0 +1,26 @@
+"""asrkit check-results: fail when a result is worse than it may be; for continuous integration."""
+
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from asrkit.errors import UserError
+from asrkit.score.records import check_result, read_results
+
+
+@click.command("check-results")
+@click.option("--exp", required=True, type=click.Path(path_type=Path), help="The experiment's folder.")
+@click.option("--set-name", required=True, help="The test set.")
+@click.option("--method", required=True, help="greedy or hlg.")
+@click.option("--max-rate", type=float, help="Highest error rate allowed, in percent.")
+@click.option("--max-errors", type=int, help="Highest number of errors allowed.")
+def command(
+    exp: Path, set_name: str, method: str, max_rate: Optional[float], max_errors: Optional[int]
+) -> None:
+    """Print the result of a set and method; exit with 1 when it is worse than allowed."""
+    if max_rate is None and max_errors is None:
+        raise UserError(
+            "nothing to check against", expected="--max-rate or --max-errors", where="asrkit check-results"
+        )
+    click.echo(check_result(read_results(exp / "results.json"), set_name, method, max_rate, max_errors))

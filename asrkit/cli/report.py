@@ -1,0 +1,71 @@
+"""asrkit report: RESULTS.md of every recipe and README's table, from the kept records."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import click
+
+from asrkit.errors import UserError
+from asrkit.score.records import read_results
+from asrkit.score.report import render_results, render_table, replace_table
+from asrkit.storage.files import read_json, write_json, write_text
+
+
+@click.command("report")
+@click.option("--exp", type=click.Path(path_type=Path), help="Experiment whose records are kept.")
+@click.option("--recipe", type=click.Path(path_type=Path), help="Recipe that they belong to: recipes/NAME.")
+@click.option("--recipes", type=click.Path(path_type=Path), default=Path("recipes"), show_default=True)
+@click.option("--readme", type=click.Path(path_type=Path), default=Path("README.md"), show_default=True)
+@click.option("--check", is_flag=True, help="Write nothing; fail when a file differs from its records.")
+def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: Path, check: bool) -> None:
+    """Write recipes/*/RESULTS.md and the table in README.md from recipes/*/records/.
+
+    With --exp and --recipe, the experiment's results.json and cost.json are first copied there.
+    """
+    if (exp is None) != (recipe is None):
+        raise UserError("only one of --exp and --recipe", expected="both or none", where="asrkit report")
+    if exp is not None and recipe is not None:
+        _keep_records(exp, recipe)
+    texts = _regenerate(recipes, readme)
+    stale = [file for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text]
+    if check and stale:
+        raise UserError(
+            f"not as the records say: {', '.join(map(str, stale))}",
+            expected="files that asrkit report wrote",
+            where=str(recipes),
+            todo="asrkit report",
+        )
+    for file in stale:
+        write_text(file, texts[file])
+        click.echo(f"wrote {file}")
+
+
+def _keep_records(exp: Path, recipe: Path) -> None:
+    """Copy the two records as they were measured."""
+    results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json")
+    if not (recipe / "recipe.yaml").exists():
+        raise UserError(
+            f"{recipe} is no recipe",
+            expected="a folder with recipe.yaml",
+            where="--recipe",
+            todo="asrkit report --exp EXP --recipe recipes/NAME",
+        )
+    write_json(recipe / "records" / "results.json", results)
+    write_json(recipe / "records" / "cost.json", cost)
+
+
+def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
+    """Text of each generated file."""
+    kept: List[Tuple[str, List[Dict[str, Any]], Dict[str, Any]]] = []
+    texts: Dict[Path, str] = {}
+    for file in sorted(recipes.glob("*/records/results.json")):
+        recipe = file.parent.parent
+        results, cost = read_results(file), read_json(file.with_name("cost.json"))
+        kept.append((recipe.name, results, cost))
+        texts[recipe / "RESULTS.md"] = render_results(recipe.name, results, cost)
+    if not readme.exists():
+        raise UserError(
+            f"no {readme}", expected="README.md", where=str(readme), todo="run this in the project's folder"
+        )
+    texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))
+    return texts

@@ -1,0 +1,71 @@
+"""Align a hypothesis with its reference and count what differs."""
+
+import collections
+import dataclasses
+from typing import Counter, Iterable, List, Sequence, Tuple
+
+import kaldialign
+
+# Pairs (reference token, hypothesis token); a deletion has "" on the right, an insertion on the left.
+Alignment = List[Tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Errors of one utterance or of many, and the length of the reference in tokens."""
+
+    reference: int = 0
+    insertions: int = 0
+    deletions: int = 0
+    substitutions: int = 0
+
+    @property
+    def errors(self) -> int:
+        """Insertions, deletions and substitutions together."""
+        return self.insertions + self.deletions + self.substitutions
+
+    @property
+    def rate(self) -> float:
+        """Errors in percent of the reference; infinite when only the reference is empty."""
+        if self.reference == 0:
+            return float("inf") if self.errors else 0.0
+        return 100.0 * self.errors / self.reference
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.reference + other.reference,
+            self.insertions + other.insertions,
+            self.deletions + other.deletions,
+            self.substitutions + other.substitutions,
+        )
+
+
+def tokens(words: Sequence[str], unit: str) -> List[str]:
+    """What is counted: the words ("word"), or their characters without spaces ("character")."""
+    return list(words) if unit == "word" else list("".join(words))
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
+    """Pairs of a least-error alignment (Levenshtein, all errors cost 1), by kaldialign."""
+    pairs: Alignment = kaldialign.align(reference, hypothesis, "")
+    return pairs
+
+
+def count(alignment: Alignment) -> Counts:
+    """Number of insertions, deletions and substitutions in an alignment."""
+    kinds = collections.Counter(error_kind(*pair) for pair in alignment)
+    return Counts(len(alignment) - kinds["I"], kinds["I"], kinds["D"], kinds["S"])
+
+
+def error_kind(reference: str, hypothesis: str) -> str:
+    """"I", "D" or "S" for a pair of an alignment, "" where it agrees."""
+    if reference == hypothesis:
+        return ""
+    if not reference:
+        return "I"
+    return "S" if hypothesis else "D"
+
+
+def confusions(alignments: Iterable[Alignment]) -> Counter[Tuple[str, str]]:
+    """How often each pair that differs was met."""
+    return collections.Counter(pair for alignment in alignments for pair in alignment if pair[0] != pair[1])

@@ -1,0 +1,110 @@
+"""The listing of a scored set: summary, speakers, confusions, and every utterance aligned."""
+
+import unicodedata
+from typing import Counter, Iterator, List, Sequence, Tuple
+
+from asrkit.score.alignment import Alignment, Counts, confusions, error_kind
+from asrkit.score.evaluation import Evaluation
+from asrkit.score.records import describe, describe_rate
+from asrkit.score.transcripts import Transcript
+
+WIDTH = 100  # columns of an aligned line
+COMMON = 20  # entries shown of each list of confusions
+
+
+def make_listing(name: str, method: str, evaluations: Sequence[Evaluation]) -> str:
+    """Text of score/{set}_{method}.txt.
+
+    `evaluations` are of the same transcripts; the first one's unit is aligned, the others' counts
+    are given. The utterances with most errors come first, then by id; correct ones take a line.
+    """
+    headline = evaluations[0]
+    wrong = sum(counts.errors > 0 for counts in headline.counts)
+    lines = [f"{name} {method} {describe(each.unit, each.total, each.interval)}" for each in evaluations]
+    lines.append(f"{len(headline.counts)} utterances, {wrong} with errors")
+    lines += _rejected_lines(headline.transcripts)
+    lines += ["", f"Speakers, worst first ({headline.unit}s)"]
+    lines += [f"  {speaker}  {describe_rate(counts)}" for speaker, counts in headline.speakers().items()]
+    lines += _confusion_lines(confusions(headline.alignments))
+    lines += ["", "Utterances, most errors first", ""]
+    order = sorted(range(len(headline.counts)), key=lambda index: -headline.counts[index].errors)
+    for index in order:
+        lines += _utterance_lines(
+            headline.transcripts[index], headline.counts[index], headline.alignments[index], headline.unit
+        )
+    return "\n".join(lines) + "\n"
+
+
+def aligned_lines(alignment: Alignment, join: str = " ", width: int = WIDTH) -> List[str]:
+    """REF, HYP and ERR lines with their tokens in columns, folded at `width` columns.
+
+    Stars fill the place of a deleted or an inserted token; wide (East Asian) characters count as
+    two columns. ERR has S, D or I below each error.
+    """
+    lines: List[str] = []
+    for part in _fold(alignment, width - 5, len(join)):
+        rows: Tuple[List[str], List[str], List[str]] = ([], [], [])
+        for reference, hypothesis in part:
+            columns = max(_columns(reference), _columns(hypothesis))
+            stars, kind = "*" * columns, error_kind(reference, hypothesis)
+            cells = (reference or stars, hypothesis or stars, kind)
+            for row, cell in zip(rows, cells):
+                row.append(cell + " " * (columns - _columns(cell)))
+        for label, row in zip(("REF: ", "HYP: ", "ERR: "), rows):
+            lines.append((label + join.join(row)).rstrip())
+    return lines
+
+
+def _fold(alignment: Alignment, width: int, gap: int) -> Iterator[Alignment]:
+    part: Alignment = []
+    used = 0
+    for pair in alignment:
+        columns = max(_columns(pair[0]), _columns(pair[1])) + gap
+        if part and used + columns > width + gap:
+            yield part
+            part, used = [], 0
+        part.append(pair)
+        used += columns
+    if part:
+        yield part
+
+
+def _columns(text: str) -> int:
+    """Columns that a terminal gives to `text`."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
+
+
+def _utterance_lines(transcript: Transcript, counts: Counts, alignment: Alignment, unit: str) -> List[str]:
+    head = f"{transcript.id}  {transcript.speaker}  {counts.errors}/{counts.reference}"
+    if not counts.errors:
+        return [f"{head}  {' '.join(transcript.reference)}"]
+    if transcript.rejected:
+        head += f"  not decoded: {transcript.rejected}"
+    return [head, *aligned_lines(alignment, " " if unit == "word" else ""), ""]
+
+
+def _rejected_lines(transcripts: Sequence[Transcript]) -> List[str]:
+    rejected = [transcript for transcript in transcripts if transcript.rejected]
+    if not rejected:
+        return []
+    title = f"{len(rejected)} not decoded, all their words counted as deleted:"
+    return [title, *(f"  {transcript.id}  {transcript.rejected}" for transcript in rejected)]
+
+
+def _confusion_lines(pairs: Counter[Tuple[str, str]]) -> List[str]:
+    """Lists of what was substituted, deleted and inserted most often."""
+    lines: List[str] = []
+    for kind, title in [("S", "Substituted"), ("D", "Deleted"), ("I", "Inserted")]:
+        found = [(number, pair) for pair, number in pairs.items() if error_kind(*pair) == kind]
+        if not found:
+            continue
+        found.sort(key=lambda item: (-item[0], item[1]))
+        shown = f", the first {COMMON} of {len(found)}" if len(found) > COMMON else ""
+        lines += ["", f"{title}, most frequent first{shown}"]
+        for number, (reference, hypothesis) in found[:COMMON]:
+            arrow = f"{reference} -> {hypothesis}" if kind == "S" else reference or hypothesis
+            lines.append(f"  {number:4d}  {arrow}")
+    return lines

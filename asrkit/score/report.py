@@ -1,0 +1,151 @@
+"""RESULTS.md and README's table, made from results.json and cost.json alone."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import jinja2
+
+from asrkit.errors import UserError
+from asrkit.score.alignment import Counts
+from asrkit.score.records import describe_rate, describe_rtf, headlines, record_counts
+
+ABSENT = "not recorded"
+TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
+TABLE_END = "<!-- results: end -->"
+
+
+def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str, Any]) -> str:
+    """Text of a recipe's RESULTS.md. A fact that the records lack is shown as "not recorded"."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    template = environment.get_template("results.md.j2")
+    return template.render(
+        name=name,
+        rows=[_result_row(record) for record in results],
+        notes=[_speaker_note(record) for record in headlines(results) if record.get("speakers")]
+        + _zero_notes(results),
+        confidence=f"{100 * results[0]['confidence']:g} %",
+        facts=cost_facts(cost),
+        stages=_stage_rows(cost),
+    )
+
+
+def cost_facts(cost: Dict[str, Any]) -> List[Tuple[str, str]]:
+    """Names and values of the cost table."""
+    stages: Dict[str, Any] = cost.get("stages") or {}
+    seconds = [stage["seconds"] for stage in stages.values() if stage.get("seconds") is not None]
+    peaks = [stage["peak_bytes"] for stage in stages.values() if stage.get("peak_bytes") is not None]
+    return [
+        ("training", _minutes((stages.get("train") or {}).get("seconds"))),
+        ("all stages", _minutes(sum(seconds) if seconds else None)),
+        ("parameters", _number(cost.get("parameters"), "{:,}")),
+        ("training audio", _number(cost.get("audio_hours"), "{:.2f} h")),
+        ("peak memory", _memory(max(peaks) if peaks else None)),
+        ("cores", _number(cost.get("cores"), "{}")),
+        ("device", _number(cost.get("device"), "{}")),
+        ("commit", _number(cost.get("commit"), "`{}`")),
+        ("configuration", _number(cost.get("configuration"), "`{}`")),
+        ("command", _number(cost.get("command"), "`{}`")),
+    ]
+
+
+def render_table(recipes: Sequence[Tuple[str, List[Dict[str, Any]], Dict[str, Any]]]) -> str:
+    """README's table: for (recipe, results, cost) one row a test set and method."""
+    lines = [
+        "| recipe | test set | method | error rate [interval] | RTF | parameters | training | all stages |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, results, cost in recipes:
+        facts = dict(cost_facts(cost))
+        for record in headlines(results, role="test"):
+            cells = [
+                f"[{name}](recipes/{name}/RESULTS.md)",
+                record["set"],
+                record["method"],
+                _rate_cell(record),
+                describe_rtf(record["rtf"]),
+                *(facts[key] for key in ("parameters", "training", "all stages")),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def replace_table(readme: str, table: str) -> str:
+    """`readme` with what stands between the two markers replaced; UserError without them."""
+    before, begin, rest = readme.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not begin or not end:
+        raise UserError(
+            "no place for the table of results",
+            expected=f"the lines {TABLE_BEGIN} and {TABLE_END}",
+            where="README.md",
+            todo="put these two lines where the table belongs",
+        )
+    return f"{before}{TABLE_BEGIN}\n{table}\n{TABLE_END}{after}"
+
+
+def _rate_cell(record: Dict[str, Any]) -> str:
+    low, high = record["interval"]
+    unit = "WER" if record["unit"] == "word" else "CER"
+    return f"{unit} {describe_rate(record_counts(record))} [{low:.2f}, {high:.2f}]"
+
+
+def _result_row(record: Dict[str, Any]) -> List[str]:
+    settings = ", ".join(f"{key} {value}" for key, value in (record["settings"] or {}).items())
+    fallbacks = ", ".join(f"{key} {value}" for key, value in (record["fallbacks"] or {}).items() if value)
+    return [
+        f"{record['set']} (settings chosen here)" if record["role"] == "dev" else record["set"],
+        record["method"],
+        _rate_cell(record),
+        *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances")),
+        str(record.get("rejected", 0)),
+        fallbacks.replace("_", " ") or "0",
+        describe_rtf(record["rtf"]),
+        settings.replace("_", " ") or "none",
+    ]
+
+
+def _speaker_note(record: Dict[str, Any]) -> str:
+    speakers = {name: Counts(length, 0, 0, errors) for name, (errors, length) in record["speakers"].items()}
+    ranked = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
+    rates = sorted(counts.rate for counts in speakers.values())
+    middle = (rates[(len(rates) - 1) // 2] + rates[len(rates) // 2]) / 2
+    worst = ", ".join(f"{name} {describe_rate(counts)}" for name, counts in ranked[:3])
+    return (
+        f"{record['set']}, {record['method']}, {len(speakers)} speakers: median {middle:.2f} %; "
+        f"highest: {worst}."
+    )
+
+
+def _zero_notes(results: Sequence[Dict[str, Any]]) -> List[str]:
+    return [
+        f"{record['set']}, {record['method']}: no error was seen, of which a bootstrap knows nothing; by the "
+        f"rule of three the rate is below {300 / record['reference']:.2f} % with 95 % confidence."
+        for record in headlines(results)
+        if record["errors"] == 0
+    ]
+
+
+def _stage_rows(cost: Dict[str, Any]) -> List[Tuple[str, str, str]]:
+    return [
+        (name, _number(stage.get("seconds"), "{:.1f} s"), _memory(stage.get("peak_bytes")))
+        for name, stage in (cost.get("stages") or {}).items()
+    ]
+
+
+def _number(value: Any, form: str) -> str:
+    return ABSENT if value is None else form.format(value)
+
+
+def _minutes(seconds: Optional[float]) -> str:
+    return ABSENT if seconds is None else f"{seconds / 60:.1f} min"
+
+
+def _memory(size: Optional[float]) -> str:
+    return ABSENT if size is None else f"{size / 1e9:.2f} GB"

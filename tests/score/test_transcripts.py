@@ -1,0 +1,74 @@
+"""Joining by id: every utterance of the reference is there, and nothing else."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import pytest
+
+from asrkit.errors import UserError
+from asrkit.score.evaluation import evaluate
+from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected
+from asrkit.storage.files import write_jsonl, write_jsonl_gz
+
+
+def join(
+    folder: Path, references: Dict[str, str], hypotheses: Sequence[Dict[str, Any]], rejected: Dict[str, str]
+) -> List[Transcript]:
+    supervisions, decoded = folder / "test_supervisions.jsonl.gz", folder / "hypotheses_hlg.jsonl"
+    write_jsonl_gz(
+        supervisions, [{"id": key, "speaker": "s1", "text": text} for key, text in references.items()]
+    )
+    write_jsonl(decoded, hypotheses)
+    return join_transcripts(supervisions, decoded, rejected)
+
+
+def test_joins_by_id_whatever_the_order(tmp_path: Path) -> None:
+    found = join(
+        tmp_path, {"b": "two", "a": "one one"}, [{"id": "b", "hyp": ["two"]}, {"id": "a", "hyp": ["one"]}], {}
+    )
+    assert [(each.id, each.reference, each.hypothesis) for each in found] == [
+        ("a", ["one", "one"], ["one"]),
+        ("b", ["two"], ["two"]),
+    ]
+
+
+def test_missing_and_extra_ids_are_named(tmp_path: Path) -> None:
+    references = {f"u{number}": "word" for number in range(9)}
+    with pytest.raises(UserError) as error:
+        join(tmp_path, references, [{"id": "u0", "hyp": []}, {"id": "stranger", "hyp": []}], {})
+    assert "8 without a hypothesis: u1, u2, u3, u4, u5 and 3 more" in error.value.found
+    assert "1 not in the reference: stranger" in error.value.found
+    assert "hypotheses_hlg.jsonl" in error.value.where
+
+
+def test_double_ids_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="twice: a"):
+        join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": []}, {"id": "a", "hyp": ["one"]}], {})
+
+
+def test_rejected_utterance_stays_in_the_denominator(tmp_path: Path) -> None:
+    found = join(
+        tmp_path, {"a": "one two", "b": "three four five"}, [{"id": "a", "hyp": ["one", "two"]}], {"b": "NaN"}
+    )
+    total = evaluate(found, "word", samples=10).total
+    assert (total.reference, total.deletions, total.errors) == (5, 3, 3)
+    assert [each.rejected for each in found] == ["", "NaN"]
+
+
+def test_rejection_excuses_only_its_own_id(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="1 without a hypothesis: c"):
+        join(tmp_path, {"a": "x", "b": "y", "c": "z"}, [{"id": "a", "hyp": []}], {"b": "too short"})
+
+
+def test_reference_without_words_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no word"):
+        join(tmp_path, {"a": ""}, [{"id": "a", "hyp": ["x"]}], {})
+
+
+def test_rejections_of_other_splits_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "rejected.jsonl"
+    write_jsonl(
+        file,
+        [{"id": "a", "split": "train", "reason": "empty"}, {"id": "b", "split": "test", "reason": "NaN"}],
+    )
+    assert read_rejected([file, tmp_path / "absent.jsonl"], "test") == {"b": "NaN"}
