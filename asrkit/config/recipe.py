@@ -1,6 +1,6 @@
 """Every setting a recipe has, its default, and the reason for the default."""
 
-from typing import Annotated, List, Literal, Optional
+from typing import Annotated, Literal, Optional, Tuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ class CorpusConfig(Settings):
     module: str  # local/<module>.py, which lists the corpus's utterances
     train: str = "train"
     dev: str = "dev"
-    tests: List[str] = ["test"]
+    tests: Tuple[str, ...] = ("test",)
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
@@ -35,7 +35,7 @@ class FeaturesConfig(Settings):
     bins: Positive = 80
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
-    speed_factors: List[PositiveReal] = [0.9, 1.0, 1.1]  # of training audio; 1.0 is required
+    speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
     shard_utterances: Positive = 200  # what a killed job loses at most, a process
 
 
@@ -65,11 +65,11 @@ class ModelConfig(Settings):
     """Residual convolutions over (time, frequency), then self-attention."""
 
     stem_channels: Positive = 32
-    stage_blocks: List[Positive] = [1, 1, 1, 1]  # BasicBlocks a residual stage
-    stage_channels: List[Positive] = [32, 64, 96, 128]
-    stem_stride: List[Positive] = [2, 2]  # (time, frequency)
-    stage_time_strides: List[Positive] = [1, 2, 1, 1]  # with the stem: 4 in all
-    stage_frequency_strides: List[Positive] = [1, 2, 2, 2]
+    stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # BasicBlocks a residual stage
+    stage_channels: Tuple[Positive, ...] = (32, 64, 96, 128)
+    stem_stride: Tuple[Positive, ...] = (2, 2)  # (time, frequency)
+    stage_time_strides: Tuple[Positive, ...] = (1, 2, 1, 1)  # with the stem: 4 in all
+    stage_frequency_strides: Tuple[Positive, ...] = (1, 2, 2, 2)
     attention_blocks: NotNegative = 4
     attention_dim: Positive = 192
     attention_heads: Positive = 4
@@ -103,13 +103,13 @@ class TrainConfig(Settings):
 class AverageConfig(Settings):
     """Averaging of checkpoints; which set of them is chosen on dev."""
 
-    candidates: List[Literal["best-1", "best-3", "best-5", "last-3", "last-5"]] = [
+    candidates: Tuple[Literal["best-1", "best-3", "best-5", "last-3", "last-5"], ...] = (
         "best-1",
         "best-3",
         "best-5",
         "last-3",
         "last-5",
-    ]
+    )
 
 
 class DecodeConfig(Settings):
@@ -120,7 +120,7 @@ class DecodeConfig(Settings):
     min_active_states: Positive = 30
     max_active_states: Positive = 10000
     search_lm_scale: PositiveReal = 1.0  # during the search, on scores of the graph
-    lm_scales: List[NotNegativeReal] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5]
+    lm_scales: Tuple[NotNegativeReal, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5)
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
     ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider

@@ -1,0 +1,164 @@
+"""Units that the acoustic model predicts: BPE pieces, characters or phones."""
+
+import io
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Sequence
+
+from asrkit.config import UnitsConfig
+from asrkit.errors import UserError
+from asrkit.storage.files import write_bytes, write_text
+from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
+
+BLANK = "<blk>"
+WORD_START = "\u2581"  # the mark sentencepiece puts before a word
+
+
+class Units:
+    """The table of units, with the way from words to unit ids and back."""
+
+    def __init__(self, symbols: Sequence[str], lexicon: Sequence[Pronunciation]) -> None:
+        self.symbols = list(symbols)
+        self.ids: Dict[str, int] = {symbol: index for index, symbol in enumerate(self.symbols)}
+        self.lexicon = list(lexicon)
+        self._first: Dict[str, List[int]] = {}
+        self._words: Dict[str, str] = {}
+        for entry in self.lexicon:
+            self._first.setdefault(entry.word, [self.ids[unit] for unit in entry.units])
+            self._words.setdefault(" ".join(entry.units), entry.word)
+        self._marked = any(symbol.startswith(WORD_START) for symbol in self.symbols)
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def unknown_words(self, text: str) -> List[str]:
+        """Words of `text` that the lexicon lacks."""
+        return [word for word in text.split() if word not in self._first]
+
+    def encode(self, text: str) -> List[int]:
+        """Unit ids of a transcript by each word's first pronunciation; KeyError for an unknown word."""
+        return [unit for word in text.split() for unit in self._first[word]]
+
+    def words(self, ids: Sequence[int]) -> List[str]:
+        """Words of a unit sequence (blanks and repeats removed already).
+
+        Marked units (BPE, characters) join to words at the mark. Phones are cut greedily into
+        the longest pronunciations of the lexicon; a phone that begins none is kept as it is.
+        """
+        symbols = [self.symbols[index] for index in ids]
+        if self._marked:
+            return "".join(symbols).replace(WORD_START, " ").split()
+        longest = max(len(entry.units) for entry in self.lexicon)
+        words: List[str] = []
+        position = 0
+        while position < len(symbols):
+            for length in range(min(longest, len(symbols) - position), 0, -1):
+                word = self._words.get(" ".join(symbols[position : position + length]))
+                if word is not None:
+                    break
+            words.append(word if word is not None else symbols[position])
+            position += length
+        return words
+
+
+def build_units(
+    config: UnitsConfig, sentences: Sequence[str], directory: Path, recipe_directory: Path
+) -> Units:
+    """Make units.txt, lexicon.txt, words.txt (and bpe.model) in `directory` from training sentences.
+
+    Raises UserError when a training word has no units.
+    """
+    vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
+    if not vocabulary:
+        raise UserError("no word in the training text", expected="transcripts", where=str(directory))
+    if config.kind == "phones":
+        lexicon = _phone_lexicon(config.lexicon, vocabulary, recipe_directory)
+    elif config.kind == "characters":
+        lexicon = [Pronunciation(word, (WORD_START + word[0], *word[1:])) for word in vocabulary]
+    else:
+        lexicon = _bpe_lexicon(config.vocabulary_size, sentences, vocabulary, directory)
+    symbols = [BLANK, *sorted({unit for entry in lexicon for unit in entry.units})]
+    write_text(directory / "units.txt", "".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
+    words = ["<eps>", *sorted({entry.word for entry in lexicon}), "#0", "<s>", "</s>"]
+    write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
+    write_lexicon(directory / "lexicon.txt", lexicon)
+    return Units(symbols, lexicon)
+
+
+def load_units(directory: Path) -> Units:
+    """Open what build_units wrote."""
+    return Units(read_symbols(directory / "units.txt"), read_lexicon(directory / "lexicon.txt"))
+
+
+def read_symbols(file: Path) -> List[str]:
+    """Read a symbol table of "symbol id" lines whose ids count from 0."""
+    symbols: List[str] = []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"can't read {file}: {error.strerror}", expected="a symbol table") from None
+    for number, line in enumerate(lines):
+        symbol, _, index = line.rpartition(" ")
+        if index != str(number):
+            raise UserError(
+                f"found {line!r}", expected=f'"symbol {number}"', where=f"{file}, line {number + 1}"
+            )
+        symbols.append(symbol)
+    return symbols
+
+
+def _phone_lexicon(
+    name: Optional[str], vocabulary: Sequence[str], recipe_directory: Path
+) -> List[Pronunciation]:
+    if name is None:
+        raise UserError(
+            "units.kind is phones, and units.lexicon is not set",
+            expected="a lexicon file in the recipe's folder",
+            where=str(recipe_directory / "recipe.yaml"),
+            todo="set units.lexicon, or units.kind: bpe or characters",
+        )
+    lexicon = read_lexicon(recipe_directory / name)
+    _refuse_missing(vocabulary, (entry.word for entry in lexicon), recipe_directory / name)
+    return lexicon
+
+
+def _refuse_missing(vocabulary: Sequence[str], known: Iterable[str], file: Path) -> None:
+    known_words = set(known)
+    missing = [word for word in vocabulary if word not in known_words]
+    if missing:
+        raise UserError(
+            f"{len(missing)} words of the training text are not in the lexicon: {' '.join(missing[:10])}",
+            expected="a pronunciation for every training word",
+            where=str(file),
+            todo="add them",
+        )
+
+
+def _bpe_lexicon(
+    size: int, sentences: Sequence[str], vocabulary: Sequence[str], directory: Path
+) -> List[Pronunciation]:
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=size,
+            model_type="bpe",
+            character_coverage=1.0,
+            bos_id=-1,
+            eos_id=-1,
+            num_threads=1,  # the merges are the same on every machine
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).rpartition("] ")[2] or str(error)
+        raise UserError(
+            f"BPE with {size} pieces can't be made of this text: {' '.join(reason.split())}",
+            expected="more pieces than there are characters, fewer than the text can give",
+            where="units.vocabulary_size",
+            todo="set another units.vocabulary_size",
+        ) from None
+    write_bytes(directory / "bpe.model", model.getvalue())
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return [Pronunciation(word, tuple(processor.encode(word, out_type=str))) for word in vocabulary]
