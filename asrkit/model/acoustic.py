@@ -1,0 +1,120 @@
+"""The acoustic model: features to log-probabilities of units."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+import msgspec
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asrkit.config import ModelConfig
+from asrkit.errors import UserError
+from asrkit.model.attention import AttentionBlock, rotary_angles
+from asrkit.model.residual import ResidualFront
+from asrkit.storage.tensors import load_tensors, save_tensors
+
+
+def check_model(config: ModelConfig) -> None:
+    """Refuse settings that don't make a model, with the setting's name."""
+    stages = len(config.stage_blocks)
+    for name in ("stage_channels", "stage_time_strides", "stage_frequency_strides"):
+        found = len(getattr(config, name))
+        if found != stages:
+            raise UserError(f"model.{name} has {found} entries", expected=f"{stages}, as model.stage_blocks")
+    if len(config.stem_stride) != 2:
+        raise UserError(f"model.stem_stride is {config.stem_stride}", expected="[time, frequency]")
+    if config.attention_dim % (2 * config.attention_heads):
+        raise UserError(
+            f"model.attention_dim {config.attention_dim} with {config.attention_heads} heads",
+            expected="a multiple of twice the heads, for rotary positions",
+        )
+
+
+class AcousticModel(nn.Module):
+    """Residual convolutions, self-attention, a linear layer, log-softmax."""
+
+    def __init__(self, config: ModelConfig, bins: int, units: int) -> None:
+        super().__init__()
+        check_model(config)
+        self.config, self.bins, self.units = config, bins, units
+        self.register_buffer("feature_mean", torch.zeros(bins))
+        self.register_buffer("feature_inverse_deviation", torch.ones(bins))
+        self.front = ResidualFront(config, bins)
+        self.project = nn.Linear(self.front.output_dim, config.attention_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            AttentionBlock(
+                config.attention_dim, config.attention_heads, config.feedforward_dim, config.dropout
+            )
+            for _ in range(config.attention_blocks)
+        )
+        self.norm = nn.LayerNorm(config.attention_dim)
+        self.output = nn.Linear(config.attention_dim, units)
+
+    def normalise(self, features: Tensor) -> Tensor:
+        """Features (batch, time, bin) with the training set's mean and variance taken out."""
+        return (features - self.feature_mean) * self.feature_inverse_deviation
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+        """Normalised features (batch, time, bin), frames (batch,) to log-probabilities
+        (batch, frame, unit) at the lower rate, and their numbers of frames (batch,)."""
+        x, lengths = self.front(features, lengths)
+        x = self.dropout(self.project(x))  # (batch, frame, attention_dim)
+        head_dim = self.config.attention_dim // self.config.attention_heads
+        angles = rotary_angles(x.shape[1], head_dim, x.device)
+        inside = (torch.arange(x.shape[1], device=x.device)[None] < lengths[:, None])[:, None, None]
+        for block in self.blocks:
+            x = block(x, inside, angles)
+        return F.log_softmax(self.output(self.norm(x)).float(), dim=-1), lengths
+
+    def parameter_count(self) -> int:
+        """Trained numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def output_frames(config: ModelConfig, frames: int) -> int:
+    """Frames that come out when `frames` go in."""
+    for stride in (config.stem_stride[0], *config.stage_time_strides):
+        frames = (frames - 1) // stride + 1
+    return frames
+
+
+def greedy_ctc(log_probs: Tensor, lengths: Sequence[int], blank: int = 0) -> List[List[int]]:
+    """Best unit of each frame, repeats and blanks removed (Graves et al. 2006).
+
+    (batch, frame, unit) to one list of units an utterance.
+    """
+    best = log_probs.argmax(dim=-1).cpu()
+    sequences = []
+    for row, length in zip(best, lengths):
+        kept = torch.unique_consecutive(row[:length])
+        sequences.append([int(unit) for unit in kept if unit != blank])
+    return sequences
+
+
+def save_model(file: Path, model: AcousticModel, made_of: Dict[str, Any]) -> None:
+    """Write weights with all that is needed to build the model again."""
+    about = {
+        "model": msgspec.to_builtins(model.config),
+        "bins": model.bins,
+        "units": model.units,
+        "made_of": made_of,
+    }
+    save_tensors(file, model.state_dict(), about)
+
+
+def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
+    """Build the model that save_model wrote, in evaluation mode, and what it was made of."""
+    tensors, about = load_tensors(file)
+    try:
+        model = AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
+        model.load_state_dict(tensors)
+    except (KeyError, RuntimeError, msgspec.ValidationError) as error:
+        raise UserError(
+            f"{file.name} does not hold a model of this version: {error}",
+            expected="a model that stage average wrote",
+            where=str(file),
+            todo="run.sh --stage 7 --stop-stage 7",
+        ) from None
+    return model.eval(), about["made_of"]
