@@ -9,7 +9,7 @@ from asrkit.score.evaluation import evaluate, make_record
 from asrkit.score.listing import make_listing
 from asrkit.score.records import summary_lines
 from asrkit.score.report import render_results
-from asrkit.score.transcripts import join_transcripts, read_rejected
+from asrkit.score.transcripts import join_transcripts, read_rejected, uncounted
 from asrkit.storage.files import read_json, write_json, write_text
 
 
@@ -38,17 +38,17 @@ def run(experiment: Experiment) -> None:
 def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[str, Any]]:
     method = hypotheses.stem[len("hypotheses_") :]
     settings = experiment.config.score
-    rejections = [stage / "rejected.jsonl" for stage in (experiment.features, experiment.decoding)]
-    transcripts = join_transcripts(
-        experiment.manifests / f"{split}_supervisions.jsonl.gz",
-        hypotheses,
-        read_rejected(rejections, split),
-    )
+    stages = (experiment.manifests, experiment.features, experiment.decoding)
+    rejected = read_rejected([stage / "rejected.jsonl" for stage in stages], split)
+    supervisions = experiment.manifests / f"{split}_supervisions.jsonl.gz"
+    transcripts = join_transcripts(supervisions, hypotheses, rejected)
+    lost = uncounted(rejected, transcripts)
     units = sorted(["word", "character"], key=lambda unit: unit != settings.unit)
     evaluations = [
         evaluate(transcripts, unit, settings.bootstrap_samples, settings.confidence) for unit in units
     ]
-    write_text(experiment.scores / f"{split}_{method}.txt", make_listing(split, method, evaluations))
+    listing = make_listing(split, method, evaluations, lost)
+    write_text(experiment.scores / f"{split}_{method}.txt", listing)
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
     role = "test" if split in experiment.config.corpus.tests else "dev"
-    return [make_record(evaluation, split, role, method, timing) for evaluation in evaluations]
+    return [make_record(each, split, role, method, timing, len(lost)) for each in evaluations]

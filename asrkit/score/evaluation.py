@@ -40,16 +40,19 @@ def evaluate(
     interval = bootstrap_interval(
         [each.errors for each in counts], [each.reference for each in counts], samples, confidence
     )
-    return Evaluation(unit, list(transcripts), alignments, counts, sum(counts, Counts()), interval, confidence)
+    total = sum(counts, Counts())
+    return Evaluation(unit, list(transcripts), alignments, counts, total, interval, confidence)
 
 
 def make_record(
-    evaluation: Evaluation, name: str, role: str, method: str, timing: Dict[str, Any]
+    evaluation: Evaluation, name: str, role: str, method: str, timing: Dict[str, Any], lost: int
 ) -> Dict[str, Any]:
     """An object of results.json.
 
     `role` is "dev" for the set that scales and beams were chosen on, else "test"; `timing` is
-    decode/{split}/timing_{method}.json. `speakers` holds errors and reference length of each.
+    decode/{split}/timing_{method}.json; `lost` is the number of utterances that are in no count.
+    `rejected` in the record are those never decoded, counted as deletions; `speakers` holds
+    errors and reference length of each.
     """
     total, audio = evaluation.total, float(timing["audio_seconds"])
     return {
@@ -68,6 +71,7 @@ def make_record(
         "rtf": float(timing["seconds"]) / audio if audio > 0 else None,
         "utterances": len(evaluation.transcripts),
         "rejected": sum(bool(transcript.rejected) for transcript in evaluation.transcripts),
+        "lost": lost,
         "fallbacks": timing["fallbacks"],
         "settings": timing["settings"],
         "speakers": {

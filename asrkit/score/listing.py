@@ -1,7 +1,7 @@
 """The listing of a scored set: summary, speakers, confusions, and every utterance aligned."""
 
 import unicodedata
-from typing import Counter, Iterator, List, Sequence, Tuple
+from typing import Counter, Iterator, List, Mapping, Sequence, Tuple
 
 from asrkit.score.alignment import Alignment, Counts, confusions, error_kind
 from asrkit.score.evaluation import Evaluation
@@ -12,17 +12,20 @@ WIDTH = 100  # columns of an aligned line
 COMMON = 20  # entries shown of each list of confusions
 
 
-def make_listing(name: str, method: str, evaluations: Sequence[Evaluation]) -> str:
+def make_listing(
+    name: str, method: str, evaluations: Sequence[Evaluation], lost: Mapping[str, str]
+) -> str:
     """Text of score/{set}_{method}.txt.
 
     `evaluations` are of the same transcripts; the first one's unit is aligned, the others' counts
     are given. The utterances with most errors come first, then by id; correct ones take a line.
+    `lost` gives the reasons of utterances that are in no count, by id.
     """
     headline = evaluations[0]
     wrong = sum(counts.errors > 0 for counts in headline.counts)
     lines = [f"{name} {method} {describe(each.unit, each.total, each.interval)}" for each in evaluations]
     lines.append(f"{len(headline.counts)} utterances, {wrong} with errors")
-    lines += _rejected_lines(headline.transcripts)
+    lines += _rejected_lines(headline.transcripts, lost)
     lines += ["", f"Speakers, worst first ({headline.unit}s)"]
     lines += [f"  {speaker}  {describe_rate(counts)}" for speaker, counts in headline.speakers().items()]
     lines += _confusion_lines(confusions(headline.alignments))
@@ -86,12 +89,17 @@ def _utterance_lines(transcript: Transcript, counts: Counts, alignment: Alignmen
     return [head, *aligned_lines(alignment, " " if unit == "word" else ""), ""]
 
 
-def _rejected_lines(transcripts: Sequence[Transcript]) -> List[str]:
-    rejected = [transcript for transcript in transcripts if transcript.rejected]
-    if not rejected:
-        return []
-    title = f"{len(rejected)} not decoded, all their words counted as deleted:"
-    return [title, *(f"  {transcript.id}  {transcript.rejected}" for transcript in rejected)]
+def _rejected_lines(transcripts: Sequence[Transcript], lost: Mapping[str, str]) -> List[str]:
+    lines: List[str] = []
+    rejected = {each.id: each.rejected for each in transcripts if each.rejected}
+    for reasons, title in [
+        (rejected, "not decoded, all their words counted as deleted"),
+        (lost, "in no count: their reference isn't known"),
+    ]:
+        if reasons:
+            lines.append(f"{len(reasons)} {title}:")
+            lines += [f"  {key}  {reason}" for key, reason in reasons.items()]
+    return lines
 
 
 def _confusion_lines(pairs: Counter[Tuple[str, str]]) -> List[str]:

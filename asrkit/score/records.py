@@ -9,7 +9,8 @@ from asrkit.storage.files import read_json
 
 RESULT_KEYS = (
     *("set", "role", "method", "unit", "errors", "reference", "insertions", "deletions", "substitutions"),
-    *("rate", "interval", "confidence", "rtf", "utterances", "fallbacks", "settings"),
+    *("rate", "interval", "confidence", "rtf", "utterances", "rejected", "lost"),
+    *("fallbacks", "settings", "speakers"),
 )
 
 

@@ -1,5 +1,6 @@
 """RESULTS.md and README's table, made from results.json and cost.json alone."""
 
+import statistics
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -28,8 +29,7 @@ def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str,
     return template.render(
         name=name,
         rows=[_result_row(record) for record in results],
-        notes=[_speaker_note(record) for record in headlines(results) if record.get("speakers")]
-        + _zero_notes(results),
+        notes=[note for record in headlines(results) for note in _notes(record)],
         confidence=f"{100 * results[0]['confidence']:g} %",
         facts=cost_facts(cost),
         stages=_stage_rows(cost),
@@ -103,33 +103,29 @@ def _result_row(record: Dict[str, Any]) -> List[str]:
         f"{record['set']} (settings chosen here)" if record["role"] == "dev" else record["set"],
         record["method"],
         _rate_cell(record),
-        *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances")),
-        str(record.get("rejected", 0)),
+        *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances", "rejected")),
         fallbacks.replace("_", " ") or "0",
         describe_rtf(record["rtf"]),
         settings.replace("_", " ") or "none",
     ]
 
 
-def _speaker_note(record: Dict[str, Any]) -> str:
+def _notes(record: Dict[str, Any]) -> List[str]:
+    """What a reader must know beside a rate: its spread over speakers, and its limits."""
     speakers = {name: Counts(length, 0, 0, errors) for name, (errors, length) in record["speakers"].items()}
-    ranked = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
-    rates = sorted(counts.rate for counts in speakers.values())
-    middle = (rates[(len(rates) - 1) // 2] + rates[len(rates) // 2]) / 2
-    worst = ", ".join(f"{name} {describe_rate(counts)}" for name, counts in ranked[:3])
-    return (
-        f"{record['set']}, {record['method']}, {len(speakers)} speakers: median {middle:.2f} %; "
-        f"highest: {worst}."
-    )
-
-
-def _zero_notes(results: Sequence[Dict[str, Any]]) -> List[str]:
-    return [
-        f"{record['set']}, {record['method']}: no error was seen, of which a bootstrap knows nothing; by the "
-        f"rule of three the rate is below {300 / record['reference']:.2f} % with 95 % confidence."
-        for record in headlines(results)
-        if record["errors"] == 0
-    ]
+    worst = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))[:3]
+    middle = statistics.median(counts.rate for counts in speakers.values())
+    highest = ", ".join(f"{name} {describe_rate(counts)}" for name, counts in worst)
+    about = f"{record['set']}, {record['method']}"
+    notes = [f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}."]
+    if record["lost"]:
+        notes.append(f"{about}: {record['lost']} utterances are in no count: their reference isn't known.")
+    if record["errors"] == 0:
+        notes.append(
+            f"{about}: no error was seen, of which a bootstrap knows nothing; by the rule of three the rate "
+            f"is below {300 / record['reference']:.2f} % with 95 % confidence."
+        )
+    return notes
 
 
 def _stage_rows(cost: Dict[str, Any]) -> List[Tuple[str, str, str]]:

@@ -19,47 +19,38 @@ class Transcript:
     rejected: str = ""  # why it was never decoded; its whole reference then counts as deleted
 
 
-def read_rejected(files: Iterable[Path], split: str) -> Dict[str, str]:
-    """Reasons by id for the utterances of `split` that earlier stages couldn't use."""
-    return {
-        row["id"]: row["reason"]
-        for file in files
-        if file.exists()
-        for row in read_jsonl(file)
-        if row["split"] == split
-    }
+def read_rejected(files: Iterable[Path], split: str) -> Dict[str, Dict[str, Any]]:
+    """Rows of rejected.jsonl by id: the utterances of `split` that earlier stages couldn't use."""
+    rows = [row for file in files if file.exists() for row in read_jsonl(file) if row["split"] == split]
+    return {str(row["id"]): row for row in rows}
 
 
-def join_transcripts(supervisions: Path, hypotheses: Path, rejected: Dict[str, str]) -> List[Transcript]:
+def join_transcripts(
+    supervisions: Path, hypotheses: Path, rejected: Dict[str, Dict[str, Any]]
+) -> List[Transcript]:
     """Transcripts in order of their ids, one for each utterance of the reference.
 
-    A rejected utterance (reason by id) gets an empty hypothesis, so that the denominator stays
-    that of the whole set. Raises UserError when an id is double, extra or missing without a
-    reason, or when the reference holds no word at all.
+    A rejected utterance gets an empty hypothesis, so that the denominator stays that of the whole
+    set; one that the supervisions lack is taken from its row of rejected.jsonl where that has a
+    text, and else left to `uncounted`. Raises UserError when an id is double, extra or missing
+    without a reason, or when the reference holds no word at all.
     """
-    references = _by_id(supervisions)
+    decodable = _by_id(supervisions)
+    references = {**{key: row for key, row in rejected.items() if row.get("text")}, **decodable}
     hypothesised = _by_id(hypotheses)
-    missing = sorted(references.keys() - hypothesised.keys() - rejected.keys())
-    extra = sorted(hypothesised.keys() - references.keys())
-    if missing or extra:
-        differences = [
-            f"{len(ids)} {what}: {_first(ids)}"
-            for ids, what in [(missing, "without a hypothesis"), (extra, "not in the reference")]
-            if ids
-        ]
-        raise UserError(
-            f"utterance ids don't match; {'; '.join(differences)}",
-            expected=f"one hypothesis for each of the {len(references)} utterances of {supervisions}",
-            where=str(hypotheses),
-            todo="decode again: run.sh --stage 8",
-        )
+    _refuse_mismatch(
+        missing=sorted(decodable.keys() - hypothesised.keys() - rejected.keys()),
+        extra=sorted(hypothesised.keys() - decodable.keys()),
+        supervisions=supervisions,
+        hypotheses=hypotheses,
+    )
     joined = [
         Transcript(
             id=key,
             speaker=str(row.get("speaker") or "unknown"),
             reference=str(row.get("text") or "").split(),
-            hypothesis=[] if key not in hypothesised else list(hypothesised[key]["hyp"]),
-            rejected="" if key in hypothesised else rejected[key],
+            hypothesis=list(hypothesised[key]["hyp"]) if key in hypothesised else [],
+            rejected="" if key in hypothesised else str(rejected[key]["reason"]),
         )
         for key, row in sorted(references.items())
     ]
@@ -71,6 +62,29 @@ def join_transcripts(supervisions: Path, hypotheses: Path, rejected: Dict[str, s
             todo="check the transcripts of the corpus, then run.sh --stage 1",
         )
     return joined
+
+
+def uncounted(rejected: Dict[str, Dict[str, Any]], transcripts: Iterable[Transcript]) -> Dict[str, str]:
+    """Reasons by id of the rejected utterances whose reference isn't known, so that no error counts."""
+    counted = {transcript.id for transcript in transcripts}
+    return {key: str(row["reason"]) for key, row in sorted(rejected.items()) if key not in counted}
+
+
+def _refuse_mismatch(
+    missing: Sequence[str], extra: Sequence[str], supervisions: Path, hypotheses: Path
+) -> None:
+    differences = [
+        f"{len(ids)} {what}: {_first(ids)}"
+        for ids, what in [(missing, "without a hypothesis"), (extra, "not in the reference")]
+        if ids
+    ]
+    if differences:
+        raise UserError(
+            f"utterance ids don't match; {'; '.join(differences)}",
+            expected=f"one hypothesis for each utterance of {supervisions}",
+            where=str(hypotheses),
+            todo="decode again: run.sh --stage 8",
+        )
 
 
 def _by_id(file: Path) -> Dict[str, Dict[str, Any]]:

@@ -14,7 +14,10 @@ TRANSCRIPTS = [
 
 def listing() -> str:
     return make_listing(
-        "test", "hlg", [evaluate(TRANSCRIPTS, unit, samples=50) for unit in ("word", "character")]
+        "test",
+        "hlg",
+        [evaluate(TRANSCRIPTS, unit, samples=50) for unit in ("word", "character")],
+        {"u9": "empty text"},
     )
 
 
@@ -50,6 +53,8 @@ def test_undecoded_utterances_are_named_with_the_reason() -> None:
     lines = listing().splitlines()
     assert lines[3].startswith("1 not decoded")
     assert lines[4] == "  u3  zero samples"
+    assert lines[5].startswith("1 in no count")
+    assert lines[6] == "  u9  empty text"
 
 
 def test_worst_utterances_first_and_none_left_out() -> None:

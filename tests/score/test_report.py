@@ -25,6 +25,7 @@ RESULT: Dict[str, Any] = {
     "rtf": 0.0123,
     "utterances": 130,
     "rejected": 1,
+    "lost": 2,
     "fallbacks": {"wider_beam": 1, "greedy": 0, "empty": 0},
     "settings": {"lm_scale": 0.5},
     "speakers": {"fvap": [5, 100], "mjgm": [2, 673]},
@@ -64,7 +65,8 @@ def test_results_hold_rates_and_cost() -> None:
         "| commit | `abc123` |",
         "| configuration | `0f0f` |",
         "| features | 30.0 s | 0.50 GB |",
-        "highest: fvap 5/100 = 5.00 %",
+        "2 speakers, median 2.65 %, highest fvap 5/100 = 5.00 %, mjgm",
+        "test, hlg: 2 utterances are in no count",
     ]:
         assert expected in text
 

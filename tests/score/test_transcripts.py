@@ -7,12 +7,15 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.score.evaluation import evaluate
-from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected
+from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected, uncounted
 from asrkit.storage.files import write_jsonl, write_jsonl_gz
 
 
 def join(
-    folder: Path, references: Dict[str, str], hypotheses: Sequence[Dict[str, Any]], rejected: Dict[str, str]
+    folder: Path,
+    references: Dict[str, str],
+    hypotheses: Sequence[Dict[str, Any]],
+    rejected: Dict[str, Dict[str, Any]],
 ) -> List[Transcript]:
     supervisions, decoded = folder / "test_supervisions.jsonl.gz", folder / "hypotheses_hlg.jsonl"
     write_jsonl_gz(
@@ -48,7 +51,10 @@ def test_double_ids_are_named(tmp_path: Path) -> None:
 
 def test_rejected_utterance_stays_in_the_denominator(tmp_path: Path) -> None:
     found = join(
-        tmp_path, {"a": "one two", "b": "three four five"}, [{"id": "a", "hyp": ["one", "two"]}], {"b": "NaN"}
+        tmp_path,
+        {"a": "one two", "b": "three four five"},
+        [{"id": "a", "hyp": ["one", "two"]}],
+        {"b": {"reason": "NaN"}},
     )
     total = evaluate(found, "word", samples=10).total
     assert (total.reference, total.deletions, total.errors) == (5, 3, 3)
@@ -57,7 +63,7 @@ def test_rejected_utterance_stays_in_the_denominator(tmp_path: Path) -> None:
 
 def test_rejection_excuses_only_its_own_id(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="1 without a hypothesis: c"):
-        join(tmp_path, {"a": "x", "b": "y", "c": "z"}, [{"id": "a", "hyp": []}], {"b": "too short"})
+        join(tmp_path, dict.fromkeys("abc", "x"), [{"id": "a", "hyp": []}], {"b": {"reason": "too short"}})
 
 
 def test_reference_without_words_is_refused(tmp_path: Path) -> None:
@@ -71,4 +77,24 @@ def test_rejections_of_other_splits_are_left_out(tmp_path: Path) -> None:
         file,
         [{"id": "a", "split": "train", "reason": "empty"}, {"id": "b", "split": "test", "reason": "NaN"}],
     )
-    assert read_rejected([file, tmp_path / "absent.jsonl"], "test") == {"b": "NaN"}
+    assert list(read_rejected([file, tmp_path / "absent.jsonl"], "test")) == ["b"]
+
+
+def test_utterance_rejected_before_the_manifests_counts_if_its_text_is_known(tmp_path: Path) -> None:
+    rejected = {
+        "b": {"reason": "truncated", "text": "three four", "speaker": "s2"},
+        "c": {"reason": "empty text"},
+    }
+    found = join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": ["one"]}], rejected)
+    assert [(each.id, each.reference, each.rejected) for each in found] == [
+        ("a", ["one"], ""),
+        ("b", ["three", "four"], "truncated"),
+    ]
+    assert uncounted(rejected, found) == {"c": "empty text"}
+
+
+def test_decoded_duplicate_of_a_rejected_id_is_not_lost(tmp_path: Path) -> None:
+    rejected = {"a": {"reason": "duplicate id", "text": "one"}}
+    found = join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": ["one"]}], rejected)
+    assert [(each.hypothesis, each.rejected) for each in found] == [(["one"], "")]
+    assert uncounted(rejected, found) == {}

@@ -1,0 +1,169 @@
+"""Stage 9 and the two verbs on an experiment written by hand."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import pytest
+from click.testing import CliRunner, Result
+
+from asrkit.cli import check_results, report, score
+from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
+from asrkit.score.report import TABLE_BEGIN, TABLE_END
+from asrkit.storage.files import read_json, write_json, write_jsonl, write_jsonl_gz, write_text
+
+TEXTS = {"u1": "GO TO TEN", "u2": "STOP NOW", "u3": "GO ON"}
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    made = Experiment(
+        config=RecipeConfig(
+            name="tiny", corpus=CorpusConfig(module="tiny"), score=ScoreConfig(bootstrap_samples=100)
+        ),
+        directory=tmp_path / "exp",
+        corpus_directory=tmp_path / "corpus",
+        recipe_directory=tmp_path / "recipes" / "tiny",
+        jobs=1,
+    )
+    for split in ("dev", "test"):
+        rows = [{"id": key, "speaker": "s" + key[1], "text": text} for key, text in TEXTS.items()]
+        write_jsonl_gz(made.manifests / f"{split}_supervisions.jsonl.gz", rows)
+        decode(made, split, "greedy", {"u1": "GO TWO TEN", "u2": "STOP", "u3": "GO ON"})
+        decode(made, split, "hlg", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
+    return made
+
+
+def decode(experiment: Experiment, split: str, method: str, hypotheses: Dict[str, str]) -> None:
+    folder = experiment.decoding / split
+    rows = [{"id": key, "hyp": text.split()} for key, text in hypotheses.items()]
+    write_jsonl(folder / f"hypotheses_{method}.jsonl", rows)
+    timing: Dict[str, Any] = {"audio_seconds": 50.0, "seconds": 2.0, "fallbacks": {"wider_beam": 1}}
+    write_json(folder / f"timing_{method}.json", {**timing, "settings": {"lm_scale": 0.5}})
+
+
+def invoke(command: Any, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments)
+
+
+def test_records_listings_and_table(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    score.run(experiment)
+    results = read_json(experiment.directory / "results.json")
+    assert [(row["set"], row["role"], row["method"], row["unit"]) for row in results] == [
+        (split, split, method, unit)
+        for split in ("test", "dev")
+        for method in ("greedy", "hlg")
+        for unit in ("word", "character")
+    ]
+    greedy = results[0]
+    counts = [greedy[key] for key in ("errors", "reference", "insertions", "deletions", "substitutions")]
+    assert counts == [2, 7, 0, 1, 1]
+    assert greedy["rate"] == pytest.approx(200 / 7)
+    assert (greedy["rtf"], greedy["utterances"], greedy["settings"]) == (0.04, 3, {"lm_scale": 0.5})
+    assert greedy["speakers"] == {"s2": [1, 2], "s1": [1, 3], "s3": [0, 2]}
+    assert "HYP: GO TWO TEN" in (experiment.scores / "test_greedy.txt").read_text()
+    assert "test       hlg     WER 1/7 = 14.29 % [" in capsys.readouterr().out
+    assert "| test | hlg | WER 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
+
+
+def test_character_language_has_its_unit_first(experiment: Experiment) -> None:
+    config = RecipeConfig(
+        name="tiny",
+        corpus=CorpusConfig(module="tiny"),
+        score=ScoreConfig(unit="character", bootstrap_samples=50),
+    )
+    score.run(Experiment(config, experiment.directory, Path(), Path(), 1))
+    assert read_json(experiment.directory / "results.json")[0]["unit"] == "character"
+    assert "HYP: GOTWOTEN" in (experiment.scores / "test_greedy.txt").read_text()
+
+
+def test_undecoded_utterance_counts_as_deleted(experiment: Experiment) -> None:
+    row = {"id": "u3", "split": "test", "reason": "shorter than its text"}
+    write_jsonl(experiment.features / "rejected.jsonl", [row])
+    for method in ("greedy", "hlg"):
+        decode(experiment, "test", method, {"u1": "GO TO TEN", "u2": "STOP NOW"})
+    score.run(experiment)
+    first = read_json(experiment.directory / "results.json")[0]
+    assert (first["reference"], first["deletions"], first["rejected"], first["lost"]) == (7, 2, 1, 0)
+    assert "u3  shorter than its text" in (experiment.scores / "test_greedy.txt").read_text()
+
+
+def test_silently_missing_utterance_is_refused(experiment: Experiment) -> None:
+    decode(experiment, "test", "greedy", {"u1": "GO TO TEN", "u2": "STOP NOW"})
+    with pytest.raises(UserError, match="1 without a hypothesis: u3"):
+        score.run(experiment)
+    assert not (experiment.directory / "results.json").exists()
+
+
+def test_undecoded_set_is_refused(experiment: Experiment) -> None:
+    for file in (experiment.decoding / "test").iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match="test has not been decoded"):
+        score.run(experiment)
+
+
+def keep(experiment: Experiment, cost: Optional[Dict[str, Any]] = None) -> Result:
+    """Score, then `asrkit report` into a project of one recipe."""
+    root = experiment.recipe_directory.parent.parent
+    score.run(experiment)
+    write_json(experiment.directory / "cost.json", cost or {"commit": "abc", "parameters": 7})
+    write_text(experiment.recipe_directory / "recipe.yaml", "name: tiny\n")
+    write_text(root / "README.md", f"# top\n{TABLE_BEGIN}\n{TABLE_END}\nend\n")
+    project = ["--recipes", str(root / "recipes"), "--readme", str(root / "README.md")]
+    made = invoke(
+        report.command,
+        *["--exp", str(experiment.directory), "--recipe", str(experiment.recipe_directory)],
+        *project,
+    )
+    assert made.exit_code == 0, made.output
+    return invoke(report.command, "--check", *project)
+
+
+def test_report_is_made_from_kept_records(experiment: Experiment) -> None:
+    assert keep(experiment).exit_code == 0
+    records = experiment.recipe_directory / "records"
+    measured = experiment.directory / "results.json"
+    assert (records / "results.json").read_text() == measured.read_text()
+    assert "| commit | `abc` |" in (experiment.recipe_directory / "RESULTS.md").read_text()
+    readme = (experiment.recipe_directory.parent.parent / "README.md").read_text()
+    assert readme.startswith("# top\n") and readme.endswith("\nend\n")
+    assert readme.count("| [tiny](recipes/tiny/RESULTS.md) | test |") == 2
+
+
+def test_report_check_sees_a_figure_changed_by_hand(experiment: Experiment) -> None:
+    keep(experiment)
+    file = experiment.recipe_directory / "RESULTS.md"
+    write_text(file, file.read_text().replace("1/7", "0/7"))
+    root = experiment.recipe_directory.parent.parent
+    arguments = ["--check", "--recipes", str(root / "recipes"), "--readme", str(root / "README.md")]
+    found = invoke(report.command, *arguments)
+    assert isinstance(found.exception, UserError)
+    assert "RESULTS.md" in found.exception.found
+
+
+def test_check_results_fails_when_worse(experiment: Experiment) -> None:
+    score.run(experiment)
+    where = ["--exp", str(experiment.directory), "--set-name", "test", "--method", "hlg"]
+    passed = invoke(check_results.command, *where, "--max-rate", "15", "--max-errors", "1")
+    assert passed.exit_code == 0
+    assert "WER 1/7" in passed.output
+    for limit in (["--max-rate", "14"], ["--max-errors", "0"], []):
+        failed = invoke(check_results.command, *where, *limit)
+        assert failed.exit_code == 1
+        assert isinstance(failed.exception, UserError)
+
+
+def test_results_lacking_a_key_are_refused(experiment: Experiment) -> None:
+    score.run(experiment)
+    file = experiment.directory / "results.json"
+    rows = json.loads(file.read_text())
+    del rows[1]["interval"]
+    write_json(file, rows)
+    failed = invoke(
+        check_results.command,
+        *["--exp", str(experiment.directory), "--set-name", "test", "--method", "hlg", "--max-rate", "99"],
+    )
+    assert isinstance(failed.exception, UserError)
+    assert failed.exception.found == "a result without interval"
