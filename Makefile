@@ -1,0 +1,30 @@
+# make setup    the environment in .venv; nothing to do where it is there
+# make demo     a whole recipe on a synthetic corpus, no download: ends with a word error rate
+# make test     the tests;  make lint  style, types, shell;  make bench  the measurements of benchmarks/
+# make lmplz    kenlm's estimator of n-gram models; needs Boost's headers
+.PHONY: help setup demo test lint bench lmplz
+python := .venv/bin/python
+scripts := $(wildcard utils/*.sh recipes/*/run.sh benchmarks/*.sh .ci/run)
+
+help:
+	@grep '^# make' Makefile | cut -c 3-
+
+setup:
+	@utils/setup.sh
+
+demo: setup
+	@bash recipes/demo/run.sh
+
+test: setup
+	@$(python) -m pytest $(ARGS)
+
+lint: setup
+	$(python) -m ruff check
+	$(python) -m mypy asrkit local
+	.venv/bin/shellcheck $(scripts)
+
+bench: setup
+	@for file in benchmarks/*.py; do echo "== $$file"; $(python) $$file || exit 1; done
+
+lmplz: setup
+	@utils/lmplz.sh

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Make .venv: a supported Python, everything pinned, k2 by hash, kenlm compiled, asrkit installed in place.
+# Does nothing where .venv is already what requirements/ and pyproject.toml ask for.
+#   PYTHON=/path/to/python3.11 make setup    takes that Python instead of the first that fits
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=.venv
+stamp=$venv/.setup
+wanted=$({ pwd; cat requirements/*.txt pyproject.toml utils/setup.sh utils/find_python.sh; } | sha256sum)
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+    exit 0
+fi
+
+say() { echo "setup: $*"; }
+
+if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
+    say "found $(uname -s) $(uname -m); k2 1.23.4 has wheels for Linux on x86_64 only" >&2
+    say "to do: elsewhere, build k2 from source into an environment of your own, then pip install -e ." >&2
+    exit 1
+fi
+
+version=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+if [ -z "$version" ] || [ ! -f "requirements/locked-$version.txt" ]; then
+    python=$(utils/find_python.sh)
+    say "$venv with $("$python" -V) ($python)"
+    "$python" -m venv --clear "$venv"
+    version=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+fi
+rm -f "$stamp"
+PATH=$PWD/$venv/bin:$PATH
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+pip() { python -m pip "$@"; }
+install() { pip install --quiet --progress-bar off "$@"; }
+
+say "packages (torch is large: some minutes, 4 GB on disk)"
+install -r requirements/pip.txt
+install --only-binary :all: -r requirements/environment.txt -c "requirements/locked-$version.txt"
+say "k2"
+install --no-deps --require-hashes -r requirements/k2.txt
+
+if ! python -c 'import kenlm' 2>/dev/null; then
+    if ! c++ --version >/dev/null 2>&1 || ! g++ --version >/dev/null 2>&1; then
+        say "no C++ compiler: kenlm can't be compiled" >&2
+        say "to do: install g++ (Debian, Ubuntu: apt-get install g++), then make setup again" >&2
+        exit 1
+    fi
+    if ! python -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null; then
+        say "Python.h is missing: kenlm can't be compiled" >&2
+        say "to do: install Python's headers (Debian, Ubuntu: apt-get install python$version-dev)," \
+            "then make setup again" >&2
+        exit 1
+    fi
+    say "kenlm, compiled here (about a minute)"
+fi
+install --no-deps --no-build-isolation -r requirements/kenlm.txt
+say "asrkit"
+install --no-deps --no-build-isolation --editable .
+
+pip check
+python -c 'import k2, kenlm, lhotse' # the parts that most often don't fit together
+echo "$wanted" >"$stamp"
+say "done; asrkit doctor shows what is there"
