@@ -1,0 +1,55 @@
+"""Stage 2: log-Mel features of all splits, and their mean and variance in training."""
+
+from typing import Any, Dict, List
+
+from asrkit.corpus.manifests import read_cuts
+from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections, write_rejections
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.progress import Progress
+from asrkit.signal.features import Shard, compute_shards, plan_shards, read_shard
+from asrkit.signal.normalisation import write_normalisation
+from asrkit.storage.files import write_jsonl_gz
+
+
+def run(experiment: Experiment) -> None:
+    """Write features/; raises UserError when too much audio turns out to be unusable."""
+    corpus, config = experiment.config.corpus, experiment.config.features
+    names = list(dict.fromkeys([corpus.train, corpus.dev, *corpus.tests]))
+    cuts = {name: list(read_cuts(experiment.manifests, name)) for name in names}
+    shards: List[Shard] = []
+    for name, of in cuts.items():
+        rates = sorted({cut.sampling_rate for cut in of} - {config.sampling_rate})
+        for rate in rates:
+            print(f"{name}: audio of {rate} Hz is resampled to {config.sampling_rate} Hz")
+        shards += plan_shards(name, of, config, train=name == corpus.train)
+    copies = sum(len(shard.cuts) * len(shard.speeds) for shard in shards)
+    with Progress("features", copies) as bar:
+
+        def done(shard: Shard) -> None:
+            seconds = sum(cut.duration / speed for cut in shard.cuts for speed in shard.speeds)
+            bar.advance(seconds, len(shard.cuts) * len(shard.speeds))
+
+        compute_shards(shards, config, experiment.features, experiment.jobs, done)
+    _assemble(experiment, shards, {name: len(of) for name, of in cuts.items()})
+
+
+def _assemble(experiment: Experiment, shards: List[Shard], totals: Dict[str, int]) -> None:
+    """Join the records of shards, in their order, to cuts, rejections and normalisation."""
+    corpus = experiment.config.corpus
+    records: Dict[str, List[Any]] = {name: [] for name in totals}
+    for shard in shards:
+        records[shard.split].append(read_shard(shard, experiment.features))
+    rejections = [
+        Rejection(**row) for of in records.values() for record in of for row in record["rejected"]
+    ]
+    listing = experiment.features / "rejected.jsonl"
+    write_rejections(listing, rejections)
+    for line in summarise_rejections(rejections, corpus.tests):
+        print(line)
+    refuse_too_many(rejections, totals, corpus.max_bad_fraction, listing)
+    for name, of in records.items():
+        rows = [row for record in of for row in record["cuts"]]
+        write_jsonl_gz(experiment.features / f"{name}_cuts.jsonl.gz", rows)
+        hours = sum(row["duration"] for row in rows) / 3600
+        print(f"{name}: {len(rows)} cuts, {hours:.3f} h, {experiment.config.features.bins} bins")
+    write_normalisation(experiment.features / "normalisation.safetensors", records[corpus.train])

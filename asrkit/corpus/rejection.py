@@ -1,0 +1,65 @@
+"""Utterances that can't be used: listed with the reason, counted, and too many of them an error."""
+
+import collections
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+
+from asrkit.errors import UserError
+from asrkit.storage.files import write_jsonl
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """One utterance that a stage left out."""
+
+    id: str
+    split: str
+    kind: str  # a few words, the same for all utterances with this fault
+    detail: str = ""  # found and expected, for this utterance
+
+    def row(self) -> Dict[str, Any]:
+        """As a row of rejected.jsonl."""
+        reason = f"{self.kind}: {self.detail}" if self.detail else self.kind
+        return {"id": self.id, "split": self.split, "kind": self.kind, "reason": reason}
+
+
+def write_rejections(file: Path, rejections: Sequence[Rejection]) -> None:
+    """Write rejected.jsonl, also when it has no rows."""
+    write_jsonl(file, (rejection.row() for rejection in rejections))
+
+
+def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) -> List[str]:
+    """Lines for the terminal: counts by split and kind; a loss from a test set is said loudly."""
+    lines: List[str] = []
+    counts = collections.Counter((rejection.split, rejection.kind) for rejection in rejections)
+    for (split, kind), count in sorted(counts.items()):
+        lines.append(f"{split}: {count} rejected: {kind}")
+    for split in tests:
+        lost = sum(count for (of, _), count in counts.items() if of == split)
+        if lost:
+            noun = "utterance is" if lost == 1 else "utterances are"
+            lines.append(
+                f"WARNING: {lost} {noun} lost from test set {split}: "
+                "its error rate will be on fewer words than published ones"
+            )
+    return lines
+
+
+def refuse_too_many(
+    rejections: Sequence[Rejection], totals: Mapping[str, int], max_bad_fraction: float, listing: Path
+) -> None:
+    """Raise UserError if more than `max_bad_fraction` of a split's utterances were rejected."""
+    for split, total in totals.items():
+        of_split = [rejection for rejection in rejections if rejection.split == split]
+        if len(of_split) <= max_bad_fraction * total:
+            continue
+        rows = [rejection.row() for rejection in of_split[:5]]
+        examples = "".join(f"\n    {row['id']}: {row['reason']}" for row in rows)
+        more = f"\n    and {len(of_split) - len(rows)} more" if len(of_split) > len(rows) else ""
+        raise UserError(
+            f"{len(of_split)} of {total} utterances of {split} can't be used:{examples}{more}",
+            expected=f"at most {max_bad_fraction:.2%} (corpus.max_bad_fraction)",
+            where=str(listing),
+            todo="mend the corpus, or raise corpus.max_bad_fraction if you can do without them",
+        )

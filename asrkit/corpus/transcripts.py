@@ -1,0 +1,35 @@
+"""Read transcript files as people leave them: byte-order marks, Windows line ends, empty lines."""
+
+from pathlib import Path
+from typing import Iterator, Tuple
+
+from asrkit.errors import UserError
+
+
+def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
+    """Line number and content of each line that isn't empty, without byte-order mark and line end.
+
+    Lines end at LF or CR LF alone, so that a control character inside a line stays visible to
+    validation. Raises UserError when the file is missing or isn't UTF-8.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(
+            f"can't read {file}: {error.strerror}",
+            expected="a transcript file of the corpus",
+            where=str(file),
+            todo="check that the whole corpus is in the folder that --corpus-dir names",
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"line {line} isn't UTF-8: byte 0x{error.object[error.start]:02x}",
+            expected="a transcript file in UTF-8",
+            where=f"{file}, line {line}",
+            todo="convert the file, for example with iconv -f latin1 -t utf-8",
+        ) from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = line[:-1] if line.endswith("\r") else line
+        if content.strip():
+            yield number, content

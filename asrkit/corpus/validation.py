@@ -1,0 +1,117 @@
+"""Which utterances can be used, and why the others can't."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import unicodedata
+from pathlib import Path
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple, Union
+
+from asrkit.config.recipe import CorpusConfig
+from asrkit.corpus.audio import AudioFacts, AudioProblem, inspect_audio
+from asrkit.corpus.rejection import Rejection
+from asrkit.corpus.utterance import Utterance
+
+Inspection = Union[AudioFacts, AudioProblem]
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidUtterance:
+    """An utterance that can be used, with its place in the audio in samples."""
+
+    utterance: Utterance
+    text: str  # with the letter case of corpus.case, in Unicode form NFC
+    audio: AudioFacts
+    first_sample: int
+    samples: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.samples / self.audio.sampling_rate
+
+
+def validate(
+    utterances: Sequence[Utterance], config: CorpusConfig, jobs: int
+) -> Tuple[List[ValidUtterance], List[Rejection]]:
+    """Split utterances into usable and rejected ones, in their order; reads each audio file once."""
+    files = list(dict.fromkeys(utterance.audio for utterance in utterances))
+    inspections = dict(zip(files, _inspect_all(files, jobs)))
+    rates = _usual_rates(utterances, inspections)
+    valid: List[ValidUtterance] = []
+    rejected: List[Rejection] = []
+    seen: Dict[str, Utterance] = {}
+    for utterance in utterances:
+        try:
+            if utterance.id in seen:
+                raise AudioProblem("duplicate id", f"{seen[utterance.id].audio} came first, then {utterance.audio}")
+            seen[utterance.id] = utterance
+            inspection = inspections[utterance.audio]
+            if isinstance(inspection, AudioProblem):
+                raise inspection
+            valid.append(_check(utterance, inspection, rates[utterance.split], config))
+        except AudioProblem as problem:
+            rejected.append(Rejection(utterance.id, utterance.split, problem.kind, problem.detail))
+    return valid, rejected
+
+
+def normalise_text(text: str, case: str) -> str:
+    """Text in Unicode form NFC, with letter case folded as corpus.case says and single spaces."""
+    folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[case]
+    return " ".join(unicodedata.normalize("NFC", folded).split())
+
+
+def _check(utterance: Utterance, audio: AudioFacts, usual_rate: int, config: CorpusConfig) -> ValidUtterance:
+    if audio.sampling_rate != usual_rate:
+        found = f"found {audio.sampling_rate} Hz, expected {usual_rate} Hz as the rest of {utterance.split}"
+        raise AudioProblem("other sampling rate", found)
+    text = _check_text(utterance.text, config.case)
+    first = round((utterance.start or 0.0) * audio.sampling_rate)
+    samples = audio.samples - first
+    if utterance.duration is not None:
+        samples = round(utterance.duration * audio.sampling_rate)
+    if first < 0 or samples <= 0 or first + samples > audio.samples:
+        end = (first + samples) / audio.sampling_rate
+        held = audio.samples / audio.sampling_rate
+        found = f"{first / audio.sampling_rate:.3f} s to {end:.3f} s of audio of {held:.3f} s"
+        raise AudioProblem("segment outside its audio", found)
+    seconds = samples / audio.sampling_rate
+    if seconds < config.min_duration:
+        raise AudioProblem("too short", f"{seconds:.3f} s, corpus.min_duration is {config.min_duration:g} s")
+    if seconds > config.max_duration:
+        raise AudioProblem("too long", f"{seconds:.3f} s, corpus.max_duration is {config.max_duration:g} s")
+    return ValidUtterance(utterance, text, audio, first, samples)
+
+
+def _check_text(text: str, case: str) -> str:
+    for character in text:
+        # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
+        if unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") or character in "\ufeff\ufffd":
+            raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
+    normalised = normalise_text(text, case)
+    if not normalised:
+        raise AudioProblem("empty text")
+    return normalised
+
+
+def _inspect_all(files: Sequence[Path], jobs: int) -> Iterable[Inspection]:
+    # Threads suffice: libsndfile, NumPy and hashing let go of the interpreter lock.
+    with concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool:
+        return list(pool.map(_inspect, files))
+
+
+def _inspect(file: Path) -> Inspection:
+    try:
+        return inspect_audio(file)
+    except AudioProblem as problem:
+        return problem
+
+
+def _usual_rates(utterances: Sequence[Utterance], inspections: Mapping[Path, Inspection]) -> Dict[str, int]:
+    """The most common sampling rate of each split; of two equally common ones the higher."""
+    counts: Dict[str, Dict[int, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
+    for utterance in utterances:
+        inspection = inspections[utterance.audio]
+        if isinstance(inspection, AudioFacts):
+            counts[utterance.split][inspection.sampling_rate] += 1
+    return {split: max(of, key=lambda rate: (of[rate], rate)) for split, of in counts.items()}

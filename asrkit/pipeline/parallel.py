@@ -1,0 +1,96 @@
+"""Do pieces of a stage in forked processes, which end with the process that started them."""
+
+import ctypes
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+from typing import Any, Callable, Dict, TypeVar
+
+from asrkit.errors import UserError
+
+Result = TypeVar("Result")
+
+
+def run_parallel(
+    work: Callable[[int], Result], count: int, jobs: int, done: Callable[[int, Result], None]
+) -> None:
+    """Call work(0) to work(count - 1) in `jobs` processes; `done(index, result)` runs here as each ends.
+
+    An exception of `work` is raised here. Raises UserError when a process is killed. With one
+    job or one piece `work` runs in this process. The caller must have done no torch work in
+    several threads before, since threads don't survive a fork.
+    """
+    if min(jobs, count) <= 1:
+        for index in range(count):
+            done(index, work(index))
+        return
+    context = multiprocessing.get_context("fork")
+    next_index = context.Value("i", 0)
+    running: Dict[Any, Any] = {}
+    sys.stdout.flush()  # what is still in the buffer would be printed by each process
+    for _ in range(min(jobs, count)):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work_on, args=(work, count, next_index, sender, os.getpid()))
+        process.start()
+        sender.close()
+        running[receiver] = process
+    try:
+        while running:
+            for receiver in multiprocessing.connection.wait(list(running)):
+                _receive(receiver, running, done)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.join()
+
+
+def _receive(receiver: Any, running: Dict[Any, Any], done: Callable[[int, Result], None]) -> None:
+    """Take one message of a process: a result, an error, or its end."""
+    try:
+        index, result, error = receiver.recv()
+    except EOFError:
+        process = running.pop(receiver)
+        process.join()
+        if process.exitcode != 0:
+            raise UserError(
+                f"a process was ended by {_cause(process.exitcode)}",
+                expected="all processes to finish",
+                where="a parallel stage",
+                todo="if memory ran out, use fewer processes (--nj 1); what is done is kept",
+            ) from None
+        return
+    if error is not None:
+        raise error
+    done(index, result)
+
+
+def _cause(exitcode: int) -> str:
+    return f"signal {signal.Signals(-exitcode).name}" if exitcode < 0 else f"exit status {exitcode}"
+
+
+def _work_on(work: Callable[[int], Any], count: int, next_index: Any, sender: Any, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
+    _die_with_parent()
+    while os.getppid() == parent:
+        with next_index.get_lock():
+            index = next_index.value
+            next_index.value += 1
+        if index >= count:
+            return
+        try:
+            message = (index, work(index), None)
+        except Exception as error:  # handed to the parent, which raises it
+            message = (index, None, error)
+        sender.send(message)
+
+
+def _die_with_parent() -> None:
+    """On Linux have the kernel kill this process when its parent ends, even by SIGKILL.
+
+    A process left over would keep the experiment's lock.
+    """
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

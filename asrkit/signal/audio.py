@@ -1,0 +1,51 @@
+"""Read samples; change their rate and speed."""
+
+import functools
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+
+from asrkit.corpus.audio import AudioProblem
+
+
+def read_samples(file: Path, first: int = 0, count: Optional[int] = None) -> np.ndarray:
+    """`count` samples from `first` on, or all: float32 of shape (samples,), in -1 to 1 for PCM.
+
+    Raises AudioProblem for audio that can't be read in full, isn't mono, or holds NaN.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(file)) as sound:
+            if sound.channels != 1:
+                raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
+            sound.seek(first)
+            samples: np.ndarray = sound.read(-1 if count is None else count, dtype="float32")
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        raise AudioProblem("not readable audio", f"{file}: {error}") from None
+    if count is not None and len(samples) < count:
+        raise AudioProblem("truncated", f"found {len(samples)} samples from {first} on, expected {count}")
+    if not np.isfinite(samples).all():
+        raise AudioProblem("NaN or infinite samples", str(file))
+    return samples
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int, speed: float = 1.0) -> np.ndarray:
+    """Samples of `rate` Hz as samples of `new_rate` Hz, played `speed` times as fast.
+
+    Tempo and pitch change together, as with `sox speed`; one band-limited interpolation does both.
+    """
+    old_rate = round(rate * speed)
+    if old_rate == new_rate:
+        return samples
+    resampled: np.ndarray = _resampler(old_rate, new_rate)(torch.from_numpy(samples)).numpy()
+    return resampled
+
+
+@functools.lru_cache(maxsize=16)
+def _resampler(old_rate: int, new_rate: int) -> Any:
+    from lhotse.augmentation.resample import Resample
+
+    return Resample(old_rate, new_rate)

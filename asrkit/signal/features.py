@@ -1,0 +1,209 @@
+"""Features of a split, computed in shards by several processes; a killed job loses unfinished shards only."""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+
+import lhotse
+import numpy as np
+import torch
+from lhotse import CutSet, Features, MonoCut
+from lhotse.serialization import deserialize_item
+
+from asrkit.config import flatten
+from asrkit.config.recipe import FeaturesConfig
+from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.rejection import Rejection
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.parallel import run_parallel
+from asrkit.signal.audio import read_samples, resample
+from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.shard import STORAGE_TYPE, write_shard
+from asrkit.storage.files import read_jsonl, write_json
+from asrkit.storage.fingerprint import hash_file, hash_value
+
+# A shard made by other code than this is made anew.
+CODE = [Path(__file__).with_name(f"{name}.py") for name in ("audio", "features", "filterbank", "shard")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Some utterances of a split, whose features lie in one file."""
+
+    split: str
+    number: int
+    cuts: Sequence[MonoCut]  # as in the manifests, before speed perturbation
+    speeds: Sequence[float]
+    key: str  # of all that its content depends on
+
+    @property
+    def name(self) -> str:
+        """Of its files, below features/shards."""
+        return f"{self.split}-{self.number:05d}"
+
+
+def load_cuts(experiment: Experiment, split: str) -> CutSet:
+    """The cuts of a split with features attached, ready for cut.load_features()."""
+    rows = read_jsonl(experiment.features / f"{split}_cuts.jsonl.gz")
+    for row in rows:
+        row["features"]["storage_path"] = str(experiment.directory / row["features"]["storage_path"])
+    return CutSet.from_cuts(deserialize_item(row) for row in rows)
+
+
+def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
+    """Cut a split into shards; training cuts get a copy at each of config.speed_factors."""
+    speeds = tuple(config.speed_factors) if train else (1.0,)
+    settings = {name: value for name, value in flatten(config).items() if name != "speed_factors"}
+    settings["versions"] = [lhotse.__version__, torch.__version__]
+    settings["code"] = [hash_file(file) for file in CODE]
+    shards: List[Shard] = []
+    size = config.shard_utterances
+    for number, first in enumerate(range(0, len(cuts), size)):
+        of_shard = cuts[first : first + size]
+        key = hash_value([settings, speeds, [cut.to_dict() for cut in of_shard]])
+        shards.append(Shard(split, number, of_shard, speeds, key))
+    return shards
+
+
+def compute_shards(
+    shards: Sequence[Shard], config: FeaturesConfig, directory: Path, jobs: int, done: Callable[[Shard], None]
+) -> None:
+    """Write the features of the shards that aren't there yet, and delete those of other settings.
+
+    For each shard: directory/shards/NAME.i16 and, last, NAME.json with the cuts, the rejected
+    utterances and the sums for normalisation. The bytes don't depend on `jobs`.
+    """
+    folder = directory / "shards"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {f"{shard.name}{suffix}" for shard in shards for suffix in (".i16", ".json")}
+    for file in folder.iterdir():
+        if file.name not in wanted:
+            file.unlink()
+    missing = []
+    for shard in shards:
+        if _is_finished(shard, folder):
+            done(shard)
+        else:
+            missing.append(shard)
+
+    def work(index: int) -> None:
+        with _one_thread():
+            _compute_shard(missing[index], config, folder)
+
+    run_parallel(work, len(missing), jobs, lambda index, _: done(missing[index]))
+
+
+def read_shard(shard: Shard, directory: Path) -> Dict[str, Any]:
+    """The record of a finished shard: cuts, rejected, frames, sum, sum_of_squares."""
+    record: Dict[str, Any] = json.loads((directory / "shards" / f"{shard.name}.json").read_text("utf-8"))
+    return record
+
+
+def _is_finished(shard: Shard, folder: Path) -> bool:
+    try:
+        record = json.loads((folder / f"{shard.name}.json").read_text("utf-8"))
+        size = (folder / f"{shard.name}.i16").stat().st_size
+        return bool(record["key"] == shard.key and record["bytes"] == size)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> None:
+    bank = FilterBank(config)
+    cuts: List[MonoCut] = []
+    matrices: List[np.ndarray] = []
+    rejected: List[Rejection] = []
+    for cut in shard.cuts:
+        try:
+            computed = _features_of(cut, shard.speeds, bank)
+        except AudioProblem as problem:
+            rejected.append(Rejection(cut.id, shard.split, problem.kind, problem.detail))
+            continue
+        for copy, matrix in computed:
+            cuts.append(copy)
+            matrices.append(matrix)
+    file = folder / f"{shard.name}.i16"
+    keys = write_shard(file, matrices)
+    path = f"features/shards/{file.name}"
+    rows = [_with_features(*of_cut, path, config) for of_cut in zip(cuts, matrices, keys)]
+    record = {
+        "key": shard.key,
+        "bytes": file.stat().st_size,
+        "rejected": [dataclasses.asdict(rejection) for rejection in rejected],
+        **_sums(matrices, config.bins),
+        "cuts": rows,
+    }
+    write_json(folder / f"{shard.name}.json", record)
+
+
+def _features_of(
+    cut: MonoCut, speeds: Sequence[float], bank: FilterBank
+) -> Iterator[Tuple[MonoCut, np.ndarray]]:
+    """The cut at each speed with its features; raises AudioProblem before the first of them or never."""
+    source = cut.recording.sources[0].source
+    rate, new_rate = cut.sampling_rate, bank.config.sampling_rate
+    samples = read_samples(Path(source), round(cut.start * rate), cut.num_samples)
+    if len(samples) == 0 or samples.min() == samples.max():
+        raise AudioProblem("silence", f"all {len(samples)} samples are the same")
+    copies = []
+    for speed in speeds:
+        copy = cut if rate == new_rate else cut.resample(new_rate)
+        copy = copy if speed == 1.0 else copy.perturb_speed(speed)
+        matrix = bank.extract_steps(_fit(resample(samples, rate, new_rate, speed), copy.num_samples))
+        if len(matrix) == 0 or len(matrix) != round(copy.duration / bank.config.frame_shift):
+            raise AudioProblem("wrong number of frames", f"found {len(matrix)} in {copy.duration:.4f} s")
+        copies.append((copy, matrix))
+    return iter(copies)
+
+
+def _fit(samples: np.ndarray, count: int) -> np.ndarray:
+    """Exactly `count` samples: lhotse rounds a duration otherwise than resampling does, by a sample or two."""
+    if len(samples) >= count:
+        return samples[:count]
+    return np.pad(samples, (0, count - len(samples)))
+
+
+def _with_features(
+    cut: MonoCut, matrix: np.ndarray, key: str, path: str, config: FeaturesConfig
+) -> Dict[str, Any]:
+    features = Features(
+        type="kaldi-fbank",
+        num_frames=len(matrix),
+        num_features=config.bins,
+        frame_shift=config.frame_shift,
+        sampling_rate=config.sampling_rate,
+        start=cut.start,
+        duration=cut.duration,
+        storage_type=STORAGE_TYPE,
+        storage_path=path,
+        storage_key=key,
+        recording_id=cut.recording.id,
+        channels=cut.channel,
+    )
+    row: Dict[str, Any] = dataclasses.replace(cut, features=features).to_dict()
+    return row
+
+
+def _sums(matrices: Sequence[np.ndarray], bins: int) -> Dict[str, Any]:
+    """Sums of features and their squares in int16 steps: whole numbers, so exact in any order."""
+    total = np.zeros(bins, dtype=np.int64)
+    squares = np.zeros(bins, dtype=np.int64)
+    for matrix in matrices:
+        wide = matrix.astype(np.int64)
+        total += wide.sum(axis=0)
+        squares += (wide * wide).sum(axis=0)
+    frames = sum(len(matrix) for matrix in matrices)
+    return {"frames": frames, "sum": total.tolist(), "sum_of_squares": squares.tolist()}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One torch thread: processes are the parallelism here, and the bits don't depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
