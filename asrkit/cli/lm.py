@@ -1,0 +1,80 @@
+"""Stage 4: the n-gram language model from training text, and its perplexity on dev."""
+
+from pathlib import Path
+from typing import List
+
+from asrkit.errors import UserError
+from asrkit.lm.arpa import ngram_counts, write_arpa
+from asrkit.lm.kneser_ney import estimate
+from asrkit.lm.lmplz import estimate_with_lmplz
+from asrkit.lm.perplexity import perplexity
+from asrkit.pipeline.experiment import Experiment
+from asrkit.storage.files import read_jsonl, write_json
+
+
+def run(experiment: Experiment) -> None:
+    """Write lm/lm.arpa and lm/report.json."""
+    config = experiment.config
+    arpa = experiment.lm / "lm.arpa"
+    sentences = _transcripts(experiment, config.corpus.train)
+    if config.lm.text is not None:
+        sentences += _further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+    fallbacks: List[str]
+    if config.lm.estimator == "lmplz":
+        fallbacks = estimate_with_lmplz(sentences, config.lm.order, arpa)
+    else:
+        result = estimate(sentences, config.lm.order)
+        write_arpa(result.model, arpa)
+        fallbacks = [
+            f"{order}-grams: {discounts.fallback}; took the fall-back discounts "
+            + " ".join(map(str, discounts.values))
+            for order, discounts in enumerate(result.discounts, start=1)
+            if discounts.fallback
+        ]
+    for line in fallbacks:
+        print(f"lm: {line}")
+    _report(experiment, arpa, len(sentences))
+
+
+def _transcripts(experiment: Experiment, split: str) -> List[str]:
+    rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz")
+    return [str(row["text"]) for row in rows]
+
+
+def _further_text(file: Path, case: str) -> List[str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"can't read {file}: {error}",
+            expected="text in UTF-8, one sentence a line",
+            where="lm.text in recipe.yaml",
+            todo="correct the name, or remove lm.text",
+        ) from None
+    sentences = [line for line in lines if line.strip()]
+    print(f"lm: {len(sentences)} sentences of {file.name}, {len(lines) - len(sentences)} blank lines left out")
+    if case == "upper":
+        return [sentence.upper() for sentence in sentences]
+    return [sentence.lower() for sentence in sentences] if case == "lower" else sentences
+
+
+def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:
+    config = experiment.config
+    split = config.corpus.dev
+    counts = ngram_counts(arpa)
+    measured = perplexity(arpa, _transcripts(experiment, split), where=f"the transcripts of {split}")
+    report = {
+        "order": config.lm.order,
+        "estimator": config.lm.estimator,
+        "sentences": sentences,
+        "ngrams": counts,
+        "perplexity": {split: measured.perplexity},
+        "perplexity_known": {split: measured.perplexity_known},
+        "oov": {split: [measured.oov, measured.words]},
+    }
+    write_json(experiment.lm / "report.json", report)
+    listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(counts, start=1))
+    print(
+        f"lm: {listing} from {sentences:,} sentences by {config.lm.estimator}; {split}: perplexity "
+        f"{measured.perplexity:.2f}, {measured.oov} of {measured.words} words out of vocabulary"
+    )

@@ -1,0 +1,84 @@
+"""Adjusted counts of n-grams, as Kneser-Ney smoothing needs them."""
+
+import dataclasses
+from typing import List, Tuple
+
+import numpy as np
+
+from asrkit.errors import UserError
+from asrkit.lm.tokens import START_ID, Tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class NgramCounts:
+    """The n-grams of one order, sorted by last word, then the one before it, and so on.
+
+    An n-gram is held by its first word and two indices into the next lower order, so that
+    memory and sorting don't depend on the order: all arrays are (n-grams,).
+    """
+
+    first: np.ndarray  # int64, id of the first word
+    last: np.ndarray  # int64, id of the last word
+    suffix: np.ndarray  # int64, index one order below of the n-gram without its first word
+    context: np.ndarray  # int64, index one order below of the n-gram without its last word
+    count: np.ndarray  # int64, adjusted
+
+
+def count_ngrams(tokens: Tokens, order: int) -> List[NgramCounts]:
+    """Adjusted counts of orders 1 to `order` (Chen & Goodman 1998; Heafield et al. 2013, section 3).
+
+    The adjusted count of the highest order, and of n-grams that begin with <s>, is the number
+    of occurrences; of others, the number of different words seen before them. <unk> and <s>
+    count 0. Raises UserError when no sentence is long enough for the order.
+    """
+    size = len(tokens.vocabulary)
+    words = np.arange(size, dtype=np.int64)
+    occurrences = np.bincount(tokens.ids, minlength=size)
+    below = NgramCounts(words, words, words, words, occurrences)  # unigrams: the links have no meaning
+    tables: List[NgramCounts] = []
+    where = np.arange(len(tokens.ids))  # tokens at which an n-gram of this order ends
+    index = tokens.ids.astype(np.int64)  # which n-gram it is
+    for length in range(2, order + 1):
+        keys, where, index, occurrences = _extend_left(tokens, length, where, index)
+        if not len(keys):
+            raise UserError(
+                f"no sentence is long enough for {length}-grams",
+                expected=f"a sentence of {length - 2} words or more",
+                where="lm.order in recipe.yaml",
+                todo=f"lower it to {length - 1}",
+            )
+        suffix, first = np.divmod(keys, size)
+        extensions = np.bincount(suffix, minlength=len(below.count))
+        tables.append(_adjust(below, extensions))
+        below = NgramCounts(first, below.last[suffix], suffix, _contexts(below, suffix, first, length, size), occurrences)
+    return [*tables, below]
+
+
+def _extend_left(
+    tokens: Tokens, length: int, where: np.ndarray, index: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """From n-grams of length - 1 at each token to distinct ones of `length`, sorted.
+
+    A key is (index of the suffix) * vocabulary + first word. At most one <s> begins an n-gram.
+    """
+    long_enough = tokens.position[where] >= length - 2
+    where, index = where[long_enough], index[long_enough]
+    first = np.where(tokens.position[where] >= length - 1, tokens.ids[where - length + 1], START_ID)
+    keys, index, occurrences = np.unique(
+        index * len(tokens.vocabulary) + first, return_inverse=True, return_counts=True
+    )
+    return keys, where, index, occurrences
+
+
+def _adjust(table: NgramCounts, extensions: np.ndarray) -> NgramCounts:
+    # Nothing stands before <s>, so an n-gram that begins with it keeps its occurrences.
+    # The unigram <s> has neither: 0.
+    return dataclasses.replace(table, count=np.where(table.first == START_ID, table.count, extensions))
+
+
+def _contexts(below: NgramCounts, suffix: np.ndarray, first: np.ndarray, length: int, size: int) -> np.ndarray:
+    if length == 2:
+        return first
+    # The context of (a b c) is a before the context of its suffix, (b); it is in the order below.
+    keys = below.suffix * size + below.first
+    return np.searchsorted(keys, below.context[suffix] * size + first)

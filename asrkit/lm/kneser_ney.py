@@ -1,0 +1,132 @@
+"""Interpolated modified Kneser-Ney estimation, as lmplz defines it.
+
+S. F. Chen and J. Goodman, "An empirical study of smoothing techniques for language modeling",
+1998; K. Heafield, I. Pouzyrevsky, J. H. Clark and P. Koehn, "Scalable modified Kneser-Ney
+language model estimation", ACL 2013. Equal to lmplz --discount_fallback up to rounding.
+"""
+
+import dataclasses
+from typing import Iterable, List, Tuple
+
+import numpy as np
+
+from asrkit.errors import UserError
+from asrkit.lm.counts import NgramCounts, count_ngrams
+from asrkit.lm.model import NgramModel, NgramTable
+from asrkit.lm.tokens import START_ID, tokenise
+
+MAXIMUM_ORDER = 5
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # lmplz's, for texts on which the closed form fails
+
+
+@dataclasses.dataclass(frozen=True)
+class Discounts:
+    """What is taken from adjusted counts of 1, of 2, and of 3 or more."""
+
+    values: Tuple[float, float, float]
+    fallback: str = ""  # why the closed form failed; empty: it didn't
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A model and the discounts it was made with, an entry an order."""
+
+    model: NgramModel
+    discounts: List[Discounts]
+
+
+def estimate(sentences: Iterable[str], order: int, where: str = "the text of the language model") -> Estimate:
+    """Estimate a model from sentences of words parted by white space.
+
+    Raises UserError for an order outside 1 to 5, a text without words, <s>, </s> or <unk> as a
+    word, and sentences all too short for the order.
+    """
+    if not 1 <= order <= MAXIMUM_ORDER:
+        raise UserError(
+            f"an n-gram order of {order}",
+            expected=f"1 to {MAXIMUM_ORDER}",
+            where="lm.order in recipe.yaml",
+            todo="--set lm.order=3 is a usual choice",
+        )
+    tokens = tokenise(sentences, where)
+    counts = count_ngrams(tokens, order)
+    discounts = [closed_form_discounts(table.count) for table in counts]
+    probability, gamma = _unigram_probabilities(counts[0], discounts[0])
+    probabilities, gammas = [probability], []
+    for table, discount in zip(counts[1:], discounts[1:]):
+        probability, gamma = _probabilities(table, discount, probabilities[-1])
+        probabilities.append(probability)
+        gammas.append(gamma)
+    gammas.append(np.ones(len(probability)))  # of the highest order; never written
+    return Estimate(NgramModel(tokens.vocabulary, _sorted_tables(counts, probabilities, gammas)), discounts)
+
+
+def closed_form_discounts(counts: np.ndarray) -> Discounts:
+    """Discounts from counts of counts (Chen & Goodman 1998, equation 26), else lmplz's fall-back.
+
+    With n[k] the number of n-grams of adjusted count k and y = n[1] / (n[1] + 2 n[2]), the
+    discount of count k is k - (k + 1) y n[k + 1] / n[k]; `counts` is (n-grams,).
+    """
+    n = [int(np.count_nonzero(counts == k)) for k in range(5)]
+    for k in (1, 2, 3):
+        if n[k] == 0:
+            return Discounts(FALLBACK_DISCOUNTS, f"no n-gram has an adjusted count of {k}")
+    y = n[1] / (n[1] + 2.0 * n[2])
+    one, two, three = (k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
+    for k, value in enumerate((one, two, three), start=1):
+        # lmplz lets a discount of exactly 0 pass, and then writes back-offs of minus infinity.
+        if not 0 < value <= k:
+            return Discounts(FALLBACK_DISCOUNTS, f"the discount of count {k} would be {value:.4f}")
+    return Discounts((one, two, three))
+
+
+def _amounts(counts: np.ndarray, discounts: Discounts) -> np.ndarray:
+    return np.array([0.0, *discounts.values])[np.minimum(counts, 3)]
+
+
+def _unigram_probabilities(table: NgramCounts, discounts: Discounts) -> Tuple[np.ndarray, np.ndarray]:
+    # Interpolated with the uniform distribution over all words but <s>; all of <unk> comes from
+    # there. <s> is never predicted: its probability of 1 lets a reader score it at no cost.
+    taken = _amounts(table.count, discounts)
+    gamma = taken.sum() / table.count.sum()
+    probability = (table.count - taken) / table.count.sum() + gamma / (len(table.count) - 1)
+    probability[START_ID] = 1.0
+    return probability, gamma
+
+
+def _probabilities(
+    table: NgramCounts, discounts: Discounts, lower: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Probabilities of one order (n-grams,) and the back-off weight of each n-gram one order below.
+
+    p(w | c) = (a(c w) - D(a(c w))) / sum_v a(c v) + gamma(c) p(w | c without its first word),
+    gamma(c) = sum_v D(a(c v)) / sum_v a(c v); 1 where c was never followed by a word.
+    """
+    taken = _amounts(table.count, discounts)
+    total = np.bincount(table.context, weights=table.count, minlength=len(lower))
+    mass = np.bincount(table.context, weights=taken, minlength=len(lower))
+    seen = total > 0
+    gamma = np.divide(mass, total, out=np.ones(len(lower)), where=seen)
+    probability = (table.count - taken) / total[table.context]
+    return probability + gamma[table.context] * lower[table.suffix], gamma
+
+
+def _sorted_tables(
+    counts: List[NgramCounts], probabilities: List[np.ndarray], gammas: List[np.ndarray]
+) -> List[NgramTable]:
+    """Tables for writing, each sorted by first word, then second, and so on."""
+    size = len(counts[0].count)
+    words = np.arange(size, dtype=np.int32)[:, None]  # (n-grams, order), in the order of `counts`
+    rank = np.arange(size)  # of each n-gram in the sorted table
+    tables: List[NgramTable] = []
+    for length, (table, probability, gamma) in enumerate(zip(counts, probabilities, gammas), start=1):
+        if length > 1:
+            words = np.concatenate([table.first.astype(np.int32)[:, None], words[table.suffix]], axis=1)
+            order = np.argsort(rank[table.context] * size + table.last, kind="stable")
+            rank = np.empty(len(order), dtype=np.int64)
+            rank[order] = np.arange(len(order))
+        else:
+            order = np.arange(size)
+        log_probability = np.minimum(np.log10(probability[order]), 0.0)  # 1 + rounding is 1
+        tables.append(NgramTable(words[order], log_probability, np.log10(gamma[order])))
+    return tables

@@ -1,0 +1,62 @@
+"""Estimation by kenlm's lmplz, where it is built."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Iterable, List, Optional
+
+from asrkit.errors import UserError
+from asrkit.lm.tokens import split_sentences
+from asrkit.storage.files import whole_file
+
+_SORTING_MEMORY = "1G"  # lmplz would take four fifths of the machine's; it sorts on disk beyond this
+
+
+def find_lmplz() -> Optional[str]:
+    """The program lmplz beside this Python or on PATH, or None."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return shutil.which("lmplz", path=os.pathsep.join(folders))
+
+
+def estimate_with_lmplz(
+    sentences: Iterable[str], order: int, file: Path, where: str = "the text of the language model"
+) -> List[str]:
+    """Write the model that lmplz --discount_fallback estimates to the ARPA file `file`.
+
+    Gives lmplz's lines on discounts that fell back. Raises UserError when lmplz is missing or
+    fails, and for the texts that the built-in estimator refuses.
+    """
+    program = find_lmplz()
+    if program is None:
+        raise UserError(
+            "lmplz isn't built",
+            expected=f"lmplz in {Path(sys.executable).parent} or on PATH",
+            where="lm.estimator: lmplz",
+            todo="make lmplz, or --set lm.estimator=builtin, which gives the same model",
+        )
+    with whole_file(file) as temporary, tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+        text = Path(scratch) / "text"
+        with open(text, "w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(" ".join(words) + "\n" for words in split_sentences(sentences, where))
+        options = ["--discount_fallback", "--memory", _SORTING_MEMORY, "--temp_prefix", f"{scratch}/sort"]
+        files = ["--text", str(text), "--arpa", str(temporary)]
+        done = subprocess.run(
+            [program, "--order", str(order), *options, *files],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        messages = [line for line in done.stderr.splitlines() if line.strip()]
+        if done.returncode != 0:
+            raise UserError(
+                f"lmplz ended with status {done.returncode}: {' / '.join(messages[-3:])}",
+                expected="an ARPA file",
+                where=program,
+                todo="--set lm.estimator=builtin, or make lmplz again",
+            )
+    return [line for line in messages if "fallback" in line]

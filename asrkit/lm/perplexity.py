@@ -1,0 +1,84 @@
+"""Perplexity of a text under an ARPA model."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Iterable, List, Tuple
+
+from asrkit.errors import UserError
+from asrkit.lm.arpa import ngram_counts, read_arpa
+from asrkit.lm.tokens import END, UNKNOWN, split_sentences
+
+
+@dataclasses.dataclass(frozen=True)
+class Perplexity:
+    """How well a model predicts a text; each sentence's </s> is predicted too."""
+
+    perplexity: float  # words outside the vocabulary count with the probability of <unk>
+    perplexity_known: float  # over the other tokens only; nan where there are none
+    tokens: int  # words and one </s> a sentence
+    oov: int  # words outside the vocabulary
+    sentences: int
+
+    @property
+    def words(self) -> int:
+        """Words without the ends of sentences."""
+        return self.tokens - self.sentences
+
+
+def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to predict") -> Perplexity:
+    """10 to the mean negative log10 probability of a token.
+
+    Raises UserError when kenlm isn't installed or can't read the model, and for a text without
+    words or with <s>, </s>, <unk> as a word.
+    """
+    score = _unigram_scores if len(ngram_counts(arpa)) == 1 else _kenlm_scores
+    total = known = 0.0
+    tokens = oov = lines = 0
+    for scores in score(arpa, split_sentences(sentences, where)):
+        lines += 1
+        for log_probability, unknown in scores:
+            tokens += 1
+            oov += unknown
+            total += log_probability
+            known += 0.0 if unknown else log_probability
+    return Perplexity(
+        10 ** (-total / tokens),
+        10 ** (-known / (tokens - oov)) if tokens > oov else math.nan,
+        tokens,
+        oov,
+        lines,
+    )
+
+
+def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
+    """(log10 probability, is it unknown) of each token of each sentence."""
+    try:
+        import kenlm
+    except ImportError:
+        raise UserError(
+            "kenlm isn't installed",
+            expected="its Python module, for perplexity",
+            where="import kenlm",
+            todo="make setup, or: pip install kenlm (a C++ compiler and cmake are needed)",
+        ) from None
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    try:
+        model = kenlm.Model(str(arpa), config)
+    except OSError as error:
+        raise UserError(f"kenlm can't read {arpa}: {error}", expected="an ARPA file", where=str(arpa)) from None
+    for words in sentences:
+        yield [(score, unknown) for score, _, unknown in model.full_scores(" ".join(words), bos=True, eos=True)]
+
+
+def _unigram_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
+    # kenlm refuses models of order 1; they need no search.
+    model = read_arpa(arpa)
+    scores = dict(zip(model.vocabulary, model.tables[0].log_probability.tolist()))
+    lost = [word for word in (UNKNOWN, END) if word not in scores]
+    if lost:
+        raise UserError(f"{arpa} lacks {' and '.join(lost)}", expected="both as unigrams", where=str(arpa))
+    for words in sentences:
+        yield [(scores.get(word, scores[UNKNOWN]), word not in scores) for word in [*words, END]]

@@ -1,0 +1,74 @@
+"""Training text as word ids, after refusing what a language model can't hold."""
+
+import array
+import collections
+import dataclasses
+from typing import DefaultDict, Iterable, Iterator, List
+
+import numpy as np
+
+from asrkit.errors import UserError
+
+UNKNOWN, START, END = "<unk>", "<s>", "</s>"
+SPECIAL_WORDS = [UNKNOWN, START, END]  # their ids are 0, 1 and 2 in every model estimated here
+UNKNOWN_ID, START_ID, END_ID = range(3)
+_RESERVED = frozenset([*SPECIAL_WORDS, "<UNK>"])  # kenlm takes <UNK> for <unk>
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """Sentences one behind another, each closed by </s>; <s> is implied before each."""
+
+    vocabulary: List[str]  # <unk>, <s>, </s>, then words in code point order
+    ids: np.ndarray  # (tokens,) int32
+    position: np.ndarray  # (tokens,) int32, counted from 0 inside each sentence
+
+
+def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]:
+    """Words of each sentence.
+
+    Raises UserError, with the line's number, for <s>, </s>, <unk> or <UNK> as a word and for
+    a NUL character; and for a text without any word. A sentence without words is allowed.
+    """
+    line, empty = 0, True
+    for line, sentence in enumerate(sentences, start=1):
+        words = sentence.split()
+        if not _RESERVED.isdisjoint(words) or "\0" in sentence:
+            reserved = [word for word in words if word in _RESERVED]
+            raise UserError(
+                f"line {line}: " + (f"{reserved[0]} as a word" if reserved else "a NUL character"),
+                expected="words only: the ends of sentences and unknown words are marked by the estimator",
+                where=f"{where}, line {line}",
+                todo="remove it from the text",
+            )
+        empty = empty and not words
+        yield words
+    if empty:
+        raise UserError(
+            f"no words in {line} lines" if line else "an empty text, 0 lines",
+            expected="one sentence a line",
+            where=where,
+            todo="check that the training transcripts (and lm.text, if set) hold text",
+        )
+
+
+def tokenise(sentences: Iterable[str], where: str = "the text of the language model") -> Tokens:
+    """Number the words of a text; raises UserError as split_sentences does."""
+    found: DefaultDict[str, int] = collections.defaultdict()
+    found.default_factory = found.__len__  # a new word gets the next id
+    for word in SPECIAL_WORDS:
+        found[word]
+    ids, lengths = array.array("i"), array.array("i")
+    for words in split_sentences(sentences, where):
+        ids.extend(map(found.__getitem__, words))
+        ids.append(END_ID)
+        lengths.append(len(words) + 1)
+    # Ids in order of appearance become ids in code point order, for sorted files.
+    special = len(SPECIAL_WORDS)
+    vocabulary = SPECIAL_WORDS + sorted(list(found)[special:])
+    renumbered = np.empty(len(vocabulary), dtype=np.int32)
+    renumbered[[found[word] for word in vocabulary]] = np.arange(len(vocabulary))
+    sizes = np.frombuffer(lengths, dtype=np.int32).astype(np.int64)
+    starts = np.cumsum(sizes) - sizes
+    position = np.arange(len(ids)) - np.repeat(starts, sizes)
+    return Tokens(vocabulary, renumbered[np.frombuffer(ids, dtype=np.int32)], position.astype(np.int32))
