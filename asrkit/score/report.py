@@ -1,12 +1,12 @@
 """RESULTS.md and README's table, made from results.json and cost.json alone."""
 
 import statistics
-from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import jinja2
 
 from asrkit.errors import UserError
+from asrkit.score import template
 from asrkit.score.alignment import Counts
 from asrkit.score.records import describe_rate, describe_rtf, headlines, record_counts
 
@@ -18,15 +18,13 @@ TABLE_END = "<!-- results: end -->"
 def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str, Any]) -> str:
     """Text of a recipe's RESULTS.md. A fact that the records lack is shown as "not recorded"."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
     )
-    template = environment.get_template("results.md.j2")
-    return template.render(
+    return environment.from_string(template.RESULTS).render(
         name=name,
         rows=[_result_row(record) for record in results],
         notes=[note for record in headlines(results) for note in _notes(record)],

@@ -1,5 +1,6 @@
 """The bootstrap interval of an error rate."""
 
+import kaldialign
 import numpy as np
 import pytest
 
@@ -33,6 +34,16 @@ def test_agrees_with_the_normal_approximation_where_errors_are_many() -> None:
     deviation = errors.std() / np.sqrt(len(errors)) * 10
     assert low == pytest.approx(10 * errors.mean() - 1.96 * deviation, abs=0.15)
     assert high == pytest.approx(10 * errors.mean() + 1.96 * deviation, abs=0.15)
+
+
+def test_agrees_with_kaldialign() -> None:
+    generator = np.random.default_rng(7)
+    references = [list(map(str, range(10)))] * 300
+    hypotheses = [[word if generator.random() > 0.1 else "x" for word in words] for words in references]
+    errors = [words.count("x") for words in hypotheses]
+    theirs = kaldialign.bootstrap_wer_ci(references, hypotheses)
+    ours = bootstrap_interval(errors, [10] * 300, samples=10000)
+    assert ours == pytest.approx((100 * theirs["ci95min"], 100 * theirs["ci95max"]), abs=0.1)
 
 
 def test_covers_the_true_rate_about_as_often_as_it_says() -> None:

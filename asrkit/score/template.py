@@ -1,3 +1,6 @@
+"""The jinja2 template of RESULTS.md; in Python, so that a change of it makes stage 9 stale."""
+
+RESULTS = """\
 # Results of {{ name }}
 
 Written by `asrkit report` from the records of results and of cost; changes made by hand are lost.
@@ -33,3 +36,4 @@ empty. RTF is seconds of decoding a second of audio.
 | {{ stage }} | {{ time }} | {{ memory }} |
 {% endfor %}
 {% endif %}
+"""
