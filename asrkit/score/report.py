@@ -11,6 +11,10 @@ from asrkit.score.alignment import Counts
 from asrkit.score.records import describe_rate, describe_rtf, headlines, record_counts
 
 ABSENT = "not recorded"
+RESULT_COLUMNS = (
+    *("set", "method", "error rate [interval]", "ins", "del", "sub", "utterances", "not decoded"),
+    *("fallbacks", "RTF", "settings"),
+)
 TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
 TABLE_END = "<!-- results: end -->"
 
@@ -26,6 +30,7 @@ def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str,
     )
     return environment.from_string(template.RESULTS).render(
         name=name,
+        columns=RESULT_COLUMNS,
         rows=[_result_row(record) for record in results],
         notes=[note for record in headlines(results) for note in _notes(record)],
         confidence=f"{100 * results[0]['confidence']:g} %",

@@ -5,15 +5,15 @@ RESULTS = """\
 
 Written by `asrkit report` from the records of results and of cost; changes made by hand are lost.
 
-| set | method | error rate [interval] | ins | del | sub | utterances | not decoded | fallbacks | RTF | settings |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| {{ columns | join(" | ") }} |
+|{{ " --- |" * columns | length }}
 {% for row in rows %}
 | {{ row | join(" | ") }} |
 {% endfor %}
 
 WER counts words, CER characters without spaces. The interval is a {{ confidence }} bootstrap by utterance.
-Utterances that could not be decoded count with all their words deleted. Fallbacks are utterances whose lattice was
-empty. RTF is seconds of decoding a second of audio.
+Utterances that could not be decoded count with all their words deleted. Fallbacks are utterances whose
+lattice was empty. RTF is seconds of decoding a second of audio.
 {% if notes %}
 
 {% for note in notes %}
