@@ -94,7 +94,7 @@ def _rejected_lines(transcripts: Sequence[Transcript], lost: Mapping[str, str]) 
     rejected = {each.id: each.rejected for each in transcripts if each.rejected}
     for reasons, title in [
         (rejected, "not decoded, all their words counted as deleted"),
-        (lost, "in no count: their reference isn't known"),
+        (lost, "in no count, for want of a text or of an id of their own"),
     ]:
         if reasons:
             lines.append(f"{len(reasons)} {title}:")

@@ -122,7 +122,7 @@ def _notes(record: Dict[str, Any]) -> List[str]:
     about = f"{record['set']}, {record['method']}"
     notes = [f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}."]
     if record["lost"]:
-        notes.append(f"{about}: {record['lost']} utterances are in no count: their reference isn't known.")
+        notes.append(f"{about}: {record['lost']} utterances are in no count, for want of a text or an id.")
     if record["errors"] == 0:
         notes.append(
             f"{about}: no error was seen, of which a bootstrap knows nothing; by the rule of three the rate "

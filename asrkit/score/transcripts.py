@@ -65,8 +65,11 @@ def join_transcripts(
 
 
 def uncounted(rejected: Dict[str, Dict[str, Any]], transcripts: Iterable[Transcript]) -> Dict[str, str]:
-    """Reasons by id of the rejected utterances whose reference isn't known, so that no error counts."""
-    counted = {transcript.id for transcript in transcripts}
+    """Reasons by id of the rejected utterances that add nothing to the reference.
+
+    Their text isn't known, or another utterance has their id.
+    """
+    counted = {transcript.id for transcript in transcripts if transcript.rejected}
     return {key: str(row["reason"]) for key, row in sorted(rejected.items()) if key not in counted}
 
 

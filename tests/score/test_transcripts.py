@@ -93,8 +93,8 @@ def test_utterance_rejected_before_the_manifests_counts_if_its_text_is_known(tmp
     assert uncounted(rejected, found) == {"c": "empty text"}
 
 
-def test_decoded_duplicate_of_a_rejected_id_is_not_lost(tmp_path: Path) -> None:
+def test_second_utterance_of_an_id_is_named_not_scored(tmp_path: Path) -> None:
     rejected = {"a": {"reason": "duplicate id", "text": "one"}}
     found = join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": ["one"]}], rejected)
     assert [(each.hypothesis, each.rejected) for each in found] == [(["one"], "")]
-    assert uncounted(rejected, found) == {}
+    assert uncounted(rejected, found) == {"a": "duplicate id"}
