@@ -1,0 +1,55 @@
+"""Stage 7: average checkpoints; which set is chosen by greedy word errors on dev."""
+
+import os
+
+import torch
+
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel, save_model
+from asrkit.pipeline.experiment import Experiment
+from asrkit.signal.features import load_cuts
+from asrkit.storage.files import write_json
+from asrkit.storage.fingerprint import hash_file
+from asrkit.text.units import load_units
+from asrkit.train.average import average_weights, candidate_files
+from asrkit.train.checkpoint import list_epochs
+from asrkit.train.evaluate import evaluate
+from asrkit.train.examples import load_examples
+
+
+def run(experiment: Experiment) -> None:
+    """Write average/model.safetensors and average/choice.json."""
+    config = experiment.config
+    torch.set_num_threads(config.train.threads or os.cpu_count() or 1)
+    units = load_units(experiment.units)
+    epochs = list_epochs(experiment.training / "checkpoints")
+    if not epochs:
+        raise UserError(
+            "no checkpoint of an epoch",
+            expected="epoch-*.safetensors",
+            where=str(experiment.training / "checkpoints"),
+            todo="run.sh --stage 6",
+        )
+    model = AcousticModel(config.model, config.features.bins, len(units))
+    model.load_state_dict(average_weights([epochs[-1][0]]))
+    dev, _ = load_examples(
+        load_cuts(experiment, config.corpus.dev),
+        units,
+        config.model,
+        model.feature_mean,
+        model.feature_inverse_deviation,
+    )
+    tried = []
+    for name in config.average.candidates:
+        files = candidate_files(name, epochs)
+        model.load_state_dict(average_weights(files))
+        result = evaluate(model, dev, units, config.train.batch_duration)
+        tried.append({"name": name, "files": [file.name for file in files], **result.row()})
+        print(f"average: {name}: dev greedy {result.errors}/{result.words}, dev loss {result.loss:.4f}")
+    best = min(tried, key=lambda row: (row["errors"], row["loss"]))
+    files = [experiment.training / "checkpoints" / name for name in best["files"]]
+    model.load_state_dict(average_weights(files))
+    made_of = {"units": hash_file(experiment.units / "units.txt"), "epochs": best["files"]}
+    save_model(experiment.averaged / "model.safetensors", model, made_of)
+    write_json(experiment.averaged / "choice.json", {"chosen": best["name"], "tried": tried})
+    print(f"average: {best['name']} is chosen ({best['errors']}/{best['words']} on dev)")

@@ -1,0 +1,86 @@
+"""Posteriors: log-probabilities of units for every frame of every utterance, in shards on disk."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Sequence
+
+import torch
+from torch import Tensor
+
+from asrkit.model.acoustic import AcousticModel
+from asrkit.pipeline.progress import Progress
+from asrkit.storage.tensors import load_tensors, save_tensors
+
+
+@dataclasses.dataclass(frozen=True)
+class Posteriors:
+    """A shard: for each utterance its log-probabilities (frame, unit)."""
+
+    log_probs: Dict[str, Tensor]
+    seconds: float  # spent in the model
+    audio_seconds: float
+
+
+def shard_files(directory: Path, utterances: int, shard_utterances: int) -> List[Path]:
+    """The files that hold the posteriors of so many utterances."""
+    count = (utterances + shard_utterances - 1) // shard_utterances
+    return [directory / f"posteriors-{index:05d}.safetensors" for index in range(count)]
+
+
+def compute_posteriors(
+    model: AcousticModel,
+    cuts: Sequence[Any],
+    directory: Path,
+    *,
+    shard_utterances: int,
+    batch_duration: float,
+) -> List[Path]:
+    """Write the posteriors of `cuts`, a shard at a time; shards that are there already are kept.
+
+    `batch_duration`: seconds of audio through the model at once. Returns the shards' files.
+    """
+    ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
+    files = shard_files(directory, len(ordered), shard_utterances)
+    with Progress(f"posteriors {directory.name}", len(ordered)) as bar:
+        for index, file in enumerate(files):
+            of_shard = ordered[index * shard_utterances : (index + 1) * shard_utterances]
+            if not file.exists():
+                _write_shard(model, of_shard, file, batch_duration)
+            bar.advance(sum(cut.duration for cut in of_shard), len(of_shard))
+    return files
+
+
+def read_posteriors(file: Path) -> Posteriors:
+    """Read one shard."""
+    tensors, about = load_tensors(file)
+    return Posteriors(tensors, about["seconds"], about["audio_seconds"])
+
+
+def _write_shard(model: AcousticModel, cuts: Sequence[Any], file: Path, batch_duration: float) -> None:
+    started = time.perf_counter()
+    tensors: Dict[str, Tensor] = {}
+    for batch in _batches(cuts, batch_duration):
+        tensors.update(zip([cut.id for cut in batch], _log_probs(model, batch)))
+    audio = sum(cut.duration for cut in cuts)
+    save_tensors(file, tensors, {"seconds": time.perf_counter() - started, "audio_seconds": audio})
+
+
+@torch.no_grad()
+def _log_probs(model: AcousticModel, cuts: Sequence[Any]) -> List[Tensor]:
+    features = [model.normalise(torch.from_numpy(cut.load_features()).float()) for cut in cuts]
+    lengths = torch.tensor([len(matrix) for matrix in features])
+    padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)  # (batch, time, bin)
+    log_probs, frames = model(padded, lengths)
+    return [row[:count].clone() for row, count in zip(log_probs, frames.tolist())]
+
+
+def _batches(cuts: Sequence[Any], batch_duration: float) -> Iterator[List[Any]]:
+    batch: List[Any] = []
+    for cut in cuts:  # the longest comes first
+        if batch and batch[0].duration * (len(batch) + 1) > batch_duration:
+            yield batch
+            batch = []
+        batch.append(cut)
+    if batch:
+        yield batch

@@ -1,0 +1,29 @@
+"""Averages of checkpoints; which set of them to average is chosen on dev."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+from torch import Tensor
+
+from asrkit.storage.tensors import load_tensors
+from asrkit.train.checkpoint import rank_by_dev
+
+
+def candidate_files(name: str, epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Path]:
+    """Files that a candidate such as "best-3" or "last-5" averages, fewer where fewer exist."""
+    kind, _, count = name.partition("-")
+    ordered = rank_by_dev(epochs) if kind == "best" else epochs[::-1]
+    return sorted(file for file, _ in ordered[: int(count)])
+
+
+def average_weights(files: Sequence[Path]) -> Dict[str, Tensor]:
+    """Mean of each tensor over checkpoints, summed in float64 in the order of the files."""
+    total: Dict[str, Tensor] = {}
+    for file in files:
+        tensors, _ = load_tensors(file)
+        for name, tensor in tensors.items():
+            total[name] = total[name] + tensor.double() if name in total else tensor.double()
+    example, _ = load_tensors(files[0])
+    return {name: (value / len(files)).to(example[name].dtype) for name, value in total.items()}
+
+

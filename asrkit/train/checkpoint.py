@@ -1,0 +1,97 @@
+"""Checkpoints: all that training needs to go on, bit for bit, in safetensors."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from asrkit.errors import UserError
+from asrkit.storage.tensors import load_tensors, save_tensors
+
+
+@dataclasses.dataclass
+class Position:
+    """Where training stands; `batch` counts the finished steps of the epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    epoch_loss: float = 0.0  # summed over the epoch's finished steps
+    epoch_frames: int = 0
+    log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
+
+
+def save_resume_point(
+    directory: Path, position: Position, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Write resume-<step>.safetensors; the one before it is kept in case this one gets damaged."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    state = optimizer.state_dict()["state"]
+    for index, values in state.items():
+        for name, value in values.items():
+            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+    file = directory / f"resume-{position.step:08d}.safetensors"
+    save_tensors(file, tensors, {"position": dataclasses.asdict(position)})
+    for old in sorted(directory.glob("resume-*.safetensors"))[:-2]:
+        old.unlink()
+
+
+def load_resume_point(
+    directory: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> Optional[Position]:
+    """Put the newest whole resume point into model and optimizer; None where there is none."""
+    for file in sorted(directory.glob("resume-*.safetensors"), reverse=True):
+        try:
+            tensors, metadata = load_tensors(file)
+            position = Position(**metadata["position"])
+        except (UserError, KeyError, TypeError) as error:
+            print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
+            continue
+        model.load_state_dict(_below(tensors, "model."))
+        state: Dict[int, Dict[str, Tensor]] = {}
+        for key, tensor in _below(tensors, "optimizer.").items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = tensor
+        optimizer.load_state_dict(
+            {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+        )
+        return position
+    return None
+
+
+def save_epoch(file: Path, model: torch.nn.Module, row: Dict[str, Any]) -> None:
+    """Write the weights after an epoch, with its dev figures."""
+    save_tensors(file, dict(model.state_dict()), {"dev": row})
+
+
+def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
+    """Kept epochs, oldest first, with their dev figures."""
+    import json
+
+    import safetensors
+
+    found = []
+    for file in sorted(directory.glob("epoch-*.safetensors")):
+        with safetensors.safe_open(str(file), framework="pt") as stored:
+            found.append((file, json.loads(stored.metadata()["dev"])))
+    return found
+
+
+def rank_by_dev(epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Tuple[Path, Dict[str, Any]]]:
+    """Lowest dev error first; equal errors by loss, then the later epoch."""
+    return sorted(epochs, key=lambda item: (item[1]["errors"], item[1]["loss"], -item[1]["epoch"]))
+
+
+def prune_epochs(directory: Path, keep_best: int, keep_last: int) -> None:
+    """Remove epochs that are neither among the best nor among the last."""
+    epochs = list_epochs(directory)
+    kept = {file for file, _ in rank_by_dev(epochs)[:keep_best]} | {file for file, _ in epochs[-keep_last:]}
+    for file, _ in epochs:
+        if file not in kept:
+            file.unlink()
+
+
+def _below(tensors: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

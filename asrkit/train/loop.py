@@ -1,0 +1,149 @@
+"""The training loop.
+
+Everything random in a step comes from (seed, step), so that a killed run resumes exactly.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import torch
+
+from asrkit.config import TrainConfig
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel
+from asrkit.pipeline.progress import Progress
+from asrkit.signal.augmentation import spec_augment
+from asrkit.storage.files import write_jsonl
+from asrkit.text.units import Units
+from asrkit.train.batches import plan_batches
+from asrkit.train.checkpoint import (
+    Position,
+    load_resume_point,
+    prune_epochs,
+    save_epoch,
+    save_resume_point,
+)
+from asrkit.train.evaluate import evaluate
+from asrkit.train.examples import Example, collate
+from asrkit.train.loss import ctc_loss
+from asrkit.train.schedule import learning_rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What a run needs: the model, the data, the settings, and where checkpoints go."""
+
+    model: AcousticModel
+    optimizer: torch.optim.Optimizer
+    config: TrainConfig
+    units: Units
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    directory: Path  # holds checkpoints/, log.jsonl, tensorboard/
+
+    @property
+    def checkpoints(self) -> Path:
+        """resume-<step> and epoch-<number> files."""
+        return self.directory / "checkpoints"
+
+
+def make_optimizer(model: AcousticModel, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019); biases and normalisation weights don't decay."""
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.adam_beta2))
+
+
+def run_training(training: Training) -> List[Dict[str, Any]]:
+    """Train from the newest resume point, or the start, to the last epoch.
+
+    Returns the log, a row an epoch. Raises UserError when loss or gradient stop being finite.
+    """
+    training.checkpoints.mkdir(parents=True, exist_ok=True)
+    position = load_resume_point(training.checkpoints, training.model, training.optimizer)
+    if position is None:
+        position = Position()
+    else:
+        print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
+    while position.epoch < training.config.epochs:
+        _train_epoch(training, position)
+        _finish_epoch(training, position)
+    return position.log
+
+
+def _train_epoch(training: Training, position: Position) -> None:
+    config = training.config
+    batches = plan_batches(
+        [example.seconds for example in training.train],
+        seed=config.seed,
+        epoch=position.epoch,
+        batch_duration=config.batch_duration,
+        buckets=config.buckets,
+    )
+    training.model.train()
+    with Progress(f"epoch {position.epoch + 1}/{config.epochs}", len(batches), "steps") as bar:
+        bar.advance(count=position.batch)
+        for batch in batches[position.batch :]:
+            examples = [training.train[index] for index in batch]
+            progress = (position.epoch + position.batch / len(batches)) / config.epochs
+            _step(training, position, examples, progress)
+            bar.advance(sum(example.seconds for example in examples))
+            if position.batch < len(batches) and position.step % config.checkpoint_steps == 0:
+                save_resume_point(training.checkpoints, position, training.model, training.optimizer)
+
+
+def _step(training: Training, position: Position, examples: List[Example], progress: float) -> None:
+    config, model = training.config, training.model
+    torch.manual_seed(config.seed * 1_000_003 + position.step)  # dropout
+    generator = torch.Generator().manual_seed(config.seed * 7_000_003 + position.step)
+    features, lengths = collate(examples)
+    features = spec_augment(features, lengths, config, generator)
+    for group in training.optimizer.param_groups:
+        group["lr"] = learning_rate(config, position.step, progress)
+    log_probs, frames = model(features, lengths)
+    loss = ctc_loss(log_probs, frames, [example.target or [] for example in examples])
+    training.optimizer.zero_grad(set_to_none=True)
+    (loss / frames.sum()).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
+    if not torch.isfinite(norm):
+        raise UserError(
+            f"loss {float(loss)} or its gradient is not finite at step {position.step}",
+            expected="finite numbers",
+            where=f"utterances {', '.join(example.id for example in examples[:5])}, ...",
+            todo="lower train.learning_rate, or raise train.warmup_steps",
+        )
+    training.optimizer.step()
+    position.step += 1
+    position.batch += 1
+    position.epoch_loss += float(loss)
+    position.epoch_frames += int(frames.sum())
+
+
+def _finish_epoch(training: Training, position: Position) -> None:
+    """Evaluate on dev, write the epoch's weights, then the resume point that counts it as done."""
+    config = training.config
+    result = evaluate(training.model, training.dev, training.units, config.batch_duration)
+    row: Dict[str, Any] = {
+        "epoch": position.epoch + 1,
+        "step": position.step,
+        "train_loss": position.epoch_loss / max(1, position.epoch_frames),
+        **result.row(),
+    }
+    print(
+        f"epoch {row['epoch']:>3}: train loss {row['train_loss']:.3f}, dev loss {result.loss:.3f}, "
+        f"dev greedy {result.errors}/{result.words} = {100 * result.errors / max(1, result.words):.2f} %",
+        flush=True,
+    )
+    save_epoch(training.checkpoints / f"epoch-{row['epoch']:04d}.safetensors", training.model, row)
+    position.log.append({**row, "finished": round(time.time(), 1)})
+    position.epoch += 1
+    position.batch, position.epoch_loss, position.epoch_frames = 0, 0.0, 0
+    save_resume_point(training.checkpoints, position, training.model, training.optimizer)
+    prune_epochs(training.checkpoints, config.keep_best, config.keep_last)
+    write_jsonl(training.directory / "log.jsonl", position.log)
