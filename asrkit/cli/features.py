@@ -25,8 +25,7 @@ def run(experiment: Experiment) -> None:
     copies = sum(len(shard.cuts) * len(shard.speeds) for shard in shards)
     with Progress("features", copies) as bar:
 
-        def done(shard: Shard) -> None:
-            seconds = sum(cut.duration / speed for cut in shard.cuts for speed in shard.speeds)
+        def done(shard: Shard, seconds: float) -> None:
             bar.advance(seconds, len(shard.cuts) * len(shard.speeds))
 
         compute_shards(shards, config, experiment.features, experiment.jobs, done)

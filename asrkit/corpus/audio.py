@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import os
+import stat
 import struct
 from pathlib import Path
 from typing import BinaryIO, Dict, Optional
@@ -44,7 +46,7 @@ def inspect_audio(file: Path) -> AudioFacts:
             rate, declared = int(sound.samplerate), int(sound.frames)
             while len(block := sound.read(BLOCK_SAMPLES, dtype="float32")):
                 if not np.isfinite(block).all():
-                    raise AudioProblem("NaN or infinite samples", f"in samples {count} to {count + len(block)}")
+                    raise AudioProblem("NaN or infinite samples", f"after sample {count}")
                 digest.update(block.tobytes())
                 low, high, count = min(low, block.min()), max(high, block.max()), count + len(block)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -60,15 +62,18 @@ def inspect_audio(file: Path) -> AudioFacts:
 
 def _refuse_non_file(file: Path) -> None:
     try:
-        if file.is_dir():
+        status = os.stat(file)
+        if stat.S_ISDIR(status.st_mode):
             raise AudioProblem("a folder instead of an audio file", str(file))
-        with open(file, "rb") as stream:
-            if not stream.read(1):
-                raise AudioProblem("empty file", str(file))
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise AudioProblem("not a regular file", str(file))
+        if status.st_size == 0:
+            raise AudioProblem("empty file", str(file))
+        open(file, "rb").close()
     except FileNotFoundError:
         raise AudioProblem("missing audio file", str(file)) from None
-    except (OSError, RuntimeError) as error:  # RuntimeError: Python < 3.13 on a symbolic link loop
-        raise AudioProblem("unreadable audio file", f"{file}: {error}") from None
+    except OSError as error:
+        raise AudioProblem("unreadable audio file", f"{file}: {error.strerror}") from None
 
 
 def _refuse_truncated(file: Path) -> None:
@@ -110,7 +115,7 @@ def _sphere_size(file: Path) -> Optional[int]:
             fields[parts[0]] = parts[2].strip()
     coding = fields.get("sample_coding", "pcm")
     if "," in coding:
-        raise AudioProblem("compressed SPHERE", f"sample_coding is {coding}, libsndfile reads it uncompressed")
+        raise AudioProblem("compressed SPHERE", f"found sample_coding {coding}, expected pcm or ulaw")
     try:
         frames = int(fields["sample_count"]) * int(fields.get("channel_count", "1"))
         return int(lines[1]) + frames * int(fields["sample_n_bytes"])

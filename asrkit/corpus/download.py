@@ -8,11 +8,13 @@ import shutil
 import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.storage.files import sync_directory
+from asrkit.storage.fingerprint import hash_value
 
 BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30
@@ -35,7 +37,8 @@ def fetch_corpus(archive: Archive, corpus_directory: Path) -> None:
     name = archive.addresses[0].rsplit("/", 1)[1]
     file = corpus_directory / name
     _make_directory(corpus_directory)
-    if not file.exists():
+    own = not file.exists()  # an archive that the user put there is used, and left there
+    if own:
         failures: List[str] = []
         for address in archive.addresses:
             try:
@@ -48,7 +51,8 @@ def fetch_corpus(archive: Archive, corpus_directory: Path) -> None:
             raise _not_reached(archive, corpus_directory, failures)
     _check_sum(archive, file)
     unpack(file, archive.top, corpus_directory)
-    file.unlink()
+    if own:
+        file.unlink()
 
 
 def unpack(file: Path, top: str, directory: Path) -> None:
@@ -62,7 +66,7 @@ def unpack(file: Path, top: str, directory: Path) -> None:
             raise UserError(f"{file} has no folder {top}", expected=f"an archive of {top}", where=str(file))
         os.replace(temporary / top, directory / top)
         sync_directory(directory)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise UserError(
             f"can't unpack {file}: {error}",
             expected="a whole tar archive, and space to unpack it",
@@ -99,7 +103,7 @@ def _extract_member(
 
 def _transfer(address: str, file: Path) -> None:
     """Fetch `address` into `file` by way of a .part file, which a later call goes on with."""
-    part = file.with_name(file.name + ".part")
+    part = file.with_name(f"{file.name}.{hash_value(address)[:8]}.part")
     held = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={held}-"} if held else {})
     try:
@@ -108,7 +112,7 @@ def _transfer(address: str, file: Path) -> None:
         if error.code != 416 or not held:  # 416: nothing after what is held
             raise
         part.unlink()
-        return _transfer(address, file)
+        response = urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS)
     with response:
         resumed = response.status == 206
         length = response.headers.get("Content-Length")
@@ -118,7 +122,7 @@ def _transfer(address: str, file: Path) -> None:
             output.flush()
             os.fsync(output.fileno())
     if expected is not None and part.stat().st_size != expected:
-        raise OSError(f"the transfer ended at {part.stat().st_size} of {expected} bytes; a further run goes on")
+        raise OSError(f"broke off at {part.stat().st_size} of {expected} bytes; a further run goes on")
     os.replace(part, file)
     sync_directory(file.parent)
 
@@ -157,6 +161,6 @@ def _not_reached(archive: Archive, directory: Path, failures: List[str]) -> User
         f"can't fetch the corpus: {'; '.join(failures)}",
         expected=f"the folder {archive.top} in {directory}, or a network to fetch it",
         where=str(directory),
-        todo=f"fetch {archive.addresses[0]} elsewhere and unpack it so that {directory / archive.top} exists, "
-        "or name the folder that holds it with --corpus-dir",
+        todo=f"fetch {archive.addresses[0]} elsewhere and put the archive, or {archive.top} out of it, "
+        f"into {directory}; or name the folder that holds {archive.top} with --corpus-dir",
     )

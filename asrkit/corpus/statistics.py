@@ -54,9 +54,11 @@ def refuse_shared_audio(splits: Splits) -> None:
     """Raise UserError when two splits hold the same samples, whatever the files are called."""
     for first, second in itertools.combinations(splits, 2):
         known = {_content(valid): valid.utterance for valid in splits[first]}
-        shared = [(known[_content(valid)], valid.utterance) for valid in splits[second] if _content(valid) in known]
+        later = {_content(valid): valid.utterance for valid in splits[second]}
+        shared = [(known[content], later[content]) for content in later if content in known]
         if shared:
-            pairs = "".join(f"\n    {one.id} ({one.audio}) and {two.id} ({two.audio})" for one, two in shared[:5])
+            shown = [f"{one.id} ({one.audio}) and {two.id} ({two.audio})" for one, two in shared[:5]]
+            pairs = "".join(f"\n    {pair}" for pair in shown)
             raise UserError(
                 f"{len(shared)} utterances of {second} have the same audio as utterances of {first}:{pairs}",
                 expected="no audio in two splits: an error rate on it would mean nothing",
@@ -70,19 +72,21 @@ def check_expectations(
 ) -> str:
     """Compare counts with expect.json; gives a line to print, raises UserError on a mismatch.
 
-    expect.json: {"versions": [{"name": ..., "splits": {split: {"utterances": n, "words": n, ...}}}, ...]};
-    one of the versions must fit in full. Rejected utterances are counted as lacking.
+    expect.json: {split: {"utterances": n, "words": n, "speakers": n}, ...}, or, where a corpus is
+    about in several versions, {"versions": [{"name": ..., "splits": {split: ...}}, ...]}; one of
+    them must fit in full. Rejected utterances are counted as lacking.
     """
     if not file.exists():
         return f"note: no {file.name} in {file.parent}, so counts are not compared with published ones"
-    versions = read_json(file)["versions"]
+    expected = read_json(file)
+    versions = expected.get("versions", [{"name": file.name, "splits": expected}])
     differences: List[Tuple[str, List[str]]] = []
     for version in versions:
         wrong = [
-            f"{split} {count}: found {statistics.get(split, {}).get(count, 0)}, expected {expected}"
+            f"{split} {count}: found {statistics.get(split, {}).get(count, 0)}, expected {published}"
             for split, counts in version["splits"].items()
-            for count, expected in counts.items()
-            if statistics.get(split, {}).get(count, 0) != expected
+            for count, published in counts.items()
+            if statistics.get(split, {}).get(count, 0) != published
         ]
         if not wrong:
             return f"counts are those of {version['name']}"
@@ -94,7 +98,8 @@ def check_expectations(
         "the corpus isn't complete:" + "".join(f"\n    {line}" for line in wrong) + explained,
         expected=f"the counts of {name}",
         where=str(file),
-        todo="fetch the corpus again (stage 0 into an empty --corpus-dir), or correct expect.json if you changed it",
+        todo="fetch the corpus again (stage 0 into an empty --corpus-dir), or, where you changed it "
+        "on purpose, correct expect.json",
     )
 
 

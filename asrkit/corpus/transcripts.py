@@ -22,11 +22,11 @@ def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
             todo="check that the whole corpus is in the folder that --corpus-dir names",
         ) from None
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
+        place = error.object[: error.start].count(b"\n") + 1
         raise UserError(
-            f"line {line} isn't UTF-8: byte 0x{error.object[error.start]:02x}",
+            f"line {place} isn't UTF-8: byte 0x{error.object[error.start]:02x}",
             expected="a transcript file in UTF-8",
-            where=f"{file}, line {line}",
+            where=f"{file}, line {place}",
             todo="convert the file, for example with iconv -f latin1 -t utf-8",
         ) from None
     for number, line in enumerate(text.split("\n"), start=1):

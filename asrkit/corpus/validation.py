@@ -3,14 +3,16 @@
 import collections
 import concurrent.futures
 import dataclasses
+import math
 import unicodedata
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, Sequence, Tuple, Union
 
 from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.audio import AudioFacts, AudioProblem, inspect_audio
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
+from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
 
@@ -44,8 +46,10 @@ def validate(
     for utterance in utterances:
         try:
             if utterance.id in seen:
-                raise AudioProblem("duplicate id", f"{seen[utterance.id].audio} came first, then {utterance.audio}")
+                first = seen[utterance.id]
+                raise AudioProblem("duplicate id", f"kept {first.audio}, not {utterance.audio}")
             seen[utterance.id] = utterance
+            _check_id(utterance.id)
             inspection = inspections[utterance.audio]
             if isinstance(inspection, AudioProblem):
                 raise inspection
@@ -66,21 +70,30 @@ def _check(utterance: Utterance, audio: AudioFacts, usual_rate: int, config: Cor
         found = f"found {audio.sampling_rate} Hz, expected {usual_rate} Hz as the rest of {utterance.split}"
         raise AudioProblem("other sampling rate", found)
     text = _check_text(utterance.text, config.case)
-    first = round((utterance.start or 0.0) * audio.sampling_rate)
-    samples = audio.samples - first
-    if utterance.duration is not None:
-        samples = round(utterance.duration * audio.sampling_rate)
-    if first < 0 or samples <= 0 or first + samples > audio.samples:
-        end = (first + samples) / audio.sampling_rate
-        held = audio.samples / audio.sampling_rate
-        found = f"{first / audio.sampling_rate:.3f} s to {end:.3f} s of audio of {held:.3f} s"
-        raise AudioProblem("segment outside its audio", found)
+    first, samples = _place(utterance, audio)
     seconds = samples / audio.sampling_rate
     if seconds < config.min_duration:
         raise AudioProblem("too short", f"{seconds:.3f} s, corpus.min_duration is {config.min_duration:g} s")
     if seconds > config.max_duration:
         raise AudioProblem("too long", f"{seconds:.3f} s, corpus.max_duration is {config.max_duration:g} s")
     return ValidUtterance(utterance, text, audio, first, samples)
+
+
+def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
+    """First sample and number of samples; raises AudioProblem unless they lie inside the audio."""
+    start, rate = utterance.start or 0.0, audio.sampling_rate
+    duration = audio.samples / rate - start if utterance.duration is None else utterance.duration
+    if math.isfinite(start) and math.isfinite(duration):
+        first, samples = round(start * rate), round(duration * rate)
+        if first >= 0 and samples > 0 and first + samples <= audio.samples:
+            return first, samples
+    found = f"{start:.3f} s to {start + duration:.3f} s of audio of {audio.samples / rate:.3f} s"
+    raise AudioProblem("segment outside its audio", found)
+
+
+def _check_id(id: str) -> None:
+    if not id or not id.isprintable() or " " in id:
+        raise AudioProblem("unusable id", f"found {id!r}, expected printable characters without spaces")
 
 
 def _check_text(text: str, case: str) -> str:
@@ -94,10 +107,19 @@ def _check_text(text: str, case: str) -> str:
     return normalised
 
 
-def _inspect_all(files: Sequence[Path], jobs: int) -> Iterable[Inspection]:
+def _inspect_all(files: Sequence[Path], jobs: int) -> List[Inspection]:
     # Threads suffice: libsndfile, NumPy and hashing let go of the interpreter lock.
-    with concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool:
-        return list(pool.map(_inspect, files))
+    found: List[Inspection] = []
+    with concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool, Progress(
+        "reading audio", len(files), "files"
+    ) as bar:
+        for inspection in pool.map(_inspect, files):
+            found.append(inspection)
+            if isinstance(inspection, AudioFacts):
+                bar.advance(inspection.samples / inspection.sampling_rate)
+            else:
+                bar.advance()
+    return found
 
 
 def _inspect(file: Path) -> Inspection:

@@ -6,7 +6,7 @@ import multiprocessing.connection
 import os
 import signal
 import sys
-from typing import Any, Callable, Dict, TypeVar
+from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 from asrkit.errors import UserError
 
@@ -38,8 +38,8 @@ def run_parallel(
         running[receiver] = process
     try:
         while running:
-            for receiver in multiprocessing.connection.wait(list(running)):
-                _receive(receiver, running, done)
+            for ready in multiprocessing.connection.wait(list(running)):
+                _receive(ready, running, done)
     finally:
         for process in running.values():
             process.kill()
@@ -79,6 +79,7 @@ def _work_on(work: Callable[[int], Any], count: int, next_index: Any, sender: An
             next_index.value += 1
         if index >= count:
             return
+        message: Tuple[int, Any, Optional[Exception]]
         try:
             message = (index, work(index), None)
         except Exception as error:  # handed to the parent, which raises it

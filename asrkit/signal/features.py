@@ -11,17 +11,19 @@ import numpy as np
 import torch
 from lhotse import CutSet, Features, MonoCut
 from lhotse.serialization import deserialize_item
+from lhotse.utils import compute_num_frames
 
 from asrkit.config import flatten
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.rejection import Rejection
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.audio import read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
-from asrkit.storage.files import read_jsonl, write_json
+from asrkit.storage.files import read_jsonl, write_bytes
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard made by other code than this is made anew.
@@ -54,6 +56,7 @@ def load_cuts(experiment: Experiment, split: str) -> CutSet:
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
     """Cut a split into shards; training cuts get a copy at each of config.speed_factors."""
+    _check_speeds(config.speed_factors)
     speeds = tuple(config.speed_factors) if train else (1.0,)
     settings = {name: value for name, value in flatten(config).items() if name != "speed_factors"}
     settings["versions"] = [lhotse.__version__, torch.__version__]
@@ -67,11 +70,26 @@ def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, tra
     return shards
 
 
+def _check_speeds(factors: Sequence[float]) -> None:
+    if 1.0 not in factors or len(set(factors)) != len(factors):
+        raise UserError(
+            f"features.speed_factors is {list(factors)}",
+            expected="1.0 and any others, each once",
+            where="recipe.yaml",
+            todo="write for example speed_factors: [0.9, 1.0, 1.1]",
+        )
+
+
 def compute_shards(
-    shards: Sequence[Shard], config: FeaturesConfig, directory: Path, jobs: int, done: Callable[[Shard], None]
+    shards: Sequence[Shard],
+    config: FeaturesConfig,
+    directory: Path,
+    jobs: int,
+    done: Callable[[Shard, float], None],
 ) -> None:
     """Write the features of the shards that aren't there yet, and delete those of other settings.
 
+    `done` is called after each shard with the seconds of audio computed, 0 for one that was there.
     For each shard: directory/shards/NAME.i16 and, last, NAME.json with the cuts, the rejected
     utterances and the sums for normalisation. The bytes don't depend on `jobs`.
     """
@@ -84,15 +102,15 @@ def compute_shards(
     missing = []
     for shard in shards:
         if _is_finished(shard, folder):
-            done(shard)
+            done(shard, 0.0)
         else:
             missing.append(shard)
 
-    def work(index: int) -> None:
+    def work(index: int) -> float:
         with _one_thread():
-            _compute_shard(missing[index], config, folder)
+            return _compute_shard(missing[index], config, folder)
 
-    run_parallel(work, len(missing), jobs, lambda index, _: done(missing[index]))
+    run_parallel(work, len(missing), jobs, lambda index, seconds: done(missing[index], seconds))
 
 
 def read_shard(shard: Shard, directory: Path) -> Dict[str, Any]:
@@ -110,7 +128,8 @@ def _is_finished(shard: Shard, folder: Path) -> bool:
         return False
 
 
-def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> None:
+def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> float:
+    """Write one shard; gives the seconds of audio in it."""
     bank = FilterBank(config)
     cuts: List[MonoCut] = []
     matrices: List[np.ndarray] = []
@@ -135,7 +154,8 @@ def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> None:
         **_sums(matrices, config.bins),
         "cuts": rows,
     }
-    write_json(folder / f"{shard.name}.json", record)
+    write_bytes(folder / f"{shard.name}.json", json.dumps(record, ensure_ascii=False).encode("utf-8"))
+    return sum(copy.duration for copy in cuts)
 
 
 def _features_of(
@@ -152,14 +172,16 @@ def _features_of(
         copy = cut if rate == new_rate else cut.resample(new_rate)
         copy = copy if speed == 1.0 else copy.perturb_speed(speed)
         matrix = bank.extract_steps(_fit(resample(samples, rate, new_rate, speed), copy.num_samples))
-        if len(matrix) == 0 or len(matrix) != round(copy.duration / bank.config.frame_shift):
-            raise AudioProblem("wrong number of frames", f"found {len(matrix)} in {copy.duration:.4f} s")
+        frames = compute_num_frames(copy.duration, bank.config.frame_shift, new_rate)
+        if len(matrix) == 0 or len(matrix) != frames:
+            found = f"found {len(matrix)} in {copy.duration:.4f} s, expected {frames}"
+            raise AudioProblem("wrong number of frames", found)
         copies.append((copy, matrix))
     return iter(copies)
 
 
 def _fit(samples: np.ndarray, count: int) -> np.ndarray:
-    """Exactly `count` samples: lhotse rounds a duration otherwise than resampling does, by a sample or two."""
+    """Exactly `count` samples: lhotse rounds a length otherwise than resampling does, by a sample or two."""
     if len(samples) >= count:
         return samples[:count]
     return np.pad(samples, (0, count - len(samples)))

@@ -26,7 +26,7 @@ def write_normalisation(file: Path, records: Sequence[Mapping[str, Any]]) -> Non
     squares = [sum(of_bin) for of_bin in zip(*(record["sum_of_squares"] for record in records))]
     mean = [total / frames / STEPS for total in sums]
     # Python's whole numbers have no limit, so nothing is lost in the difference.
-    variance = [(frames * square - total * total) / (frames * STEPS) ** 2 for total, square in zip(sums, squares)]
-    inverse = [1.0 / max(math.sqrt(value), LEAST_DEVIATION) for value in variance]
+    spread = [frames * square - total * total for total, square in zip(sums, squares)]
+    inverse = [1.0 / max(math.sqrt(value) / frames / STEPS, LEAST_DEVIATION) for value in spread]
     tensors = {"mean": torch.tensor(mean), "inverse_deviation": torch.tensor(inverse)}
     save_tensors(file, tensors, {"frames": frames})
