@@ -7,22 +7,24 @@ letter-to-sound rules: the same word always sounds the same in one voice, and di
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import multiprocessing
 import os
 import random
 import re
 import wave
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set
 
 import numpy as np
 import yaml
 
+from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.pipeline.progress import Progress
-from asrkit.storage.files import read_json, write_json, write_text
+from asrkit.storage.files import read_json, whole_file, write_json, write_text
 from asrkit.storage.fingerprint import hash_value
 
 GRAMMAR_FILE = Path(__file__).resolve().parent.parent / "recipes" / "demo" / "grammar.yaml"
@@ -47,6 +49,7 @@ RENDERING = 1  # raise this when the same row is to sound different
 
 MARKER = "corpus.json"  # written last: the corpus is complete
 TRANSCRIPTS = "transcripts.tsv"
+OWN_FILE = re.compile(r"[a-z]{2}-[A-Z]{2}-[0-9a-f]{12}\.wav")
 COLUMNS = ("id", "split", "speaker", "pitch", "speed", "text")
 
 
@@ -63,7 +66,7 @@ class Line:
     @property
     def id(self) -> str:
         """Names all that the audio depends on, so that a file that exists is the right one."""
-        key = [self.voice, self.pitch, self.speed, self.text, RENDERING, version("py-nanotts")]
+        key = [self.voice, self.pitch, self.speed, self.text, RENDERING, _engine_version()]
         return f"{self.voice}-{hash_value(key)[:12]}"
 
     def audio(self, corpus_directory: Path) -> Path:
@@ -108,7 +111,7 @@ def sample_lines(grammar: Dict[str, Any], share: float = 1.0) -> List[Line]:
     lines: List[Line] = []
     for split, counts in SPLITS.items():
         voices = [voice for voice, count in counts.items() for _ in range(max(1, round(count * share)))]
-        generator.shuffle(voices)  # else the first voice gets most of the short sentences, each being used once
+        generator.shuffle(voices)  # else the first voice would take most of the sentences that are few
         for voice in voices:
             text = sample_sentence(grammar, generator)
             while text in used or (split != "train" and not trained.issuperset(text.split())):
@@ -138,7 +141,7 @@ def sample_sentence(grammar: Dict[str, Any], generator: random.Random) -> str:
 def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) -> None:
     """Write audio/<split>/<id>.wav, transcripts.tsv, and corpus.json when all of it is there.
 
-    Files of other sentences, from an earlier grammar, are removed.
+    Audio that an earlier grammar gave is removed.
     """
     rows = [[line.id, line.split, line.voice, line.pitch, line.speed, line.text] for line in lines]
     state = {"lines": len(lines), "fingerprint": hash_value(rows)}
@@ -152,35 +155,32 @@ def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) 
     for line in lines:
         line.audio(corpus_directory).parent.mkdir(parents=True, exist_ok=True)
     _speak_all(corpus_directory, missing, processes)
-    for file in corpus_directory.glob("audio/*/*"):
-        if file not in wanted:
+    for file in corpus_directory.glob("audio/*/*.wav"):
+        if OWN_FILE.fullmatch(file.name) and file not in wanted:
             file.unlink()
     table = ["\t".join(COLUMNS), *("\t".join(map(str, row)) for row in rows)]
     write_text(corpus_directory / TRANSCRIPTS, "\n".join(table) + "\n")
-    os.sync()  # one for all the audio: a sync a file would take longer than the speaking
     write_json(marker, state)
 
 
 def _speak_all(corpus_directory: Path, lines: Sequence[Line], processes: int) -> None:
     context = multiprocessing.get_context("fork")  # a spawned process couldn't import local/demo.py by name
     jobs = [(line, line.audio(corpus_directory)) for line in lines]
-    with context.Pool(max(1, min(processes, len(jobs))), initializer=_use_clear_memory) as pool:
-        with Progress("speaking", total=len(jobs)) as bar:
-            for seconds in pool.imap_unordered(_speak_file, jobs, chunksize=8):
-                bar.advance(audio_seconds=seconds)
+    workers = max(1, min(processes, len(jobs)))
+    with context.Pool(workers, _use_clear_memory) as pool, Progress("speaking", total=len(jobs)) as bar:
+        for seconds in pool.imap_unordered(_speak_file, jobs, chunksize=8):
+            bar.advance(audio_seconds=seconds)
 
 
 def _speak_file(job: Any) -> float:
     """Speak one line into its file, whole or not at all. Returns seconds of audio."""
     line, file = job
     samples = speak(line)
-    temporary = file.with_name(f".{file.name}.part")
-    with wave.open(str(temporary), "wb") as stream:
+    with whole_file(file) as temporary, wave.open(str(temporary), "wb") as stream:
         stream.setnchannels(1)
         stream.setsampwidth(2)
         stream.setframerate(SAMPLING_RATE)
         stream.writeframes(samples.tobytes())
-    os.replace(temporary, file)
     return len(samples) / SAMPLING_RATE
 
 
@@ -198,24 +198,37 @@ def speak(line: Line) -> "np.ndarray[Any, Any]":
     samples = samples[: loud[-1] + round(TAIL * SAMPLING_RATE)]
     generator = np.random.default_rng(int(hash_value([line.id, line.text]), 16))
     noisy = samples + generator.integers(-NOISE, NOISE + 1, len(samples))
-    clipped: "np.ndarray[Any, Any]" = np.clip(noisy, -32768, 32767).astype("<i2")
+    clipped: np.ndarray[Any, Any] = np.clip(noisy, -32768, 32767).astype("<i2")
     return clipped
 
 
 def _use_clear_memory() -> None:
     """Make speech repeatable.
 
-    py-nanotts hands Pico 2.5 MB from malloc uncleared, and Pico's result depends on what was there: the same
-    sentence twice in one process differs. Blocks above the mmap threshold come cleared from the kernel, but glibc
-    raises the threshold above 2.5 MB when the first is freed; a threshold set by hand stays.
+    py-nanotts hands Pico 2.5 MB from malloc uncleared, and Pico's result depends on what was there: the
+    same sentence twice in one process differs. Blocks above the mmap threshold come cleared from the kernel,
+    but glibc raises the threshold above 2.5 MB when the first is freed; a threshold set by hand stays.
     """
     m_mmap_threshold = -3  # malloc.h
     with contextlib.suppress(AttributeError):  # other C libraries have no mallopt, nor a moving threshold
         ctypes.CDLL(None).mallopt(m_mmap_threshold, 1 << 17)
 
 
+@functools.cache
+def _engine_version() -> str:
+    try:
+        return version("py-nanotts")
+    except PackageNotFoundError:
+        raise UserError(
+            "py-nanotts isn't installed",
+            expected="the speech synthesis that the demo corpus is spoken by",
+            where="local/demo.py",
+            todo="make setup, or pip install py-nanotts",
+        ) from None
+
+
 def _read_transcripts(file: Path) -> Iterator[Dict[str, str]]:
-    rows = [row.split("\t") for row in file.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split("\t") for _, line in read_lines(file)]
     if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
         raise UserError(
             f"{file} is damaged",

@@ -1,0 +1,169 @@
+"""The demo corpus: its sentences, and a little of its speech."""
+
+import random
+import re
+import sys
+import wave
+from pathlib import Path
+from typing import Any, Dict, List, Set
+
+import numpy as np
+import pytest
+
+from asrkit.corpus.utterance import load_corpus_module
+from asrkit.errors import UserError
+from asrkit.storage.files import read_json
+from local import demo
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes find functions by the module's name: let it mean this module again after each test."""
+    monkeypatch.setitem(sys.modules, "local.demo", demo)
+
+
+@pytest.fixture(scope="module")
+def lines() -> List[demo.Line]:
+    pytest.importorskip("py_nanotts", reason="py-nanotts isn't installed: no demo corpus")
+    return demo.sample_lines(demo.read_grammar())
+
+
+@pytest.fixture(scope="module")
+def few(lines: List[demo.Line]) -> List[demo.Line]:
+    """Two lines a voice and split."""
+    chosen: Dict[str, List[demo.Line]] = {}
+    for line in lines:
+        chosen.setdefault(f"{line.split} {line.voice}", []).append(line)
+    return [line for group in chosen.values() for line in group[:2]]
+
+
+@pytest.fixture(scope="module")
+def spoken(few: List[demo.Line], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    demo.speak_corpus(folder, few, processes=2)
+    return folder
+
+
+def _of(lines: List[demo.Line], split: str) -> List[demo.Line]:
+    return [line for line in lines if line.split == split]
+
+
+def _words(lines: List[demo.Line]) -> Set[str]:
+    return {word for line in lines for word in line.text.split()}
+
+
+def _samples(file: Path) -> "np.ndarray[Any, Any]":
+    with wave.open(str(file)) as stream:
+        assert (stream.getframerate(), stream.getnchannels(), stream.getsampwidth()) == (16000, 1, 2)
+        return np.frombuffer(stream.readframes(stream.getnframes()), dtype="<i2")
+
+
+def test_counts_are_those_of_expect_json(lines: List[demo.Line]) -> None:
+    (version,) = read_json(REPOSITORY / "recipes" / "demo" / "expect.json")["versions"]
+    found = {}
+    for split in demo.SPLITS:
+        inside = _of(lines, split)
+        found[split] = {
+            "utterances": len(inside),
+            "speakers": len({line.voice for line in inside}),
+            "words": sum(len(line.text.split()) for line in inside),
+            "vocabulary": len(_words(inside)),
+        }
+    assert found == version["splits"]
+
+
+def test_no_sentence_and_no_id_occurs_twice(lines: List[demo.Line]) -> None:
+    assert len({line.text for line in lines}) == len(lines)
+    assert len({line.id for line in lines}) == len(lines)
+
+
+def test_every_word_of_dev_and_tests_is_in_training(lines: List[demo.Line]) -> None:
+    trained = _words(_of(lines, "train"))
+    assert 250 <= len(trained) <= 400
+    assert _words(lines) == trained
+
+
+def test_sentences_hold_lower_case_words_with_single_spaces(lines: List[demo.Line]) -> None:
+    for line in lines:
+        assert re.fullmatch(r"[a-z]+( [a-z]+)*", line.text), line
+
+
+def test_the_unseen_voice_is_in_its_own_test_set_only(lines: List[demo.Line]) -> None:
+    unseen = {line.voice for line in _of(lines, "test-unseen")}
+    assert unseen == {"en-US"}
+    assert {line.split for line in lines if line.voice in unseen} == {"test-unseen"}
+    assert {line.voice for line in _of(lines, "test-seen")} == {line.voice for line in _of(lines, "train")}
+
+
+def test_sampling_is_repeatable_and_a_share_is_smaller(lines: List[demo.Line]) -> None:
+    assert demo.sample_lines(demo.read_grammar()) == lines
+    small = demo.sample_lines(demo.read_grammar(), share=0.05)
+    assert len(_of(small, "train")) == pytest.approx(len(_of(lines, "train")) / 20, rel=0.05)
+    assert _words(small) == _words(_of(small, "train"))
+
+
+def test_a_spelled_name_becomes_letters() -> None:
+    kinds = {"only": {"weight": 1, "sentences": ["spell {name:spelled}"]}}
+    grammar = {"kinds": kinds, "rules": {"name": ["max"]}}
+    assert demo.sample_sentence(grammar, random.Random(1)) == "spell m a x"
+
+
+def test_audio_is_speech_of_plausible_length(spoken: Path, few: List[demo.Line]) -> None:
+    for line in few:
+        samples = _samples(line.audio(spoken))
+        assert 0.7 <= len(samples) / 16000 <= 6.0, line
+        assert np.sqrt(np.mean(samples.astype(float) ** 2)) > 500, line
+        assert np.abs(samples.astype(int)).max() < 32767, f"{line} is clipped"
+        assert np.abs(samples[-1600:].astype(int)).max() < 1000, f"{line} ends without silence"
+
+
+def test_the_same_lines_in_another_order_give_the_same_bytes(
+    spoken: Path, few: List[demo.Line], tmp_path: Path
+) -> None:
+    demo.speak_corpus(tmp_path, few[::-1], processes=1)
+    for line in few:
+        assert line.audio(tmp_path).read_bytes() == line.audio(spoken).read_bytes(), line
+
+
+def test_it_speaks_as_the_module_that_a_recipe_loads(tmp_path: Path) -> None:
+    module: Any = load_corpus_module("demo", REPOSITORY / "local")
+    lines = module.sample_lines(module.read_grammar())[:2]
+    module.speak_corpus(tmp_path, lines, processes=2)
+    found = list(module.utterances(tmp_path))
+    assert [(one.text, one.speaker, one.split) for one in found] == [
+        (line.text, line.voice, line.split) for line in lines
+    ]
+    assert all(one.audio.is_file() for one in found)
+
+
+def test_an_interrupted_corpus_is_refused_then_completed(few: List[demo.Line], tmp_path: Path) -> None:
+    demo.speak_corpus(tmp_path, few[:4], processes=2)
+    kept, lost = few[0].audio(tmp_path), few[1].audio(tmp_path)
+    stamp, content = kept.stat().st_mtime_ns, lost.read_bytes()
+    lost.unlink()
+    (tmp_path / demo.MARKER).unlink()
+    with pytest.raises(UserError, match="no finished demo corpus"):
+        list(demo.utterances(tmp_path))
+    demo.speak_corpus(tmp_path, few[:4], processes=2)
+    assert kept.stat().st_mtime_ns == stamp
+    assert lost.read_bytes() == content
+    assert [utterance.text for utterance in demo.utterances(tmp_path)] == [line.text for line in few[:4]]
+
+
+def test_another_grammar_replaces_old_audio_and_nothing_else(few: List[demo.Line], tmp_path: Path) -> None:
+    demo.speak_corpus(tmp_path, few[:3], processes=1)
+    strange = tmp_path / "audio" / "train" / "mine.wav"
+    strange.write_bytes(b"")
+    demo.speak_corpus(tmp_path, few[1:3], processes=1)
+    assert not few[0].audio(tmp_path).exists()
+    assert few[1].audio(tmp_path).exists()
+    assert strange.exists()
+
+
+def test_a_damaged_transcript_file_is_refused(few: List[demo.Line], tmp_path: Path) -> None:
+    demo.speak_corpus(tmp_path, few[:2], processes=1)
+    (tmp_path / demo.TRANSCRIPTS).write_text("id\tsplit\n", encoding="utf-8")
+    with pytest.raises(UserError, match="damaged"):
+        list(demo.utterances(tmp_path))
