@@ -1,34 +1,23 @@
-"""The demo corpus: sentences of a small grammar, spoken by py-nanotts. Synthetic speech, no download.
-
-Pico, the engine, has six voices. The four that aren't English read English by their own language's
-letter-to-sound rules: the same word always sounds the same in one voice, and different between voices.
-"""
+"""The demo corpus: sentences of a small grammar, spoken by py-nanotts. Synthetic speech, no download."""
 
 import contextlib
-import ctypes
 import dataclasses
-import functools
-import multiprocessing
 import os
 import random
 import re
-import wave
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set
 
-import numpy as np
 import yaml
 
+from asrkit.corpus.synthesis import Speech, speak_files
 from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
-from asrkit.pipeline.progress import Progress
-from asrkit.storage.files import read_json, whole_file, write_json, write_text
+from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.storage.fingerprint import hash_value
 
 GRAMMAR_FILE = Path(__file__).resolve().parent.parent / "recipes" / "demo" / "grammar.yaml"
-SAMPLING_RATE = 16000  # Pico's own
 SEED = 20240229
 
 # Sentences a voice. The unseen voice is American English: its British twin is in training with a larger share
@@ -41,11 +30,6 @@ SPLITS: Dict[str, Dict[str, int]] = {
 }
 PITCH = (80, 125)  # percent of the voice's own, drawn evenly
 SPEED = (90, 125)
-VOLUME = 0.5  # at 1.0 loud vowels clip
-NOISE = 16  # of 32768: even noise under the speech, since digital silence is nothing a microphone gives
-TAIL = 0.2  # seconds kept after the last sound; some voices add 0.6 of silence
-QUIET = 200  # of 32768; an utterance ends at the last sample above it
-RENDERING = 1  # raise this when the same row is to sound different
 
 MARKER = "corpus.json"  # written last: the corpus is complete
 TRANSCRIPTS = "transcripts.tsv"
@@ -55,23 +39,14 @@ COLUMNS = ("id", "split", "speaker", "pitch", "speed", "text")
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """What is to be spoken, by whom and how; pitch and speed in percent of the voice's own."""
+    """A sentence of a split."""
 
     split: str
-    voice: str
-    pitch: int
-    speed: int
-    text: str
-
-    @property
-    def id(self) -> str:
-        """Names all that the audio depends on, so that a file that exists is the right one."""
-        key = [self.voice, self.pitch, self.speed, self.text, RENDERING, _engine_version()]
-        return f"{self.voice}-{hash_value(key)[:12]}"
+    speech: Speech
 
     def audio(self, corpus_directory: Path) -> Path:
         """Where its audio lies."""
-        return corpus_directory / "audio" / self.split / f"{self.id}.wav"
+        return corpus_directory / "audio" / self.split / f"{self.speech.id}.wav"
 
 
 def download(corpus_directory: Path) -> None:
@@ -119,7 +94,8 @@ def sample_lines(grammar: Dict[str, Any], share: float = 1.0) -> List[Line]:
             used.add(text)
             if split == "train":
                 trained.update(text.split())
-            lines.append(Line(split, voice, generator.randint(*PITCH), generator.randint(*SPEED), text))
+            pitch, speed = generator.randint(*PITCH), generator.randint(*SPEED)
+            lines.append(Line(split, Speech(voice, pitch, speed, text)))
     return lines
 
 
@@ -143,88 +119,22 @@ def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) 
 
     Audio that an earlier grammar gave is removed.
     """
-    rows = [[line.id, line.split, line.voice, line.pitch, line.speed, line.text] for line in lines]
+    rows = [[line.speech.id, line.split, *dataclasses.astuple(line.speech)] for line in lines]
     state = {"lines": len(lines), "fingerprint": hash_value(rows)}
     marker = corpus_directory / MARKER
     wanted = {line.audio(corpus_directory): line for line in lines}
-    missing = [line for file, line in wanted.items() if not file.is_file()]
+    missing = [(line.speech, file) for file, line in wanted.items() if not file.is_file()]
     if not missing and marker.is_file() and read_json(marker) == state:
         return
     with contextlib.suppress(FileNotFoundError):
         marker.unlink()
-    for line in lines:
-        line.audio(corpus_directory).parent.mkdir(parents=True, exist_ok=True)
-    _speak_all(corpus_directory, missing, processes)
+    speak_files(missing, processes)
     for file in corpus_directory.glob("audio/*/*.wav"):
         if OWN_FILE.fullmatch(file.name) and file not in wanted:
             file.unlink()
     table = ["\t".join(COLUMNS), *("\t".join(map(str, row)) for row in rows)]
     write_text(corpus_directory / TRANSCRIPTS, "\n".join(table) + "\n")
     write_json(marker, state)
-
-
-def _speak_all(corpus_directory: Path, lines: Sequence[Line], processes: int) -> None:
-    context = multiprocessing.get_context("fork")  # a spawned process couldn't import local/demo.py by name
-    jobs = [(line, line.audio(corpus_directory)) for line in lines]
-    workers = max(1, min(processes, len(jobs)))
-    with context.Pool(workers, _use_clear_memory) as pool, Progress("speaking", total=len(jobs)) as bar:
-        for seconds in pool.imap_unordered(_speak_file, jobs, chunksize=8):
-            bar.advance(audio_seconds=seconds)
-
-
-def _speak_file(job: Any) -> float:
-    """Speak one line into its file, whole or not at all. Returns seconds of audio."""
-    line, file = job
-    samples = speak(line)
-    with whole_file(file) as temporary, wave.open(str(temporary), "wb") as stream:
-        stream.setnchannels(1)
-        stream.setsampwidth(2)
-        stream.setframerate(SAMPLING_RATE)
-        stream.writeframes(samples.tobytes())
-    return len(samples) / SAMPLING_RATE
-
-
-def speak(line: Line) -> "np.ndarray[Any, Any]":
-    """Samples (n,) of int16 at 16 kHz; the same for the same line in a process with clear memory."""
-    from py_nanotts import NanoTTS
-
-    # Capital letters, so that "y" or "a" is read as a letter's name and not as a word.
-    spoken = " ".join(word.upper() if len(word) == 1 else word for word in line.text.split())
-    pcm = NanoTTS().speak(spoken, line.voice, line.speed / 100, line.pitch / 100, VOLUME)
-    samples = np.frombuffer(pcm, dtype="<i2").astype(np.int32)
-    loud = np.flatnonzero(np.abs(samples) > QUIET)
-    if not len(loud):
-        raise RuntimeError(f"{line.voice} gave silence for {line.text!r}")
-    samples = samples[: loud[-1] + round(TAIL * SAMPLING_RATE)]
-    generator = np.random.default_rng(int(hash_value([line.id, line.text]), 16))
-    noisy = samples + generator.integers(-NOISE, NOISE + 1, len(samples))
-    clipped: np.ndarray[Any, Any] = np.clip(noisy, -32768, 32767).astype("<i2")
-    return clipped
-
-
-def _use_clear_memory() -> None:
-    """Make speech repeatable.
-
-    py-nanotts hands Pico 2.5 MB from malloc uncleared, and Pico's result depends on what was there: the
-    same sentence twice in one process differs. Blocks above the mmap threshold come cleared from the kernel,
-    but glibc raises the threshold above 2.5 MB when the first is freed; a threshold set by hand stays.
-    """
-    m_mmap_threshold = -3  # malloc.h
-    with contextlib.suppress(AttributeError):  # other C libraries have no mallopt, nor a moving threshold
-        ctypes.CDLL(None).mallopt(m_mmap_threshold, 1 << 17)
-
-
-@functools.cache
-def _engine_version() -> str:
-    try:
-        return version("py-nanotts")
-    except PackageNotFoundError:
-        raise UserError(
-            "py-nanotts isn't installed",
-            expected="the speech synthesis that the demo corpus is spoken by",
-            where="local/demo.py",
-            todo="make setup, or pip install py-nanotts",
-        ) from None
 
 
 def _read_transcripts(file: Path) -> Iterator[Dict[str, str]]:

@@ -1,7 +1,9 @@
 """The demo corpus: its sentences, and a little of its speech."""
 
+import os
 import random
 import re
+import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -10,18 +12,11 @@ from typing import Any, Dict, List, Set
 import numpy as np
 import pytest
 
-from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 from local import demo
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes find functions by the module's name: let it mean this module again after each test."""
-    monkeypatch.setitem(sys.modules, "local.demo", demo)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +30,7 @@ def few(lines: List[demo.Line]) -> List[demo.Line]:
     """Two lines a voice and split."""
     chosen: Dict[str, List[demo.Line]] = {}
     for line in lines:
-        chosen.setdefault(f"{line.split} {line.voice}", []).append(line)
+        chosen.setdefault(f"{line.split} {line.speech.voice}", []).append(line)
     return [line for group in chosen.values() for line in group[:2]]
 
 
@@ -51,7 +46,7 @@ def _of(lines: List[demo.Line], split: str) -> List[demo.Line]:
 
 
 def _words(lines: List[demo.Line]) -> Set[str]:
-    return {word for line in lines for word in line.text.split()}
+    return {word for line in lines for word in line.speech.text.split()}
 
 
 def _samples(file: Path) -> "np.ndarray[Any, Any]":
@@ -67,16 +62,16 @@ def test_counts_are_those_of_expect_json(lines: List[demo.Line]) -> None:
         inside = _of(lines, split)
         found[split] = {
             "utterances": len(inside),
-            "speakers": len({line.voice for line in inside}),
-            "words": sum(len(line.text.split()) for line in inside),
+            "speakers": len({line.speech.voice for line in inside}),
+            "words": sum(len(line.speech.text.split()) for line in inside),
             "vocabulary": len(_words(inside)),
         }
     assert found == version["splits"]
 
 
 def test_no_sentence_and_no_id_occurs_twice(lines: List[demo.Line]) -> None:
-    assert len({line.text for line in lines}) == len(lines)
-    assert len({line.id for line in lines}) == len(lines)
+    assert len({line.speech.text for line in lines}) == len(lines)
+    assert len({line.speech.id for line in lines}) == len(lines)
 
 
 def test_every_word_of_dev_and_tests_is_in_training(lines: List[demo.Line]) -> None:
@@ -87,14 +82,15 @@ def test_every_word_of_dev_and_tests_is_in_training(lines: List[demo.Line]) -> N
 
 def test_sentences_hold_lower_case_words_with_single_spaces(lines: List[demo.Line]) -> None:
     for line in lines:
-        assert re.fullmatch(r"[a-z]+( [a-z]+)*", line.text), line
+        assert re.fullmatch(r"[a-z]+( [a-z]+)*", line.speech.text), line
 
 
 def test_the_unseen_voice_is_in_its_own_test_set_only(lines: List[demo.Line]) -> None:
-    unseen = {line.voice for line in _of(lines, "test-unseen")}
+    unseen = {line.speech.voice for line in _of(lines, "test-unseen")}
     assert unseen == {"en-US"}
-    assert {line.split for line in lines if line.voice in unseen} == {"test-unseen"}
-    assert {line.voice for line in _of(lines, "test-seen")} == {line.voice for line in _of(lines, "train")}
+    assert {line.split for line in lines if line.speech.voice in unseen} == {"test-unseen"}
+    voices = [{line.speech.voice for line in _of(lines, split)} for split in ("train", "dev", "test-seen")]
+    assert voices[0] == voices[1] == voices[2]
 
 
 def test_sampling_is_repeatable_and_a_share_is_smaller(lines: List[demo.Line]) -> None:
@@ -127,15 +123,19 @@ def test_the_same_lines_in_another_order_give_the_same_bytes(
         assert line.audio(tmp_path).read_bytes() == line.audio(spoken).read_bytes(), line
 
 
-def test_it_speaks_as_the_module_that_a_recipe_loads(tmp_path: Path) -> None:
-    module: Any = load_corpus_module("demo", REPOSITORY / "local")
-    lines = module.sample_lines(module.read_grammar())[:2]
-    module.speak_corpus(tmp_path, lines, processes=2)
-    found = list(module.utterances(tmp_path))
-    assert [(one.text, one.speaker, one.split) for one in found] == [
-        (line.text, line.voice, line.split) for line in lines
-    ]
-    assert all(one.audio.is_file() for one in found)
+def test_it_speaks_where_a_recipe_loads_it_and_no_package_local_can_be_imported(tmp_path: Path) -> None:
+    program = """
+import pathlib, sys
+from asrkit.corpus.utterance import load_corpus_module
+demo = load_corpus_module("demo", pathlib.Path(sys.argv[1]))
+folder = pathlib.Path(sys.argv[2])
+demo.speak_corpus(folder, demo.sample_lines(demo.read_grammar())[:2], processes=2)
+print(*(one.audio.is_file() for one in demo.utterances(folder)))
+"""
+    command = [sys.executable, "-c", program, str(REPOSITORY / "local"), str(tmp_path)]
+    place = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=place, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["True", "True"], done.stderr
 
 
 def test_an_interrupted_corpus_is_refused_then_completed(few: List[demo.Line], tmp_path: Path) -> None:
@@ -149,7 +149,8 @@ def test_an_interrupted_corpus_is_refused_then_completed(few: List[demo.Line], t
     demo.speak_corpus(tmp_path, few[:4], processes=2)
     assert kept.stat().st_mtime_ns == stamp
     assert lost.read_bytes() == content
-    assert [utterance.text for utterance in demo.utterances(tmp_path)] == [line.text for line in few[:4]]
+    texts = [utterance.text for utterance in demo.utterances(tmp_path)]
+    assert texts == [line.speech.text for line in few[:4]]
 
 
 def test_another_grammar_replaces_old_audio_and_nothing_else(few: List[demo.Line], tmp_path: Path) -> None:
