@@ -13,7 +13,7 @@ from asrkit.score.records import describe_rate, describe_rtf, headlines, record_
 ABSENT = "not recorded"
 RESULT_COLUMNS = (
     *("set", "method", "error rate [interval]", "ins", "del", "sub", "utterances", "not decoded"),
-    *("fallbacks", "RTF", "settings"),
+    *("fallbacks", "RTF"),
 )
 TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
 TABLE_END = "<!-- results: end -->"
@@ -32,7 +32,7 @@ def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str,
         name=name,
         columns=RESULT_COLUMNS,
         rows=[_result_row(record) for record in results],
-        notes=[note for record in headlines(results) for note in _notes(record)],
+        notes=_settings_notes(results) + [note for record in headlines(results) for note in _notes(record)],
         confidence=f"{100 * results[0]['confidence']:g} %",
         facts=cost_facts(cost),
         stages=_stage_rows(cost),
@@ -100,17 +100,25 @@ def _rate_cell(record: Dict[str, Any]) -> str:
 
 
 def _result_row(record: Dict[str, Any]) -> List[str]:
-    settings = ", ".join(f"{key} {value}" for key, value in (record["settings"] or {}).items())
-    fallbacks = ", ".join(f"{key} {value}" for key, value in (record["fallbacks"] or {}).items() if value)
+    fallbacks = _list_values({key: value for key, value in record["fallbacks"].items() if value})
     return [
         f"{record['set']} (settings chosen here)" if record["role"] == "dev" else record["set"],
         record["method"],
         _rate_cell(record),
         *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances", "rejected")),
-        fallbacks.replace("_", " ") or "0",
+        fallbacks or "0",
         describe_rtf(record["rtf"]),
-        settings.replace("_", " ") or "none",
     ]
+
+
+def _list_values(values: Dict[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items())
+
+
+def _settings_notes(results: Sequence[Dict[str, Any]]) -> List[str]:
+    """What each method was run with, said once where it is the same for all sets."""
+    run_with = [(record["method"], _list_values(record["settings"])) for record in results]
+    return [f"{method}: {settings}." for method, settings in dict.fromkeys(run_with) if settings]
 
 
 def _notes(record: Dict[str, Any]) -> List[str]:

@@ -52,8 +52,8 @@ def results() -> List[Dict[str, Any]]:
 def test_results_hold_rates_and_cost() -> None:
     text = render_results("an4", results(), COST)
     for expected in [
-        "| test | hlg | WER 7/773 = 0.91 % [0.39, 1.55] | 1 | 2 | 4 | 130 | 1 | wider beam 1 | 0.012 "
-        "| lm scale 0.5 |",
+        "| test | hlg | WER 7/773 = 0.91 % [0.39, 1.55] | 1 | 2 | 4 | 130 | 1 | wider beam 1 | 0.012 |",
+        "\n- hlg: lm scale 0.5.\n",
         "The interval is a 95 % bootstrap by utterance.",
         "| dev (settings chosen here) | hlg |",
         "| training | 4.2 min |",
@@ -75,7 +75,7 @@ def test_missing_facts_are_said_to_be_missing() -> None:
     text = render_results("an4", [{**RESULT, "rtf": None}], {})
     for fact in ("training", "parameters", "peak memory", "commit", "configuration", "command"):
         assert f"| {fact} | not recorded |" in text
-    assert "| not recorded | lm scale 0.5 |" in text
+    assert "| wider beam 1 | not recorded |" in text
 
 
 def test_no_error_seen_is_put_into_proportion() -> None:
