@@ -1,0 +1,183 @@
+"""Fetching a corpus: resumed transfers, checksums, archives that try to escape, no network."""
+
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import pytest
+
+from asrkit.corpus.download import Archive, fetch_corpus, unpack
+from asrkit.errors import UserError
+
+
+def make_archive(members: Dict[str, bytes], links: Tuple[Tuple[str, str, bytes], ...] = ()) -> bytes:
+    """A tar.gz of files, and of links given as (name, target, type)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        for name, target, kind in links:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    return buffer.getvalue()
+
+
+class Server:
+    """Serves one archive; can break off after some bytes; notes the ranges that were asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.break_after: Optional[int] = None
+        self.ranges: List[Optional[str]] = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = self.headers.get("Range")
+                outer.ranges.append(asked)
+                first = int(asked[len("bytes=") : -1]) if asked else 0
+                if first >= len(outer.content):
+                    self.send_error(416)
+                    return
+                body = outer.content[first:]
+                self.send_response(206 if asked else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: outer.break_after])
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def archive(self, sha256: Optional[str] = None) -> Archive:
+        """The archive as this server publishes it."""
+        address = f"http://127.0.0.1:{self.server.server_address[1]}/toy.tar.gz"
+        return Archive((address,), "toy", sha256)
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Server]]:
+    """Starts a server on this machine."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers: List[Server] = []
+
+    def start(content: bytes) -> Server:
+        servers.append(Server(content))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.server.shutdown()
+        server.server.server_close()
+
+
+TOY = {"toy/a.txt": b"first" * 3000, "toy/sub/b.txt": b"second"}
+
+
+def test_fetches_unpacks_and_leaves_nothing_else(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
+    content = make_archive(TOY)
+    fetch_corpus(serve(content).archive(hashlib.sha256(content).hexdigest()), tmp_path / "corpus")
+    assert (tmp_path / "corpus/toy/a.txt").read_bytes() == TOY["toy/a.txt"]
+    assert (tmp_path / "corpus/toy/sub/b.txt").read_bytes() == b"second"
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["toy"]
+
+
+def test_a_broken_transfer_is_resumed_where_it_broke(
+    serve: Callable[[bytes], Server], tmp_path: Path
+) -> None:
+    server = serve(make_archive(TOY))
+    server.break_after = 50
+    with pytest.raises(UserError, match=f"broke off at 50 of {len(server.content)} bytes"):
+        fetch_corpus(server.archive(), tmp_path)
+    server.break_after = None
+    fetch_corpus(server.archive(), tmp_path)
+    assert server.ranges == [None, "bytes=50-"]
+    assert (tmp_path / "toy/a.txt").read_bytes() == TOY["toy/a.txt"]
+
+
+def test_a_part_longer_than_the_archive_is_fetched_anew(
+    serve: Callable[[bytes], Server], tmp_path: Path
+) -> None:
+    server = serve(make_archive(TOY))
+    server.break_after = 50
+    with pytest.raises(UserError):
+        fetch_corpus(server.archive(), tmp_path)
+    (part,) = tmp_path.iterdir()
+    part.write_bytes(b"x" * 99999)
+    server.break_after = None
+    fetch_corpus(server.archive(), tmp_path)
+    assert (tmp_path / "toy/a.txt").read_bytes() == TOY["toy/a.txt"]
+
+
+def test_second_address_is_tried_when_the_first_fails(
+    serve: Callable[[bytes], Server], tmp_path: Path
+) -> None:
+    good = serve(make_archive(TOY)).archive().addresses[0]
+    fetch_corpus(Archive(("http://127.0.0.1:9/toy.tar.gz", good), "toy"), tmp_path)
+    assert (tmp_path / "toy/a.txt").exists()
+
+
+def test_wrong_checksum_is_refused_and_the_file_set_aside(
+    serve: Callable[[bytes], Server], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="SHA-256"):
+        fetch_corpus(serve(make_archive(TOY)).archive("0" * 64), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.tar.gz.wrong"]
+
+
+def test_without_network_the_error_says_where_to_put_the_corpus(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        fetch_corpus(Archive(("http://127.0.0.1:9/toy.tar.gz",), "toy"), tmp_path)
+    message = str(caught.value)
+    assert "Connection refused" in message
+    assert f"into {tmp_path}" in message
+    assert "--corpus-dir" in message
+
+
+def test_an_archive_that_is_there_already_is_used_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "toy.tar.gz").write_bytes(make_archive(TOY))
+    fetch_corpus(Archive(("http://127.0.0.1:9/toy.tar.gz",), "toy"), tmp_path)
+    assert (tmp_path / "toy/a.txt").exists()
+    assert (tmp_path / "toy.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("members", "links"),
+    [
+        ({"toy/../../escaped": b"x"}, ()),
+        ({"/tmp/escaped": b"x"}, ()),
+        ({"other/a": b"x"}, ()),
+        ({}, (("toy/link", "/etc/passwd", tarfile.SYMTYPE),)),
+        ({}, (("toy/link", "../../secret", tarfile.LNKTYPE),)),
+        ({}, (("toy/pipe", "", tarfile.FIFOTYPE),)),
+    ],
+)
+def test_an_archive_that_reaches_out_is_refused_whole(
+    tmp_path: Path, members: Dict[str, bytes], links: Tuple[Tuple[str, str, bytes], ...]
+) -> None:
+    file = tmp_path / "toy.tar.gz"
+    file.write_bytes(make_archive({"toy/good": b"good", **members}, links))
+    (tmp_path / "corpus").mkdir()
+    with pytest.raises(UserError, match="which isn't a file or folder inside toy"):
+        unpack(file, "toy", tmp_path / "corpus")
+    assert list((tmp_path / "corpus").iterdir()) == []
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-200], lambda content: b"no archive" + content])
+def test_a_damaged_archive_leaves_no_half_corpus(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / "toy.tar.gz"
+    file.write_bytes(damage(make_archive({f"toy/{name}": bytes([name]) * 999 for name in range(99)})))
+    (tmp_path / "corpus").mkdir()
+    with pytest.raises(UserError, match="can't unpack"):
+        unpack(file, "toy", tmp_path / "corpus")
+    assert list((tmp_path / "corpus").iterdir()) == []

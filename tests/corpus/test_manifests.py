@@ -1,0 +1,156 @@
+"""Manifests: what splits share, counts that must fit, bytes that repeat."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asrkit.cli import manifests
+from asrkit.corpus.manifests import read_cuts
+from asrkit.errors import UserError
+from asrkit.storage.files import read_json
+from tests.corpus.sound import SmallCorpus, noise, write_audio
+
+
+def small(tmp_path: Path) -> SmallCorpus:
+    corpus = SmallCorpus(tmp_path)
+    corpus.add_splits({"train": 3, "dev": 1, "test": 2})
+    return corpus
+
+
+def test_bytes_repeat_whatever_the_jobs(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    for name, jobs in (("one", 1), ("two", 3)):
+        manifests.run(corpus.experiment(jobs=jobs, name=name))
+    files = sorted(path.name for path in (tmp_path / "one" / "manifests").iterdir())
+    assert len(files) == 11
+    for name in files:
+        first, second = ((tmp_path / exp / "manifests" / name).read_bytes() for exp in ("one", "two"))
+        assert first == second, name
+
+
+def test_same_audio_in_two_splits_is_an_error_in_whatever_container(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    write_audio(corpus.directory / "a.wav", noise(1, 1))
+    write_audio(corpus.directory / "b.flac", noise(1, 1))
+    corpus.add("a", "train", audio="a.wav")
+    corpus.add("b", "test", audio="b.flac")
+    with pytest.raises(UserError, match=r"(?s)1 utterances of test have the same audio.*a \(.*a.wav\) and b"):
+        manifests.run(corpus.experiment())
+
+
+def test_other_segments_of_one_recording_may_be_in_two_splits(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    write_audio(corpus.directory / "a.wav", noise(2, 1))
+    corpus.add("a", "train", audio="a.wav", start=0.0, duration=1.0)
+    corpus.add("b", "test", audio="a.wav", start=1.0, duration=1.0)
+    experiment = corpus.experiment()
+    manifests.run(experiment)
+    assert len(read_cuts(experiment.manifests, "test")) == 3
+
+
+def test_shared_speakers_and_sentences_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = small(tmp_path)
+    corpus.add("a", "test", text="WORD TRAIN", speaker="speaker-train")
+    experiment = corpus.experiment()
+    manifests.run(experiment)
+    overlaps = read_json(experiment.manifests / "statistics.json")["overlaps"]
+    (pair,) = [pair for pair in overlaps if pair["splits"] == ["train", "test"]]
+    assert (pair["speakers"], pair["utterances_of_shared_speakers"]) == (1, 1)
+    assert (pair["sentences"], pair["utterances_of_shared_sentences"]) == (1, 1)
+    assert "train and test share 1 speakers and 1 sentences (1 utterances of test)" in capsys.readouterr().out
+
+
+def test_statistics_are_those_of_the_corpus(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    write_audio(corpus.directory / "long.wav", noise(2, 1))
+    corpus.add("long", "train", text="THREE MORE WORDS", audio="long.wav")
+    corpus.add("again", "train", text="AGAIN", audio="long.wav")
+    experiment = corpus.experiment()
+    manifests.run(experiment)
+    train = read_json(experiment.manifests / "statistics.json")["splits"]["train"]
+    assert train == {
+        "utterances": 5,
+        "seconds": 5.5,
+        "shortest": 0.5,
+        "longest": 2.0,
+        "speakers": 1,
+        "words": 10,
+        "characters": 46,
+        "vocabulary": 6,
+        "repeated_audio": 1,
+        "sampling_rate": 16000,
+    }
+
+
+def expect(corpus: SmallCorpus, value: object) -> None:
+    (corpus.root / "recipes" / "small" / "expect.json").write_text(json.dumps(value))
+
+
+def test_counts_other_than_expected_are_an_error(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    corpus.add("bad", "train", text="")
+    expect(corpus, {"train": {"utterances": 4, "words": 8}, "test": {"utterances": 2}})
+    with pytest.raises(UserError) as caught:
+        manifests.run(corpus.experiment())
+    message = str(caught.value)
+    assert "train utterances: found 3, expected 4" in message
+    assert "train words: found 6, expected 8" in message
+    assert "test" not in message.split("rejected")[0]
+    assert "rejected: 1 (train, empty text)" in message
+
+
+def test_one_of_several_versions_must_fit_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = small(tmp_path)
+    first = {"name": "first", "splits": {"train": {"utterances": 3}, "test": {"utterances": 9}}}
+    second = {"name": "second", "splits": {"train": {"utterances": 3}, "test": {"utterances": 2}}}
+    expect(corpus, {"versions": [first, second]})
+    manifests.run(corpus.experiment())
+    assert "counts are those of second" in capsys.readouterr().out
+
+
+def test_without_expectations_a_note_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifests.run(small(tmp_path).experiment())
+    assert "note: no expect.json" in capsys.readouterr().out
+
+
+def test_a_split_without_utterances_is_an_error_and_an_unused_one_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = small(tmp_path)
+    corpus.add_splits({"extra": 2})
+    manifests.run(corpus.experiment())
+    assert "extra: 2 utterances are not used by this recipe" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no utterances of evaluation"):
+        manifests.run(corpus.experiment(corpus={"tests": ["test", "evaluation"]}))
+
+
+def test_a_corpus_module_that_is_missing_or_lacks_a_function(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    with pytest.raises(UserError, match=r"no corpus module .*other\.py"):
+        manifests.run(corpus.experiment(corpus={"module": "other"}))
+    (tmp_path / "local" / "half.py").write_text("def download(corpus_directory):\n    pass\n")
+    with pytest.raises(UserError, match="doesn't define utterances"):
+        manifests.run(corpus.experiment(corpus={"module": "half"}))
+
+
+def test_byte_order_mark_and_windows_line_ends_in_a_transcript_file(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    experiment = corpus.experiment()
+    listing = corpus.directory / "list.tsv"
+    listing.write_bytes(b"\xef\xbb\xbf" + listing.read_bytes().replace(b"\n", b"\r\n\r\n"))
+    manifests.run(experiment)
+    cuts = list(read_cuts(experiment.manifests, "train"))
+    assert [cut.id for cut in cuts] == ["train-00", "train-01", "train-02"]
+    assert {cut.supervisions[0].text for cut in cuts} == {"WORD TRAIN"}
+
+
+def test_a_transcript_file_in_another_encoding_names_the_line(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    experiment = corpus.experiment()
+    listing = corpus.directory / "list.tsv"
+    listing.write_bytes(listing.read_bytes() + "ÉTÉ".encode("latin1"))
+    with pytest.raises(UserError, match="line 7 isn't UTF-8: byte 0xc9"):
+        manifests.run(experiment)

@@ -1,0 +1,70 @@
+"""AN4: official lists, both forms of transcript line, a dev set by speaker."""
+
+import collections
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from asrkit.corpus.utterance import load_corpus_module
+from asrkit.errors import UserError
+
+LOCAL = Path(__file__).resolve().parents[2] / "local"
+
+
+def lists(root: Path, train: str, test: str, train_ids: str = "an4_clstk/fash/an1-fash-b\n") -> Path:
+    """The etc folder of a corpus of one speaker."""
+    etc = root / "an4" / "etc"
+    etc.mkdir(parents=True)
+    (etc / "an4_train.fileids").write_bytes(train_ids.encode())
+    (etc / "an4_test.fileids").write_bytes(b"an4test_clstk/fcaw/an2-fcaw-b\n")
+    (etc / "an4_train.transcription").write_bytes(train.encode())
+    (etc / "an4_test.transcription").write_bytes(test.encode())
+    return root
+
+
+def test_published_lists(corpora: Callable[[str], Path]) -> None:
+    an4 = load_corpus_module("an4", LOCAL)
+    utterances = list(an4.utterances(corpora("an4")))
+    assert collections.Counter(utterance.split for utterance in utterances) == {
+        "train": 690,
+        "dev": 103,
+        "test": 130,
+    }
+    speakers = collections.defaultdict(set)
+    for utterance in utterances:
+        speakers[utterance.split].add(utterance.speaker)
+    assert {split: len(of) for split, of in speakers.items()} == {"train": 54, "dev": 8, "test": 10}
+    assert not speakers["dev"] & speakers["train"]
+    assert {speaker[0] for speaker in speakers["dev"]} == {"f", "m"}
+    assert utterances[0].text == "YES"
+    assert not any("<" in utterance.text or "(" in utterance.text for utterance in utterances)
+    assert sum(len(utterance.text.split()) for utterance in utterances if utterance.split == "test") == 773
+    assert all(utterance.audio.is_file() for utterance in utterances)
+    assert utterances == list(an4.utterances(corpora("an4") / "an4"))
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_forms(tmp_path: Path, mark: str, end: str) -> None:
+    an4 = load_corpus_module("an4", LOCAL)
+    root = lists(tmp_path, f"{mark}<s> A  B </s> (an1-fash-b){end}{end}", f"C D (an2-fcaw-b){end}")
+    assert [(one.id, one.split, one.text) for one in an4.utterances(root)] == [
+        ("an1-fash-b", "train", "A  B"),
+        ("an2-fcaw-b", "test", "C D"),
+    ]
+
+
+def test_a_list_without_its_transcript_is_an_error(tmp_path: Path) -> None:
+    an4 = load_corpus_module("an4", LOCAL)
+    root = lists(tmp_path, "<s> A </s> (other)\n", "C (an2-fcaw-b)\n")
+    with pytest.raises(UserError, match="an1-fash-b has no transcript") as caught:
+        list(an4.utterances(root))
+    assert caught.value.where.endswith("an4_train.fileids, line 1")
+
+
+@pytest.mark.parametrize("line", ["A B\n", "A (an1-fash-b)\nB (an1-fash-b)\n"])
+def test_a_transcript_line_without_name_or_with_one_twice_is_an_error(tmp_path: Path, line: str) -> None:
+    an4 = load_corpus_module("an4", LOCAL)
+    with pytest.raises(UserError, match=r"the line 'A B'|a second line for an1-fash-b"):
+        list(an4.utterances(lists(tmp_path, line, "C (an2-fcaw-b)\n")))
