@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import List
 
+from asrkit.corpus.validation import normalise_text
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, write_arpa
 from asrkit.lm.kneser_ney import estimate
@@ -43,7 +44,7 @@ def _transcripts(experiment: Experiment, split: str) -> List[str]:
 
 def _further_text(file: Path, case: str) -> List[str]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"can't read {file}: {error}",
@@ -52,10 +53,9 @@ def _further_text(file: Path, case: str) -> List[str]:
             todo="correct the name, or remove lm.text",
         ) from None
     sentences = [line for line in lines if line.strip()]
-    print(f"lm: {len(sentences)} sentences of {file.name}, {len(lines) - len(sentences)} blank lines left out")
-    if case == "upper":
-        return [sentence.upper() for sentence in sentences]
-    return [sentence.lower() for sentence in sentences] if case == "lower" else sentences
+    blank = len(lines) - len(sentences)
+    print(f"lm: {len(sentences):,} sentences of {file.name}, {blank:,} blank lines left out")
+    return [normalise_text(sentence, case) for sentence in sentences]
 
 
 def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:

@@ -1,10 +1,9 @@
 """ARPA files: written sorted, read with every line checked."""
 
 import gzip
-import itertools
 import math
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, NoReturn, Tuple
+from typing import IO, Dict, Iterator, List, NoReturn, Tuple, Union
 
 import numpy as np
 
@@ -25,7 +24,7 @@ def write_arpa(model: NgramModel, file: Path) -> None:
             _write_model(model, raw)
 
 
-def _write_model(model: NgramModel, stream: "IO[bytes] | gzip.GzipFile") -> None:
+def _write_model(model: NgramModel, stream: Union[IO[bytes], gzip.GzipFile]) -> None:
     header = "".join(f"ngram {order}={count}\n" for order, count in enumerate(model.counts, start=1))
     stream.write(f"\\data\\\n{header}".encode())
     for order, table in enumerate(model.tables, start=1):
@@ -68,7 +67,7 @@ def read_arpa(file: Path) -> NgramModel:
             else:
                 _check_contexts(lines, tables, numbers, index)
         if lines.text != "\\end\\":
-            lines.refuse(f"found {lines.text[:60]!r}", expected="\\end\\ after the last n-gram: is it cut short?")
+            lines.refuse(lines.found, expected="\\end\\ after the last n-gram: is the file cut short?")
     for table in tables:
         np.nan_to_num(table.log_backoff, copy=False)  # nan: missing, allowed, and so 0
     return NgramModel(list(ids), tables)
@@ -88,7 +87,7 @@ class _Lines:
         self.number = 0
         self.text = ""
         try:
-            self._stream: IO[bytes] = (
+            self._stream: Union[IO[bytes], gzip.GzipFile] = (
                 gzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")  # noqa: SIM115
             )
         except OSError as error:
@@ -102,14 +101,20 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         try:
-            for self.number, raw in enumerate(self._stream, start=self.number + 1):
+            for raw in self._stream:
+                self.number += 1
                 self.text = raw.decode("utf-8").strip()
                 if self.text:
                     yield self.text
         except (OSError, EOFError, UnicodeDecodeError) as error:
             self.number += 1
             self.refuse(f"can't read it: {error}", expected="text in UTF-8")
-        self.text = "the end of the file"
+        self.text = ""  # the end
+
+    @property
+    def found(self) -> str:
+        """The current line, cut to what a message can hold."""
+        return f"found {self.text[:60]!r}" if self.text else "found the end of the file"
 
     def refuse(self, found: str, expected: str, number: int = 0) -> NoReturn:
         """Raise UserError for the current line, or for line `number`."""
@@ -131,10 +136,10 @@ def _read_header(lines: _Lines) -> List[int]:
             break
         name, _, count = text.partition("=")
         if name.split() != ["ngram", str(len(counts) + 1)] or not count.strip().isdecimal():
-            lines.refuse(f"found {text[:60]!r}", expected=f"ngram {len(counts) + 1}=COUNT")
+            lines.refuse(lines.found, expected=f"ngram {len(counts) + 1}=COUNT")
         counts.append(int(count))
     if not counts:
-        lines.refuse(f"found {lines.text[:60]!r}", expected="ngram 1=COUNT after \\data\\")
+        lines.refuse(lines.found, expected="ngram 1=COUNT after \\data\\")
     return counts
 
 
@@ -143,7 +148,7 @@ def _read_section(
 ) -> Tuple[NgramTable, np.ndarray]:
     """The table of one order and the line number of each row; a missing back-off is nan."""
     if lines.text != f"\\{order}-grams:":
-        lines.refuse(f"found {lines.text[:60]!r}", expected=f"\\{order}-grams:")
+        lines.refuse(lines.found, expected=f"\\{order}-grams:")
     heading = lines.number
     words: List[int] = []
     probabilities: List[float] = []

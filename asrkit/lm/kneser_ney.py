@@ -6,12 +6,12 @@ language model estimation", ACL 2013. Equal to lmplz --discount_fallback up to r
 """
 
 import dataclasses
-from typing import Iterable, List, Tuple
+from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
 
 from asrkit.errors import UserError
-from asrkit.lm.counts import NgramCounts, count_ngrams
+from asrkit.lm.counts import NgramCounts, count_ngrams, counts_of_counts
 from asrkit.lm.model import NgramModel, NgramTable
 from asrkit.lm.tokens import START_ID, tokenise
 
@@ -50,7 +50,7 @@ def estimate(sentences: Iterable[str], order: int, where: str = "the text of the
         )
     tokens = tokenise(sentences, where)
     counts = count_ngrams(tokens, order)
-    discounts = [closed_form_discounts(table.count) for table in counts]
+    discounts = [closed_form_discounts(n) for n in counts_of_counts(counts, tokens.appearance).tolist()]
     probability, gamma = _unigram_probabilities(counts[0], discounts[0])
     probabilities, gammas = [probability], []
     for table, discount in zip(counts[1:], discounts[1:]):
@@ -61,13 +61,12 @@ def estimate(sentences: Iterable[str], order: int, where: str = "the text of the
     return Estimate(NgramModel(tokens.vocabulary, _sorted_tables(counts, probabilities, gammas)), discounts)
 
 
-def closed_form_discounts(counts: np.ndarray) -> Discounts:
+def closed_form_discounts(n: Sequence[int]) -> Discounts:
     """Discounts from counts of counts (Chen & Goodman 1998, equation 26), else lmplz's fall-back.
 
     With n[k] the number of n-grams of adjusted count k and y = n[1] / (n[1] + 2 n[2]), the
-    discount of count k is k - (k + 1) y n[k + 1] / n[k]; `counts` is (n-grams,).
+    discount of count k is k - (k + 1) y n[k + 1] / n[k].
     """
-    n = [int(np.count_nonzero(counts == k)) for k in range(5)]
     for k in (1, 2, 3):
         if n[k] == 0:
             return Discounts(FALLBACK_DISCOUNTS, f"no n-gram has an adjusted count of {k}")
@@ -87,9 +86,9 @@ def _amounts(counts: np.ndarray, discounts: Discounts) -> np.ndarray:
 def _unigram_probabilities(table: NgramCounts, discounts: Discounts) -> Tuple[np.ndarray, np.ndarray]:
     # Interpolated with the uniform distribution over all words but <s>; all of <unk> comes from
     # there. <s> is never predicted: its probability of 1 lets a reader score it at no cost.
-    taken = _amounts(table.count, discounts)
-    gamma = taken.sum() / table.count.sum()
-    probability = (table.count - taken) / table.count.sum() + gamma / (len(table.count) - 1)
+    taken = _amounts(table.adjusted, discounts)
+    gamma = taken.sum() / table.adjusted.sum()
+    probability = (table.adjusted - taken) / table.adjusted.sum() + gamma / (len(table.adjusted) - 1)
     probability[START_ID] = 1.0
     return probability, gamma
 
@@ -102,12 +101,12 @@ def _probabilities(
     p(w | c) = (a(c w) - D(a(c w))) / sum_v a(c v) + gamma(c) p(w | c without its first word),
     gamma(c) = sum_v D(a(c v)) / sum_v a(c v); 1 where c was never followed by a word.
     """
-    taken = _amounts(table.count, discounts)
-    total = np.bincount(table.context, weights=table.count, minlength=len(lower))
+    taken = _amounts(table.adjusted, discounts)
+    total = np.bincount(table.context, weights=table.adjusted, minlength=len(lower))
     mass = np.bincount(table.context, weights=taken, minlength=len(lower))
     seen = total > 0
     gamma = np.divide(mass, total, out=np.ones(len(lower)), where=seen)
-    probability = (table.count - taken) / total[table.context]
+    probability = (table.adjusted - taken) / total[table.context]
     return probability + gamma[table.context] * lower[table.suffix], gamma
 
 
@@ -115,7 +114,7 @@ def _sorted_tables(
     counts: List[NgramCounts], probabilities: List[np.ndarray], gammas: List[np.ndarray]
 ) -> List[NgramTable]:
     """Tables for writing, each sorted by first word, then second, and so on."""
-    size = len(counts[0].count)
+    size = len(counts[0].first)
     words = np.arange(size, dtype=np.int32)[:, None]  # (n-grams, order), in the order of `counts`
     rank = np.arange(size)  # of each n-gram in the sorted table
     tables: List[NgramTable] = []

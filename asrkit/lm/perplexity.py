@@ -68,9 +68,12 @@ def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[T
     try:
         model = kenlm.Model(str(arpa), config)
     except OSError as error:
-        raise UserError(f"kenlm can't read {arpa}: {error}", expected="an ARPA file", where=str(arpa)) from None
+        raise UserError(
+            f"kenlm can't read {arpa}: {error}", expected="an ARPA file", where=str(arpa)
+        ) from None
     for words in sentences:
-        yield [(score, unknown) for score, _, unknown in model.full_scores(" ".join(words), bos=True, eos=True)]
+        scores = model.full_scores(" ".join(words), bos=True, eos=True)
+        yield [(log_probability, unknown) for log_probability, _, unknown in scores]
 
 
 def _unigram_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:

@@ -22,6 +22,7 @@ class Tokens:
     vocabulary: List[str]  # <unk>, <s>, </s>, then words in code point order
     ids: np.ndarray  # (tokens,) int32
     position: np.ndarray  # (tokens,) int32, counted from 0 inside each sentence
+    appearance: np.ndarray  # (words of the vocabulary,) int32, which word appeared first, second, ...
 
 
 def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]:
@@ -66,9 +67,11 @@ def tokenise(sentences: Iterable[str], where: str = "the text of the language mo
     # Ids in order of appearance become ids in code point order, for sorted files.
     special = len(SPECIAL_WORDS)
     vocabulary = SPECIAL_WORDS + sorted(list(found)[special:])
-    renumbered = np.empty(len(vocabulary), dtype=np.int32)
-    renumbered[[found[word] for word in vocabulary]] = np.arange(len(vocabulary))
+    appearance = np.array([found[word] for word in vocabulary], dtype=np.int32)
+    renumbered = np.empty_like(appearance)
+    renumbered[appearance] = np.arange(len(vocabulary))
     sizes = np.frombuffer(lengths, dtype=np.int32).astype(np.int64)
     starts = np.cumsum(sizes) - sizes
     position = np.arange(len(ids)) - np.repeat(starts, sizes)
-    return Tokens(vocabulary, renumbered[np.frombuffer(ids, dtype=np.int32)], position.astype(np.int32))
+    numbered = renumbered[np.frombuffer(ids, dtype=np.int32)]
+    return Tokens(vocabulary, numbered, position.astype(np.int32), appearance)
