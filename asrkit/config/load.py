@@ -42,7 +42,7 @@ def load_config(
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
-    """Settings as {"model.dropout": 0.1, ...}, in their order."""
+    """Settings as {"model.dropout": 0.1, ...}, in their order, lists as lists: as JSON gives them back."""
     flat: Dict[str, Any] = {}
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
@@ -50,7 +50,7 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
         if isinstance(value, msgspec.Struct):
             flat.update(flatten(value, key + "."))
         else:
-            flat[key] = value
+            flat[key] = msgspec.to_builtins(value)
     return flat
 
 
