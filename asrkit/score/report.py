@@ -45,8 +45,8 @@ def cost_facts(cost: Dict[str, Any]) -> List[Tuple[str, str]]:
     seconds = [stage["seconds"] for stage in stages.values() if stage.get("seconds") is not None]
     peaks = [stage["peak_bytes"] for stage in stages.values() if stage.get("peak_bytes") is not None]
     return [
-        ("training", _minutes((stages.get("train") or {}).get("seconds"))),
-        ("all stages", _minutes(sum(seconds) if seconds else None)),
+        ("training", _duration((stages.get("train") or {}).get("seconds"))),
+        ("all stages", _duration(sum(seconds) if seconds else None)),
         ("parameters", _number(cost.get("parameters"), "{:,}")),
         ("training audio", _number(cost.get("audio_hours"), "{:.2f} h")),
         ("peak memory", _memory(max(peaks) if peaks else None)),
@@ -128,7 +128,9 @@ def _notes(record: Dict[str, Any]) -> List[str]:
     middle = statistics.median(counts.rate for counts in speakers.values())
     highest = ", ".join(f"{name} {describe_rate(counts)}" for name, counts in worst)
     about = f"{record['set']}, {record['method']}"
-    notes = [f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}."]
+    notes = []
+    if len(speakers) > 1:
+        notes.append(f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}.")
     if record["lost"]:
         notes.append(f"{about}: {record['lost']} utterances are in no count, for want of a text or an id.")
     if record["errors"] == 0:
@@ -141,7 +143,7 @@ def _notes(record: Dict[str, Any]) -> List[str]:
 
 def _stage_rows(cost: Dict[str, Any]) -> List[Tuple[str, str, str]]:
     return [
-        (name, _number(stage.get("seconds"), "{:.1f} s"), _memory(stage.get("peak_bytes")))
+        (name, _duration(stage.get("seconds")), _memory(stage.get("peak_bytes")))
         for name, stage in (cost.get("stages") or {}).items()
     ]
 
@@ -150,8 +152,10 @@ def _number(value: Any, form: str) -> str:
     return ABSENT if value is None else form.format(value)
 
 
-def _minutes(seconds: Optional[float]) -> str:
-    return ABSENT if seconds is None else f"{seconds / 60:.1f} min"
+def _duration(seconds: Optional[float]) -> str:
+    if seconds is None:
+        return ABSENT
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
 def _memory(size: Optional[float]) -> str:

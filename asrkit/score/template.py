@@ -3,7 +3,7 @@
 RESULTS = """\
 # Results of {{ name }}
 
-Written by `asrkit report` from the records of results and of cost; changes made by hand are lost.
+Generated from results.json and cost.json; changes made by hand are lost.
 
 | {{ columns | join(" | ") }} |
 |{{ " --- |" * columns | length }}
