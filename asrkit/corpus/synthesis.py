@@ -5,7 +5,7 @@ own language's letter-to-sound rules: the same word always sounds the same in on
 between voices.
 """
 
-import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import ctypes
 import dataclasses
@@ -66,16 +66,28 @@ def speak(speech: Speech) -> "np.ndarray[Any, Any]":
 
 
 def speak_files(jobs: Sequence[Tuple[Speech, Path]], processes: int) -> None:
-    """Write each speech as a 16-bit WAV file, whole or not at all; the bytes don't depend on `processes`."""
+    """Write each speech as a 16-bit WAV file, whole or not at all; the bytes don't depend on `processes`.
+
+    Raises UserError when a process is killed.
+    """
     if not jobs:
         return
-    with concurrent.futures.ProcessPoolExecutor(
+    pool = concurrent.futures.ProcessPoolExecutor(
         max_workers=max(1, min(processes, len(jobs))),
         mp_context=multiprocessing.get_context("fork"),
         initializer=_use_clear_memory,
-    ) as pool, Progress("speaking", total=len(jobs)) as bar:
-        for seconds in pool.map(_speak_file, jobs, chunksize=8):
-            bar.advance(audio_seconds=seconds)
+    )
+    try:
+        with pool, Progress("speaking", total=len(jobs)) as bar:
+            for seconds in pool.map(_speak_file, jobs, chunksize=8):
+                bar.advance(audio_seconds=seconds)
+    except concurrent.futures.process.BrokenProcessPool:
+        raise UserError(
+            "a process that was speaking ended before its time",
+            expected="processes that live until all is spoken",
+            where=f"one of {processes}; the system kills when memory runs out",
+            todo="run the same command again: what is spoken is kept",
+        ) from None
 
 
 def _speak_file(job: Tuple[Speech, Path]) -> float:

@@ -32,16 +32,17 @@ def read_samples(file: Path, first: int = 0, count: Optional[int] = None) -> np.
     return samples
 
 
-def resample(samples: np.ndarray, rate: int, new_rate: int, speed: float = 1.0) -> np.ndarray:
-    """Samples of `rate` Hz as samples of `new_rate` Hz, played `speed` times as fast.
-
-    Tempo and pitch change together, as with `sox speed`; one band-limited interpolation does both.
-    """
-    old_rate = round(rate * speed)
-    if old_rate == new_rate:
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Samples of `rate` Hz as samples of `new_rate` Hz, by band-limited interpolation."""
+    if rate == new_rate:
         return samples
-    resampled: np.ndarray = _resampler(old_rate, new_rate)(torch.from_numpy(samples)).numpy()
+    resampled: np.ndarray = _resampler(rate, new_rate)(torch.from_numpy(samples)).numpy()
     return resampled
+
+
+def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
+    """Samples played `factor` times as fast; tempo and pitch change together, as with `sox speed`."""
+    return resample(samples, round(rate * factor), rate)
 
 
 @functools.lru_cache(maxsize=16)

@@ -20,7 +20,7 @@ from asrkit.corpus.rejection import Rejection
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
-from asrkit.signal.audio import read_samples, resample
+from asrkit.signal.audio import change_speed, read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
 from asrkit.storage.files import read_jsonl, write_bytes
@@ -167,11 +167,13 @@ def _features_of(
     samples = read_samples(Path(source), round(cut.start * rate), cut.num_samples)
     if len(samples) == 0 or samples.min() == samples.max():
         raise AudioProblem("silence", f"all {len(samples)} samples are the same")
+    # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.
+    samples = resample(samples, rate, new_rate)
     copies = []
     for speed in speeds:
         copy = cut if rate == new_rate else cut.resample(new_rate)
         copy = copy if speed == 1.0 else copy.perturb_speed(speed)
-        matrix = bank.extract_steps(_fit(resample(samples, rate, new_rate, speed), copy.num_samples))
+        matrix = bank.extract_steps(_fit(change_speed(samples, new_rate, speed), copy.num_samples))
         frames = compute_num_frames(copy.duration, bank.config.frame_shift, new_rate)
         if len(matrix) == 0 or len(matrix) != frames:
             found = f"found {len(matrix)} in {copy.duration:.4f} s, expected {frames}"

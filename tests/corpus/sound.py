@@ -69,29 +69,37 @@ class SmallCorpus:
             for number in range(count):
                 self.add(f"{split}-{number:02d}", split, text=f"WORD {split.upper()}")
 
-    def experiment(
-        self,
-        jobs: int = 1,
-        corpus: Optional[Dict[str, Any]] = None,
-        features: Optional[Dict[str, Any]] = None,
-        name: str = "exp",
-    ) -> Experiment:
-        """Write the list and give an experiment over the corpus."""
+    def write_list(self) -> None:
+        """Write the list of what was added."""
         self.directory.mkdir(exist_ok=True)
         (self.directory / "list.tsv").write_text("\n".join(self.rows) + "\n", encoding="utf-8")
-        settings = {"module": "small", "max_bad_fraction": 0.9, **(corpus or {})}
-        config = RecipeConfig(
-            name="small",
-            corpus=CorpusConfig(**settings),
-            features=FeaturesConfig(**{"shard_utterances": 3, **(features or {})}),
-        )
-        return Experiment(
-            config=config,
-            directory=self.root / name,
-            corpus_directory=self.directory,
-            recipe_directory=self.root / "recipes" / "small",
-            jobs=jobs,
-        )
+
+    def experiment(self, jobs: int = 1, name: str = "exp", **sections: Dict[str, Any]) -> Experiment:
+        """Write the list and give an experiment over the corpus."""
+        self.write_list()
+        return experiment_over(self.root, jobs, name, **sections)
+
+
+def experiment_over(
+    root: Path,
+    jobs: int = 1,
+    name: str = "exp",
+    corpus: Optional[Dict[str, Any]] = None,
+    features: Optional[Dict[str, Any]] = None,
+) -> Experiment:
+    """An experiment over the SmallCorpus below `root`, with these settings."""
+    config = RecipeConfig(
+        name="small",
+        corpus=CorpusConfig(**{"module": "small", "max_bad_fraction": 0.9, **(corpus or {})}),
+        features=FeaturesConfig(**{"shard_utterances": 3, **(features or {})}),
+    )
+    return Experiment(
+        config=config,
+        directory=root / name,
+        corpus_directory=root / "corpus",
+        recipe_directory=root / "recipes" / "small",
+        jobs=jobs,
+    )
 
 
 def kinds(rows: Sequence[Dict[str, Any]]) -> Dict[str, str]:
