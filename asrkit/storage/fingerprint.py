@@ -33,7 +33,7 @@ def hash_file(file: Path) -> str:
 
 
 class FingerprintCache:
-    """What was computed from files' content, by (path, size, times, inode); its file may be deleted any time."""
+    """What was computed from files' content, by (path, size, times, inode); kept in a file that may be deleted."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -51,7 +51,7 @@ class FingerprintCache:
         return str(self.remember(file, "content", hash_file))
 
     def remember(self, file: Path, kind: str, compute: Callable[[Path], Any]) -> Any:
-        """`compute(file)`, a JSON-able value; computed only when the file's stat differs from the remembered."""
+        """`compute(file)`, a JSON-able value, computed only when the file's stat isn't the remembered one."""
         stat = os.stat(file)
         key = f"{kind}:{file}"
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

@@ -1,0 +1,120 @@
+"""The ten stages that every recipe has: what each reads, writes and depends on."""
+
+from asrkit.pipeline.stage import Stage
+
+SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
+CUTS = "manifests/{split}_cuts.jsonl.gz"
+UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
+SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
+
+STAGES = (
+    Stage(
+        0,
+        "download",
+        "put the corpus into place",
+        "asrkit.cli.download",
+        reads=("{recipe}/grammar.yaml?",),
+        writes=("{corpus}",),
+        settings=("corpus.module",),
+        corpus_code=True,
+    ),
+    Stage(
+        1,
+        "manifests",
+        "list recordings and transcripts of each split, and check them",
+        "asrkit.cli.manifests",
+        reads=("{corpus}", "{recipe}/expect.json?"),
+        writes=(
+            "manifests/{split}_recordings.jsonl.gz",
+            SUPERVISIONS,
+            CUTS,
+            "manifests/rejected.jsonl?",
+            "manifests/statistics.json",
+        ),
+        settings=("corpus",),
+        corpus_code=True,
+        libraries=("torch", "lhotse"),
+    ),
+    Stage(
+        2,
+        "features",
+        "log-Mel features, training audio at several speeds",
+        "asrkit.cli.features",
+        reads=(CUTS, f"audio of {CUTS}"),
+        writes=("features",),
+        settings=("features", *SPLITS, "corpus.max_bad_fraction"),
+        libraries=("torch", "lhotse"),
+    ),
+    Stage(
+        3,
+        "units",
+        "what the model predicts, and how words are made of it",
+        "asrkit.cli.units",
+        reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}"),
+        writes=UNITS,
+        settings=("units", "corpus.train"),
+    ),
+    Stage(
+        4,
+        "lm",
+        "n-gram language model of the training text",
+        "asrkit.cli.lm",
+        reads=(
+            "manifests/{train}_supervisions.jsonl.gz",
+            "manifests/{dev}_supervisions.jsonl.gz",
+            "units/words.txt",
+            "{recipe}/{lm.text}",
+        ),
+        writes=("lm/lm.arpa", "lm/report.json"),
+        settings=("lm", "corpus.train", "corpus.dev"),
+    ),
+    Stage(
+        5,
+        "graph",
+        "decoding graph HLG from units, lexicon and language model",
+        "asrkit.cli.graph",
+        reads=(*UNITS, "lm/lm.arpa"),
+        writes=("graph/HLG.safetensors",),
+        settings=("graph",),
+        libraries=("torch", "k2"),
+    ),
+    Stage(
+        6,
+        "train",
+        "train the acoustic model",
+        "asrkit.cli.train",
+        reads=("features", *UNITS),
+        writes=("train/checkpoints", "train/log.jsonl"),
+        settings=("model", "train", "features", "corpus.train", "corpus.dev"),
+        libraries=("torch", "lhotse"),
+    ),
+    Stage(
+        7,
+        "average",
+        "average checkpoints, chosen on dev",
+        "asrkit.cli.average",
+        reads=("train/checkpoints", "features", *UNITS),
+        writes=("average/model.safetensors", "average/choice.json"),
+        settings=("average", "corpus.dev"),
+        libraries=("torch", "lhotse"),
+    ),
+    Stage(
+        8,
+        "decode",
+        "greedy and with HLG; scales chosen on dev, then the tests once",
+        "asrkit.cli.decode",
+        reads=("average/model.safetensors", "graph/HLG.safetensors", "features", *UNITS),
+        writes=("decode",),
+        settings=("decode", "corpus.dev", "corpus.tests"),
+        libraries=("torch", "lhotse", "k2"),
+    ),
+    Stage(
+        9,
+        "score",
+        "count errors, with intervals, and write the results",
+        "asrkit.cli.score",
+        reads=("decode", SUPERVISIONS, "manifests/rejected.jsonl?", "features/rejected.jsonl?"),
+        writes=("score", "results.json", "RESULTS.md"),
+        settings=("score", "corpus.dev", "corpus.tests", "name"),
+    ),
+)

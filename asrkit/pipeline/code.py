@@ -1,0 +1,106 @@
+"""Fingerprints of the code that a stage runs: its module and all that this imports."""
+
+import ast
+import importlib.util
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.stage import Stage
+from asrkit.storage.fingerprint import FingerprintCache, hash_bytes
+
+# What these hold doesn't shape a stage's output: settings are compared one by one.
+EXCLUDED = ("asrkit.config", "asrkit.errors", "asrkit.pipeline", "asrkit.cli")
+
+
+def code_fingerprints(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, str]:
+    """Hash of each source file that the stage's module imports, itself included, by path in the project.
+
+    Imports inside functions count; comments, docstrings and layout don't.
+    """
+    folders = _package_folders(stage, experiment)
+    pending = [stage.module]
+    if stage.corpus_code:
+        pending.append(f"local.{experiment.config.corpus.module}")
+    seen: Set[str] = set()
+    fingerprints: Dict[str, str] = {}
+    while pending:
+        module = pending.pop()
+        found = _find(module, folders) if module not in seen else None
+        seen.add(module)
+        if found is None or (_is_excluded(module) and module != stage.module):
+            continue
+        name, file = found
+        fingerprint, imports = cache.remember(file, "code", _analyse)
+        fingerprints[name] = fingerprint
+        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+        for imported in imports:
+            pending.extend(_with_packages(_absolute(imported, package)))
+    return dict(sorted(fingerprints.items()))
+
+
+def imported_names(tree: ast.AST) -> Iterator[str]:
+    """Dotted names that a module may import, relative ones with their dots."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield base
+            # `from package import name`: the name may be a module
+            joint = "" if base.endswith(".") else "."
+            yield from (f"{base}{joint}{alias.name}" for alias in node.names)
+
+
+def _analyse(file: Path) -> Tuple[str, List[str]]:
+    source = file.read_bytes()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return hash_bytes(source), []  # the stage will say so
+    imports = sorted(set(imported_names(tree)))
+    for node in ast.walk(tree):
+        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return hash_bytes(ast.dump(tree).encode("utf-8")), imports
+
+
+def _package_folders(stage: Stage, experiment: Experiment) -> Dict[str, Path]:
+    """Folders of the packages whose code counts."""
+    folders = {"local": experiment.local_directory}
+    for package in {"asrkit", stage.module.partition(".")[0]}:
+        specification: Any = importlib.util.find_spec(package)
+        if specification is not None and specification.submodule_search_locations:
+            folders[package] = Path(next(iter(specification.submodule_search_locations)))
+    return folders
+
+
+def _find(module: str, folders: Dict[str, Path]) -> Optional[Tuple[str, Path]]:
+    package, *rest = module.split(".")
+    if package not in folders or (package == "asrkit" and not rest):
+        return None
+    place = folders[package].joinpath(*rest)
+    for file in (place.with_suffix(".py"), place / "__init__.py"):
+        if file.is_file():
+            return str(file.relative_to(folders[package].parent)), file
+    return None
+
+
+def _is_excluded(module: str) -> bool:
+    return any(module == name or module.startswith(name + ".") for name in EXCLUDED)
+
+
+def _absolute(name: str, package: str) -> str:
+    level = len(name) - len(name.lstrip("."))
+    if not level:
+        return name
+    parts = package.split(".")
+    base = parts[: len(parts) - (level - 1)]
+    return ".".join([*base, *filter(None, [name[level:]])])
+
+
+def _with_packages(module: str) -> Iterator[str]:
+    """a, a.b and a.b.c for a.b.c: importing it runs them all."""
+    parts = module.split(".")
+    return (".".join(parts[: count + 1]) for count in range(len(parts)))

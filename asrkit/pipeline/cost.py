@@ -1,0 +1,80 @@
+"""EXP/cost.json: what an experiment cost, and where it ran."""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from asrkit.config import flatten
+from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.storage.files import read_json, write_json
+from asrkit.storage.fingerprint import hash_value
+
+
+def add_facts(experiment: Experiment, **facts: Any) -> None:
+    """Add facts that a stage found, such as parameters=1800000 or audio_hours=2.5."""
+    _merge(experiment, facts)
+
+
+def add_stage(
+    experiment: Experiment, name: str, seconds: float, peak_bytes: int, device: Optional[str]
+) -> None:
+    """Add what a stage cost; the other stages keep what they have."""
+    stages = _read(experiment).get("stages", {})
+    stages[name] = {
+        "seconds": round(seconds, 3),
+        "peak_bytes": peak_bytes,
+        "device": device or processor_name(),
+    }
+    _merge(
+        experiment,
+        {
+            "stages": stages,
+            "cores": count_cores(),
+            "device": stages.get("train", stages[name])["device"],
+            "commit": read_commit(),
+            "configuration": hash_value(flatten(experiment.config)),
+        },
+    )
+
+
+def count_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.lru_cache(maxsize=1)
+def processor_name() -> str:
+    """The processor's name, as Linux gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return os.uname().machine
+
+
+@functools.lru_cache(maxsize=1)
+def read_commit() -> Optional[str]:
+    """The project's commit, with "-dirty" where files differ from it; None where there is no git."""
+    if not (REPOSITORY / ".git").exists():
+        return None
+    git = ["git", "-C", str(REPOSITORY)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
+
+
+def _read(experiment: Experiment) -> Dict[str, Any]:
+    file = experiment.directory / "cost.json"
+    facts: Dict[str, Any] = read_json(file) if file.exists() else {}
+    return facts
+
+
+def _merge(experiment: Experiment, facts: Dict[str, Any]) -> None:
+    write_json(experiment.directory / "cost.json", {**_read(experiment), **facts})

@@ -1,0 +1,49 @@
+"""The log of a stage: every line that it prints, with the time."""
+
+import codecs
+import datetime
+import re
+from pathlib import Path
+from typing import Dict, TextIO
+
+TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class StageLog:
+    """Appends to EXP/logs/<N>-<stage>.log; a line that a progress bar redraws is kept as it was last."""
+
+    def __init__(self, file: Path, title: str) -> None:
+        self.file = file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._stream: TextIO = open(file, "a", encoding="utf-8")  # noqa: SIM115
+        self._unfinished: Dict[str, str] = {}
+        self.write_line(f"==== {datetime.date.today()} {title}")
+
+    def write_line(self, line: str) -> None:
+        """Append one line with the time."""
+        self._stream.write(f"{datetime.datetime.now():%H:%M:%S} {line}\n")
+        self._stream.flush()
+
+    def feed(self, channel: str, text: str) -> None:
+        """Append what came through a channel, line by line as each is complete."""
+        *lines, rest = (self._unfinished.get(channel, "") + text).split("\n")
+        for line in lines:
+            self.write_line(_as_last_drawn(line))
+        self._unfinished[channel] = rest.rpartition("\r")[2] if len(rest) > 10_000 else rest
+
+    def close(self) -> None:
+        """Append what was begun, and close the file."""
+        for rest in self._unfinished.values():
+            if rest:
+                self.write_line(_as_last_drawn(rest))
+        self._stream.close()
+
+
+def text_decoder() -> codecs.IncrementalDecoder:
+    """Decoder of output that may be cut inside a character or not be UTF-8 at all."""
+    return codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+
+def _as_last_drawn(line: str) -> str:
+    drawn = [part for part in line.split("\r") if part.strip()]
+    return TERMINAL_CODES.sub("", drawn[-1]).rstrip() if drawn else ""

@@ -1,0 +1,272 @@
+"""Run a stage in a child process: its output is copied to a log, its time and memory are measured.
+
+No process outlives the run. The child leads a process group of its own, so that whatever the stage
+started ends with it; a guard process ends the group when this process is killed without notice.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import pty
+import selectors
+import signal
+import sys
+import time
+import traceback
+import tty
+import warnings
+from typing import Any, Callable, Dict, Iterator, NoReturn, Optional, TextIO
+
+from asrkit.errors import UserError
+from asrkit.pipeline.log import StageLog, text_decoder
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
+POLL_SECONDS = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a child ended: `report` holds what it said of itself, {} if it was killed."""
+
+    seconds: float
+    peak_bytes: int  # resident memory of the largest of its processes
+    status: int  # as os.wait4 gives it
+    report: Dict[str, Any]
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asks this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextlib.contextmanager
+def signals_raise() -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into Interrupted; one that is ignored, as by nohup, stays so."""
+
+    def interrupt(number: int, frame: Any) -> NoReturn:
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, action in before.items():
+        if action is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
+class Guard:
+    """A process that ends a group of processes when this one is gone without having said so."""
+
+    def __init__(self) -> None:
+        reader, self._writer = os.pipe()
+        self._process = os.fork()
+        if self._process == 0:
+            _keep_guard(reader)
+        os.close(reader)
+
+    def watch(self, group: int) -> None:
+        """Name the group to end; 0: none."""
+        os.write(self._writer, b"%d\n" % group)
+
+    def close(self) -> None:
+        """End the guard itself."""
+        os.close(self._writer)
+        os.waitpid(self._process, 0)
+
+    def close_in_child(self) -> None:
+        """Let go of the pipe in a process forked from this one, so that its end is noticed."""
+        os.close(self._writer)
+
+
+def run_in_child(
+    work: Callable[[], None], log: StageLog, guard: Guard, heartbeat: Callable[[], None]
+) -> Outcome:
+    """Fork a child that does `work`; relay what it prints, and wait for it and all that it started.
+
+    `heartbeat` is called twice a second. Raises Interrupted, after the child has ended.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pipes = {"out": _open_pipe(sys.stdout), "err": _open_pipe(sys.stderr), "report": os.pipe()}
+    parent, begun = os.getpid(), time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's idle threads take forks well
+        child = os.fork()
+    if child == 0:
+        guard.close_in_child()
+        _be_child(work, {name: writer for name, (reader, writer) in pipes.items()}, parent)
+    with contextlib.suppress(OSError):
+        os.setpgid(child, child)
+    guard.watch(child)
+    for _, writer in pipes.values():
+        os.close(writer)
+    try:
+        report = _relay({name: reader for name, (reader, _) in pipes.items()}, child, log, heartbeat)
+        _, status, usage = os.wait4(child, 0)
+    except BaseException:
+        _end(child)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGKILL)  # what the stage left running
+        guard.watch(0)
+        for reader, _ in pipes.values():
+            os.close(reader)
+    unit = 1 if sys.platform == "darwin" else 1024
+    said = json.loads(report) if report else {}
+    return Outcome(time.monotonic() - begun, usage.ru_maxrss * unit, status, said)
+
+
+def _open_pipe(stream: TextIO) -> Any:
+    """(reader, writer); a pseudo-terminal where `stream` is one, so that progress bars are drawn."""
+    if not stream.isatty():
+        return os.pipe()
+    reader, writer = pty.openpty()
+    tty.setraw(writer)
+    with contextlib.suppress(OSError):
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(stream.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(writer, termios.TIOCSWINSZ, size)
+    return reader, writer
+
+
+def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callable[[], None]) -> bytes:
+    """Copy output to the streams and the log until all is closed or the child has ended; its report."""
+    streams = {"out": sys.stdout, "err": sys.stderr}
+    decoders = {name: text_decoder() for name in streams}
+    report = b""
+    with selectors.DefaultSelector() as selector:
+        for name, reader in readers.items():
+            selector.register(reader, selectors.EVENT_READ, name)
+        while selector.get_map():
+            ready = selector.select(POLL_SECONDS)
+            heartbeat()
+            for key, _ in ready:
+                content = _read(key.fd)
+                if not content:
+                    selector.unregister(key.fd)
+                elif key.data == "report":
+                    report += content
+                else:
+                    text = decoders[key.data].decode(content)
+                    streams[key.data].write(text)
+                    streams[key.data].flush()
+                    log.feed(key.data, text)
+            if not ready and _has_ended(child):
+                break  # a process that it left behind keeps the pipes open
+    return report
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:  # a pseudo-terminal says so when its other side is closed
+        return b""
+
+
+def _has_ended(child: int) -> bool:
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end(child: int) -> None:
+    """Ask the child's group to end, then make it."""
+    try:
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while not _has_ended(child) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
+
+
+def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) -> NoReturn:
+    code, report = 1, {}
+    try:
+        os.setpgid(0, 0)
+        _die_with(parent)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        _redirect(writers)
+        work()
+        code, report = 0, {"device": _device()}
+    except UserError as error:
+        report = {"user_error": str(error)}
+    except BaseException as error:
+        report = {
+            "error": f"{type(error).__name__}: {error}".rstrip(": "),
+            "traceback": traceback.format_exc(),
+        }
+    finally:
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os.write(writers["report"], json.dumps(report).encode("utf-8"))
+        os._exit(code)
+
+
+def _redirect(writers: Dict[str, int]) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, source in ((0, nothing), (1, writers["out"]), (2, writers["err"])):
+        os.dup2(source, descriptor)
+    for descriptor in (nothing, writers["out"], writers["err"]):
+        os.close(descriptor)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
+
+
+def _device() -> Optional[str]:
+    """Name of the accelerator that the stage used."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name())
+    return None
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux only; the guard does it elsewhere
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _keep_guard(reader: int) -> NoReturn:
+    group = 0
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(nothing, descriptor)
+        os.closerange(3, reader)
+        os.closerange(reader + 1, 1024)  # among them the lock, and this process's own end of the pipe
+        while True:
+            content = os.read(reader, 64)
+            if not content:
+                break
+            group = int(content.split()[-1])
+        if group:
+            os.killpg(group, signal.SIGKILL)
+    finally:
+        os._exit(0)

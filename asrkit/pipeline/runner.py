@@ -1,0 +1,312 @@
+"""Run the stages that must run, in order, each in a process of its own."""
+
+import contextlib
+import dataclasses
+import importlib
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence
+
+import msgspec
+import yaml
+
+from asrkit.errors import UserError
+from asrkit.pipeline.cost import add_stage
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.freshness import Judgement, judge
+from asrkit.pipeline.lock import ExperimentLock, hold_lock
+from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.process import Guard, Interrupted, Outcome, run_in_child, signals_raise
+from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.record import (
+    Note,
+    Record,
+    find_outputs,
+    note_file,
+    read_note,
+    record_file,
+    write_note,
+    write_record,
+)
+from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
+from asrkit.storage.files import write_text
+from asrkit.storage.fingerprint import FingerprintCache
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    stages: Sequence[Stage]  # those chosen, in order
+    anew: Optional[Stage] = None  # run though it is fresh: the one that --stage names
+    force: bool = False  # run all of them, from their beginning
+    debug: bool = False
+    command: Sequence[str] = ()
+
+
+def choose_stages(stages: Sequence[Stage], first: Optional[str], last: Optional[str]) -> List[Stage]:
+    """The stages from `first` to `last`, each a number or a name; raises UserError for what isn't one."""
+    begin = _find_stage(stages, first, "--stage") if first is not None else stages[0]
+    end = _find_stage(stages, last, "--stop-stage") if last is not None else stages[-1]
+    if end.number < begin.number:
+        raise UserError(
+            f"--stop-stage {end.number} comes before --stage {begin.number}",
+            expected="the last stage to run, at or after the first",
+            where="the command line",
+        )
+    return [stage for stage in stages if begin.number <= stage.number <= end.number]
+
+
+def cache_of(experiment: Experiment) -> FingerprintCache:
+    """The experiment's cache of fingerprints."""
+    return FingerprintCache(experiment.records / "fingerprints.json")
+
+
+def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request) -> None:
+    """Run what must run of the chosen stages; `stages` are all of the recipe.
+
+    Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
+    """
+    with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
+        _write_settings(experiment)
+        _Run(stages, experiment, request, lock).run()
+
+
+class _Run:
+    """One run: the lock is held."""
+
+    def __init__(
+        self, stages: Sequence[Stage], experiment: Experiment, request: Request, lock: ExperimentLock
+    ) -> None:
+        self.stages = stages
+        self.experiment = experiment
+        self.request = request
+        self.lock = lock
+        self.cache = cache_of(experiment)
+
+    def run(self) -> None:
+        fresh: List[Stage] = []
+        try:
+            self._check_earlier_stages()
+            with _guard() as guard:
+                for stage in self.request.stages:
+                    if not self._run_if_needed(stage, guard):
+                        fresh.append(stage)
+        finally:
+            with contextlib.suppress(UserError):  # a cache
+                self.cache.save()
+        if len(fresh) == len(self.request.stages):
+            print(f"nothing to do: {_list(fresh)} {'is' if len(fresh) == 1 else 'are'} fresh")
+        elif fresh:
+            print(f"fresh, so not run: {_list(fresh)}")
+
+    def _run_if_needed(self, stage: Stage, guard: "_LazyGuard") -> bool:
+        judgement = judge(stage, self.experiment, self.cache)
+        reason = judgement.reason
+        if judgement.state == "fresh":
+            if not (self.request.force or stage == self.request.anew):
+                return False
+            reason = "asked for with --force" if self.request.force else "asked for with --stage"
+        print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
+        self._refuse_missing_inputs(stage)
+        note = self._begin(judgement)
+        self.lock.say_stage(stage.number)
+        log = StageLog(
+            self.experiment.logs / f"{stage.file_name}.log",
+            f"{stage}: {reason}: {' '.join(self.request.command)}",
+        )
+        try:
+            outcome = self._run_child(stage, log, guard)
+            self._refuse_failure(stage, outcome, log)
+            self._finish(judgement, note, outcome)
+            line = f"{stage}: done in {outcome.seconds:.1f} s, at most {outcome.peak_bytes / 1e6:.0f} MB"
+            print(line, flush=True)
+            log.write_line(f"==== {line}")
+        finally:
+            log.close()
+            self.lock.say_stage(None)
+        return True
+
+    def _begin(self, judgement: Judgement) -> Note:
+        """Drop what an earlier run left, unless this one goes on with it."""
+        stage, experiment = judgement.stage, self.experiment
+        resumes = judgement.resumable and not self.request.force
+        earlier = read_note(stage, experiment) if resumes else None
+        if not resumes:
+            # In this order, so that what is left can't be taken for the work of the new run.
+            for file in (record_file(stage, experiment), note_file(stage, experiment)):
+                with contextlib.suppress(FileNotFoundError):
+                    file.unlink()
+            shutil.rmtree(experiment.directory / stage.name, ignore_errors=True)
+        record_file(stage, experiment).with_suffix(".json").unlink(missing_ok=True)
+        return write_note(stage, experiment, judgement.origin.key, earlier)
+
+    def _run_child(self, stage: Stage, log: StageLog, guard: "_LazyGuard") -> Outcome:
+        active = guard.get()
+        for library in stage.libraries:
+            _preload(library)
+        note = note_file(stage, self.experiment)
+
+        def work() -> None:
+            importlib.import_module(stage.module).run(self.experiment)
+
+        def heartbeat() -> None:
+            with contextlib.suppress(OSError):
+                note.touch()
+
+        try:
+            return run_in_child(work, log, active, heartbeat)
+        except Interrupted as interruption:
+            log.write_line(f"==== {stage}: interrupted by {interruption}")
+            raise
+
+    def _refuse_failure(self, stage: Stage, outcome: Outcome, log: StageLog) -> None:
+        if outcome.status == 0 and outcome.report:
+            return
+        report = outcome.report
+        if "user_error" in report:
+            log.write_line(f"==== {stage}: {report['user_error']}")
+            raise UserError(f"{stage}: {report['user_error']}")
+        todo = "the log holds the traceback; --debug shows it" if "traceback" in report else ""
+        if "traceback" in report:
+            for line in report["traceback"].splitlines():
+                log.write_line(line)
+            if self.request.debug:
+                sys.stderr.write(report["traceback"])
+            found = f"{stage} failed: {report['error']}"
+        elif outcome.status & 0x7F:
+            number = outcome.status & 0x7F
+            found = f"{stage} was ended by {signal.Signals(number).name}"
+            todo = "run the same command again: it resumes"
+            if number == signal.SIGKILL:
+                found += ", often because memory ran out"
+        else:
+            found = f"{stage} ended without a word, with exit status {outcome.status >> 8}"
+        log.write_line(f"==== {found}")
+        raise UserError(found, where=str(log.file), todo=todo)
+
+    def _finish(self, judgement: Judgement, note: Note, outcome: Outcome) -> None:
+        stage, experiment, origin = judgement.stage, self.experiment, judgement.origin
+        outputs = find_outputs(stage, experiment, self.cache)
+        missing = [display(name) for name, fingerprint in outputs.items() if fingerprint is None]
+        if missing:
+            raise UserError(
+                f"{stage} ended, but {', '.join(missing)} is missing",
+                expected=f"all that it writes: {', '.join(fill(stage.writes, experiment))}",
+                where=str(experiment.directory),
+                todo="report this: it is a fault of asrkit",
+            )
+        seconds = note.seconds_before + outcome.seconds
+        record = Record(
+            inputs=origin.inputs,
+            settings=origin.settings,
+            code=origin.code,
+            outputs={name: fingerprint for name, fingerprint in outputs.items() if fingerprint},
+            started=note.started,
+            seconds=seconds,
+            peak_bytes=outcome.peak_bytes,
+            output_bytes=_size(stage, experiment),
+            command=list(self.request.command),
+        )
+        add_stage(experiment, stage.name, seconds, outcome.peak_bytes, outcome.report.get("device"))
+        write_record(stage, experiment, record)
+        self.cache.save()
+
+    def _check_earlier_stages(self) -> None:
+        """Refuse when a chosen stage needs an earlier one that isn't chosen and isn't finished."""
+        first = self.request.stages[0].number
+        for earlier in (stage for stage in self.stages if stage.number < first):
+            users = [stage for stage in self.request.stages if feeds(earlier, stage, self.experiment)]
+            if not users:
+                continue
+            judgement = judge(earlier, self.experiment, self.cache)
+            if judgement.state in ("new", "unfinished"):
+                raise UserError(
+                    f"{users[0]} needs {earlier}, which {_past(judgement)}",
+                    expected="that stage finished",
+                    where=str(self.experiment.directory),
+                    todo=f"run.sh --stage {earlier.number}",
+                )
+            if judgement.state == "stale":
+                print(f"warning: {earlier} is stale ({judgement.reason}); {users[0]} uses what it made then")
+
+    def _refuse_missing_inputs(self, stage: Stage) -> None:
+        for pattern in fill(stage.reads, self.experiment):
+            for name, file in locate(pattern, self.experiment).items():
+                if pattern.endswith("?") or file.exists():
+                    continue
+                probe = dataclasses.replace(stage, reads=(pattern,))
+                makers = [maker for maker in self.stages if feeds(maker, probe, self.experiment)]
+                raise UserError(
+                    f"{stage} reads {display(name)}, which is missing",
+                    expected=f"a file that {makers[0]} makes" if makers else "a file of the recipe",
+                    where=str(file),
+                    todo=f"run.sh --stage {makers[0].number}" if makers else "put it there",
+                )
+
+
+class _LazyGuard:
+    """The guard process, started when the first stage needs it."""
+
+    def __init__(self) -> None:
+        self.active: Optional[Guard] = None
+
+    def get(self) -> Guard:
+        if self.active is None:
+            self.active = Guard()
+        return self.active
+
+
+@contextlib.contextmanager
+def _guard() -> Iterator[_LazyGuard]:
+    lazy = _LazyGuard()
+    try:
+        yield lazy
+    finally:
+        if lazy.active is not None:
+            lazy.active.close()
+
+
+def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
+    for stage in stages:
+        if text in (str(stage.number), stage.name):
+            return stage
+    raise UserError(
+        f"{option} {text}: no such stage",
+        expected=f"one of {', '.join(f'{stage.number} {stage.name}' for stage in stages)}",
+        where="the command line",
+    )
+
+
+def _preload(library: str) -> None:
+    """Import a library once, for all the children to come."""
+    if library not in sys.modules:
+        prepare_processor()
+        with contextlib.suppress(ImportError):  # the stage says so, if it can't do without
+            importlib.import_module(library)
+
+
+def _write_settings(experiment: Experiment) -> None:
+    """Keep the settings of the last run in EXP/recipe.yaml."""
+    text = yaml.safe_dump(msgspec.to_builtins(experiment.config), sort_keys=False, allow_unicode=True)
+    file: Path = experiment.directory / "recipe.yaml"
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)
+
+
+def _size(stage: Stage, experiment: Experiment) -> int:
+    patterns = [pattern for pattern in fill(stage.writes, experiment) if pattern != "{corpus}"]
+    files = {file for pattern in patterns for file in locate(pattern, experiment).values()}
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _past(judgement: Judgement) -> str:
+    return "was never run" if judgement.state == "new" else "never finished"
+
+
+def _list(stages: Sequence[Stage]) -> str:
+    if len(stages) == 1:
+        return str(stages[0])
+    return "stages " + ", ".join(f"{stage.number} {stage.name}" for stage in stages)

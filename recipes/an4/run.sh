@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# an4: 1078 utterances of names, addresses and spelled words by 84 speakers, read from SPHERE files.
+# run.sh --help lists the options, run.sh --status what is done.
+# shellcheck source=SCRIPTDIR/../../utils/recipe.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+
+stage 0 download  "fetch an4_sphere, 64 MB of archive"
+stage 1 manifests "the official test list; about 100 utterances of training, by speaker, for dev"
+stage 2 features  "log-Mel features at 16 kHz, at three speeds for training"
+stage 3 units     "characters or word pieces of the training text, as recipe.yaml says"
+stage 4 lm        "3-grams of the training text"
+stage 5 graph     "HLG over the words of the training text"
+stage 6 train     "a residual and self-attention network with CTC loss"
+stage 7 average   "average checkpoints, chosen on dev"
+stage 8 decode    "greedy and HLG one-best; scales chosen on dev"
+stage 9 score     "errors in the 773 words of the official test"
+
+run_stages "$@"

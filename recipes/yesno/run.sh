@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# yesno: 60 recordings of one man who says "yes" and "no" in Hebrew, eight words each.
+# run.sh --help lists the options, run.sh --status what is done.
+# shellcheck source=SCRIPTDIR/../../utils/recipe.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+
+stage 0 download  "fetch waves_yesno, 1 MB of archive"
+stage 1 manifests "first half of the files for training, second half for test; words from the file names"
+stage 2 features  "log-Mel features at 16 kHz (the recordings are 8 kHz), at three speeds for training"
+stage 3 units     "phones of the two words, from lexicon.txt"
+stage 4 lm        "unigrams of the training text"
+stage 5 graph     "HLG over two words"
+stage 6 train     "a small residual and self-attention network with CTC loss"
+stage 7 average   "average checkpoints, chosen on dev"
+stage 8 decode    "greedy and HLG one-best"
+stage 9 score     "errors in the 240 words of the test half"
+
+run_stages "$@"

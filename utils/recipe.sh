@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# Read by recipes/*/run.sh: it names its stages with `stage`, then `run_stages "$@"` runs them.
+set -euo pipefail
+
+recipe_dir=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+purposes=()
+
+# stage NUMBER NAME "what it does for this corpus"
+stage() {
+  purposes+=(--purpose "$1 $2 $3")
+}
+
+# run_stages [option...]; the options are listed by run.sh --help
+run_stages() {
+  local asrkit=$repository/.venv/bin/asrkit
+  if [[ -n ${VIRTUAL_ENV:-} && -x $VIRTUAL_ENV/bin/asrkit ]]; then
+    asrkit=$VIRTUAL_ENV/bin/asrkit
+  fi
+  if [[ ! -x $asrkit ]]; then
+    printf 'error: %s is missing\n  expected: a set-up project\n  to do:    make setup, in %s\n' \
+      "$asrkit" "$repository" >&2
+    exit 1
+  fi
+  exec "$asrkit" run --recipe "$recipe_dir" "${purposes[@]}" "$@"
+}
