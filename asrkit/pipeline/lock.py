@@ -53,8 +53,10 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
         ) from None
     try:
         _acquire(descriptor, directory)
-        yield ExperimentLock(descriptor, command)
-        os.ftruncate(descriptor, 0)
+        try:
+            yield ExperimentLock(descriptor, command)
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

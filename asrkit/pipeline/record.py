@@ -1,6 +1,7 @@
 """Records of finished stages, notes of begun ones; what a stage is made from."""
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -61,7 +62,7 @@ def find_origin(stage: Stage, experiment: Experiment, cache: FingerprintCache) -
             inputs[name] = cache.fingerprint(file) if file.is_file() else None
     settings = {
         key: value
-        for key, value in msgspec.to_builtins(flatten(experiment.config)).items()
+        for key, value in json.loads(msgspec.json.encode(flatten(experiment.config))).items()
         if any(key == wanted or key.startswith(wanted + ".") for wanted in stage.settings)
     }
     return Origin(inputs, settings, code_fingerprints(stage, experiment, cache))
