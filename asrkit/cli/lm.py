@@ -44,7 +44,7 @@ def _transcripts(experiment: Experiment, split: str) -> List[str]:
 
 def _further_text(file: Path, case: str) -> List[str]:
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"can't read {file}: {error}",

@@ -42,12 +42,7 @@ def count_ngrams(tokens: Tokens, order: int) -> List[NgramCounts]:
     for length in range(2, order + 1):
         keys, where, index, occurrences = _extend_left(tokens, length, where, index)
         if not len(keys):
-            raise UserError(
-                f"no sentence is long enough for {length}-grams",
-                expected=f"a sentence of {length - 2} words or more",
-                where="lm.order in recipe.yaml",
-                todo=f"lower it to {length - 1}",
-            )
+            raise too_short(length)
         suffix, first = np.divmod(keys, size)
         extensions = np.bincount(suffix, minlength=len(below.first))
         tables.append(_adjust(below, extensions))
@@ -55,6 +50,16 @@ def count_ngrams(tokens: Tokens, order: int) -> List[NgramCounts]:
         context = first if length == 2 else _locate(below, below.context[suffix], first, size)
         below = NgramCounts(first, below.last[suffix], suffix, context, occurrences, occurrences)
     return [*tables, below]
+
+
+def too_short(order: int) -> UserError:
+    """The refusal of a text that has no n-gram of this order."""
+    return UserError(
+        f"no sentence is long enough for {order}-grams",
+        expected=f"a sentence of {order - 2} words or more",
+        where="lm.order in recipe.yaml",
+        todo=f"--set lm.order={order - 1}",
+    )
 
 
 def _extend_left(
@@ -88,8 +93,8 @@ def counts_of_counts(tables: List[NgramCounts], appearance: np.ndarray) -> np.nd
     """How many n-grams of each order have an adjusted count of 0, 1, 2, 3 and 4: (orders, 5).
 
     As lmplz counts them. Of the last n-gram of each lower order, in the order in which lmplz
-    goes through them, it takes the occurrences instead of the adjusted count. One n-gram in
-    one statistic, but on a text of some thousand words that shifts probabilities by 1e-3.
+    goes through them, it takes the occurrences instead of the adjusted count (kenlm 0.3.0,
+    end of AdjustCounts::Run). That moved log10 probabilities by up to 2e-4 on 114,000 words.
     `appearance` is that of Tokens.
     """
     numbers = np.stack([np.bincount(np.minimum(table.adjusted, 5), minlength=6)[:5] for table in tables])

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Iterable, List, Optional
 
 from asrkit.errors import UserError
+from asrkit.lm.arpa import ngram_counts
+from asrkit.lm.counts import too_short
 from asrkit.lm.tokens import split_sentences
 from asrkit.storage.files import whole_file
 
@@ -59,4 +61,6 @@ def estimate_with_lmplz(
                 where=program,
                 todo="--set lm.estimator=builtin, or make lmplz again",
             )
+        if 0 in ngram_counts(temporary):
+            raise too_short(ngram_counts(temporary).index(0) + 1)
     return [line for line in messages if "fallback" in line]

@@ -1,0 +1,46 @@
+"""Adjusted counts against their definition, counted with dictionaries."""
+
+import collections
+import random
+from typing import Dict, List, Set, Tuple
+
+import pytest
+
+from asrkit.lm.counts import count_ngrams
+from asrkit.lm.tokens import tokenise
+
+
+def counts_by_definition(sentences: List[str], length: int, order: int) -> Dict[Tuple[str, ...], int]:
+    occurrences: Dict[Tuple[str, ...], int] = collections.Counter()
+    before: Dict[Tuple[str, ...], Set[str]] = collections.defaultdict(set)
+    for sentence in sentences:
+        words = ["<s>", *sentence.split(), "</s>"]
+        for start in range(len(words) - length + 1):
+            ngram = tuple(words[start : start + length])
+            occurrences[ngram] += 1
+            if start > 0:
+                before[ngram].add(words[start - 1])
+    if length == order:
+        adjusted = dict(occurrences)
+    else:
+        adjusted = {n: occurrences[n] if n[0] == "<s>" else len(before[n]) for n in occurrences}
+    if length == 1:
+        adjusted.update({("<s>",): 0, ("<unk>",): 0})
+    return adjusted
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_adjusted_counts_and_links(order: int) -> None:
+    choose = random.Random(order)
+    sentences = [" ".join(choose.choices("abcd", k=choose.randrange(7))) for _ in range(80)]
+    tokens = tokenise(sentences)
+    lower: List[Tuple[str, ...]] = []
+    for length, table in enumerate(count_ngrams(tokens, order), start=1):
+        ngrams = [(tokens.vocabulary[word],) for word in table.first]
+        if length > 1:
+            ngrams = [(first[0], *lower[suffix]) for first, suffix in zip(ngrams, table.suffix)]
+            assert [lower[context] for context in table.context] == [ngram[:-1] for ngram in ngrams]
+            assert [tokens.vocabulary[word] for word in table.last] == [ngram[-1] for ngram in ngrams]
+        assert dict(zip(ngrams, table.adjusted.tolist())) == counts_by_definition(sentences, length, order)
+        assert len(set(ngrams)) == len(ngrams)
+        lower = ngrams

@@ -1,0 +1,56 @@
+"""Calling lmplz: where it is missing, where it fails, where it works."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from asrkit.errors import UserError
+from asrkit.lm.arpa import read_arpa
+from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
+
+needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
+
+
+def pretend_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_says_what_to_type_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_programs(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="lmplz isn't built") as refusal:
+        estimate_with_lmplz(["a"], 2, tmp_path / "lm.arpa")
+    assert "make lmplz" in refusal.value.todo
+
+
+def test_a_failure_leaves_no_file_and_tells_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "lmplz"
+    program.write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n")
+    program.chmod(0o755)
+    pretend_programs(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="status 3: out of memory"):
+        estimate_with_lmplz(["a"], 2, tmp_path / "lm" / "lm.arpa")
+    assert list((tmp_path / "lm").iterdir()) == []
+
+
+@needs_lmplz
+def test_refuses_what_the_builtin_refuses(tmp_path: Path) -> None:
+    file = tmp_path / "lm" / "lm.arpa"
+    with pytest.raises(UserError, match="line 1: </s>"):
+        estimate_with_lmplz(["a </s>"], 2, file)
+    with pytest.raises(UserError, match="no words"):
+        estimate_with_lmplz([""], 2, file)
+    with pytest.raises(UserError, match="no sentence is long enough for 4-grams"):
+        estimate_with_lmplz(["go"], 4, file)
+    assert list(file.parent.iterdir()) == []
+
+
+@needs_lmplz
+def test_writes_the_model_and_tells_the_fallbacks(tmp_path: Path) -> None:
+    fallbacks = estimate_with_lmplz(["yes no", "no"], 2, tmp_path / "lm.arpa")
+    assert len(fallbacks) == 2
+    assert read_arpa(tmp_path / "lm.arpa").counts == [5, 4]
+    assert [file.name for file in tmp_path.iterdir()] == ["lm.arpa"]
