@@ -95,8 +95,8 @@ def _wav_size(stream: BinaryIO) -> Optional[int]:
     while len(header := stream.read(8)) == 8:
         name, length = struct.unpack("<4sI", header)
         if name == b"data":
-            # Programs that write to a pipe leave the length at 0 or at its maximum.
-            return None if length in (0, 0x7FFFFFFF, 0xFFFFFFFF) else stream.tell() + int(length)
+            # Programs that write to a pipe leave the length at 0 or near its maximum (SoX: 0x7FFFF000).
+            return None if length == 0 or length >= 0x7FFFF000 else stream.tell() + int(length)
         stream.seek(length + length % 2, 1)
     return None
 

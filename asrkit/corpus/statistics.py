@@ -5,6 +5,9 @@ import itertools
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+import msgspec
+from typing_extensions import Annotated
+
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
@@ -78,19 +81,17 @@ def check_expectations(
     """
     if not file.exists():
         return f"note: no {file.name} in {file.parent}, so counts are not compared with published ones"
-    expected = read_json(file)
-    versions = expected.get("versions", [{"name": file.name, "splits": expected}])
     differences: List[Tuple[str, List[str]]] = []
-    for version in versions:
+    for name, splits in _read_versions(file):
         wrong = [
             f"{split} {count}: found {statistics.get(split, {}).get(count, 0)}, expected {published}"
-            for split, counts in version["splits"].items()
+            for split, counts in splits.items()
             for count, published in counts.items()
             if statistics.get(split, {}).get(count, 0) != published
         ]
         if not wrong:
-            return f"counts are those of {version['name']}"
-        differences.append((version["name"], wrong))
+            return f"counts are those of {name}"
+        differences.append((name, wrong))
     name, wrong = min(differences, key=lambda difference: len(difference[1]))
     lost = collections.Counter(f"{rejection.split}, {rejection.kind}" for rejection in rejections)
     explained = "".join(f"\n    rejected: {count} ({what})" for what, count in sorted(lost.items()))
@@ -101,6 +102,32 @@ def check_expectations(
         todo="fetch the corpus again (stage 0 into an empty --corpus-dir), or, where you changed it "
         "on purpose, correct expect.json",
     )
+
+
+def _read_versions(file: Path) -> List[Tuple[str, Dict[str, Dict[str, float]]]]:
+    """Name and counts of each version in expect.json."""
+    expected = read_json(file)
+    try:
+        if isinstance(expected, dict) and "versions" not in expected:
+            expected = {"versions": [{"name": file.name, "splits": expected}]}
+        versions = msgspec.convert(expected, _Expectations).versions
+    except msgspec.ValidationError as error:
+        raise UserError(
+            f"{file.name}: {error}",
+            expected='{"train": {"utterances": 24, "words": 192, "speakers": 1}, ...}',
+            where=str(file),
+            todo="correct the file",
+        ) from None
+    return [(version.name, version.splits) for version in versions]
+
+
+class _Version(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    splits: Dict[str, Dict[str, float]]
+
+
+class _Expectations(msgspec.Struct, forbid_unknown_fields=True):
+    versions: Annotated[List[_Version], msgspec.Meta(min_length=1)]
 
 
 def _content(valid: ValidUtterance) -> Tuple[str, int, int]:

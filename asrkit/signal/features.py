@@ -65,9 +65,23 @@ def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, tra
     size = config.shard_utterances
     for number, first in enumerate(range(0, len(cuts), size)):
         of_shard = cuts[first : first + size]
-        key = hash_value([settings, speeds, [cut.to_dict() for cut in of_shard]])
+        stamps = [_stamp(source) for source in dict.fromkeys(_source(cut) for cut in of_shard)]
+        key = hash_value([settings, speeds, stamps, [cut.to_dict() for cut in of_shard]])
         shards.append(Shard(split, number, of_shard, speeds, key))
     return shards
+
+
+def _source(cut: MonoCut) -> Path:
+    return Path(cut.recording.sources[0].source)
+
+
+def _stamp(file: Path) -> List[int]:
+    """Size and time of an audio file, so that one changed since stage manifests is read again."""
+    try:
+        status = file.stat()
+        return [status.st_size, status.st_mtime_ns]
+    except OSError:
+        return []
 
 
 def _check_speeds(factors: Sequence[float]) -> None:
@@ -162,9 +176,8 @@ def _features_of(
     cut: MonoCut, speeds: Sequence[float], bank: FilterBank
 ) -> Iterator[Tuple[MonoCut, np.ndarray]]:
     """The cut at each speed with its features; raises AudioProblem before the first of them or never."""
-    source = cut.recording.sources[0].source
     rate, new_rate = cut.sampling_rate, bank.config.sampling_rate
-    samples = read_samples(Path(source), round(cut.start * rate), cut.num_samples)
+    samples = read_samples(_source(cut), round(cut.start * rate), cut.num_samples)
     if len(samples) == 0 or samples.min() == samples.max():
         raise AudioProblem("silence", f"all {len(samples)} samples are the same")
     # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.

@@ -111,6 +111,14 @@ def test_one_of_several_versions_must_fit_in_full(tmp_path: Path, capsys: pytest
     assert "counts are those of second" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("value", [[], {"train": 3}, {"versions": []}, {"versions": [{"name": "first"}]}])
+def test_expectations_of_another_form_are_an_error(tmp_path: Path, value: object) -> None:
+    corpus = small(tmp_path)
+    expect(corpus, value)
+    with pytest.raises(UserError, match=r"expect\.json"):
+        manifests.run(corpus.experiment())
+
+
 def test_without_expectations_a_note_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifests.run(small(tmp_path).experiment())
     assert "note: no expect.json" in capsys.readouterr().out

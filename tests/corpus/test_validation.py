@@ -97,6 +97,21 @@ def test_bad_text_is_rejected(tmp_path: Path, text: str, kind: str) -> None:
     assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"bad": kind}
 
 
+@pytest.mark.parametrize("length", [0x7FFFF000, 0xFFFFFFFF])
+def test_wav_written_to_a_pipe_is_no_truncated_one(tmp_path: Path, length: int) -> None:
+    corpus = SmallCorpus(tmp_path)
+    corpus.add_splits({"train": 2, "dev": 1, "test": 1})
+    file = corpus.directory / "train" / "train-00.wav"
+    content = bytearray(file.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = length.to_bytes(4, "little")
+    file.write_bytes(content)
+    experiment = corpus.experiment()
+    manifests.run(experiment)
+    assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
+    assert {cut.duration for cut in read_cuts(experiment.manifests, "train")} == {0.5}
+
+
 def test_other_sampling_rate_names_found_and_expected(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})

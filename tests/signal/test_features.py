@@ -183,6 +183,19 @@ def test_only_what_changed_is_computed_again_and_old_shards_go(tmp_path: Path) -
     assert tree(folder) == tree(redo(experiment, name="fresh", features={"shard_utterances": 5}))
 
 
+def test_audio_changed_since_the_manifests_is_read_again(tmp_path: Path) -> None:
+    experiment = prepared(tmp_path)
+    features.run(experiment)
+    before = {cut.id: cut.load_features() for cut in load_cuts(experiment, "dev")}
+    changed = experiment.corpus_directory / "dev" / "0.wav"
+    write_audio(changed, noise(0.5, 999))
+    os.utime(changed, ns=(1, 1))
+    features.run(experiment)
+    after = {cut.id: cut.load_features() for cut in load_cuts(experiment, "dev")}
+    assert not np.array_equal(before["dev-0"], after["dev-0"])
+    assert np.array_equal(before["dev-1"], after["dev-1"])
+
+
 def test_other_settings_give_other_features(tmp_path: Path) -> None:
     experiment = prepared(tmp_path)
     redo(experiment)
