@@ -10,39 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
-
-
-def subsampled(lengths: Tensor, stride: int) -> Tensor:
-    """Lengths after a convolution of kernel 3, padding 1 and this stride."""
-    return torch.div(lengths - 1, stride, rounding_mode="floor") + 1
-
-
-def padding_mask(lengths: Tensor, longest: int) -> Tensor:
-    """1 within an utterance, 0 in its padding: (batch, 1, time, 1), to multiply with."""
-    inside = torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
-    return inside[:, None, :, None].to(torch.float32)
-
-
-class MaskedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose statistics leave padding out (Ioffe and Szegedy 2015)."""
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
-        """Normalise (batch, channel, time, frequency); `mask` is (batch, 1, time, 1)."""
-        if self.training:
-            count = mask.sum() * x.shape[3]
-            mean = (x * mask).sum(dim=(0, 2, 3)) / count  # (channel,)
-            centred = (x - mean[None, :, None, None]) * mask
-            variance = (centred * centred).sum(dim=(0, 2, 3)) / count
-            with torch.no_grad():
-                momentum = self.momentum or 0.1
-                self.running_mean.lerp_(mean.detach(), momentum)
-                self.running_var.lerp_(variance.detach() * count / (count - 1).clamp(min=1), momentum)
-                self.num_batches_tracked += 1
-            scale = self.weight * torch.rsqrt(variance + self.eps)
-            return centred * scale[None, :, None, None] + self.bias[None, :, None, None]
-        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        shift = self.bias - self.running_mean * scale
-        return x * scale[None, :, None, None] + shift[None, :, None, None]
+from asrkit.model.normalisation import MaskedBatchNorm
+from asrkit.model.padding import Padding, rectify
 
 
 class BasicBlock(nn.Module):
@@ -55,18 +24,18 @@ class BasicBlock(nn.Module):
         self.bn1 = MaskedBatchNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = MaskedBatchNorm(channels)
-        self.downsample: nn.ModuleList = nn.ModuleList()
+        self.downsample = nn.ModuleList()
         if stride != (1, 1) or channels_in != channels:
             shortcut = nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False)
             self.downsample.extend([shortcut, MaskedBatchNorm(channels)])
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(batch, channel, time, frequency) to the same, strided; `mask` is that of the output."""
-        y = torch.relu(self.bn1(self.conv1(x), mask)) * mask
-        y = self.bn2(self.conv2(y), mask)
+    def forward(self, x: Tensor, padding: Padding) -> Tensor:
+        """(batch, channel, time, frequency) to the same, strided; `padding` is that of the output."""
+        y = rectify(self.bn1(self.conv1(x), padding), padding)
+        y = self.bn2(self.conv2(y), padding)
         for index in range(0, len(self.downsample), 2):
-            x = self.downsample[index + 1](self.downsample[index](x), mask)
-        return torch.relu(x + y) * mask
+            x = self.downsample[index + 1](self.downsample[index](x), padding)
+        return rectify(x + y, padding)
 
 
 class ResidualFront(nn.Module):
@@ -92,16 +61,13 @@ class ResidualFront(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """(batch, time, bin), (batch,) to (batch, frame, output_dim), (batch,)."""
-        x = features[:, None] * padding_mask(lengths, features.shape[1])
-        x = x.contiguous(memory_format=torch.channels_last)  # (batch, 1, time, bin)
-        lengths = subsampled(lengths, self.stem_stride[0])
-        x = self.conv1(x)
-        mask = padding_mask(lengths, x.shape[2])
-        x = torch.relu(self.bn1(x, mask)) * mask
+        padding = Padding(lengths, features.shape[1])
+        x = padding.erase(features[:, None].clone())  # (batch, 1, time, bin)
+        padding = padding.strided(self.stem_stride[0])
+        x = self.conv1(x.contiguous(memory_format=torch.channels_last))
+        x = rectify(self.bn1(x, padding), padding)
         for name in self.stages:
             for block in getattr(self, name):
-                if block.stride[0] != 1:
-                    lengths = subsampled(lengths, block.stride[0])
-                    mask = padding_mask(lengths, int(subsampled(torch.tensor(x.shape[2]), block.stride[0])))
-                x = block(x, mask)
-        return x.permute(0, 2, 3, 1).flatten(2), lengths  # (batch, frame, frequency * channel)
+                padding = padding.strided(block.stride[0])
+                x = block(x, padding)
+        return x.permute(0, 2, 3, 1).flatten(2), padding.lengths  # (batch, frame, frequency * channel)
