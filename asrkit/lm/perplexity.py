@@ -1,9 +1,8 @@
 """Perplexity of a text under an ARPA model."""
 
 import dataclasses
-import math
 from pathlib import Path
-from typing import Iterable, List, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa
@@ -15,7 +14,7 @@ class Perplexity:
     """How well a model predicts a text; each sentence's </s> is predicted too."""
 
     perplexity: float  # words outside the vocabulary count with the probability of <unk>
-    perplexity_known: float  # over the other tokens only; nan where there are none
+    perplexity_known: Optional[float]  # over the other tokens only; None where there are none
     tokens: int  # words and one </s> a sentence
     oov: int  # words outside the vocabulary
     sentences: int
@@ -44,7 +43,7 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
             known += 0.0 if unknown else log_probability
     return Perplexity(
         10 ** (-total / tokens),
-        10 ** (-known / (tokens - oov)) if tokens > oov else math.nan,
+        10 ** (-known / (tokens - oov)) if tokens > oov else None,
         tokens,
         oov,
         lines,
