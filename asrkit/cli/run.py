@@ -37,7 +37,7 @@ goes on where it was, so the way to resume is the same command again."""
 @click.option("--exp", type=FOLDER, metavar="DIR", help="All that is written.  [default: RECIPE/exp]")
 @click.option("--corpus-dir", type=FOLDER, metavar="DIR", help="The corpus.  [default: RECIPE/download]")
 @click.option("--config", type=FOLDER, metavar="FILE", help="YAML file laid over recipe.yaml.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting; repeatable.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 @click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--purpose", "purposes", multiple=True, metavar="TEXT", help="'N NAME WHAT', from run.sh.")

@@ -1,11 +1,29 @@
 """The ten stages that every recipe has: what each reads, writes and depends on."""
 
+from typing import Tuple
+
 from asrkit.pipeline.stage import Stage
 
 SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
+DECODED = ("hypotheses_greedy.jsonl", "timing_greedy.json", "hypotheses_hlg.jsonl", "timing_hlg.json")
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
+
+
+def features_of(*splits: str) -> Tuple[str, ...]:
+    """Cuts and stored features of some splits, so that a change in another one doesn't matter."""
+    return tuple(
+        pattern
+        for split in splits
+        for pattern in (f"features/{split}_cuts.jsonl.gz", f"features/shards/{split}-[0-9]*.i16")
+    )
+
+
+def decoded(*splits: str) -> Tuple[str, ...]:
+    """What stage decode leaves of some splits, for good."""
+    return tuple(f"decode/{split}/{name}" for split in splits for name in DECODED)
+
 
 STAGES = (
     Stage(
@@ -62,11 +80,10 @@ STAGES = (
         reads=(
             "manifests/{train}_supervisions.jsonl.gz",
             "manifests/{dev}_supervisions.jsonl.gz",
-            "units/words.txt",
             "{recipe}/{lm.text}",
         ),
         writes=("lm/lm.arpa", "lm/report.json"),
-        settings=("lm", "corpus.train", "corpus.dev"),
+        settings=("lm", "corpus.train", "corpus.dev", "corpus.case"),
     ),
     Stage(
         5,
@@ -83,9 +100,9 @@ STAGES = (
         "train",
         "train the acoustic model",
         "asrkit.cli.train",
-        reads=("features", *UNITS),
-        writes=("train/checkpoints", "train/log.jsonl"),
-        settings=("model", "train", "features", "corpus.train", "corpus.dev"),
+        reads=("features/normalisation.safetensors", *features_of("{train}", "{dev}"), *UNITS),
+        writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
+        settings=("model", "train", "features.bins", "corpus.train", "corpus.dev", "corpus.max_bad_fraction"),
         libraries=("torch", "lhotse"),
     ),
     Stage(
@@ -93,9 +110,9 @@ STAGES = (
         "average",
         "average checkpoints, chosen on dev",
         "asrkit.cli.average",
-        reads=("train/checkpoints", "features", *UNITS),
+        reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *UNITS),
         writes=("average/model.safetensors", "average/choice.json"),
-        settings=("average", "corpus.dev"),
+        settings=("average", "train.batch_duration", "corpus.dev"),
         libraries=("torch", "lhotse"),
     ),
     Stage(
@@ -103,8 +120,13 @@ STAGES = (
         "decode",
         "greedy and with HLG; scales chosen on dev, then the tests once",
         "asrkit.cli.decode",
-        reads=("average/model.safetensors", "graph/HLG.safetensors", "features", *UNITS),
-        writes=("decode",),
+        reads=(
+            "average/model.safetensors",
+            "graph/HLG.safetensors",
+            *features_of("{dev}", "{test}"),
+            *UNITS,
+        ),
+        writes=("decode/scales.json", *decoded("{dev}", "{test}")),
         settings=("decode", "corpus.dev", "corpus.tests"),
         libraries=("torch", "lhotse", "k2"),
     ),
@@ -113,7 +135,13 @@ STAGES = (
         "score",
         "count errors, with intervals, and write the results",
         "asrkit.cli.score",
-        reads=("decode", SUPERVISIONS, "manifests/rejected.jsonl?", "features/rejected.jsonl?"),
+        reads=(
+            *decoded("{dev}", "{test}"),
+            "manifests/{dev}_supervisions.jsonl.gz",
+            "manifests/{test}_supervisions.jsonl.gz",
+            "manifests/rejected.jsonl?",
+            "features/rejected.jsonl?",
+        ),
         writes=("score", "results.json", "RESULTS.md"),
         settings=("score", "corpus.dev", "corpus.tests", "name"),
     ),

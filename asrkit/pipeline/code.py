@@ -60,8 +60,9 @@ def _analyse(file: Path) -> Tuple[str, List[str]]:
         return hash_bytes(source), []  # the stage will say so
     imports = sorted(set(imported_names(tree)))
     for node in ast.walk(tree):
-        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-        if documented and ast.get_docstring(node, clean=False) is not None:
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return hash_bytes(ast.dump(tree).encode("utf-8")), imports
 

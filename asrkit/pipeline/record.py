@@ -61,10 +61,12 @@ def find_origin(stage: Stage, experiment: Experiment, cache: FingerprintCache) -
         for name, file in locate(pattern, experiment).items():
             inputs[name] = cache.fingerprint(file) if file.is_file() else None
     settings = {
-        key: value
-        for key, value in json.loads(msgspec.json.encode(flatten(experiment.config))).items()
+        key: json.loads(msgspec.json.encode(value))  # as the record gives it back: lists, not tuples
+        for key, value in flatten(experiment.config).items()
         if any(key == wanted or key.startswith(wanted + ".") for wanted in stage.settings)
     }
+    if "{corpus}" in stage.reads:
+        settings["--corpus-dir"] = str(experiment.corpus_directory)  # manifests hold whole paths
     return Origin(inputs, settings, code_fingerprints(stage, experiment, cache))
 
 

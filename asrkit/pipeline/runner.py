@@ -15,7 +15,7 @@ import yaml
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.freshness import Judgement, judge
+from asrkit.pipeline.freshness import Judgement, judge, judge_all
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
 from asrkit.pipeline.process import Guard, Interrupted, Outcome, run_in_child, signals_raise
@@ -74,6 +74,25 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
         _Run(stages, experiment, request, lock).run()
 
 
+def check_earlier_stages(
+    stages: Sequence[Stage], experiment: Experiment, request: Request, cache: FingerprintCache
+) -> None:
+    """Raise UserError when a chosen stage needs an earlier one that is neither chosen nor finished."""
+    earlier_stages = [stage for stage in stages if stage.number < request.stages[0].number]
+    for judgement in judge_all(earlier_stages, experiment, cache):
+        earlier = judgement.stage
+        users = [stage for stage in request.stages if feeds(earlier, stage, experiment)]
+        if users and judgement.state in ("new", "unfinished"):
+            raise UserError(
+                f"{users[0]} needs {earlier}, which {_past(judgement)}",
+                expected="that stage finished",
+                where=str(experiment.directory),
+                todo=f"run.sh --stage {earlier.number}",
+            )
+        if users and judgement.state != "fresh":
+            print(f"warning: {earlier} isn't fresh ({judgement.reason}); {users[0]} uses what it made then")
+
+
 class _Run:
     """One run: the lock is held."""
 
@@ -89,7 +108,7 @@ class _Run:
     def run(self) -> None:
         fresh: List[Stage] = []
         try:
-            self._check_earlier_stages()
+            check_earlier_stages(self.stages, self.experiment, self.request, self.cache)
             with _guard() as guard:
                 for stage in self.request.stages:
                     if not self._run_if_needed(stage, guard):
@@ -139,8 +158,8 @@ class _Run:
             for file in (record_file(stage, experiment), note_file(stage, experiment)):
                 with contextlib.suppress(FileNotFoundError):
                     file.unlink()
-            shutil.rmtree(experiment.directory / stage.name, ignore_errors=True)
-        record_file(stage, experiment).with_suffix(".json").unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(experiment.directory / stage.name)
         return write_note(stage, experiment, judgement.origin.key, earlier)
 
     def _run_child(self, stage: Stage, log: StageLog, guard: "_LazyGuard") -> Outcome:
@@ -214,24 +233,6 @@ class _Run:
         write_record(stage, experiment, record)
         self.cache.save()
 
-    def _check_earlier_stages(self) -> None:
-        """Refuse when a chosen stage needs an earlier one that isn't chosen and isn't finished."""
-        first = self.request.stages[0].number
-        for earlier in (stage for stage in self.stages if stage.number < first):
-            users = [stage for stage in self.request.stages if feeds(earlier, stage, self.experiment)]
-            if not users:
-                continue
-            judgement = judge(earlier, self.experiment, self.cache)
-            if judgement.state in ("new", "unfinished"):
-                raise UserError(
-                    f"{users[0]} needs {earlier}, which {_past(judgement)}",
-                    expected="that stage finished",
-                    where=str(self.experiment.directory),
-                    todo=f"run.sh --stage {earlier.number}",
-                )
-            if judgement.state == "stale":
-                print(f"warning: {earlier} is stale ({judgement.reason}); {users[0]} uses what it made then")
-
     def _refuse_missing_inputs(self, stage: Stage) -> None:
         for pattern in fill(stage.reads, self.experiment):
             for name, file in locate(pattern, self.experiment).items():
@@ -297,9 +298,16 @@ def _write_settings(experiment: Experiment) -> None:
 
 
 def _size(stage: Stage, experiment: Experiment) -> int:
-    patterns = [pattern for pattern in fill(stage.writes, experiment) if pattern != "{corpus}"]
-    files = {file for pattern in patterns for file in locate(pattern, experiment).values()}
-    return sum(file.stat().st_size for file in files if file.is_file())
+    """Bytes of the stage's folder and of what it wrote elsewhere in the experiment."""
+    patterns = [stage.name, *fill(stage.writes, experiment)]
+    files = {
+        file
+        for pattern in patterns
+        if pattern != "{corpus}"
+        for file in locate(pattern, experiment).values()
+        if file.is_file()
+    }
+    return sum(file.stat().st_size for file in files)
 
 
 def _past(judgement: Judgement) -> str:

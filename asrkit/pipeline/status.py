@@ -7,7 +7,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, judge_all
 from asrkit.pipeline.lock import read_holder
 from asrkit.pipeline.record import read_note
-from asrkit.pipeline.runner import Request, cache_of
+from asrkit.pipeline.runner import Request, cache_of, check_earlier_stages
 from asrkit.pipeline.stage import Stage, feeds
 
 HEADER = ["stage", "state", "when", "how long", "size", "memory", "reason"]
@@ -29,10 +29,12 @@ def status_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
 
 def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Request) -> List[str]:
     """What a run would do, a line a stage; writes nothing and takes no lock."""
+    cache = cache_of(experiment)
+    check_earlier_stages(stages, experiment, request, cache)
     chosen = {stage.number for stage in request.stages}
     judgements = [
         judgement
-        for judgement in judge_all(stages, experiment, cache_of(experiment))
+        for judgement in judge_all(stages, experiment, cache)
         if judgement.stage.number in chosen
     ]
     lines: List[str] = []
