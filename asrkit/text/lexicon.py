@@ -23,7 +23,7 @@ def read_lexicon(file: Path) -> List[Pronunciation]:
         raise UserError(
             f"can't read the lexicon: {error}", expected='lines "WORD unit unit ..."', where=str(file)
         ) from None
-    entries: List[Pronunciation] = []
+    entries: Dict[Pronunciation, None] = {}  # in the order of the file
     for number, line in enumerate(lines, 1):
         fields = line.split()
         if not fields:
@@ -36,12 +36,12 @@ def read_lexicon(file: Path) -> List[Pronunciation]:
                 f"reserved symbol in: {line.strip()}", expected="no <eps>, <blk> or #n", where=where
             )
         entry = Pronunciation(fields[0], tuple(fields[1:]))
-        if entry in entries[-1:]:
+        if entry in entries:
             raise UserError(f"{fields[0]} is given twice with the same units", where=where)
-        entries.append(entry)
+        entries[entry] = None
     if not entries:
         raise UserError("the lexicon is empty", expected='lines "WORD unit unit ..."', where=str(file))
-    return entries
+    return list(entries)
 
 
 def write_lexicon(file: Path, entries: Iterable[Pronunciation]) -> None:

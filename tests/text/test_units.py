@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from asrkit.config import UnitsConfig
+from asrkit.errors import UserError
+from asrkit.text.units import BLANK, build_units, load_units, read_symbols
+
+SENTENCES = ["ENTER FIVE SIX", "R U B O U T", "ENTER R SEVEN SEVEN", "FIFTEEN FIFTY"]
+
+
+@pytest.mark.parametrize(
+    "config", [UnitsConfig(kind="characters"), UnitsConfig(kind="bpe", vocabulary_size=40)]
+)
+def test_a_sentence_survives_encoding(tmp_path: Path, config: UnitsConfig) -> None:
+    build_units(config, SENTENCES, tmp_path, tmp_path)
+    units = load_units(tmp_path)
+    assert units.symbols[0] == BLANK
+    for sentence in SENTENCES:
+        ids = units.encode(sentence)
+        assert 0 not in ids
+        assert " ".join(units.words(ids)) == sentence
+
+
+def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("NO N OW\nNOT N OW T\nTO T UW\n")
+    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
+    out = tmp_path / "units"
+    units = build_units(config, ["NO TO", "NOT"], out, tmp_path)
+    assert units.words(units.encode("NOT TO NO")) == ["NOT", "TO", "NO"]
+    assert units.words([units.ids["UW"]]) == ["UW"]
+
+
+def test_a_training_word_missing_from_the_lexicon_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("NO N OW\n")
+    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
+    with pytest.raises(UserError, match="1 words of the training text are not in the lexicon: YES"):
+        build_units(config, ["YES NO"], tmp_path / "units", tmp_path)
+
+
+def test_phones_without_a_lexicon_say_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        build_units(UnitsConfig(kind="phones"), ["A"], tmp_path, tmp_path)
+    assert "set units.lexicon" in caught.value.todo
+
+
+def test_too_many_pieces_say_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        build_units(UnitsConfig(kind="bpe", vocabulary_size=4000), SENTENCES, tmp_path, tmp_path)
+    assert "units.vocabulary_size" in str(caught.value)
+
+
+def test_bpe_is_the_same_each_time(tmp_path: Path) -> None:
+    config = UnitsConfig(kind="bpe", vocabulary_size=40)
+    for name in ("a", "b"):
+        build_units(config, SENTENCES, tmp_path / name, tmp_path)
+    for file in ("units.txt", "lexicon.txt", "words.txt", "bpe.model"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_symbol_table_with_a_gap_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "units.txt"
+    file.write_text("<blk> 0\nA 2\n")
+    with pytest.raises(UserError) as caught:
+        read_symbols(file)
+    assert "line 2" in caught.value.where

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from asrkit.config import TrainConfig
+from asrkit.train.batches import plan_batches
+from asrkit.train.schedule import learning_rate
+
+DURATIONS = np.random.default_rng(0).uniform(0.5, 15.0, 500)
+
+
+def plan(**changed: float) -> "list[list[int]]":
+    arguments = {"seed": 1, "epoch": 0, "batch_duration": 60.0, "buckets": 8, **changed}
+    return plan_batches(DURATIONS, **arguments)  # type: ignore[arg-type]
+
+
+def test_every_utterance_is_in_one_batch_and_none_is_too_long() -> None:
+    batches = plan()
+    assert sorted(index for batch in batches for index in batch) == list(range(500))
+    assert max(DURATIONS[batch].max() * len(batch) for batch in batches) <= 60.0
+
+
+def test_little_is_padding() -> None:
+    batches = plan(buckets=20)
+    padded = sum(DURATIONS[batch].max() * len(batch) for batch in batches)
+    assert DURATIONS.sum() / padded > 0.9
+
+
+def test_the_plan_depends_on_seed_and_epoch_alone() -> None:
+    assert plan() == plan()
+    assert plan(epoch=1) != plan()
+    assert plan(seed=2) != plan()
+
+
+def test_one_utterance_longer_than_a_batch_gets_its_own() -> None:
+    batches = plan_batches([1.0, 100.0, 1.0], seed=1, epoch=0, batch_duration=10.0, buckets=1)
+    assert [1] in batches
+
+
+def test_learning_rate_warms_up_and_ends_at_its_fraction() -> None:
+    config = TrainConfig(learning_rate=1.0, warmup_steps=10, final_rate_fraction=0.1)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 500, 0.5) == pytest.approx(0.55)
+    assert learning_rate(config, 1000, 1.0) == pytest.approx(0.1)

@@ -1,0 +1,39 @@
+import math
+
+import pytest
+import torch
+
+from asrkit.train.loss import ctc_loss, frames_needed
+
+
+def test_loss_is_that_of_all_alignments_by_hand() -> None:
+    # Two frames, units blank, a: "a" is reached by a a, a -, - a.
+    log_probs = torch.tensor([[[0.6, 0.4], [0.5, 0.5]]]).log()
+    loss = ctc_loss(log_probs, torch.tensor([2]), [[1]])
+    assert float(loss) == pytest.approx(-math.log(0.4 * 0.5 + 0.4 * 0.5 + 0.6 * 0.5), abs=1e-5)
+
+
+def test_loss_of_a_batch_is_the_sum_and_ignores_padding() -> None:
+    torch.manual_seed(0)
+    log_probs = torch.randn(2, 9, 5).log_softmax(-1)
+    frames = torch.tensor([9, 6])
+    together = ctc_loss(log_probs, frames, [[1, 2, 2], [3]])
+    apart = ctc_loss(log_probs[:1], frames[:1], [[1, 2, 2]]) + ctc_loss(log_probs[1:, :6], frames[1:], [[3]])
+    torch.testing.assert_close(together, apart)
+
+
+@pytest.mark.k2
+def test_loss_is_k2s() -> None:
+    k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
+    torch.manual_seed(0)
+    log_probs = torch.randn(2, 9, 5).log_softmax(-1)
+    graph = k2.ctc_graph([[1, 2, 2], [3]])
+    dense = k2.DenseFsaVec(log_probs, torch.tensor([[0, 0, 9], [1, 0, 6]], dtype=torch.int32))
+    theirs = k2.ctc_loss(graph, dense, output_beam=100.0, reduction="sum")
+    ours = ctc_loss(log_probs, torch.tensor([9, 6]), [[1, 2, 2], [3]])
+    torch.testing.assert_close(ours, theirs.float(), atol=1e-4, rtol=0)
+
+
+def test_equal_neighbours_need_a_frame_between() -> None:
+    assert frames_needed([1, 2, 3]) == 3
+    assert frames_needed([1, 1, 2, 2]) == 6
