@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 lacking() { # lacking THING PACKAGES
     echo "lmplz: $1; asrkit estimates with its own code instead (slower on large texts)" >&2
-    echo "  to do: install it (Debian, Ubuntu: apt-get install $2), then make lmplz again" >&2
+    echo "  to do: install what is missing (Debian, Ubuntu: apt-get install $2), then make lmplz again" >&2
     exit 1
 }
 
@@ -21,11 +21,11 @@ python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation 
     --dest "$work" -r requirements/kenlm.txt
 tar -xzf "$work"/kenlm-*.tar.gz -C "$work"
 if ! cmake -S "$work"/kenlm-*/ -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$work/log" 2>&1; then
-    grep -i -A 8 error "$work/log" >&2 || tail -n 20 "$work/log" >&2
-    if grep -q -i boost "$work/log"; then
+    if grep -q 'Could NOT find Boost' "$work/log"; then
         lacking "Boost's headers and libraries are missing" \
             "libboost-program-options-dev libboost-system-dev libboost-thread-dev libboost-test-dev"
     fi
+    tail -n 30 "$work/log" >&2
     exit 1
 fi
 echo "lmplz: compiling (about a minute)"
