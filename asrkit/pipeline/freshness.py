@@ -18,7 +18,8 @@ class Judgement:
     reason: str
     origin: Origin
     record: Optional[Record]
-    resumable: bool  # it was interrupted, and is still made from the same
+    resumable: bool = False  # it was interrupted, and is still made from the same
+    own_fault: bool = True  # not only that files differ which earlier stages make
 
 
 def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Judgement:
@@ -28,20 +29,22 @@ def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Judg
     if record is None:
         note = read_note(stage, experiment)
         if note is None:
-            return Judgement(stage, "new", "never run", origin, None, False)
+            return Judgement(stage, "new", "never run", origin, None)
         same = note.key == origin.key
         reason = "never finished" if same else "never finished, and what it is made from changed since"
         return Judgement(stage, "unfinished", reason, origin, None, same)
-    reasons = (
-        _setting_changes(record.settings, origin.settings)
-        + _file_changes("code ", record.code, origin.code)
-        + _file_changes("", record.inputs, origin.inputs)
-        + _file_changes("output ", record.outputs, find_outputs(stage, experiment, cache))
-    )
+    inputs = _file_changes("", record.inputs, origin.inputs)
+    own = [
+        *_setting_changes(record.settings, origin.settings),
+        *_file_changes("code ", record.code, origin.code).values(),
+        *(reason for name, reason in inputs.items() if name.startswith(("recipe/", "corpus", "/"))),
+        *_file_changes("output ", record.outputs, find_outputs(stage, experiment, cache)).values(),
+    ]
+    reasons = list(dict.fromkeys([*own, *inputs.values()]))
     if not reasons:
-        return Judgement(stage, "fresh", "", origin, record, False)
+        return Judgement(stage, "fresh", "", origin, record, own_fault=False)
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return Judgement(stage, "stale", reasons[0] + more, origin, record, False)
+    return Judgement(stage, "stale", reasons[0] + more, origin, record, own_fault=bool(own))
 
 
 def judge_all(stages: Sequence[Stage], experiment: Experiment, cache: FingerprintCache) -> List[Judgement]:
@@ -54,17 +57,11 @@ def judge_all(stages: Sequence[Stage], experiment: Experiment, cache: Fingerprin
             for earlier in judgements
             if earlier.state != "fresh" and feeds(earlier.stage, stage, experiment)
         ]
-        if causes and (judgement.state == "fresh" or _lacks_only_inputs(judgement)):
-            judgement = dataclasses.replace(judgement, state="waits", reason=f"after {causes[0].stage}")
+        if causes and not judgement.own_fault:
+            root = causes[0].reason if causes[0].state == "waits" else f"after {causes[0].stage}"
+            judgement = dataclasses.replace(judgement, state="waits", reason=root)
         judgements.append(judgement)
     return judgements
-
-
-def _lacks_only_inputs(judgement: Judgement) -> bool:
-    """Whether it is stale for nothing but files that are gone, which earlier stages will make again."""
-    return judgement.state == "stale" and judgement.reason.partition(" (")[0].endswith(" is missing") and (
-        not judgement.reason.startswith(("code ", "output "))
-    )
 
 
 def _setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]:
@@ -80,7 +77,8 @@ def _setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[
 
 def _file_changes(
     kind: str, before: Mapping[str, Optional[str]], now: Mapping[str, Optional[str]]
-) -> List[str]:
+) -> Dict[str, str]:
+    """What differs, by the name of the file."""
     changes: Dict[str, str] = {}
     for name in dict.fromkeys([*now, *before]):
         old, new = before.get(name), now.get(name)
@@ -93,4 +91,4 @@ def _file_changes(
         else:
             change = "was changed" if kind == "output " else "changed"
         changes[name] = f"{kind}{display(name)} {change}"
-    return list(changes.values())
+    return changes

@@ -116,8 +116,8 @@ class _Run:
         finally:
             with contextlib.suppress(UserError):  # a cache
                 self.cache.save()
-        if len(fresh) == len(self.request.stages):
-            print(f"nothing to do: {_list(fresh)} {'is' if len(fresh) == 1 else 'are'} fresh")
+        if len(fresh) == len(self.stages):
+            print(f"nothing to do: all {len(fresh)} stages are fresh")
         elif fresh:
             print(f"fresh, so not run: {_list(fresh)}")
 
