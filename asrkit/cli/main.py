@@ -1,6 +1,7 @@
 """The console command `asrkit`: finds the verb, runs it, and says what went wrong."""
 
 import importlib
+import signal
 import sys
 import traceback
 from typing import List, Optional, Sequence
@@ -8,6 +9,7 @@ from typing import List, Optional, Sequence
 import click
 
 from asrkit.errors import UserError
+from asrkit.pipeline.interruption import Interrupted
 
 # A verb's module is asrkit.cli.<verb>, imported when it is called; its entry is named `command`.
 VERBS = {
@@ -58,10 +60,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     except UserError as error:
         _complain(str(error), debug)
         sys.exit(1)
-    except (KeyboardInterrupt, click.Abort) as interruption:
-        name = str(interruption) or "ctrl-C"
-        print(f"\ninterrupted by {name}: the same command goes on from here", file=sys.stderr)
-        sys.exit(128 + getattr(interruption, "number", 2))
+    except (KeyboardInterrupt, click.Abort):  # click has begun a line
+        _leave_interrupted("", signal.SIGINT)
+    except Interrupted as interruption:
+        _leave_interrupted("\n", interruption.number)
     except BrokenPipeError:
         sys.stdout = None  # type: ignore[assignment]  # nobody reads it: leave no complaint at exit
         sys.exit(141)
@@ -69,6 +71,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         todo = "" if debug else "\n  to do:    --debug shows the traceback"
         _complain(f"{type(error).__name__}: {error}{todo}", debug)
         sys.exit(1)
+
+
+def _leave_interrupted(begin: str, number: int) -> None:
+    name = signal.Signals(number).name
+    print(f"{begin}interrupted by {name}: the same command goes on from here", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def _complain(message: str, debug: bool) -> None:

@@ -18,7 +18,7 @@ import time
 import traceback
 import tty
 import warnings
-from typing import Any, Callable, Dict, Iterator, NoReturn, Optional, TextIO
+from typing import Any, Callable, Dict, NoReturn, Optional, TextIO
 
 from asrkit.errors import UserError
 from asrkit.pipeline.log import StageLog, text_decoder
@@ -36,32 +36,6 @@ class Outcome:
     peak_bytes: int  # resident memory of the largest of its processes
     status: int  # as os.wait4 gives it
     report: Dict[str, Any]
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal asks this process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-@contextlib.contextmanager
-def signals_raise() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into Interrupted; one that is ignored, as by nohup, stays so."""
-
-    def interrupt(number: int, frame: Any) -> NoReturn:
-        raise Interrupted(number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for number, action in before.items():
-        if action is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)
 
 
 class Guard:

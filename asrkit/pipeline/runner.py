@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
+from typing import Iterator, List, Mapping, Optional, Sequence
 
 import msgspec
 import yaml
@@ -16,9 +16,10 @@ from asrkit.errors import UserError
 from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, judge, judge_all
+from asrkit.pipeline.interruption import Interrupted, signals_raise
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
-from asrkit.pipeline.process import Guard, Interrupted, Outcome, run_in_child, signals_raise
+from asrkit.pipeline.process import Guard, Outcome, run_in_child
 from asrkit.pipeline.processor import prepare_processor
 from asrkit.pipeline.record import (
     Note,
@@ -78,19 +79,34 @@ def check_earlier_stages(
     stages: Sequence[Stage], experiment: Experiment, request: Request, cache: FingerprintCache
 ) -> None:
     """Raise UserError when a chosen stage needs an earlier one that is neither chosen nor finished."""
-    earlier_stages = [stage for stage in stages if stage.number < request.stages[0].number]
-    for judgement in judge_all(earlier_stages, experiment, cache):
-        earlier = judgement.stage
-        users = [stage for stage in request.stages if feeds(earlier, stage, experiment)]
-        if users and judgement.state in ("new", "unfinished"):
-            raise UserError(
-                f"{users[0]} needs {earlier}, which {_past(judgement)}",
-                expected="that stage finished",
-                where=str(experiment.directory),
-                todo=f"run.sh --stage {earlier.number}",
-            )
+    earlier = [stage for stage in stages if stage.number < request.stages[0].number]
+    judgements = {judgement.stage: judgement for judgement in judge_all(earlier, experiment, cache)}
+    for stage in request.stages:
+        needed = [judgements[other] for other in earlier if feeds(other, stage, experiment)]
+        for judgement in needed:
+            if judgement.state in ("new", "unfinished"):
+                past = "was never run" if judgement.state == "new" else "never finished"
+                raise UserError(
+                    f"{stage} needs {judgement.stage}, which {past}",
+                    expected="that stage finished",
+                    where=str(experiment.directory),
+                    todo=f"run.sh --stage {_first_unfinished(judgement.stage, judgements, experiment).number}",
+                )
+    for judgement in judgements.values():
+        users = [stage for stage in request.stages if feeds(judgement.stage, stage, experiment)]
         if users and judgement.state != "fresh":
-            print(f"warning: {earlier} isn't fresh ({judgement.reason}); {users[0]} uses what it made then")
+            print(
+                f"warning: {judgement.stage} isn't fresh ({judgement.reason}); "
+                f"{users[0]} uses what it made then"
+            )
+
+
+def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], experiment: Experiment) -> Stage:
+    """Where to begin so that `stage` can run."""
+    for earlier, judgement in judgements.items():
+        if judgement.state in ("new", "unfinished") and feeds(earlier, stage, experiment):
+            return _first_unfinished(earlier, judgements, experiment)
+    return stage
 
 
 class _Run:
@@ -308,10 +324,6 @@ def _size(stage: Stage, experiment: Experiment) -> int:
         if file.is_file()
     }
     return sum(file.stat().st_size for file in files)
-
-
-def _past(judgement: Judgement) -> str:
-    return "was never run" if judgement.state == "new" else "never finished"
 
 
 def _list(stages: Sequence[Stage]) -> str:

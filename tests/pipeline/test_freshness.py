@@ -6,6 +6,7 @@ import pytest
 
 from tests.pipeline.toy import Toy
 
+RECIPE = "name: toy\ncorpus: {module: toy}\n"
 COUNT_AND_AFTER = {"tell": "waits: after stage 2 (count)"}
 COLLECT_AND_AFTER = {
     "count": "waits: after stage 1 (collect)",
@@ -49,7 +50,7 @@ CHANGES: Dict[str, tuple] = {
         {"collect": "stale: expect.json is new", **COLLECT_AND_AFTER},
     ),
     "a setting": (
-        lambda toy: toy.write("recipes/toy/recipe.yaml", "name: toy\ncorpus: {module: toy}\nlm: {order: 2}\n"),
+        lambda toy: toy.write("recipes/toy/recipe.yaml", RECIPE + "lm: {order: 2}\n"),
         {"count": "stale: setting lm.order: 3 -> 2", **COUNT_AND_AFTER},
     ),
     "code of a stage": (
@@ -105,7 +106,7 @@ HARMLESS: Dict[str, Callable[[Toy], object]] = {
     "layout": lambda toy: toy.replace("toykit/counting.py", "def count", "\n\ndef count"),
     "time of change": lambda toy: (toy.corpus / "a.wav").touch(),
     "setting of no stage": lambda toy: toy.write(
-        "recipes/toy/recipe.yaml", "name: toy\ncorpus: {module: toy}\nmodel: {dropout: 0.3}\n"
+        "recipes/toy/recipe.yaml", RECIPE + "model: {dropout: 0.3}\n"
     ),
     "hidden file": lambda toy: (toy.corpus / ".a.part").write_text(""),
     "cache lost": lambda toy: (toy.exp / "stages/fingerprints.json").unlink(),

@@ -1,0 +1,41 @@
+"""The source files that a stage's code is made of."""
+
+from pathlib import Path
+from typing import Dict
+
+from asrkit.cli.stages import STAGES
+from asrkit.pipeline.code import code_fingerprints
+from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.storage.fingerprint import FingerprintCache
+from tests.pipeline.toy import settings
+
+
+def closure(name: str, tmp_path: Path, module: str = "yesno") -> Dict[str, str]:
+    """Fingerprints of the real stage `name`."""
+    stage = next(stage for stage in STAGES if stage.name == name)
+    recipe = REPOSITORY / "recipes" / module
+    experiment = Experiment(settings(module=module), tmp_path, tmp_path, recipe, 1)
+    return code_fingerprints(stage, experiment, FingerprintCache(tmp_path / "cache.json"))
+
+
+def test_training_depends_on_the_model_and_decoding_graphs_do_not(tmp_path: Path) -> None:
+    training, graph = closure("train", tmp_path), closure("graph", tmp_path)
+    assert {"asrkit/cli/train.py", "asrkit/model/residual.py", "asrkit/train/loop.py"} <= set(training)
+    assert "asrkit/graph/compile.py" in graph
+    assert not [file for file in graph if file.startswith(("asrkit/model", "asrkit/train", "asrkit/signal"))]
+    assert not [file for file in training if file.startswith(("asrkit/graph", "asrkit/lm", "asrkit/score"))]
+
+
+def test_corpus_code_belongs_to_the_stages_that_run_it(tmp_path: Path) -> None:
+    assert "local/yesno.py" in closure("download", tmp_path)
+    assert "local/an4.py" in closure("manifests", tmp_path, "an4")
+    assert "local/yesno.py" not in closure("manifests", tmp_path, "an4")
+    assert not [file for file in closure("features", tmp_path) if file.startswith("local/")]
+
+
+def test_settings_errors_and_machinery_are_left_out(tmp_path: Path) -> None:
+    for stage in STAGES:
+        files = set(closure(stage.name, tmp_path)) - {f"asrkit/cli/{stage.name}.py"}
+        excluded = ("asrkit/config/", "asrkit/pipeline/", "asrkit/cli/", "asrkit/errors.py")
+        assert not [file for file in files if file.startswith(excluded)]
+        assert [file for file in files if file.startswith("asrkit/")]

@@ -1,0 +1,23 @@
+"""Facts about what an experiment cost."""
+
+import json
+from pathlib import Path
+
+from asrkit.pipeline.cost import add_facts, add_stage
+from asrkit.pipeline.experiment import Experiment
+from tests.pipeline.toy import settings
+
+
+def test_facts_and_stages_are_merged(tmp_path: Path) -> None:
+    experiment = Experiment(settings(), tmp_path, tmp_path, tmp_path, 1)
+    add_facts(experiment, parameters=1800000)
+    add_stage(experiment, "train", 12.3456, 5_000_000, "NVIDIA H100")
+    add_stage(experiment, "decode", 1.5, 6_000_000, None)
+    add_facts(experiment, audio_hours=0.5)
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["parameters"] == 1800000
+    assert cost["audio_hours"] == 0.5
+    assert cost["stages"]["train"] == {"seconds": 12.346, "peak_bytes": 5_000_000, "device": "NVIDIA H100"}
+    assert cost["stages"]["decode"]["seconds"] == 1.5
+    assert cost["device"] == "NVIDIA H100"  # that of training
+    assert {"cores", "commit", "configuration"} <= set(cost)

@@ -1,0 +1,49 @@
+"""Progress where a terminal is, and where none is."""
+
+import io
+
+import pytest
+
+from asrkit.pipeline import progress as module
+from asrkit.pipeline.progress import Progress, progress
+
+
+def test_a_line_comes_every_30_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress("features", 8, "utterances", stream) as bar:
+        for step in range(8):
+            now = 10.0 * (step + 1)
+            bar.advance(audio_seconds=20)
+    assert stream.getvalue().splitlines() == [
+        "features: 3/8 utterances, 38 %, 2 audio s/s, 30 s",
+        "features: 6/8 utterances, 75 %, 2 audio s/s, 60 s",
+        "features: 8/8 utterances, 100 %, 2 audio s/s, 80 s",
+    ]
+
+
+def test_a_failed_step_does_not_look_finished() -> None:
+    stream = io.StringIO()
+    bar = Progress("features", 8, stream=stream)
+    bar.advance()
+    bar.__exit__(ValueError, ValueError("no"), None)
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_has_a_bar_with_throughput() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with Progress("features", 2, "utterances", stream) as bar:
+        bar.advance(audio_seconds=3)
+        bar.advance(audio_seconds=3)
+    assert "2/2" in stream.getvalue()
+    assert "audio s/s" in stream.getvalue()
+
+
+def test_items_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(progress([1, 2, 3], "counting", "numbers")) == [1, 2, 3]
+    assert "counting: 3/3 numbers, 100 %" in capsys.readouterr().err

@@ -1,0 +1,240 @@
+"""Which stages run, in what order, and what is left when one fails or is killed."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.pipeline.toy import Toy, is_running, kill, wait_until
+
+ALL = ["fetch", "collect", "count", "tell"]
+
+
+def test_a_first_run_runs_all_stages_in_order_and_says_why(toy: Toy) -> None:
+    output = toy.run()
+    assert toy.ran(output) == ALL
+    assert output.index("stage 1 (collect): never run") < output.index("stage 2 (count): never run")
+    assert json.loads((toy.exp / "count/counts.json").read_text()) == {"yes": 1, "no": 3}
+
+
+def test_the_record_tells_what_the_stage_was_made_from(finished: Toy) -> None:
+    record = finished.record("2-count")
+    assert set(record["inputs"]) == {"collect/words.txt", "recipe/lexicon.txt"}
+    assert set(record["outputs"]) == {"count/counts.json"}
+    assert record["settings"] == {"lm.order": 3}
+    assert {"toykit/count.py", "toykit/counting.py", "asrkit/storage/files.py"} <= set(record["code"])
+    assert not [file for file in record["code"] if file.startswith(("asrkit/config", "asrkit/pipeline"))]
+    assert record["peak_bytes"] > 1e6
+    assert record["output_bytes"] > 10
+
+
+def test_stage_runs_it_anew_and_later_ones_only_where_they_must(finished: Toy) -> None:
+    assert finished.ran(finished.run("--stage", "1")) == ["collect"]
+    finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
+    assert finished.ran(finished.run("--stage", "collect", "--stop-stage", "2")) == ["collect", "count"]
+    assert list(finished.states()) == ["tell"]
+
+
+def test_force_runs_the_chosen_stages(finished: Toy) -> None:
+    assert finished.ran(finished.run("--force", "--stage", "1", "--stop-stage", "2")) == ["collect", "count"]
+    assert finished.ran(finished.run("--force")) == ALL
+
+
+def test_stage_refuses_when_an_earlier_one_is_not_finished(toy: Toy) -> None:
+    output = toy.run("--stage", "2", status=1)
+    assert "stage 2 (count) needs stage 1 (collect), which was never run" in output
+    assert "run.sh --stage 0" in output
+    assert "Traceback" not in output
+    kill(toy.hold())
+    output = toy.run("--stage", "3", status=1)
+    assert "stage 3 (tell) needs stage 2 (count), which never finished" in output
+    assert "run.sh --stage 2" in output
+
+
+def test_stage_refuses_when_what_it_reads_is_gone(finished: Toy) -> None:
+    (finished.exp / "collect/words.txt").unlink()
+    output = finished.run("--stage", "2", status=1)
+    assert "stage 2 (count) reads collect/words.txt, which is missing" in output
+    assert "run.sh --stage 1" in output
+
+
+def test_stage_warns_when_an_earlier_one_is_stale(finished: Toy) -> None:
+    (finished.corpus / "a.wav").write_text("yes")
+    output = finished.run("--stage", "2")
+    assert "warning: stage 1 (collect) isn't fresh (audio a.wav changed)" in output
+    assert finished.ran(output) == ["count"]
+
+
+def test_a_missing_file_of_the_recipe_is_named(toy: Toy) -> None:
+    (toy.recipe / "lexicon.txt").unlink()
+    output = toy.run(status=1)
+    assert "stage 2 (count) reads lexicon.txt, which is missing" in output
+    assert str(toy.recipe / "lexicon.txt") in output
+
+
+def test_dry_run_says_what_would_run_and_does_nothing(finished: Toy) -> None:
+    finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
+    before = {file: file.stat().st_mtime_ns for file in finished.exp.rglob("*")}
+    lines = finished.run("--dry-run").splitlines()
+    assert lines[1] == "wouldn't run stage 1 (collect): fresh"
+    assert lines[2] == "would run stage 2 (count): lexicon.txt changed"
+    assert lines[3] == "may run stage 3 (tell): if stage 2 (count) makes something else than before"
+    finished.run("--status")
+    assert {file: file.stat().st_mtime_ns for file in finished.exp.rglob("*")} == before
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--status"])
+def test_looking_makes_no_folder(toy: Toy, option: str) -> None:
+    toy.run(option)
+    assert not toy.exp.exists()
+
+
+def test_a_run_killed_before_the_record_leaves_nothing_running_and_resumes(toy: Toy, finished: Toy) -> None:
+    run = toy.hold()
+    processes = toy.held_processes()
+    assert all(map(is_running, processes))
+    assert not (toy.exp / "stages/2-count.json").exists()
+    assert kill(run) == -signal.SIGKILL
+    wait_until(lambda: not any(map(is_running, processes)))
+    assert toy.states() == {"count": "unfinished: never finished", "tell": "new: never run"}
+    output = toy.run()
+    assert toy.ran(output) == ["count", "tell"]
+    assert "goes on" in output
+    assert toy.files() == finished.files()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_stage_with_all_that_it_started(toy: Toy, number: int, status: int) -> None:
+    run = toy.hold()
+    processes = toy.held_processes()
+    assert kill(run, number) == status
+    wait_until(lambda: not any(map(is_running, processes)))
+    log = (toy.exp / "logs/2-count.log").read_text()
+    assert f"interrupted by {signal.Signals(number).name}" in log
+    assert toy.ran(toy.run()) == ["count", "tell"]
+
+
+def test_ctrl_c_is_told_in_one_line(toy: Toy) -> None:
+    run = toy.start(trouble="hold")
+    wait_until((toy.exp / "held").exists)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert err.split("\n") == ["", "interrupted by SIGINT: the same command goes on from here", ""]
+
+
+def test_a_killed_stage_says_so_and_leaves_nothing_running(toy: Toy) -> None:
+    run = toy.start(trouble="hold")
+    wait_until((toy.exp / "held").exists)
+    processes = toy.held_processes()
+    os.kill(processes[0], signal.SIGKILL)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "stage 2 (count) was ended by SIGKILL, often because memory ran out" in err
+    assert "it resumes" in err
+    wait_until(lambda: not any(map(is_running, processes)))
+
+
+def test_what_a_stage_leaves_running_ends_with_it(toy: Toy) -> None:
+    toy.run(trouble="orphan")
+
+
+def test_an_interrupted_stage_starts_again_when_what_it_is_made_from_changed(toy: Toy) -> None:
+    kill(toy.hold())
+    toy.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
+    reason = "never finished, and what it is made from changed since"
+    assert toy.states()["count"] == f"unfinished: {reason}"
+    output = toy.run()
+    assert reason in output
+    assert "goes on" not in output
+    assert json.loads((toy.exp / "count/counts.json").read_text()) == {"no": 3}
+
+
+def test_a_stale_stage_starts_in_an_empty_folder(finished: Toy) -> None:
+    (finished.exp / "count/left-over").write_text("")
+    finished.replace("toykit/counting.py", "words.count", "1 + words.count")
+    assert "goes on" not in finished.run()
+    assert not (finished.exp / "count/left-over").exists()
+
+
+def test_force_starts_an_interrupted_stage_again(toy: Toy) -> None:
+    kill(toy.hold())
+    assert "goes on" not in toy.run("--force", "--stage", "2")
+
+
+def test_a_users_mistake_is_shown_without_traceback(toy: Toy) -> None:
+    output = toy.run(trouble="user", status=1)
+    assert "error: stage 2 (count): no dictionary\n  to do:    write one\n" in output
+    assert "Traceback" not in output
+    assert "no dictionary" in (toy.exp / "logs/2-count.log").read_text()
+    assert toy.ran(toy.run()) == ["count", "tell"]
+
+
+def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(toy: Toy) -> None:
+    output = toy.run(trouble="fault", status=1)
+    log = toy.exp / "logs/2-count.log"
+    assert "error: stage 2 (count) failed: ValueError: seven is not six\n" in output
+    assert str(log) in output
+    assert "Traceback" not in output
+    assert 'raise ValueError("seven is not six")' in log.read_text()
+    assert 'raise ValueError("seven is not six")' in toy.run("--debug", trouble="fault", status=1)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        ("exit", "stage 2 (count) failed: SystemExit: 3"),
+        ("killed", "stage 2 (count) was ended by SIGKILL"),
+        ("forget", "stage 2 (count) ended, but count/counts.json is missing"),
+    ],
+)
+def test_a_stage_that_ends_otherwise_is_not_finished(toy: Toy, trouble: str, message: str) -> None:
+    assert message in toy.run(trouble=trouble, status=1)
+    assert toy.states()["count"].startswith("unfinished")
+
+
+def test_logs_hold_what_a_stage_printed_with_times(finished: Toy) -> None:
+    finished.run("--stage", "3", "--set", "score.confidence=0.9")
+    log = (finished.exp / "logs/3-tell.log").read_text().splitlines()
+    heads = [line for line in log if " ==== " in line]
+    assert ["done in" in line for line in heads] == [False, True, False, True]
+    assert "--set score.confidence=0.9" in heads[2]
+    assert len([line for line in log if "counts: {" in line]) == 2
+    assert all(line[2] == ":" and line[5] == ":" for line in log)
+
+
+def test_settings_used_are_kept(finished: Toy) -> None:
+    finished.run("--set", "lm.order=2")
+    kept = finished.exp / "recipe.yaml"
+    assert "order: 2" in kept.read_text()
+    assert finished.ran(finished.run("--config", str(kept))) == []
+
+
+def test_cost_is_noted_by_stage_and_kept_for_stages_that_did_not_run(finished: Toy) -> None:
+    before = json.loads((finished.exp / "cost.json").read_text())
+    assert set(before["stages"]) == set(ALL)
+    assert before["cores"] >= 1
+    assert len(before["configuration"]) == 32
+    finished.run("--stage", "3")
+    after = json.loads((finished.exp / "cost.json").read_text())
+    assert after["stages"]["count"] == before["stages"]["count"]
+    assert after["stages"]["tell"] != before["stages"]["tell"]
+
+
+def test_cost_of_an_interrupted_stage_holds_all_attempts(toy: Toy) -> None:
+    run = toy.hold()
+    note = toy.exp / "stages/2-count.begun"
+    begun = json.loads(note.read_text())["started"]
+    kill(run)
+    os.utime(note, (begun + 100, begun + 100))  # as if it had run that long
+    toy.run()
+    assert 100 <= toy.record("2-count")["seconds"] < 200
+
+
+def test_nothing_heavy_is_imported_when_nothing_is_to_do(finished: Toy) -> None:
+    names = "sorted({name.split('.')[0] for name in sys.modules})"
+    show = f"\natexit.register(lambda: print('imported', *{names}))\n"
+    finished.replace("drive.py", "import asrkit.cli.run\n", "import asrkit.cli.run" + show)
+    imported = finished.run().splitlines()[-1].split()
+    assert "asrkit" in imported
+    assert not {"torch", "lhotse", "k2", "numpy", "tqdm"} & set(imported)
