@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Iterator, List, Mapping, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 import msgspec
 import yaml
@@ -15,7 +15,7 @@ import yaml
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.freshness import Judgement, judge, judge_all
+from asrkit.pipeline.freshness import Judgement, judge
 from asrkit.pipeline.interruption import Interrupted, signals_raise
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
@@ -31,7 +31,8 @@ from asrkit.pipeline.record import (
     write_note,
     write_record,
 )
-from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
+from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
+from asrkit.pipeline.stage import Stage, display, fill, locate
 from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import FingerprintCache
 
@@ -75,40 +76,6 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
         _Run(stages, experiment, request, lock).run()
 
 
-def check_earlier_stages(
-    stages: Sequence[Stage], experiment: Experiment, request: Request, cache: FingerprintCache
-) -> None:
-    """Raise UserError when a chosen stage needs an earlier one that is neither chosen nor finished."""
-    earlier = [stage for stage in stages if stage.number < request.stages[0].number]
-    judgements = {judgement.stage: judgement for judgement in judge_all(earlier, experiment, cache)}
-    for stage in request.stages:
-        needed = [judgements[other] for other in earlier if feeds(other, stage, experiment)]
-        for judgement in needed:
-            if judgement.state in ("new", "unfinished"):
-                past = "was never run" if judgement.state == "new" else "never finished"
-                raise UserError(
-                    f"{stage} needs {judgement.stage}, which {past}",
-                    expected="that stage finished",
-                    where=str(experiment.directory),
-                    todo=f"run.sh --stage {_first_unfinished(judgement.stage, judgements, experiment).number}",
-                )
-    for judgement in judgements.values():
-        users = [stage for stage in request.stages if feeds(judgement.stage, stage, experiment)]
-        if users and judgement.state != "fresh":
-            print(
-                f"warning: {judgement.stage} isn't fresh ({judgement.reason}); "
-                f"{users[0]} uses what it made then"
-            )
-
-
-def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], experiment: Experiment) -> Stage:
-    """Where to begin so that `stage` can run."""
-    for earlier, judgement in judgements.items():
-        if judgement.state in ("new", "unfinished") and feeds(earlier, stage, experiment):
-            return _first_unfinished(earlier, judgements, experiment)
-    return stage
-
-
 class _Run:
     """One run: the lock is held."""
 
@@ -124,7 +91,7 @@ class _Run:
     def run(self) -> None:
         fresh: List[Stage] = []
         try:
-            check_earlier_stages(self.stages, self.experiment, self.request, self.cache)
+            check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
             with _guard() as guard:
                 for stage in self.request.stages:
                     if not self._run_if_needed(stage, guard):
@@ -145,7 +112,7 @@ class _Run:
                 return False
             reason = "asked for with --force" if self.request.force else "asked for with --stage"
         print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
-        self._refuse_missing_inputs(stage)
+        check_inputs(stage, self.stages, self.experiment)
         note = self._begin(judgement)
         self.lock.say_stage(stage.number)
         log = StageLog(
@@ -248,20 +215,6 @@ class _Run:
         add_stage(experiment, stage.name, seconds, outcome.peak_bytes, outcome.report.get("device"))
         write_record(stage, experiment, record)
         self.cache.save()
-
-    def _refuse_missing_inputs(self, stage: Stage) -> None:
-        for pattern in fill(stage.reads, self.experiment):
-            for name, file in locate(pattern, self.experiment).items():
-                if pattern.endswith("?") or file.exists():
-                    continue
-                probe = dataclasses.replace(stage, reads=(pattern,))
-                makers = [maker for maker in self.stages if feeds(maker, probe, self.experiment)]
-                raise UserError(
-                    f"{stage} reads {display(name)}, which is missing",
-                    expected=f"a file that {makers[0]} makes" if makers else "a file of the recipe",
-                    where=str(file),
-                    todo=f"run.sh --stage {makers[0].number}" if makers else "put it there",
-                )
 
 
 class _LazyGuard:

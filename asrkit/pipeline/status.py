@@ -7,7 +7,8 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, judge_all
 from asrkit.pipeline.lock import read_holder
 from asrkit.pipeline.record import read_note
-from asrkit.pipeline.runner import Request, cache_of, check_earlier_stages
+from asrkit.pipeline.requirements import check_earlier_stages
+from asrkit.pipeline.runner import Request, cache_of
 from asrkit.pipeline.stage import Stage, feeds
 
 HEADER = ["stage", "state", "when", "how long", "size", "memory", "reason"]
@@ -30,7 +31,7 @@ def status_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
 def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Request) -> List[str]:
     """What a run would do, a line a stage; writes nothing and takes no lock."""
     cache = cache_of(experiment)
-    check_earlier_stages(stages, experiment, request, cache)
+    check_earlier_stages(stages, experiment, request.stages, cache)
     chosen = {stage.number for stage in request.stages}
     judgements = [
         judgement

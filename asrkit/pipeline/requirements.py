@@ -1,0 +1,61 @@
+"""What must be there before a stage may run."""
+
+import dataclasses
+from typing import Mapping, Sequence
+
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.freshness import Judgement, judge_all
+from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
+from asrkit.storage.fingerprint import FingerprintCache
+
+
+def check_earlier_stages(
+    stages: Sequence[Stage], experiment: Experiment, chosen: Sequence[Stage], cache: FingerprintCache
+) -> None:
+    """Raise UserError when a chosen stage needs an earlier one that is neither chosen nor finished."""
+    earlier = [stage for stage in stages if stage.number < chosen[0].number]
+    judgements = {judgement.stage: judgement for judgement in judge_all(earlier, experiment, cache)}
+    for stage in chosen:
+        needed = [judgements[other] for other in earlier if feeds(other, stage, experiment)]
+        for judgement in needed:
+            if judgement.state in ("new", "unfinished"):
+                root = _first_unfinished(judgement.stage, judgements, experiment)
+                past = "was never run" if judgement.state == "new" else "never finished"
+                raise UserError(
+                    f"{stage} needs {judgement.stage}, which {past}",
+                    expected="that stage finished",
+                    where=str(experiment.directory),
+                    todo=f"run.sh --stage {root.number}",
+                )
+    for judgement in judgements.values():
+        users = [stage for stage in chosen if feeds(judgement.stage, stage, experiment)]
+        if users and judgement.state != "fresh":
+            print(
+                f"warning: {judgement.stage} isn't fresh ({judgement.reason}); "
+                f"{users[0]} uses what it made then"
+            )
+
+
+def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], experiment: Experiment) -> Stage:
+    """Where to begin so that `stage` can run."""
+    for earlier, judgement in judgements.items():
+        if judgement.state in ("new", "unfinished") and feeds(earlier, stage, experiment):
+            return _first_unfinished(earlier, judgements, experiment)
+    return stage
+
+
+def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) -> None:
+    """Raise UserError when a file that `stage` reads is missing, naming the stage that makes it."""
+    for pattern in fill(stage.reads, experiment):
+        for name, file in locate(pattern, experiment).items():
+            if pattern.endswith("?") or file.exists():
+                continue
+            reader = dataclasses.replace(stage, reads=(pattern,))
+            makers = [maker for maker in stages if feeds(maker, reader, experiment)]
+            raise UserError(
+                f"{stage} reads {display(name)}, which is missing",
+                expected=f"a file that {makers[0]} makes" if makers else "a file of the recipe",
+                where=str(file),
+                todo=f"run.sh --stage {makers[0].number}" if makers else "put it there",
+            )
