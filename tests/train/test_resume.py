@@ -1,0 +1,119 @@
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import List
+
+import pytest
+import torch
+
+from asrkit.config import ModelConfig, TrainConfig
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel
+from asrkit.text.lexicon import Pronunciation
+from asrkit.text.units import Units
+from asrkit.train.average import average_weights, candidate_files
+from asrkit.train.checkpoint import list_epochs
+from asrkit.train.examples import Example
+from asrkit.train.loop import Training, make_optimizer, run_training
+
+MODEL = ModelConfig(
+    stem_channels=4,
+    stage_blocks=(1,),
+    stage_channels=(8,),
+    stage_time_strides=(2,),
+    stage_frequency_strides=(2,),
+    attention_blocks=1,
+    attention_dim=16,
+    attention_heads=2,
+    feedforward_dim=32,
+    dropout=0.2,
+)
+CONFIG = TrainConfig(
+    epochs=4, batch_duration=2.0, buckets=2, checkpoint_steps=3, warmup_steps=4, keep_best=2, keep_last=2
+)
+UNITS = Units(["<blk>", "A", "B"], [Pronunciation("A", ("A",)), Pronunciation("B", ("B",))])
+
+
+def make_examples(count: int, seed: int) -> List[Example]:
+    random = torch.Generator().manual_seed(seed)
+    examples = []
+    for index in range(count):
+        frames = int(torch.randint(40, 90, (1,), generator=random))
+        words = ["AB"[int(torch.randint(0, 2, (1,), generator=random))] for _ in range(3)]
+        features, text = torch.randn(frames, 20, generator=random), " ".join(words)
+        examples.append(Example(f"u{index}", features, UNITS.encode(text), text, frames / 100))
+    return examples
+
+
+def train(directory: Path) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(CONFIG.seed)
+    model = AcousticModel(MODEL, bins=20, units=3)
+    optimizer = make_optimizer(model, CONFIG)
+    run_training(
+        Training(model, optimizer, CONFIG, UNITS, make_examples(24, 0), make_examples(4, 1), directory)
+    )
+
+
+def train_until(directory: Path, sign: str) -> None:
+    """Train in a process of its own, and SIGKILL it when a file like `sign` appears."""
+    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory,))
+    process.start()
+    while process.is_alive() and not list(directory.glob(sign)):
+        time.sleep(0.001)
+    assert process.is_alive(), f"the run ended before {sign} appeared"
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+
+
+def weights(directory: Path) -> "dict[str, bytes]":
+    return {file.name: file.read_bytes() for file in sorted(directory.glob("checkpoints/epoch-*"))}
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    train(tmp_path / "whole")
+    killed = tmp_path / "killed"
+    train_until(killed, "checkpoints/resume-00000003*")
+    train_until(killed, "checkpoints/epoch-0002*")
+    train(killed)
+    assert len(weights(killed)) >= 2
+    assert weights(killed) == weights(tmp_path / "whole")
+
+
+def test_a_damaged_resume_point_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path / "whole")
+    damaged = tmp_path / "damaged"
+    train_until(damaged, "checkpoints/epoch-0003*")
+    newest = sorted(damaged.glob("checkpoints/resume-*"))[-1]
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    train(damaged)
+    assert f"{newest.name} is damaged and passed over" in capsys.readouterr().out
+    assert weights(damaged) == weights(tmp_path / "whole")
+
+
+def test_average_is_the_mean_of_the_epochs_chosen(tmp_path: Path) -> None:
+    train(tmp_path)
+    epochs = list_epochs(tmp_path / "checkpoints")
+    files = candidate_files("last-3", epochs)
+    assert [file.name for file in files] == [file.name for file, _ in epochs[-3:]]
+    averaged = average_weights(files)["output.weight"]
+    from asrkit.storage.tensors import load_tensors
+
+    expected = torch.stack([load_tensors(file)[0]["output.weight"] for file in files]).mean(dim=0)
+    torch.testing.assert_close(averaged, expected)
+    best = candidate_files("best-1", epochs)[0]
+    assert min(row["errors"] for _, row in epochs) == dict(epochs)[best]["errors"]
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_utterances_named(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AcousticModel(MODEL, bins=20, units=3)
+    examples = make_examples(6, 0)
+    examples[2].features[5] = float("nan")
+    with pytest.raises(UserError, match="not finite at step") as caught:
+        run_training(
+            Training(model, make_optimizer(model, CONFIG), CONFIG, UNITS, examples, examples[:1], tmp_path)
+        )
+    assert "train.learning_rate" in caught.value.todo
