@@ -1,6 +1,7 @@
 """Read recipe.yaml, lay further files and --set key=value over it, and check the result."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -9,6 +10,15 @@ import yaml
 
 from asrkit.config.recipe import RecipeConfig
 from asrkit.errors import UserError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 takes 2e-3 for text, since it has no point; here it is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def load_config(
@@ -50,13 +60,13 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
         if isinstance(value, msgspec.Struct):
             flat.update(flatten(value, key + "."))
         else:
-            flat[key] = msgspec.to_builtins(value)
+            flat[key] = list(value) if isinstance(value, tuple) else value
     return flat
 
 
 def _read_yaml(file: Path) -> Dict[str, Any]:
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = _Loader(file.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise UserError(
             f"can't read {file}: {error.strerror}",
@@ -91,7 +101,7 @@ def _parse_assignment(assignment: str) -> Dict[str, Any]:
             todo="for example --set train.epochs=3",
         )
     try:
-        value: Any = yaml.safe_load(text)
+        value: Any = _Loader(text).get_single_data()
     except yaml.YAMLError:
         value = text
     for part in reversed(key.strip().split(".")):

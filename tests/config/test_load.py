@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from asrkit.config import flatten, load_config
+from asrkit.errors import UserError
+
+RECIPE = "name: x\ncorpus:\n  module: x\ntrain:\n  learning_rate: 2e-3\n"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(RECIPE)
+    return file
+
+
+def test_defaults_file_overlay_and_assignments_in_that_order(recipe: Path) -> None:
+    overlay = recipe.with_name("overlay.yaml")
+    overlay.write_text("train:\n  epochs: 3\n  seed: 9\n")
+    config = load_config(recipe, overlay, ["train.epochs=4"])
+    assert (config.train.learning_rate, config.train.seed, config.train.epochs) == (0.002, 9, 4)
+    assert config.features.bins == 80
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "0.001", "1E-03"])
+def test_a_number_without_a_point_is_a_number(recipe: Path, text: str) -> None:
+    assert load_config(recipe, None, [f"train.learning_rate={text}"]).train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize(
+    ("assignment", "found", "todo"),
+    [
+        ("train.epoch=3", "unknown setting train.epoch", "did you mean train.epochs?"),
+        ("training.epochs=3", "unknown setting training", "did you mean train?"),
+        ("train.epochs=many", "train.epochs: Expected `int`, got `str`", "correct train.epochs"),
+        ("train.epochs=0", "train.epochs: Expected `int` >= 1", "correct train.epochs"),
+        ("units.kind=syllables", "units.kind: Invalid enum value 'syllables'", "correct units.kind"),
+        ("model.stage_blocks=[1,two]", "Expected `int`, got `str`", "correct model.stage_blocks"),
+        ("train=3", "train: Expected `object`, got `int`", "correct train"),
+        ("train.epochs", "--set train.epochs", "for example"),
+        ("=3", "--set =3", "for example"),
+    ],
+)
+def test_a_wrong_assignment_says_what_and_what_to_do(
+    recipe: Path, assignment: str, found: str, todo: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(recipe, None, [assignment])
+    assert found in caught.value.found
+    assert todo in caught.value.todo
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"name: [x\n", "not YAML"),
+        (b"\xff\xfe", "not YAML"),
+        (b"- name\n", "found a list"),
+        (b"", "found a NoneType"),
+        (b"name: x\n", "missing required field `corpus`"),
+    ],
+)
+def test_a_wrong_file_is_named(recipe: Path, content: bytes, found: str) -> None:
+    recipe.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_config(recipe)
+    assert found in caught.value.found
+    assert "recipe.yaml" in caught.value.where
+
+
+def test_settings_are_frozen_and_flatten_to_plain_values(recipe: Path) -> None:
+    config = load_config(recipe)
+    with pytest.raises(AttributeError):
+        config.train.epochs = 5  # type: ignore[misc]
+    assert flatten(config)["corpus.tests"] == ["test"]
