@@ -138,8 +138,6 @@ def _examine_package(environment: Environment, name: str) -> Finding:
         return Finding("broken", name, "missing: no G from ARPA files", "pip install kaldilm")
     if name == "py-nanotts":
         return Finding("warn", name, "missing: recipes/demo can't speak its corpus", "pip install py-nanotts")
-    if name == "tensorboard":
-        return Finding("warn", name, "missing: no curves of training", "pip install tensorboard")
     return Finding("broken", name, "missing", f"make setup, or: pip install {name}")
 
 

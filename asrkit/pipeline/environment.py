@@ -16,9 +16,9 @@ from asrkit.pipeline.cost import count_cores
 
 REQUIRED = (
     "numpy", "lilcom", "soundfile", "msgspec", "pyyaml", "safetensors", "sentencepiece", "kaldialign",
-    "tqdm", "click", "jinja2", "urllib3",
+    "tqdm", "click", "jinja2", "urllib3", "tensorboard", "six",
 )  # fmt: skip
-OPTIONAL = ("kenlm", "kaldilm", "py-nanotts", "tensorboard")
+OPTIONAL = ("kenlm", "kaldilm", "py-nanotts")
 
 
 @dataclasses.dataclass(frozen=True)
