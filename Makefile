@@ -24,7 +24,7 @@ lint: setup
 	.venv/bin/shellcheck $(scripts)
 
 bench: setup
-	@for file in benchmarks/*.py; do echo "== $$file"; $(python) $$file || exit 1; done
+	@$(python) benchmarks/all.py $(ARGS)
 
 lmplz: setup
 	@utils/lmplz.sh
