@@ -1,0 +1,74 @@
+"""What the measurements share: recipes to run, real speech to find, figures to print."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+from asrkit.errors import UserError
+from asrkit.pipeline.cost import count_cores, processor_name
+from asrkit.pipeline.experiment import REPOSITORY
+
+
+def make_parser(description: Optional[str], *, recipe: str = "", exp: str = "") -> argparse.ArgumentParser:
+    """Options of a measurement: --recipe and --corpus-dir with a default `recipe`, --exp if it has a use."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if exp:
+        parser.add_argument("--exp", type=lambda text: Path(text).absolute(), metavar="DIR", help=exp)
+    if recipe:
+        parser.add_argument("--recipe", default=recipe, choices=("demo", "yesno", "an4"))
+        parser.add_argument("--corpus-dir", type=Path, metavar="DIR", help="default: $ASRKIT_CORPORA/RECIPE")
+    return parser
+
+
+def find_corpus(recipe: str, given: Optional[Path], exp: Path) -> Path:
+    """The corpus's folder, for demo one inside `exp` that stage 0 fills; UserError where there is none."""
+    root = os.environ.get("ASRKIT_CORPORA")
+    if given is None and recipe == "demo":
+        return exp / "corpus"
+    folder = given if given is not None else Path(root) / recipe if root else None
+    if folder is None or not folder.is_dir():
+        raise UserError(
+            f"no folder {folder}" if folder else f"nothing says where the {recipe} corpus is",
+            expected=f"the {recipe} corpus as published",
+            where="--corpus-dir or $ASRKIT_CORPORA",
+            todo=f"--corpus-dir DIR, or export ASRKIT_CORPORA with the corpus in $ASRKIT_CORPORA/{recipe}",
+        )
+    return folder.absolute()
+
+
+def recipe_command(recipe: str, exp: Path, corpus: Path, *options: str) -> "list[str]":
+    """The command line of a recipe's run.sh."""
+    script = str(REPOSITORY / "recipes" / recipe / "run.sh")
+    return ["bash", script, "--exp", str(exp), "--corpus-dir", str(corpus), *options]
+
+
+def run_recipe(recipe: str, exp: Path, corpus: Path, *options: str) -> float:
+    """Run run.sh and give its wall seconds; raises UserError when it fails."""
+    begun = time.perf_counter()
+    status = subprocess.run(recipe_command(recipe, exp, corpus, *options)).returncode
+    seconds = time.perf_counter() - begun
+    if status:
+        raise UserError(f"recipes/{recipe}/run.sh ended with status {status}", where=str(exp))
+    return seconds
+
+
+def print_figure(name: str, value: Union[int, float], digits: int = 4) -> None:
+    """`name: value`; a real number with so many significant digits."""
+    print(f"{name}: {value if isinstance(value, int) else f'{value:.{digits}g}'}", flush=True)
+
+
+def run_measurement(measure: Callable[[], None]) -> None:
+    """Say on what machine, measure, and tell a user's mistake without a traceback."""
+    load = os.getloadavg()[0]
+    try:
+        if not {"-h", "--help"} & set(sys.argv):
+            print(f"{processor_name()}, {count_cores()} cores; load before: {load:.1f}", flush=True)
+        measure()
+    except UserError as error:
+        sys.exit(f"error: {error}")

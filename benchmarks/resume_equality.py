@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Whether a run that is killed ends with the bytes of one that isn't: features, weights, transcripts.
+
+yesno in four epochs, twice in temporary folders; the second is ended by SIGKILL, with all its processes,
+as each of some files appears in stages 2, 6 and 8, and then started again.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict
+
+from measure import find_corpus, make_parser, print_figure, recipe_command, run_measurement, run_recipe
+
+from asrkit.errors import UserError
+
+VALUES = ("train.epochs=4", "train.checkpoint_steps=3", "decode.shard_utterances=4")
+SETTINGS = tuple(word for value in VALUES for word in ("--set", value))
+SIGNS = (
+    "features/shards/train-00000.json",
+    "features/shards/test-00000.json",
+    "train/checkpoints/resume-00000003.safetensors",
+    "train/checkpoints/epoch-0003.safetensors",
+    "decode/dev/search-00000.json",
+    "decode/test/posteriors-00003.safetensors",
+)
+COMPARED = (
+    "features/shards/*.i16",
+    "features/*_cuts.jsonl.gz",
+    "features/normalisation.safetensors",
+    "train/checkpoints/epoch-*.safetensors",
+    "average/model.safetensors",
+    "decode/*/hypotheses_*.jsonl",
+)
+
+
+def run_until(sign: str, exp: Path, corpus: Path) -> None:
+    """Run the recipe, and kill it when a file like `sign` appears."""
+    if list(exp.glob(sign)):
+        raise UserError(f"{sign} was there before the run", expected="signs in the order of the stages")
+    command = recipe_command("yesno", exp, corpus, *SETTINGS)
+    run = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    while run.poll() is None and not list(exp.glob(sign)):
+        time.sleep(0.001)
+    if run.poll() is not None:
+        raise UserError(f"the run ended before {sign} appeared", where="recipes/yesno/run.sh")
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    print(f"killed at {sign}", flush=True)
+
+
+def contents(exp: Path) -> Dict[str, bytes]:
+    """What must be equal, by path."""
+    return {str(f.relative_to(exp)): f.read_bytes() for pattern in COMPARED for f in exp.glob(pattern)}
+
+
+def measure() -> None:
+    """Run once whole, once with kills, and compare."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--corpus-dir", type=Path, metavar="DIR", help="default: $ASRKIT_CORPORA/yesno")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        whole, killed = Path(name) / "whole", Path(name) / "killed"
+        corpus = find_corpus("yesno", options.corpus_dir, whole)
+        run_recipe("yesno", whole, corpus, *SETTINGS)
+        for sign in SIGNS:
+            run_until(sign, killed, corpus)
+        run_recipe("yesno", killed, corpus, *SETTINGS)
+        expected, found = contents(whole), contents(killed)
+    different = [path for path in sorted({*expected, *found}) if expected.get(path) != found.get(path)]
+    print("\n".join(f"differs: {path}" for path in different))
+    print_figure("resume_compared_files", len(expected))
+    print_figure("resume_equal_bytes", int(bool(expected) and not different))
+
+
+if __name__ == "__main__":
+    run_measurement(measure)
