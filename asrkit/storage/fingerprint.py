@@ -33,7 +33,7 @@ def hash_file(file: Path) -> str:
 
 
 class FingerprintCache:
-    """What was computed from files' content, by (path, size, times, inode); kept in a file that may be deleted."""
+    """What was computed from files, by (path, size, times, inode); the cache itself may be deleted."""
 
     def __init__(self, file: Path) -> None:
         self.file = file

@@ -11,11 +11,14 @@ import torch
 from asrkit.errors import UserError
 from asrkit.storage.files import write_bytes
 
+METADATA = "asrkit"  # the header's entry that holds ours, as JSON
+
 
 def save_tensors(file: Path, tensors: Dict[str, torch.Tensor], metadata: Dict[str, Any]) -> None:
-    """Write tensors and JSON-able metadata, whole or not at all."""
+    """Write tensors and JSON-able metadata, whole or not at all; the same content gives the same bytes."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {key: json.dumps(value, ensure_ascii=False) for key, value in metadata.items()}
+    # One entry alone: safetensors writes several in an order that changes from run to run.
+    header = {METADATA: json.dumps(metadata, ensure_ascii=False)}
     write_bytes(file, safetensors.torch.save(contiguous, header))
 
 
@@ -25,9 +28,25 @@ def load_tensors(file: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
         with safetensors.safe_open(str(file), framework="pt") as stored:
             names = stored.keys()
             tensors = {name: stored.get_tensor(name) for name in names}
-            metadata = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
+            metadata = _metadata(stored)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
             f"can't read {file}: {error}", expected="a safetensors file that asrkit wrote", where=str(file)
         ) from None
     return tensors, metadata
+
+
+def read_metadata(file: Path) -> Dict[str, Any]:
+    """Read the metadata alone, without the tensors; raises UserError as load_tensors does."""
+    try:
+        with safetensors.safe_open(str(file), framework="pt") as stored:
+            return _metadata(stored)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(
+            f"can't read {file}: {error}", expected="a safetensors file that asrkit wrote", where=str(file)
+        ) from None
+
+
+def _metadata(stored: Any) -> Dict[str, Any]:
+    metadata: Dict[str, Any] = json.loads((stored.metadata() or {}).get(METADATA, "{}"))
+    return metadata

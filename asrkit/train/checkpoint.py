@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from asrkit.errors import UserError
-from asrkit.storage.tensors import load_tensors, save_tensors
+from asrkit.storage.tensors import load_tensors, read_metadata, save_tensors
 
 
 @dataclasses.dataclass
@@ -68,15 +68,7 @@ def save_epoch(file: Path, model: torch.nn.Module, row: Dict[str, Any]) -> None:
 
 def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
     """Kept epochs, oldest first, with their dev figures."""
-    import json
-
-    import safetensors
-
-    found = []
-    for file in sorted(directory.glob("epoch-*.safetensors")):
-        with safetensors.safe_open(str(file), framework="pt") as stored:
-            found.append((file, json.loads(stored.metadata()["dev"])))
-    return found
+    return [(file, read_metadata(file)["dev"]) for file in sorted(directory.glob("epoch-*.safetensors"))]
 
 
 def rank_by_dev(epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Tuple[Path, Dict[str, Any]]]:

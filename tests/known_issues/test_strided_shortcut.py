@@ -12,7 +12,11 @@ from asrkit.model.residual import ResidualFront
 
 torch.manual_seed(0)
 config = ModelConfig(
-    stem_channels=4, stage_blocks=(1,), stage_channels=(8,), stage_time_strides=(2,), stage_frequency_strides=(2,)
+    stem_channels=4,
+    stage_blocks=(1,),
+    stage_channels=(8,),
+    stage_time_strides=(2,),
+    stage_frequency_strides=(2,),
 )
 front = ResidualFront(config, bins=20)
 for _ in range(40):

@@ -1,0 +1,214 @@
+"""The recipe yesno on its real recordings: result, freshness, kills, batches."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
+
+import pytest
+
+pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
+pytestmark = [pytest.mark.k2, pytest.mark.recipe]
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Run:
+    """The recipe in a folder of its own: recipe, corpus, package and experiment may all be changed."""
+
+    def __init__(self, folder: Path, corpus: Path) -> None:
+        self.project = folder / "project"
+        for name in ("asrkit", "local", "recipes/yesno", "utils"):
+            ignored = shutil.ignore_patterns("__pycache__", "exp*", "download")
+            shutil.copytree(PROJECT / name, self.project / name, ignore=ignored)
+        self.recipe = self.project / "recipes" / "yesno"
+        self.corpus = folder / "corpus"
+        shutil.copytree(corpus, self.corpus)
+        self.experiment = folder / "exp"
+
+    def command(self, *options: str) -> List[str]:
+        return [
+            *(sys.executable, "-c", "from asrkit.cli.main import main; main()"),
+            *("run", "--recipe", str(self.recipe), "--nj", "2"),
+            *("--corpus-dir", str(self.corpus), "--exp", str(self.experiment), *options),
+        ]
+
+    def environment(self) -> Dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.project)}
+
+    def __call__(self, *options: str) -> str:
+        done = subprocess.run(
+            self.command(*options), env=self.environment(), capture_output=True, text=True, cwd=self.project
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def kill_when(self, sign: Callable[[], bool]) -> None:
+        """Start the recipe, and SIGKILL it as soon as `sign` holds."""
+        log = self.experiment.with_suffix(".log")
+        with open(log, "a") as stream:
+            process = subprocess.Popen(
+                self.command(), env=self.environment(), stdout=stream, stderr=stream, cwd=self.project
+            )
+            while process.poll() is None and not sign():
+                time.sleep(0.001)
+            assert process.poll() is None, f"it ended before the sign to kill it: {log.read_text()[-2000:]}"
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    def states(self, *options: str) -> Dict[str, str]:
+        """Stage to its state and the reason, as --status tells them."""
+        rows = [line.split(None, 2) for line in self("--status", *options).splitlines()]
+        return {row[1]: row[2] for row in rows if len(row) == 3 and row[0].isdigit()}
+
+    def results(self) -> Dict[str, dict]:
+        rows = json.loads((self.experiment / "results.json").read_text())
+        return {f"{row['set']} {row['method']}": row for row in rows if row["unit"] == "word"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, corpora: Callable[[str], Path]) -> Run:
+    run = Run(tmp_path_factory.mktemp("whole"), corpora("yesno"))
+    run()
+    return run
+
+
+def test_at_most_one_of_240_words_is_wrong(finished: Run) -> None:
+    result = finished.results()["test hlg"]
+    assert result["reference"] == 240
+    assert result["utterances"] == 30
+    assert result["errors"] <= 1
+    low, high = result["interval"]
+    assert low <= result["rate"] <= high
+
+
+def test_a_second_run_does_nothing(finished: Run) -> None:
+    def times() -> Dict[Path, int]:
+        files = [file for file in finished.experiment.rglob("*") if file.is_file()]
+        return {file: file.stat().st_mtime_ns for file in files if "stages" not in file.parts}
+
+    before = times()
+    finished()
+    after = times()
+    changed = {file.name for file in after if before.get(file) != after[file]}
+    assert changed <= {"recipe.yaml", "cost.json"}
+
+
+def content(run: Run, *patterns: str) -> Dict[str, bytes]:
+    files = [file for pattern in patterns for file in run.experiment.glob(pattern)]
+    return {str(file.relative_to(run.experiment)): file.read_bytes() for file in files}
+
+
+def test_a_run_killed_in_features_training_and_decoding_ends_the_same(finished: Run, tmp_path: Path) -> None:
+    killed = Run(tmp_path, finished.corpus)
+    # The corpus's own folder is part of the manifests, so both runs must name the same one.
+    killed.corpus = finished.corpus
+    exp = killed.experiment
+
+    def appeared(pattern: str) -> Callable[[], bool]:
+        return lambda: next(exp.glob(pattern), None) is not None
+
+    for pattern in (
+        "features/shards/*.json",
+        "train/checkpoints/epoch-0001*",
+        "train/checkpoints/epoch-0004*",
+        "decode/dev/posteriors-*",
+        "decode/test/search-*",
+    ):
+        killed.kill_when(appeared(pattern))
+    output = killed()
+    assert "stage 8 (decode)" in output
+    for patterns, least in (
+        (("features/shards/*", "features/*.gz", "features/*.safetensors"), 10),
+        (("average/*", "train/checkpoints/epoch-*"), 4),
+        (("decode/*/hypotheses_*", "decode/scales.json"), 5),
+    ):
+        theirs, ours = content(finished, *patterns), content(killed, *patterns)
+        assert len(theirs) >= least
+        assert ours.keys() == theirs.keys()
+        assert [name for name in theirs if ours[name] != theirs[name]] == []
+
+
+def test_transcripts_do_not_depend_on_the_batch(finished: Run) -> None:
+    before = content(finished, "decode/*/hypotheses_*")
+    finished("--set", "decode.batch_duration=1", "--stop-stage", "8")
+    assert content(finished, "decode/*/hypotheses_*") == before
+    finished()  # as it was, for the other tests
+
+
+STAGES = ["download", "manifests", "features", "units", "lm", "graph", "train", "average", "decode", "score"]
+
+
+AFTER_FEATURES = ["train", "average", "decode", "score"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "first", "reason", "after"),
+    [
+        ("features.bins=40", "features", "setting features.bins: 80 -> 40", AFTER_FEATURES),
+        ("units.kind=characters", "units", "setting units.kind", ["graph", *AFTER_FEATURES]),
+        ("lm.order=2", "lm", "setting lm.order: 1 -> 2", ["graph", "decode", "score"]),
+        ("graph.topology=modified", "graph", "setting graph.topology", ["decode", "score"]),
+        ("model.dropout=0.2", "train", "setting model.dropout: 0.1 -> 0.2", ["average", "decode", "score"]),
+        ("average.candidates=[best-1]", "average", "setting average.candidates", ["decode", "score"]),
+        ("decode.search_beam=10", "decode", "setting decode.search_beam: 20.0 -> 10.0", ["score"]),
+        ("score.confidence=0.9", "score", "setting score.confidence: 0.95 -> 0.9", []),
+    ],
+)
+def test_a_setting_makes_stale_what_depends_on_it(
+    finished: Run, assignment: str, first: str, reason: str, after: List[str]
+) -> None:
+    states = finished.states("--set", assignment)
+    assert states[first].startswith("stale")
+    assert reason in states[first]
+    assert [name for name in STAGES if not states[name].startswith("fresh")] == [first, *after]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "first"),
+    [
+        ("recipe/lexicon.txt", ("K EH N", "K AE N"), "units"),
+        ("recipe/expect.json", ('"words"', ' "words"'), "manifests"),
+        ("corpus/waves_yesno/0_0_0_0_1_1_1_1.wav", None, "manifests"),
+        ("code/local/yesno.py", ("def utterances(", "ADDED = 1\n\n\ndef utterances("), "manifests"),
+        ("code/asrkit/train/schedule.py", ("0.5 *", "0.4 *"), "train"),
+        ("code/asrkit/decode/search.py", ("index > 0", "index > 1"), "decode"),
+    ],
+)
+def test_a_changed_file_makes_stale_what_reads_it(
+    finished: Run, file: str, change: Optional["tuple[str, str]"], first: str
+) -> None:
+    kind, _, name = file.partition("/")
+    path = {"recipe": finished.recipe, "corpus": finished.corpus, "code": finished.project}[kind] / name
+    before = path.read_bytes()
+    if change is None:
+        path.write_bytes(before[:-2] + b"\x01\x00")  # another last sample
+    else:
+        assert change[0].encode() in before
+        path.write_bytes(before.replace(change[0].encode(), change[1].encode(), 1))
+    try:
+        states = finished.states()
+    finally:
+        path.write_bytes(before)
+    assert states[first].startswith("stale")
+    reason = f"code {name} changed" if kind == "code" else f"{path.name} changed"
+    assert reason in states[first]
+    earlier = STAGES[: STAGES.index(first)]
+    assert [name for name in earlier if not states[name].startswith("fresh") and name != "download"] == []
+    assert [name for name in STAGES if not finished.states()[name].startswith("fresh")] == []
+
+
+def test_a_changed_comment_makes_nothing_stale(finished: Run) -> None:
+    path = finished.project / "asrkit" / "train" / "schedule.py"
+    before = path.read_text()
+    path.write_text(before.replace("\n\n", "\n\n# a comment\n", 1))
+    try:
+        states = finished.states()
+    finally:
+        path.write_text(before)
+    assert [name for name in STAGES if not states[name].startswith("fresh")] == []
