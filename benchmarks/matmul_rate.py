@@ -24,7 +24,7 @@ while time.perf_counter() < end:
     times.append(time.perf_counter() - begun)
 print(2 * size**3 / min(times) / 1e9)
 """
-SET_BY_ASRKIT = ("MKL_DEBUG_CPU_TYPE", "OMP_WAIT_POLICY")
+SET_BY_ASRKIT = ("MKL_DEBUG_CPU_TYPE", "GOMP_SPINCOUNT")
 
 
 def measure() -> None:

@@ -28,8 +28,8 @@ SPLITS: Dict[str, Dict[str, int]] = {
     "test-seen": {"en-GB": 40, "de-DE": 40, "es-ES": 40, "fr-FR": 40, "it-IT": 40},
     "test-unseen": {"en-US": 100},
 }
-PITCH = (80, 125)  # percent of the voice's own, drawn evenly
-SPEED = (90, 125)
+PITCH = (92, 109)  # percent of the voice's own, drawn evenly
+SPEED = (92, 109)
 
 MARKER = "corpus.json"  # written last: the corpus is complete
 TRANSCRIPTS = "transcripts.tsv"

@@ -1,6 +1,5 @@
 """Stage 8: decode dev, choose the language-model scale on it, then decode each test set once."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
@@ -27,7 +26,7 @@ from asrkit.text.units import Units, load_units
 def run(experiment: Experiment) -> None:
     """Write decode/scales.json, and for each split its hypotheses and timings by method."""
     config = experiment.config
-    torch.set_num_threads(config.train.threads or os.cpu_count() or 1)
+    torch.set_num_threads(1)  # processes are the parallelism here, and threads don't survive a fork
     units = load_units(experiment.units)
     graph = _load_matching_graph(experiment)
     corpus = config.corpus
@@ -68,6 +67,7 @@ def _write_posteriors(experiment: Experiment, split: str) -> List[Path]:
         experiment.decoding / split,
         shard_utterances=decode.shard_utterances,
         batch_duration=decode.batch_duration,
+        jobs=experiment.jobs,
     )
 
 
@@ -90,7 +90,6 @@ def _search_split(
     missing = [index for index, file in enumerate(outputs) if not file.exists()]
 
     def work(position: int) -> None:
-        torch.set_num_threads(1)
         index = missing[position]
         write_json(outputs[index], _search_shard(files[index], fst, graph.words, units, scales, config))
 

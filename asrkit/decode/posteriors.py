@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from asrkit.model.acoustic import AcousticModel
+from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.tensors import load_tensors, save_tensors
 
@@ -22,12 +23,6 @@ class Posteriors:
     audio_seconds: float
 
 
-def shard_files(directory: Path, utterances: int, shard_utterances: int) -> List[Path]:
-    """The files that hold the posteriors of so many utterances."""
-    count = (utterances + shard_utterances - 1) // shard_utterances
-    return [directory / f"posteriors-{index:05d}.safetensors" for index in range(count)]
-
-
 def compute_posteriors(
     model: AcousticModel,
     cuts: Sequence[Any],
@@ -35,19 +30,28 @@ def compute_posteriors(
     *,
     shard_utterances: int,
     batch_duration: float,
+    jobs: int,
 ) -> List[Path]:
-    """Write the posteriors of `cuts`, a shard at a time; shards that are there already are kept.
+    """Write the posteriors of `cuts` in shards, by `jobs` processes; shards that are there already are kept.
 
-    `batch_duration`: seconds of audio through the model at once. Returns the shards' files.
+    `batch_duration`: seconds of audio through the model at once. Returns the shards' files. The caller
+    must have set torch to one thread before any work: torch's threads don't survive a fork.
     """
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
-    files = shard_files(directory, len(ordered), shard_utterances)
+    shards = [ordered[first : first + shard_utterances] for first in range(0, len(ordered), shard_utterances)]
+    files = [directory / f"posteriors-{index:05d}.safetensors" for index in range(len(shards))]
+    missing = [index for index, file in enumerate(files) if not file.exists()]
     with Progress(f"posteriors {directory.name}", len(ordered)) as bar:
-        for index, file in enumerate(files):
-            of_shard = ordered[index * shard_utterances : (index + 1) * shard_utterances]
-            if not file.exists():
-                _write_shard(model, of_shard, file, batch_duration)
-            bar.advance(sum(cut.duration for cut in of_shard), len(of_shard))
+        bar.advance(count=sum(len(shard) for shard in shards) - sum(len(shards[i]) for i in missing))
+
+        def work(position: int) -> None:
+            _write_shard(model, shards[missing[position]], files[missing[position]], batch_duration)
+
+        def done(position: int, _: None) -> None:
+            shard = shards[missing[position]]
+            bar.advance(sum(cut.duration for cut in shard), len(shard))
+
+        run_parallel(work, len(missing), jobs, done)
     return files
 
 

@@ -18,13 +18,11 @@ def run_parallel(
 ) -> None:
     """Call work(0) to work(count - 1) in `jobs` processes; `done(index, result)` runs here as each ends.
 
-    An exception of `work` is raised here. Raises UserError when a process is killed. With one
-    job or one piece `work` runs in this process. The caller must have done no torch work in
-    several threads before, since threads don't survive a fork.
+    An exception of `work` is raised here. Raises UserError when a process is killed. Even one piece
+    runs in a process of its own: torch and k2 start threads at their first use, threads don't
+    survive a fork, and a later piece would wait for them for ever.
     """
-    if min(jobs, count) <= 1:
-        for index in range(count):
-            done(index, work(index))
+    if count == 0:
         return
     context = multiprocessing.get_context("fork")
     next_index = context.Value("i", 0)

@@ -141,8 +141,7 @@ class _Run:
             for file in (record_file(stage, experiment), note_file(stage, experiment)):
                 with contextlib.suppress(FileNotFoundError):
                     file.unlink()
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(experiment.directory / stage.name)
+            _clear(stage, experiment.directory / stage.name)
         return write_note(stage, experiment, judgement.origin.key, earlier)
 
     def _run_child(self, stage: Stage, log: StageLog, guard: "_LazyGuard") -> Outcome:
@@ -248,6 +247,19 @@ def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
         expected=f"one of {', '.join(f'{stage.number} {stage.name}' for stage in stages)}",
         where="the command line",
     )
+
+
+def _clear(stage: Stage, folder: Path) -> None:
+    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it."""
+    if not folder.exists():
+        return
+    if stage.precious and any(folder.iterdir()):
+        aside = folder.with_name(f"{folder.name}.previous")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)
+    else:
+        shutil.rmtree(folder)
 
 
 def _preload(library: str) -> None:

@@ -38,6 +38,7 @@ class Stage:
     settings: Tuple[str, ...] = ()
     corpus_code: bool = False  # local/<module>.py is part of its code
     libraries: Tuple[str, ...] = ()  # slow to import, so imported once for all stages
+    precious: bool = False  # took long to make: kept aside, once, when it begins anew
 
     def __str__(self) -> str:
         return f"stage {self.number} ({self.name})"

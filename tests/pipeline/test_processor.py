@@ -21,7 +21,7 @@ AMD = "vendor_id : AuthenticAMD\nflags : fpu sse avx avx2 bmi2\n"
 def test_mkl_is_told_only_where_it_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, description: str, expected: str
 ) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "30000")
     monkeypatch.setenv("MKL_DEBUG_CPU_TYPE", "")
     monkeypatch.delenv("MKL_DEBUG_CPU_TYPE")
     (tmp_path / "cpuinfo").write_text(description)
