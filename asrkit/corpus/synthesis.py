@@ -74,7 +74,7 @@ def speak_files(jobs: Sequence[Tuple[Speech, Path]], processes: int) -> None:
         return
     pool = concurrent.futures.ProcessPoolExecutor(
         max_workers=max(1, min(processes, len(jobs))),
-        mp_context=multiprocessing.get_context("fork"),
+        mp_context=multiprocessing.get_context("spawn"),  # a forked process inherits memory that was used
         initializer=_use_clear_memory,
     )
     try:

@@ -12,6 +12,8 @@ from asrkit.errors import UserError
 
 Result = TypeVar("Result")
 
+GRACE_SECONDS = 5.0  # for a process to end by itself when another one failed
+
 
 def run_parallel(
     work: Callable[[int], Result], count: int, jobs: int, done: Callable[[int, Result], None]
@@ -40,6 +42,9 @@ def run_parallel(
                 _receive(ready, running, done)
     finally:
         for process in running.values():
+            process.terminate()  # it removes the file it was writing
+        for process in running.values():
+            process.join(GRACE_SECONDS)
             process.kill()
             process.join()
 
@@ -70,6 +75,7 @@ def _cause(exitcode: int) -> str:
 
 def _work_on(work: Callable[[int], Any], count: int, next_index: Any, sender: Any, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the `finally` of what is being written
     _die_with_parent()
     while os.getppid() == parent:
         with next_index.get_lock():
