@@ -137,6 +137,11 @@ SOURCES = {
 }
 
 
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Toy:
     """The recipe in a folder, with a corpus of two "recordings"."""
 
@@ -168,6 +173,7 @@ class Toy:
             [sys.executable, str(self.folder / "drive.py"), *options],
             env=environment,
             text=True,
+            preexec_fn=_heed_interrupts,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )
 
