@@ -54,11 +54,12 @@ def train(config: RecipeConfig, steps: int) -> Tuple[float, float, int]:
     from asrkit.text.units import Units
     from asrkit.train import loop
     from asrkit.train.checkpoint import Position
+    from asrkit.train.optimizer import make_optimizer
 
     torch.manual_seed(1)
     batches = make_batches(config, steps + WARM_UP)
     model = AcousticModel(config.model, config.features.bins, UNITS).train()
-    optimizer = loop.make_optimizer(model, config.train)
+    optimizer = make_optimizer(model, config.train)
     training = loop.Training(model, optimizer, config.train, Units([], []), [], [], Path())
     position, begun = Position(), 0.0
     for number, batch in enumerate(batches):

@@ -15,7 +15,8 @@ from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.curves import write_tensorboard
 from asrkit.train.examples import Example, load_examples
-from asrkit.train.loop import Training, make_optimizer, run_training
+from asrkit.train.loop import Training, run_training
+from asrkit.train.optimizer import make_optimizer
 
 
 def run(experiment: Experiment) -> None:

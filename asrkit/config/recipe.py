@@ -74,6 +74,7 @@ class ModelConfig(Settings):
     attention_dim: Positive = 192
     attention_heads: Positive = 4
     feedforward_dim: Positive = 768
+    convolution_kernel: NotNegative = 15  # frames seen by each block's convolution module; 0: none
     dropout: Fraction = 0.1
 
 
@@ -83,7 +84,8 @@ class TrainConfig(Settings):
     epochs: Positive = 30
     batch_duration: PositiveReal = 100.0  # seconds of audio a step, padding included
     buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
-    learning_rate: PositiveReal = 1e-3  # the peak, after warm-up
+    optimizer: Literal["muon", "adamw"] = "muon"  # muon gets as far as adamw in about half the steps
+    learning_rate: PositiveReal = 4e-3  # the peak, after warm-up
     warmup_steps: NotNegative = 200
     final_rate_fraction: Fraction = 0.02  # cosine decay ends at this share of the peak
     weight_decay: NotNegativeReal = 0.01

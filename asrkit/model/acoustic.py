@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from asrkit.config import ModelConfig
 from asrkit.errors import UserError
 from asrkit.model.attention import AttentionBlock, rotary_angles
+from asrkit.model.dropout import Dropout
 from asrkit.model.residual import ResidualFront
 from asrkit.storage.tensors import load_tensors, save_tensors
 
@@ -29,6 +30,8 @@ def check_model(config: ModelConfig) -> None:
             f"model.attention_dim {config.attention_dim} with {config.attention_heads} heads",
             expected="a multiple of twice the heads, for rotary positions",
         )
+    if config.convolution_kernel and config.convolution_kernel % 2 == 0:
+        raise UserError(f"model.convolution_kernel is {config.convolution_kernel}", expected="an odd number")
 
 
 class AcousticModel(nn.Module):
@@ -42,10 +45,14 @@ class AcousticModel(nn.Module):
         self.register_buffer("feature_inverse_deviation", torch.ones(bins))
         self.front = ResidualFront(config, bins)
         self.project = nn.Linear(self.front.output_dim, config.attention_dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             AttentionBlock(
-                config.attention_dim, config.attention_heads, config.feedforward_dim, config.dropout
+                config.attention_dim,
+                config.attention_heads,
+                config.feedforward_dim,
+                config.convolution_kernel,
+                config.dropout,
             )
             for _ in range(config.attention_blocks)
         )

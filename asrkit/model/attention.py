@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asrkit.model.dropout import Dropout
+
 
 def rotary_angles(frames: int, head_dim: int, device: torch.device) -> Tuple[Tensor, Tensor]:
     """Cosines and sines (frame, head_dim / 2) of rotary positions (Su et al. 2021, RoFormer)."""
@@ -53,20 +55,47 @@ class SelfAttention(nn.Module):
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
 
 
-class AttentionBlock(nn.Module):
-    """Self-attention, then a feed-forward network, each with pre-norm and a residual link."""
+class ConvolutionModule(nn.Module):
+    """Gated convolution over time, each channel by itself (Gulati et al. 2020, Conformer).
 
-    def __init__(self, dim: int, heads: int, feedforward_dim: int, dropout: float) -> None:
+    Layer normalisation in place of their batch normalisation: no statistics to keep padding out of.
+    """
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, 2 * dim)
+        self.depthwise = nn.Conv2d(dim, dim, (kernel, 1), padding=(kernel // 2, 0), groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.contract = nn.Linear(dim, dim)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+        """(batch, frame, dim) to the same."""
+        gated = F.glu(self.expand(x), dim=-1) * inside.view(inside.shape[0], -1, 1)
+        channels = gated.transpose(1, 2).unsqueeze(3)  # (batch, dim, frame, 1), channels-last as it lies
+        mixed = self.depthwise(channels).squeeze(3).transpose(1, 2)
+        contracted: Tensor = self.contract(F.silu(self.norm(mixed)))
+        return contracted
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention, convolution, feed-forward network, each with pre-norm and a residual link."""
+
+    def __init__(self, dim: int, heads: int, feedforward_dim: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attention = SelfAttention(dim, heads, dropout)
-        self.norm2 = nn.LayerNorm(dim)
+        self.convolution = ConvolutionModule(dim, kernel) if kernel else None
+        self.norm2 = nn.LayerNorm(dim) if kernel else None
+        self.norm3 = nn.LayerNorm(dim)
         self.expand = nn.Linear(dim, feedforward_dim)
         self.contract = nn.Linear(feedforward_dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, inside: Tensor, angles: Tuple[Tensor, Tensor]) -> Tensor:
         """(batch, frame, dim) to the same."""
         x = x + self.dropout(self.attention(self.norm1(x), inside, angles))
-        hidden = self.dropout(F.silu(self.expand(self.norm2(x))))
+        if self.convolution is not None and self.norm2 is not None:
+            x = x + self.dropout(self.convolution(self.norm2(x), inside))
+        hidden = self.dropout(F.silu(self.expand(self.norm3(x))))
         return x + self.dropout(self.contract(hidden))

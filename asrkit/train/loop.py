@@ -49,17 +49,6 @@ class Training:
         return self.directory / "checkpoints"
 
 
-def make_optimizer(model: AcousticModel, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019); biases and normalisation weights don't decay."""
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.adam_beta2))
-
-
 def run_training(training: Training) -> List[Dict[str, Any]]:
     """Train from the newest resume point, or the start, to the last epoch.
 

@@ -16,7 +16,8 @@ from asrkit.text.units import Units
 from asrkit.train.average import average_weights, candidate_files
 from asrkit.train.checkpoint import list_epochs
 from asrkit.train.examples import Example
-from asrkit.train.loop import Training, make_optimizer, run_training
+from asrkit.train.loop import Training, run_training
+from asrkit.train.optimizer import make_optimizer
 
 MODEL = ModelConfig(
     stem_channels=4,
