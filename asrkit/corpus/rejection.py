@@ -17,11 +17,14 @@ class Rejection:
     split: str
     kind: str  # a few words, the same for all utterances with this fault
     detail: str = ""  # found and expected, for this utterance
+    speaker: str = ""
+    text: str = ""  # where it is known, scoring counts its words as deleted
 
     def row(self) -> Dict[str, Any]:
         """As a row of rejected.jsonl."""
         reason = f"{self.kind}: {self.detail}" if self.detail else self.kind
-        return {"id": self.id, "split": self.split, "kind": self.kind, "reason": reason}
+        row = {"id": self.id, "split": self.split, "kind": self.kind, "reason": reason}
+        return {**row, "speaker": self.speaker, "text": self.text} if self.text else row
 
 
 def write_rejections(file: Path, rejections: Sequence[Rejection]) -> None:
@@ -38,10 +41,10 @@ def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) 
     for split in tests:
         lost = sum(count for (of, _), count in counts.items() if of == split)
         if lost:
-            noun = "utterance is" if lost == 1 else "utterances are"
+            noun = "utterance" if lost == 1 else "utterances"
             lines.append(
-                f"WARNING: {lost} {noun} lost from test set {split}: "
-                "its error rate will be on fewer words than published ones"
+                f"WARNING: {lost} {noun} of test set {split} can't be used: "
+                "words in them count as deleted, and where there is no text the rate is on fewer words"
             )
     return lines
 

@@ -14,6 +14,7 @@ from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
 from asrkit.pipeline.progress import Progress
 
+TEXT_FAULTS = ("control characters in text", "empty text")
 Inspection = Union[AudioFacts, AudioProblem]
 
 
@@ -55,7 +56,12 @@ def validate(
                 raise inspection
             valid.append(_check(utterance, inspection, rates[utterance.split], config))
         except AudioProblem as problem:
-            rejected.append(Rejection(utterance.id, utterance.split, problem.kind, problem.detail))
+            text = "" if problem.kind in TEXT_FAULTS else normalise_text(utterance.text, config.case)
+            rejected.append(
+                Rejection(
+                    utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text
+                )
+            )
     return valid, rejected
 
 
@@ -100,10 +106,10 @@ def _check_text(text: str, case: str) -> str:
     for character in text:
         # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
         if unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") or character in "\ufeff\ufffd":
-            raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
+            raise AudioProblem(TEXT_FAULTS[0], f"U+{ord(character):04X} in {text!r}")
     normalised = normalise_text(text, case)
     if not normalised:
-        raise AudioProblem("empty text")
+        raise AudioProblem(TEXT_FAULTS[1])
     return normalised
 
 

@@ -74,6 +74,7 @@ def test_bad_audio_is_rejected_with_its_reason(
         "train-01",
         "train-02",
     ]
+    assert [(row["text"], row["speaker"]) for row in rows] == [("ONE TWO", "speaker-train")]
     assert f"train: 1 rejected: {kind}" in capsys.readouterr().out
 
 
@@ -182,7 +183,7 @@ def test_loss_from_a_test_set_is_said_loudly(tmp_path: Path, capsys: pytest.Capt
     corpus.add_splits({"train": 2, "dev": 1, "test": 2})
     corpus.add("bad", "test", audio="missing.wav")
     manifests.run(corpus.experiment())
-    assert "WARNING: 1 utterance is lost from test set test" in capsys.readouterr().out
+    assert "WARNING: 1 utterance of test set test can't be used" in capsys.readouterr().out
 
 
 def test_whole_corpus_at_another_rate_is_accepted(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_audio_damaged_after_the_manifests_is_rejected_and_a_lost_test_utterance
         "test-0": "not readable audio",
     }
     assert {cut.id for cut in load_cuts(experiment, "train") if "_sp" not in cut.id} == {"train-5", "train-6"}
-    assert "WARNING: 1 utterance is lost from test set test" in capsys.readouterr().out
+    assert "WARNING: 1 utterance of test set test can't be used" in capsys.readouterr().out
 
 
 def test_too_much_unusable_audio_stops_the_stage(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from asrkit.config import ModelConfig, TrainConfig
+from asrkit.model.acoustic import AcousticModel
+from asrkit.train.optimizer import Muon, make_optimizer, orthogonal_update, orthogonalise
+
+MODEL = ModelConfig(
+    stem_channels=4,
+    stage_blocks=(1,),
+    stage_channels=(8,),
+    stage_time_strides=(2,),
+    stage_frequency_strides=(2,),
+    attention_blocks=1,
+    attention_dim=16,
+    attention_heads=2,
+    feedforward_dim=32,
+)
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (24, 96), (96, 24)])
+def test_singular_values_come_near_one_and_directions_stay(shape: "tuple[int, int]") -> None:
+    torch.manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    values = torch.linspace(1.0, 0.2, min(shape))
+    found = u.T @ orthogonalise(u @ values.diag() @ v) @ v.T
+    assert float(found.diag().min()) > 0.6 and float(found.diag().max()) < 1.3
+    assert float((found - found.diag().diag()).abs().max()) < 1e-4
+
+
+def test_matrices_on_top_of_each_other_are_treated_one_by_one() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(8, 8), 1000 * torch.randn(8, 8)
+    together = orthogonal_update(torch.cat([query, key]), matrices=2)
+    alone = torch.cat([orthogonal_update(query, 1), orthogonal_update(key, 1)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_muon_gets_hidden_matrices_only() -> None:
+    model = AcousticModel(MODEL, bins=20, units=5)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = make_optimizer(model, TrainConfig()).param_groups
+    muon = {names[id(p)] for group in groups if group["matrices"] for p in group["params"]}
+    others = set(names.values()) - muon
+    assert {"front.layer1.0.conv1.weight", "project.weight", "blocks.0.expand.weight"} <= muon
+    assert {"front.conv1.weight", "output.weight", "blocks.0.convolution.depthwise.weight"} <= others
+    assert all(model.get_parameter(name).dim() > 1 for name in muon)
+    assert sum(len(group["params"]) for group in groups) == len(names)
+    (packed,) = [group["params"] for group in groups if group["matrices"] == 3]
+    assert [names[id(p)] for p in packed] == ["blocks.0.attention.query_key_value.weight"]
+
+
+def test_what_muon_leaves_out_moves_as_in_adamw() -> None:
+    def bias_after_steps(optimizer: str) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = AcousticModel(MODEL, bins=20, units=5)
+        steps = make_optimizer(model, TrainConfig(optimizer=optimizer, learning_rate=0.01))  # type: ignore
+        assert isinstance(steps, Muon)
+        for _ in range(3):
+            for parameter in model.parameters():
+                parameter.grad = torch.full_like(parameter, 0.5)
+            steps.step()
+        return model.output.bias.detach()
+
+    torch.testing.assert_close(bias_after_steps("muon"), bias_after_steps("adamw"))
