@@ -20,7 +20,7 @@ from asrkit.storage.files import read_json, write_json, write_text
 def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: Path, check: bool) -> None:
     """Write recipes/*/RESULTS.md and the table in README.md from recipes/*/records/.
 
-    With --exp and --recipe, the experiment's results.json and cost.json are first copied there.
+    With --exp and --recipe, the experiment's results.json, cost.json and recipe.yaml are first copied there.
     """
     if (exp is None) != (recipe is None):
         raise UserError("only one of --exp and --recipe", expected="both or none", where="asrkit report")
@@ -41,7 +41,7 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
 
 
 def _keep_records(exp: Path, recipe: Path) -> None:
-    """Copy the two records as they were measured."""
+    """Copy the records as they were measured, and the whole configuration that they belong to."""
     results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json")
     if not (recipe / "recipe.yaml").exists():
         raise UserError(
@@ -51,7 +51,9 @@ def _keep_records(exp: Path, recipe: Path) -> None:
             todo="asrkit report --exp EXP --recipe recipes/NAME",
         )
     write_json(recipe / "records" / "results.json", results)
+    cost["command"] = f"recipes/{recipe.name}/run.sh --config recipes/{recipe.name}/records/recipe.yaml"
     write_json(recipe / "records" / "cost.json", cost)
+    write_text(recipe / "records" / "recipe.yaml", (exp / "recipe.yaml").read_text("utf-8"))
 
 
 def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:

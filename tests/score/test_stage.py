@@ -109,6 +109,7 @@ def keep(experiment: Experiment, cost: Optional[Dict[str, Any]] = None) -> Resul
     root = experiment.recipe_directory.parent.parent
     score.run(experiment)
     write_json(experiment.directory / "cost.json", cost or {"commit": "abc", "parameters": 7})
+    write_text(experiment.directory / "recipe.yaml", "name: tiny\nlm: {order: 2}\n")
     write_text(experiment.recipe_directory / "recipe.yaml", "name: tiny\n")
     write_text(root / "README.md", f"# top\n{TABLE_BEGIN}\n{TABLE_END}\nend\n")
     project = ["--recipes", str(root / "recipes"), "--readme", str(root / "README.md")]
@@ -126,6 +127,9 @@ def test_report_is_made_from_kept_records(experiment: Experiment) -> None:
     records = experiment.recipe_directory / "records"
     measured = experiment.directory / "results.json"
     assert (records / "results.json").read_text() == measured.read_text()
+    assert (records / "recipe.yaml").read_text() == (experiment.directory / "recipe.yaml").read_text()
+    command = "recipes/tiny/run.sh --config recipes/tiny/records/recipe.yaml"
+    assert f"| command | `{command}` |" in (experiment.recipe_directory / "RESULTS.md").read_text()
     assert "| commit | `abc` |" in (experiment.recipe_directory / "RESULTS.md").read_text()
     readme = (experiment.recipe_directory.parent.parent / "README.md").read_text()
     assert readme.startswith("# top\n") and readme.endswith("\nend\n")
