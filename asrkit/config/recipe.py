@@ -82,7 +82,7 @@ class TrainConfig(Settings):
     """Optimisation."""
 
     epochs: Positive = 30
-    batch_duration: PositiveReal = 100.0  # seconds of audio a step, padding included
+    batch_duration: PositiveReal = 100.0  # seconds of audio a step of all processes, padding included
     buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
     optimizer: Literal["muon", "adamw"] = "muon"  # muon gets as far as adamw in about half the steps
     learning_rate: PositiveReal = 4e-3  # the peak, after warm-up
@@ -96,7 +96,8 @@ class TrainConfig(Settings):
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     seed: int = 1
-    threads: NotNegative = 0  # torch threads; 0: as many as there are cores
+    processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
+    threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each
     checkpoint_steps: Positive = 200  # steps between checkpoints inside an epoch
     keep_best: Positive = 5  # checkpoints with the lowest dev error, for averaging
     keep_last: Positive = 5

@@ -10,6 +10,7 @@ from asrkit.model.acoustic import AcousticModel, greedy_ctc
 from asrkit.text.units import Units
 from asrkit.train.examples import Example, collate
 from asrkit.train.loss import ctc_loss
+from asrkit.train.world import ALONE, World
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +28,21 @@ class DevResult:
 
 @torch.no_grad()
 def evaluate(
-    model: AcousticModel, examples: Sequence[Example], units: Units, batch_duration: float
+    model: AcousticModel,
+    examples: Sequence[Example],
+    units: Units,
+    batch_duration: float,
+    world: World = ALONE,
 ) -> DevResult:
-    """Run the model over `examples` in batches of `batch_duration` seconds, longest first."""
+    """Run the model over `examples` in batches of `batch_duration` seconds, longest first.
+
+    Each process of `world` takes every so many-th batch; all return the figures of the whole.
+    """
     was_training = model.training
     model.eval()
     errors = words = total_frames = 0
     loss = 0.0
-    for batch in _by_length(examples, batch_duration):
+    for batch in _by_length(examples, batch_duration)[world.rank :: world.size]:
         features, lengths = collate(batch)
         log_probs, frames = model(features, lengths)
         aligned = [row for row, example in enumerate(batch) if example.target is not None]
@@ -47,7 +55,8 @@ def evaluate(
             errors += kaldialign.edit_distance(reference, units.words(ids))["total"]
             words += len(reference)
     model.train(was_training)
-    return DevResult(errors, words, loss / max(1, total_frames))
+    counts = world.sum(torch.tensor([errors, words, total_frames, loss], dtype=torch.float64)).tolist()
+    return DevResult(int(counts[0]), int(counts[1]), counts[3] / max(1, counts[2]))
 
 
 def _by_length(examples: Sequence[Example], batch_duration: float) -> List[List[Example]]:

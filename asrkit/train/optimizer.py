@@ -1,12 +1,13 @@
 """Optimisers: AdamW, and Muon for the matrices with AdamW for the rest."""
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from asrkit.config import TrainConfig
 from asrkit.model.acoustic import AcousticModel
+from asrkit.train.world import ALONE, World
 
 ADAMW_SIZE = 0.2  # root mean square of an AdamW update, which Muon's is scaled to
 MOMENTUM = 0.95
@@ -20,24 +21,40 @@ class Muon(torch.optim.AdamW):
     AdamW's, so that one learning rate serves both (Liu et al. 2025, "Muon is scalable for LLM training").
     """
 
+    def __init__(self, groups: List[Dict[str, Any]], world: World, **options: Any) -> None:
+        super().__init__(groups, **options)
+        self.world = world
+
     @torch.no_grad()
     def step(self, closure: Optional[Callable[[], float]] = None) -> Optional[float]:  # type: ignore[override]
         """Update all parameters; the gradients of the matrices are gone afterwards."""
-        for group in self.param_groups:
-            for weight in group["params"] if group["matrices"] else ():
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                    state["step"] = torch.zeros(())  # unused; AdamW looks for it when it loads a state
-                state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
-                update = torch.lerp(weight.grad, state["momentum"], MOMENTUM)  # Nesterov's look ahead
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.sub_(orthogonal_update(update, group["matrices"]), alpha=group["lr"])
-                weight.grad = None  # AdamW passes over what has no gradient
+        updates = self._orthogonal_updates()
+        for (weight, group), update in zip(self._matrices(), updates):
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
+            weight.sub_(update, alpha=group["lr"])
+            weight.grad = None  # AdamW passes over what has no gradient
         loss: Optional[float] = super().step(closure)
         return loss
+
+    def _matrices(self) -> List[Tuple[Tensor, Dict[str, Any]]]:
+        return [(w, g) for g in self.param_groups if g["matrices"] for w in g["params"] if w.grad is not None]
+
+    def _orthogonal_updates(self) -> List[Tensor]:
+        """The updates, of which each process computes its share."""
+        updates = []
+        for index, (weight, group) in enumerate(self._matrices()):
+            state = self.state[weight]
+            if not state:
+                state["momentum"] = torch.zeros_like(weight)
+                state["step"] = torch.zeros(())  # unused; AdamW looks for it when it loads a state
+            state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
+            if index % self.world.size == self.world.rank:
+                update = torch.lerp(weight.grad, state["momentum"], MOMENTUM)  # Nesterov's look ahead
+                updates.append(orthogonal_update(update, group["matrices"]))
+            else:
+                updates.append(torch.zeros_like(weight))
+        self.world.sum_all(updates)
+        return updates
 
 
 def orthogonal_update(update: Tensor, matrices: int) -> Tensor:
@@ -63,7 +80,9 @@ def orthogonalise(matrix: Tensor, iterations: int = 3) -> Tensor:
     return x.T if tall else x
 
 
-def make_optimizer(model: AcousticModel, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(
+    model: AcousticModel, config: TrainConfig, world: World = ALONE
+) -> torch.optim.Optimizer:
     """The optimiser of train.optimizer; biases and normalisation weights don't decay.
 
     Muon leaves to AdamW what isn't a map from hidden vectors to hidden vectors: the first convolution,
@@ -82,4 +101,4 @@ def make_optimizer(model: AcousticModel, config: TrainConfig) -> torch.optim.Opt
     ]
     groups.append({"params": [p for p in rest if p.dim() > 1], "matrices": 0, **decay})
     groups.append({"params": [p for p in rest if p.dim() <= 1], "matrices": 0, **none})
-    return Muon(groups, lr=config.learning_rate, betas=(0.9, config.adam_beta2))
+    return Muon(groups, world, lr=config.learning_rate, betas=(0.9, config.adam_beta2))

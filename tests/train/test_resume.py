@@ -11,6 +11,8 @@ import torch
 from asrkit.config import ModelConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.pipeline.parallel import run_parallel
+from asrkit.storage.tensors import load_tensors, save_tensors
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
 from asrkit.train.average import average_weights, candidate_files
@@ -18,6 +20,7 @@ from asrkit.train.checkpoint import list_epochs
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
+from asrkit.train.world import ALONE, World, join_world
 
 MODEL = ModelConfig(
     stem_channels=4,
@@ -48,19 +51,28 @@ def make_examples(count: int, seed: int) -> List[Example]:
     return examples
 
 
-def train(directory: Path) -> None:
+def train(directory: Path, size: int = 1) -> None:
     torch.set_num_threads(1)
+    if size == 1:
+        train_in(ALONE, directory)
+        return
+    directory.mkdir(exist_ok=True)
+    meet = directory / f"rendezvous-{os.getpid()}"
+    run_parallel(lambda rank: train_in(join_world(rank, size, meet), directory), size, size, lambda *_: None)
+
+
+def train_in(world: World, directory: Path) -> None:
     torch.manual_seed(CONFIG.seed)
     model = AcousticModel(MODEL, bins=20, units=3)
-    optimizer = make_optimizer(model, CONFIG)
-    run_training(
-        Training(model, optimizer, CONFIG, UNITS, make_examples(24, 0), make_examples(4, 1), directory)
-    )
+    optimizer = make_optimizer(model, CONFIG, world)
+    train, dev = make_examples(24, 0), make_examples(4, 1)
+    run_training(Training(model, optimizer, CONFIG, UNITS, train, dev, directory, world))
+    save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
 
 
-def train_until(directory: Path, sign: str) -> None:
+def train_until(directory: Path, sign: str, size: int = 1) -> None:
     """Train in a process of its own, and SIGKILL it when a file like `sign` appears."""
-    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory,))
+    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, size))
     process.start()
     while process.is_alive() and not list(directory.glob(sign)):
         time.sleep(0.001)
@@ -73,14 +85,30 @@ def weights(directory: Path) -> "dict[str, bytes]":
     return {file.name: file.read_bytes() for file in sorted(directory.glob("checkpoints/epoch-*"))}
 
 
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
-    train(tmp_path / "whole")
+def train_apart(directory: Path, size: int) -> None:
+    """Train to the end in a process of its own: torch's threads don't survive a fork."""
+    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, size))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, size: int) -> None:
+    train_apart(tmp_path / "whole", size)
     killed = tmp_path / "killed"
-    train_until(killed, "checkpoints/resume-00000003*")
-    train_until(killed, "checkpoints/epoch-0002*")
-    train(killed)
+    train_until(killed, "checkpoints/resume-00000003*", size)
+    train_until(killed, "checkpoints/epoch-0002*", size)
+    train_apart(killed, size)
     assert len(weights(killed)) >= 2
     assert weights(killed) == weights(tmp_path / "whole")
+
+
+def test_two_processes_hold_the_same_model(tmp_path: Path) -> None:
+    train_apart(tmp_path, 2)
+    first, second = (load_tensors(tmp_path / f"rank-{rank}.safetensors")[0] for rank in range(2))
+    differing = {name for name in first if not torch.equal(first[name], second[name])}
+    assert not {name for name in differing if not name.endswith("num_batches_tracked")}
 
 
 def test_a_damaged_resume_point_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,8 +128,6 @@ def test_average_is_the_mean_of_the_epochs_chosen(tmp_path: Path) -> None:
     files = candidate_files("last-3", epochs)
     assert [file.name for file in files] == [file.name for file, _ in epochs[-3:]]
     averaged = average_weights(files)["output.weight"]
-    from asrkit.storage.tensors import load_tensors
-
     expected = torch.stack([load_tensors(file)[0]["output.weight"] for file in files]).mean(dim=0)
     torch.testing.assert_close(averaged, expected)
     best = candidate_files("best-1", epochs)[0]

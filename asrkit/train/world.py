@@ -1,0 +1,75 @@
+"""Data-parallel training: processes that each take a share of a step and add their gradients."""
+
+import dataclasses
+import datetime
+import os
+from pathlib import Path
+from typing import Iterable, List, Sequence
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+PATIENCE = datetime.timedelta(minutes=30)  # for the slowest process
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """This process among all that train one model."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and speaks."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Add the tensors of all processes, in place; all get the same bits."""
+        if self.size > 1:
+            torch.distributed.all_reduce(tensor)
+        return tensor
+
+    def sum_all(self, tensors: Sequence[Tensor]) -> None:
+        """Add each of the tensors over all processes, in place, in one exchange."""
+        if self.size > 1:
+            flat = self.sum(torch.cat([tensor.reshape(-1) for tensor in tensors]))
+            for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+                tensor.copy_(total.view(tensor.shape))
+
+
+ALONE = World()
+
+
+def join_world(rank: int, size: int, rendezvous: Path) -> World:
+    """Meet the other processes through the file `rendezvous`, which must not exist before."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # else it looks up this machine's name
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
+    )
+    return World(rank, size)
+
+
+def share_gradients(world: World, model: nn.Module, counts: Tensor) -> Tensor:
+    """Make gradients those of all processes together, divided by their frames.
+
+    `counts` holds (frames, loss) of this process; returns their sums. Running statistics of
+    normalisation become the mean over processes, so that all hold the same model.
+    """
+    statistics = [buffer for name, buffer in model.named_buffers() if "running_" in name]
+    gradients: List[Tensor] = []
+    for parameter in model.parameters():
+        if parameter.grad is None:  # this process had no batch
+            parameter.grad = torch.zeros_like(parameter)
+        gradients.append(parameter.grad)
+    world.sum_all([counts, *gradients, *statistics])
+    _divide(gradients, float(counts[0]))
+    if world.size > 1:
+        _divide(statistics, world.size)
+    return counts
+
+
+def _divide(tensors: Iterable[Tensor], by: float) -> None:
+    for tensor in tensors:
+        tensor.div_(by)

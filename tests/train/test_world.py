@@ -1,0 +1,65 @@
+import multiprocessing
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+
+from asrkit.pipeline.parallel import run_parallel
+from asrkit.train.world import join_world, share_gradients
+
+INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
+
+
+def gradients_of(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str, Any]:
+    """Gradients and counts after an exchange; process `rank` works on INPUTS of rows[rank]."""
+    torch.set_num_threads(1)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.BatchNorm1d(1))
+    torch.nn.init.ones_(model[0].weight)
+    model[1].running_mean.fill_(rank)
+    world, counts = join_world(rank, 2, meet), torch.zeros(2)
+    if rows[rank]:
+        loss = model[0](INPUTS[rows[rank]]).square().sum()
+        loss.backward()
+        counts = torch.tensor([len(rows[rank]), float(loss)])
+    totals = share_gradients(world, model, counts)
+    return {
+        "gradient": model[0].weight.grad.tolist(),
+        "counts": totals.tolist(),
+        "mean": model[1].running_mean.tolist(),
+    }
+
+
+def exchange(folder: Path, rows: List[List[int]], queue: Any) -> None:
+    run_parallel(
+        lambda rank: gradients_of(rank, folder / "meet", rows), 2, 2, lambda _, result: queue.put(result)
+    )
+
+
+def exchange_apart(folder: Path, rows: List[List[int]]) -> List[Dict[str, Any]]:
+    """Both processes' results; in a process of its own, since torch's threads don't survive a fork."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=exchange, args=(folder, rows, queue))
+    process.start()
+    results = [queue.get(timeout=120) for _ in range(2)]
+    process.join()
+    return results
+
+
+def test_gradients_are_those_of_the_whole_batch_a_frame(tmp_path: Path) -> None:
+    first, second = exchange_apart(tmp_path, [[0, 1], [2]])
+    weight = torch.ones(1, 2, requires_grad=True)
+    loss = (INPUTS @ weight.T).square().sum()
+    (loss / 3).backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(torch.tensor(first["gradient"]), weight.grad)
+    assert first == second
+    assert first["counts"] == [3.0, float(loss)]
+    assert first["mean"] == [0.5]
+
+
+def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
+    first, second = exchange_apart(tmp_path, [[0, 1], []])
+    assert first == second
+    assert first["counts"] == [2.0, 9.0 + 49.0]
+    torch.testing.assert_close(torch.tensor(first["gradient"]), torch.tensor([[24.0, 34.0]]))
