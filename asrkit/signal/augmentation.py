@@ -1,20 +1,25 @@
-"""SpecAugment: masks over time and frequency (Park et al. 2019)."""
+"""Augmentation of features: SpecAugment's masks, and the frequency axis warped as by another vocal tract."""
+
+import math
 
 import torch
 from torch import Tensor
 
 from asrkit.config import TrainConfig
 
+TOP_HERTZ = 8000.0
+
 
 def spec_augment(
     features: Tensor, lengths: Tensor, config: TrainConfig, generator: torch.Generator
 ) -> Tensor:
-    """Set random bands of normalised features to 0, the mean. Returns a new tensor.
+    """Warp the frequency axis, then set random bands of normalised features to 0, the mean
+    (Park et al. 2019). Returns a new tensor.
 
     (batch, time, bin), frames (batch,); all randomness comes from `generator`.
     """
     batch, _, bins = features.shape
-    masked = features.clone()
+    masked = warp_frequencies(features, config.frequency_warp, generator)
 
     def draw(highest: int) -> int:
         return int(torch.randint(0, highest + 1, (1,), generator=generator))
@@ -30,3 +35,26 @@ def spec_augment(
             start = draw(frames - width)
             masked[row, start : start + width] = 0.0
     return masked
+
+
+def warp_frequencies(features: Tensor, widest: float, generator: torch.Generator) -> Tensor:
+    """Scale each utterance's frequencies by a factor of its own between 1 - widest and 1 + widest.
+
+    (batch, time, bin) to a new tensor; values between bins are interpolated. After vocal tract length
+    perturbation (Jaitly and Hinton 2013), on a mel scale that ends at 8 kHz.
+    """
+    if not widest:
+        return features.clone()
+    batch, _, bins = features.shape
+    factors = 1.0 + widest * (2.0 * torch.rand(batch, 1, generator=generator) - 1.0)
+    top = math.log(1.0 + TOP_HERTZ / 700.0)  # mel is proportional to ln(1 + hertz / 700)
+    hertz = torch.expm1(torch.arange(bins) / (bins - 1) * top)[None]  # in units of 700
+    places = (torch.log1p(hertz * factors) / top).clamp(max=1.0) * (bins - 1)  # (batch, bin)
+    below = places.floor().long().clamp(max=bins - 2)
+    share = (places - below).to(features.device)[:, None]
+    rows = zip(features, below.to(features.device))
+    low, high = torch.empty_like(features), torch.empty_like(features)
+    for index, (row, source) in enumerate(rows):
+        torch.index_select(row, 1, source, out=low[index])
+        torch.index_select(row, 1, source + 1, out=high[index])
+    return low.lerp_(high, share.expand_as(low))

@@ -1,7 +1,9 @@
+import math
+
 import torch
 
 from asrkit.config import TrainConfig
-from asrkit.signal.augmentation import spec_augment
+from asrkit.signal.augmentation import spec_augment, warp_frequencies
 
 CONFIG = TrainConfig(time_masks=2, time_mask_fraction=0.2, frequency_masks=2, frequency_mask_bins=8)
 
@@ -26,3 +28,15 @@ def test_masks_are_bands_of_zeros_no_wider_than_set() -> None:
 def test_the_same_seed_gives_the_same_masks() -> None:
     assert torch.equal(augment(3), augment(3))
     assert not torch.equal(augment(3), augment(4))
+
+
+def test_frequencies_move_by_the_factor_and_padding_stays_zero() -> None:
+    features = torch.arange(80.0).expand(50, 30, 80).clone()  # each bin holds its own number
+    features[0, 20:] = 0.0
+    generator = torch.Generator().manual_seed(1)
+    warped = warp_frequencies(features, 0.2, generator)
+    top = torch.expm1(torch.tensor(59 / 79 * math.log1p(8000 / 700)))  # bin 59, in units of 700 Hz
+    factors = torch.expm1(warped[:, 0, 59] / 79 * math.log1p(8000 / 700)) / top
+    assert 0.79 < float(factors.min()) < 0.9 and 1.1 < float(factors.max()) < 1.21
+    assert not warped[0, 20:].any()
+    assert torch.equal(warp_frequencies(features, 0.0, generator), features)
