@@ -83,7 +83,7 @@ def test_few_of_240_words_are_wrong(finished: Run) -> None:
     result = finished.results()["test hlg"]
     assert result["reference"] == 240
     assert result["utterances"] == 30
-    assert result["errors"] <= 5
+    assert result["errors"] <= 1
     low, high = result["interval"]
     assert low <= result["rate"] <= high
 
