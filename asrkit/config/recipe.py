@@ -96,6 +96,7 @@ class TrainConfig(Settings):
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     frequency_warp: Fraction = 0.0  # widest change, as by another vocal tract; for few speakers
+    consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
     seed: int = 1
     processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
     threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each

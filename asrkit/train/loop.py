@@ -28,7 +28,7 @@ from asrkit.train.checkpoint import (
 )
 from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import Example, collate
-from asrkit.train.loss import ctc_loss
+from asrkit.train.loss import consistency_loss, ctc_loss
 from asrkit.train.schedule import learning_rate
 from asrkit.train.world import ALONE, World, share_gradients
 
@@ -127,10 +127,15 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     config = training.config
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
+    views = 2 if config.consistency_weight else 1
     features, lengths = collate(examples)
-    log_probs, frames = training.model(spec_augment(features, lengths, config, generator), lengths)
-    loss = ctc_loss(log_probs, frames, [example.target or [] for example in examples])
-    loss.backward()
+    augmented = [spec_augment(features, lengths, config, generator) for _ in range(views)]
+    log_probs, frames = training.model(torch.cat(augmented), lengths.repeat(views))
+    loss = ctc_loss(log_probs, frames, [example.target or [] for example in examples] * views)
+    total = loss
+    if config.consistency_weight:
+        total = loss + config.consistency_weight * consistency_loss(log_probs, frames)
+    total.backward()
     return torch.stack([frames.sum().float(), loss.detach().cpu()])
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from asrkit.train.loss import ctc_loss, frames_needed
+from asrkit.train.loss import consistency_loss, ctc_loss, frames_needed
 
 
 def test_loss_is_that_of_all_alignments_by_hand() -> None:
@@ -37,3 +37,24 @@ def test_loss_is_k2s() -> None:
 def test_equal_neighbours_need_a_frame_between() -> None:
     assert frames_needed([1, 2, 3]) == 3
     assert frames_needed([1, 1, 2, 2]) == 6
+
+
+def test_views_that_agree_cost_nothing_and_padding_does_not_count() -> None:
+    torch.manual_seed(0)
+    view = torch.randn(2, 6, 4).log_softmax(dim=-1)
+    frames = torch.tensor([6, 3, 6, 3])
+    assert float(consistency_loss(torch.cat([view, view]), frames)) == pytest.approx(0.0, abs=1e-6)
+    other = view.clone()
+    other[1, 3:] = torch.randn(3, 4).log_softmax(dim=-1)  # beyond the second utterance's end
+    assert float(consistency_loss(torch.cat([view, other]), frames)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_views_are_drawn_together() -> None:
+    scores = torch.tensor([[[2.0, 0.0]], [[0.0, 2.0]]], requires_grad=True)  # two views of one frame
+    loss = consistency_loss(scores.log_softmax(dim=-1), torch.tensor([1, 1]))
+    loss.backward()
+    p = torch.tensor([2.0, 0.0]).softmax(dim=0)
+    assert float(loss) == pytest.approx(float(2 * (p[0] - p[1]) * 2.0), rel=1e-5)
+    assert scores.grad is not None
+    assert scores.grad[0, 0, 0] > 0 > scores.grad[0, 0, 1]
+    assert torch.allclose(scores.grad[0], -scores.grad[1])
