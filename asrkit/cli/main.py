@@ -14,6 +14,7 @@ from asrkit.pipeline.interruption import Interrupted
 # A verb's module is asrkit.cli.<verb>, imported when it is called; its entry is named `command`.
 VERBS = {
     "run": "Run the stages of a recipe; recipes/NAME/run.sh calls this.",
+    "describe": "Print the acoustic model of a recipe, stage by stage.",
     "doctor": "Say whether the environment is in order, and what to type if not.",
     "report": "Write RESULTS.md of every recipe and README's table from the kept records.",
     "check-results": "Fail when a result is worse than it may be.",

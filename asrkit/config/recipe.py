@@ -64,9 +64,14 @@ class GraphConfig(Settings):
 class ModelConfig(Settings):
     """Residual convolutions over (time, frequency), then self-attention."""
 
+    depth: Optional[Literal["resnet18", "resnet34", "resnet50", "resnet101"]] = None  # sets the next two
+    block: Literal["basic", "bottleneck"] = "basic"
+    stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # residual blocks a stage
     stem_channels: Positive = 32
-    stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # BasicBlocks a residual stage
-    stage_channels: Tuple[Positive, ...] = (32, 64, 96, 128)
+    stem_kernel: Positive = 3
+    stage_channels: Tuple[Positive, ...] = (32, 64, 96, 128)  # a bottleneck block puts out four times these
+    squeeze_reduction: NotNegative = 0  # squeeze-and-excitation: channels to one hidden number; 0: none
+    stochastic_depth: Fraction = 0.0  # chance of skipping the last residual block; earlier ones in proportion
     stem_stride: Tuple[Positive, ...] = (2, 2)  # (time, frequency)
     stage_time_strides: Tuple[Positive, ...] = (1, 2, 1, 1)  # with the stem: 4 in all
     stage_frequency_strides: Tuple[Positive, ...] = (1, 2, 2, 2)

@@ -12,17 +12,17 @@ from asrkit.config import ModelConfig
 from asrkit.errors import UserError
 from asrkit.model.attention import AttentionBlock, rotary_angles
 from asrkit.model.dropout import Dropout
-from asrkit.model.residual import ResidualFront
+from asrkit.model.residual import DEPTHS, ResidualFront
 from asrkit.storage.tensors import load_tensors, save_tensors
 
 
 def check_model(config: ModelConfig) -> None:
     """Refuse settings that don't make a model, with the setting's name."""
-    stages = len(config.stage_blocks)
+    stages = len(DEPTHS[config.depth][1] if config.depth else config.stage_blocks)
     for name in ("stage_channels", "stage_time_strides", "stage_frequency_strides"):
         found = len(getattr(config, name))
         if found != stages:
-            raise UserError(f"model.{name} has {found} entries", expected=f"{stages}, as model.stage_blocks")
+            raise UserError(f"model.{name} has {found} entries", expected=f"{stages}, one a stage")
     if len(config.stem_stride) != 2:
         raise UserError(f"model.stem_stride is {config.stem_stride}", expected="[time, frequency]")
     if config.attention_dim % (2 * config.attention_heads):
@@ -30,8 +30,10 @@ def check_model(config: ModelConfig) -> None:
             f"model.attention_dim {config.attention_dim} with {config.attention_heads} heads",
             expected="a multiple of twice the heads, for rotary positions",
         )
-    if config.convolution_kernel and config.convolution_kernel % 2 == 0:
-        raise UserError(f"model.convolution_kernel is {config.convolution_kernel}", expected="an odd number")
+    for name in ("convolution_kernel", "stem_kernel"):
+        size = getattr(config, name)
+        if size and size % 2 == 0:
+            raise UserError(f"model.{name} is {size}", expected="an odd number")
 
 
 class AcousticModel(nn.Module):

@@ -1,10 +1,10 @@
 """Residual 2-D convolutions over (time, frequency), after ResNet (He et al. 2016).
 
-Padding is kept at zero throughout and left out of the normalisation's statistics, so that what an
-utterance is batched with changes nothing.
+Parameters are named and shaped as in torchvision's ResNet. Padding is kept at zero throughout and left out
+of the statistics, so that what an utterance is batched with changes nothing.
 """
 
-from typing import Sequence, Tuple
+from typing import Dict, Iterator, Sequence, Tuple, Type
 
 import torch
 from torch import Tensor, nn
@@ -13,32 +13,110 @@ from asrkit.config import ModelConfig
 from asrkit.model.normalisation import MaskedBatchNorm
 from asrkit.model.padding import Padding, rectify
 
+DEPTHS: Dict[str, Tuple[str, Tuple[int, ...]]] = {  # kind of block, blocks a stage (He et al. 2016, table 1)
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+}
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; parameters are named as in torchvision's ResNet."""
 
-    def __init__(self, channels_in: int, channels: int, stride: Tuple[int, int]) -> None:
+class SqueezeExcitation(nn.Module):
+    """Scale each channel by what the whole utterance holds (Hu et al. 2018)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
-        self.stride = stride
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = MaskedBatchNorm(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = MaskedBatchNorm(channels)
-        self.downsample = nn.ModuleList()
-        if stride != (1, 1) or channels_in != channels:
-            shortcut = nn.Conv2d(channels_in, channels, 1, bias=False)
-            self.downsample.extend([shortcut, MaskedBatchNorm(channels)])
+        self.fc1 = nn.Conv2d(channels, max(1, channels // reduction), 1)
+        self.fc2 = nn.Conv2d(max(1, channels // reduction), channels, 1)
 
     def forward(self, x: Tensor, padding: Padding) -> Tensor:
-        """(batch, channel, time, frequency) to the same, strided; `padding` is that of the output."""
-        y = rectify(self.bn1(self.conv1(x), padding), padding)
-        y = self.bn2(self.conv2(y), padding)
+        """(batch, channel, time, frequency) to the same; the mean leaves padding out."""
+        inside = padding.inside()[:, None, :, None]
+        count = (padding.lengths * x.shape[3]).to(x.device).view(-1, 1, 1, 1)
+        mean = (x * inside).sum(dim=(2, 3), keepdim=True) / count  # (batch, channel, 1, 1)
+        scaled: Tensor = x * torch.sigmoid(self.fc2(torch.relu(self.fc1(mean))))
+        return scaled
+
+
+class ResidualBlock(nn.Module):
+    """A branch of convolutions beside a shortcut; what the two kinds of block share."""
+
+    expansion = 1  # channels out of the block over `channels`
+
+    def __init__(
+        self, channels_in: int, channels: int, stride: Tuple[int, int], reduction: int, skipped: float
+    ) -> None:
+        super().__init__()
+        self.stride, self.skipped = stride, skipped
+        self.channels_out = channels * self.expansion
+        self.squeeze = SqueezeExcitation(self.channels_out, reduction) if reduction else None
+        self.downsample = nn.ModuleList()
+        if stride != (1, 1) or channels_in != self.channels_out:
+            shortcut = nn.Conv2d(channels_in, self.channels_out, 1, bias=False)
+            self.downsample.extend([shortcut, MaskedBatchNorm(self.channels_out)])
+
+    def branch(self, x: Tensor, before: Padding, padding: Padding) -> Tensor:
+        """The convolutions, up to the last normalisation; `before` is the padding of the input."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, before: Padding) -> Tuple[Tensor, Padding]:
+        """(batch, channel, time, frequency) and its padding to the same, strided."""
+        padding = before.strided(self.stride[0])
+        y = self.branch(x, before, padding)
+        if self.squeeze is not None:
+            y = self.squeeze(y, padding)
+        if self.training and self.skipped:  # stochastic depth (Huang et al. 2016), by utterance
+            kept = (torch.rand(len(y), device=y.device) >= self.skipped).to(y.dtype) / (1.0 - self.skipped)
+            y = y * kept.view(-1, 1, 1, 1)
         if self.downsample:
             # Stride by slicing: the oneDNN in torch 1.13.1 writes out of bounds in a strided 1x1
             # convolution of fewer than 8 channels (tests/known_issues/test_strided_shortcut.py).
             x = x[:, :, :: self.stride[0], :: self.stride[1]].contiguous(memory_format=torch.channels_last)
             x = self.downsample[1](self.downsample[0](x), padding)
-        return rectify(x + y, padding)
+        return rectify(x + y, padding), padding
+
+
+class BasicBlock(ResidualBlock):
+    """Two 3x3 convolutions."""
+
+    def __init__(
+        self, channels_in: int, channels: int, stride: Tuple[int, int], reduction: int, skipped: float
+    ) -> None:
+        super().__init__(channels_in, channels, stride, reduction, skipped)
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = MaskedBatchNorm(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = MaskedBatchNorm(channels)
+
+    def branch(self, x: Tensor, before: Padding, padding: Padding) -> Tensor:
+        """3x3 (strided), 3x3."""
+        y = rectify(self.bn1(self.conv1(x), padding), padding)
+        normalised: Tensor = self.bn2(self.conv2(y), padding)
+        return normalised
+
+
+class Bottleneck(ResidualBlock):
+    """A 3x3 convolution between two of 1x1, the last to four times the channels."""
+
+    expansion = 4
+
+    def __init__(
+        self, channels_in: int, channels: int, stride: Tuple[int, int], reduction: int, skipped: float
+    ) -> None:
+        super().__init__(channels_in, channels, stride, reduction, skipped)
+        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
+        self.bn1 = MaskedBatchNorm(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = MaskedBatchNorm(channels)
+        self.conv3 = nn.Conv2d(channels, self.channels_out, 1, bias=False)
+        self.bn3 = MaskedBatchNorm(self.channels_out)
+
+    def branch(self, x: Tensor, before: Padding, padding: Padding) -> Tensor:
+        """1x1, 3x3 (strided), 1x1."""
+        y = rectify(self.bn1(self.conv1(x), before), before)
+        y = rectify(self.bn2(self.conv2(y), padding), padding)
+        normalised: Tensor = self.bn3(self.conv3(y), padding)
+        return normalised
 
 
 class ResidualFront(nn.Module):
@@ -46,18 +124,23 @@ class ResidualFront(nn.Module):
 
     def __init__(self, config: ModelConfig, bins: int) -> None:
         super().__init__()
+        name, blocks = DEPTHS[config.depth] if config.depth else (config.block, config.stage_blocks)
+        block: Type[ResidualBlock] = Bottleneck if name == "bottleneck" else BasicBlock
         self.stem_stride = (config.stem_stride[0], config.stem_stride[1])
-        self.conv1 = nn.Conv2d(1, config.stem_channels, 3, stride=self.stem_stride, padding=1, bias=False)
-        self.bn1 = MaskedBatchNorm(config.stem_channels)
+        kernel, channels = config.stem_kernel, config.stem_channels
+        self.conv1 = nn.Conv2d(1, channels, kernel, stride=self.stem_stride, padding=kernel // 2, bias=False)
+        self.bn1 = MaskedBatchNorm(channels)
         frequencies = (bins - 1) // self.stem_stride[1] + 1
-        channels = config.stem_channels
-        self.stages: Sequence[str] = [f"layer{index + 1}" for index in range(len(config.stage_blocks))]
-        for index, name in enumerate(self.stages):
+        self.stages: Sequence[str] = [f"layer{index + 1}" for index in range(len(blocks))]
+        skipped = _rising(config.stochastic_depth, sum(blocks))
+        for index, stage in enumerate(self.stages):
             stride = (config.stage_time_strides[index], config.stage_frequency_strides[index])
-            blocks = [BasicBlock(channels, config.stage_channels[index], stride)]
-            channels = config.stage_channels[index]
-            blocks += [BasicBlock(channels, channels, (1, 1)) for _ in range(config.stage_blocks[index] - 1)]
-            self.add_module(name, nn.ModuleList(blocks))
+            made = nn.ModuleList()
+            for position in range(blocks[index]):
+                width, by = config.stage_channels[index], stride if position == 0 else (1, 1)
+                made.append(block(channels, width, by, config.squeeze_reduction, next(skipped)))
+                channels = width * block.expansion
+            self.add_module(stage, made)
             frequencies = (frequencies - 1) // stride[1] + 1
         self.output_dim = channels * frequencies
         self.to(memory_format=torch.channels_last)  # several times faster on CPUs than the usual layout
@@ -69,8 +152,12 @@ class ResidualFront(nn.Module):
         padding = padding.strided(self.stem_stride[0])
         x = self.conv1(x.contiguous(memory_format=torch.channels_last))
         x = rectify(self.bn1(x, padding), padding)
-        for name in self.stages:
-            for block in getattr(self, name):
-                padding = padding.strided(block.stride[0])
-                x = block(x, padding)
+        for stage in self.stages:
+            for block in getattr(self, stage):
+                x, padding = block(x, padding)
         return x.permute(0, 2, 3, 1).flatten(2), padding.lengths  # (batch, frame, frequency * channel)
+
+
+def _rising(highest: float, count: int) -> Iterator[float]:
+    """`count` chances that rise evenly to `highest`."""
+    return (highest * (index + 1) / count for index in range(count))

@@ -1,0 +1,107 @@
+"""A model stage by stage: shapes, parameters, work, and how much sound each output sees."""
+
+import dataclasses
+from typing import Any, Dict, List, Tuple
+
+import torch
+from torch import nn
+
+from asrkit.model.acoustic import AcousticModel
+
+SECONDS = 10.0  # of the utterance that is measured; attention's work a second grows with it
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One stage of the model."""
+
+    name: str
+    output: str  # shape a frame
+    frame_milliseconds: float
+    parameters: int
+    multiply_adds: int  # a second of audio
+    receptive_milliseconds: float  # of sound seen by one output; infinite where attention sees all
+
+
+def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
+    """The parts in the order that sound passes; `frame_shift` in seconds."""
+    pieces = _pieces(model)
+    shapes, work = _measure(model, pieces, round(SECONDS / frame_shift))
+    parts: List[Part] = []
+    stride, seen = 1, 1
+    for name, modules in pieces.items():
+        for module in modules:
+            for kernel, by in _time_kernels(module):
+                seen += (kernel - 1) * stride
+                stride *= by
+        attends = any(type(piece).__name__ == "AttentionBlock" for piece in modules)
+        sees_all = attends or bool(parts and parts[-1].receptive_milliseconds == float("inf"))
+        parts.append(
+            Part(
+                name=name,
+                output=shapes[name],
+                frame_milliseconds=1000 * stride * frame_shift,
+                parameters=sum(p.numel() for module in modules for p in module.parameters()),
+                multiply_adds=round(work[name] / SECONDS),
+                receptive_milliseconds=float("inf") if sees_all else 1000 * seen * frame_shift,
+            )
+        )
+    return parts
+
+
+def _pieces(model: AcousticModel) -> Dict[str, List[nn.Module]]:
+    front = model.front
+    pieces: Dict[str, List[nn.Module]] = {"stem": [front.conv1, front.bn1]}
+    for stage in front.stages:
+        pieces[stage] = list(getattr(front, stage))
+    pieces["project"] = [model.project]
+    for index, block in enumerate(model.blocks):
+        pieces[f"block{index + 1}"] = [block]
+    pieces["output"] = [model.norm, model.output]
+    return pieces
+
+
+def _time_kernels(module: nn.Module) -> List[Tuple[int, int]]:
+    """(kernel, stride) in time of the convolutions that follow each other in a part of the front."""
+    if isinstance(module, nn.Conv2d):
+        return [(module.kernel_size[0], module.stride[0])]
+    branch = [getattr(module, f"conv{number}", None) for number in (1, 2, 3)]
+    return [(conv.kernel_size[0], conv.stride[0]) for conv in branch if isinstance(conv, nn.Conv2d)]
+
+
+@torch.no_grad()
+def _measure(
+    model: AcousticModel, pieces: Dict[str, List[nn.Module]], frames: int
+) -> Tuple[Dict[str, str], Dict[str, int]]:
+    """Output shapes a frame, and multiply-adds in all, of one utterance of `frames` frames."""
+    shapes: Dict[str, str] = {}
+    work = dict.fromkeys(pieces, 0)
+    hooks = []
+    for name, modules in pieces.items():
+
+        def count(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
+            work[name] += _multiply_adds(module, output)
+
+        def keep(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
+            # (1, channel, frame, bin) in the front, then (1, frame, dim)
+            tensor = output[0] if isinstance(output, tuple) else output
+            sizes = (tensor.shape[1], tensor.shape[3]) if tensor.dim() == 4 else (tensor.shape[2],)
+            shapes[name] = " x ".join(map(str, sizes))
+
+        hooks.append(modules[-1].register_forward_hook(keep))
+        for module in modules:
+            hooks += [child.register_forward_hook(count) for child in module.modules()]
+    was_training = model.training
+    model.eval()(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return shapes, work
+
+
+def _multiply_adds(module: nn.Module, output: Any) -> int:
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        return int(output.numel() * module.weight[0].numel())
+    if type(module).__name__ == "SelfAttention":
+        return int(2 * output.shape[1] * output.numel())  # queries with keys, weights with values
+    return 0
