@@ -18,9 +18,18 @@ class Position:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    skipped: int = 0  # steps whose gradient wasn't finite
     epoch_loss: float = 0.0  # summed over the epoch's finished steps
+    epoch_blanks: float = 0.0  # probability of blank, summed over frames
     epoch_frames: int = 0
+    epoch_norm: float = 0.0  # the largest gradient norm
     log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
+
+    def start_epoch(self) -> None:
+        """Count the epoch as done, and clear what is summed over one."""
+        self.epoch += 1
+        self.batch = self.epoch_frames = 0
+        self.epoch_loss = self.epoch_blanks = self.epoch_norm = 0.0
 
 
 def save_resume_point(

@@ -5,6 +5,7 @@ Everything random in a step comes from (seed, step), so that a killed run resume
 
 import dataclasses
 import io
+import math
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
@@ -12,7 +13,6 @@ from typing import Any, Dict, List, Sequence
 import torch
 
 from asrkit.config import TrainConfig
-from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.augmentation import spec_augment
@@ -30,6 +30,13 @@ from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import Example, collate
 from asrkit.train.loss import consistency_loss, ctc_loss
 from asrkit.train.schedule import learning_rate
+from asrkit.train.watch import (
+    dump_batch,
+    explain_fault,
+    refuse_more_skips,
+    restore_statistics,
+    running_statistics,
+)
 from asrkit.train.world import ALONE, World, share_gradients
 
 
@@ -55,7 +62,8 @@ class Training:
 def run_training(training: Training) -> List[Dict[str, Any]]:
     """Train from the newest resume point, or the start, to the last epoch.
 
-    Returns the log, a row an epoch. Raises UserError when loss or gradient stop being finite.
+    Returns the log, a row an epoch. A step whose gradient isn't finite is skipped; raises UserError when
+    that happens too often.
     """
     training.checkpoints.mkdir(parents=True, exist_ok=True)
     position = load_resume_point(training.checkpoints, training.model, training.optimizer)
@@ -103,27 +111,42 @@ def _step(training: Training, position: Position, shares: List[List[Example]], p
     for group in training.optimizer.param_groups:
         group["lr"] = learning_rate(config, position.step, progress)
     training.optimizer.zero_grad(set_to_none=True)
-    counts = torch.zeros(2, dtype=torch.float32)
-    if world.rank < len(shares):
-        counts = _accumulate_gradients(training, position.step * world.size + world.rank, shares[world.rank])
-    frames, loss = share_gradients(world, model, counts).tolist()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
-    if not torch.isfinite(norm):
-        raise UserError(
-            f"loss {loss} or its gradient is not finite at step {position.step}",
-            expected="finite numbers",
-            where=f"utterances {', '.join(example.id for share in shares for example in share[:5])}, ...",
-            todo="lower train.learning_rate, or raise train.warmup_steps",
-        )
-    training.optimizer.step()
+    statistics = [buffer.clone() for buffer in running_statistics(model)]
+    share = shares[world.rank] if world.rank < len(shares) else []
+    counts = torch.zeros(3, dtype=torch.float32)
+    if share:
+        counts = _accumulate_gradients(training, position.step * world.size + world.rank, share)
+    own_loss = float(counts[1])
+    frames, loss, blanks = share_gradients(world, model, counts).tolist()
+    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+    if math.isfinite(norm):
+        training.optimizer.step()
+        position.epoch_loss += loss
+        position.epoch_blanks += blanks
+        position.epoch_frames += int(frames)
+        position.epoch_norm = max(position.epoch_norm, norm)
+    else:
+        restore_statistics(model, statistics)
+        _skip_step(training, position, share, own_loss)
     position.step += 1
     position.batch += 1
-    position.epoch_loss += loss
-    position.epoch_frames += int(frames)
+
+
+def _skip_step(training: Training, position: Position, share: List[Example], loss: float) -> None:
+    """Leave the model as it was, keep the batch for inspection, and stop when it happens too often."""
+    position.skipped += 1
+    cause = explain_fault(share, loss)
+    file = dump_batch(training.directory, position.step, training.world.rank, share, cause)
+    refuse_more_skips(position.skipped, position.step, cause, training.directory)
+    if training.world.first:
+        print(f"train: step {position.step} is skipped, its gradient is not finite: {cause}; see {file.name}")
 
 
 def _accumulate_gradients(training: Training, draw: int, examples: List[Example]) -> torch.Tensor:
-    """Add the gradient of the batch's summed loss; returns (frames, loss). `draw` seeds what is random."""
+    """Add the gradient of the batch's summed loss; returns sums (frames, loss, blank probability).
+
+    `draw` seeds what is random.
+    """
     config = training.config
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
@@ -136,7 +159,9 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     if config.consistency_weight:
         total = loss + config.consistency_weight * consistency_loss(log_probs, frames)
     total.backward()
-    return torch.stack([frames.sum().float(), loss.detach().cpu()])
+    inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
+    blanks = (log_probs[..., 0].detach().exp() * inside).sum()
+    return torch.stack([frames.sum().float(), loss.detach(), blanks]).cpu()
 
 
 def _finish_epoch(training: Training, position: Position) -> None:
@@ -147,6 +172,10 @@ def _finish_epoch(training: Training, position: Position) -> None:
         "epoch": position.epoch + 1,
         "step": position.step,
         "train_loss": position.epoch_loss / max(1, position.epoch_frames),
+        "blank_share": position.epoch_blanks / max(1, position.epoch_frames),
+        "gradient_norm": position.epoch_norm,
+        "learning_rate": training.optimizer.param_groups[0]["lr"],
+        "skipped": position.skipped,
         **result.row(),
     }
     if world.first:
@@ -157,8 +186,7 @@ def _finish_epoch(training: Training, position: Position) -> None:
         )
         save_epoch(training.checkpoints / f"epoch-{row['epoch']:04d}.safetensors", training.model, row)
     position.log.append({**row, "finished": round(time.time(), 1)})
-    position.epoch += 1
-    position.batch, position.epoch_loss, position.epoch_frames = 0, 0.0, 0
+    position.start_epoch()
     _save_resume_point(training, position)
     if world.first:
         prune_epochs(training.checkpoints, config.keep_best, config.keep_last)

@@ -10,6 +10,8 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
+from asrkit.train.watch import running_statistics
+
 PATIENCE = datetime.timedelta(minutes=30)  # for the slowest process
 
 
@@ -54,17 +56,17 @@ def join_world(rank: int, size: int, rendezvous: Path) -> World:
 def share_gradients(world: World, model: nn.Module, counts: Tensor) -> Tensor:
     """Make gradients those of all processes together, divided by their frames.
 
-    `counts` holds (frames, loss) of this process; returns their sums. Running statistics of
+    `counts` holds sums of this process, the first its frames; returns their totals. Running statistics of
     normalisation become the mean over processes, so that all hold the same model.
     """
-    statistics = [buffer for name, buffer in model.named_buffers() if "running_" in name]
+    statistics = running_statistics(model)
     gradients: List[Tensor] = []
     for parameter in model.parameters():
         if parameter.grad is None:  # this process had no batch
             parameter.grad = torch.zeros_like(parameter)
         gradients.append(parameter.grad)
     world.sum_all([counts, *gradients, *statistics])
-    _divide(gradients, float(counts[0]))
+    _divide(gradients, max(1.0, float(counts[0])))
     if world.size > 1:
         _divide(statistics, world.size)
     return counts

@@ -1,3 +1,4 @@
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -5,6 +6,7 @@ import time
 from pathlib import Path
 from typing import List
 
+import msgspec
 import pytest
 import torch
 
@@ -134,13 +136,32 @@ def test_average_is_the_mean_of_the_epochs_chosen(tmp_path: Path) -> None:
     assert min(row["errors"] for _, row in epochs) == dict(epochs)[best]["errors"]
 
 
-def test_a_loss_that_is_not_finite_stops_with_the_utterances_named(tmp_path: Path) -> None:
+def with_nan(tmp_path: Path, bad: List[int]) -> Training:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
-    examples = make_examples(6, 0)
-    examples[2].features[5] = float("nan")
-    with pytest.raises(UserError, match="not finite at step") as caught:
-        run_training(
-            Training(model, make_optimizer(model, CONFIG), CONFIG, UNITS, examples, examples[:1], tmp_path)
-        )
+    examples = make_examples(12, 0)
+    for index in bad:
+        examples[index].features.fill_(float("nan"))  # all of it: masks may hide a frame
+    return Training(model, make_optimizer(model, CONFIG), CONFIG, UNITS, examples, examples[:1], tmp_path)
+
+
+def test_a_step_that_is_not_finite_leaves_no_trace_and_its_batch_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = with_nan(tmp_path, [2])
+    training = dataclasses.replace(training, config=msgspec.structs.replace(CONFIG, epochs=3))
+    log = run_training(training)
+    assert [row["skipped"] for row in log] == [1, 2, 3]
+    assert all(torch.isfinite(tensor).all() for tensor in training.model.state_dict().values())
+    assert "features of u2 hold NaN or infinity" in capsys.readouterr().out
+    kept = sorted((tmp_path / "bad_batches").iterdir())
+    tensors, about = load_tensors(kept[0])
+    assert len(kept) == 3 and torch.isnan(tensors["u2"]).any()
+    assert {row["id"] for row in about["batch"]} == set(tensors)
+
+
+def test_too_many_steps_that_are_not_finite_stop_with_the_cause(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="for the 4th time: features of u") as caught:
+        run_training(with_nan(tmp_path, [2]))
+    assert "bad_batches" in caught.value.where
     assert "train.learning_rate" in caught.value.todo
