@@ -19,6 +19,7 @@ from asrkit.train.curves import write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
+from asrkit.train.preflight import estimate_minutes, units_without_examples
 from asrkit.train.world import ALONE, World, join_world
 
 
@@ -47,26 +48,28 @@ def _train(experiment: Experiment, world: World) -> None:
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     train, dev, rejected = _load_splits(experiment, units, model)
+    minutes = estimate_minutes(model, train, config.train, world.size)
     if world.first:
         write_jsonl(experiment.training / "rejected.jsonl", rejected)
         hours = sum(example.seconds for example in train) / 3600
-        _tell(model, len(train), hours, rejected, world)
         add_facts(experiment, parameters=model.parameter_count(), audio_hours=round(hours, 3))
+        print(
+            f"train: {model.parameter_count():,} parameters, {len(train)} utterances, {hours:.2f} h, "
+            f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
+            f"train: the largest batch fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
+        )
+        _tell_gaps(rejected, units_without_examples(train, units))
     optimizer = make_optimizer(model, config.train, world)
     run_training(Training(model, optimizer, config.train, units, train, dev, experiment.training, world))
 
 
-def _tell(
-    model: AcousticModel, utterances: int, hours: float, rejected: List[Dict[str, str]], world: World
-) -> None:
+def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
     for row in rejected[:3]:
         print(f"train: {row['split']} {row['id']} not used for the loss: {row['reason']}")
     if rejected:
         print(f"train: {len(rejected)} utterances not used for the loss, listed in train/rejected.jsonl")
-    print(
-        f"train: {model.parameter_count():,} parameters, {utterances} utterances, {hours:.2f} h, "
-        f"processes {world.size}, threads of each {torch.get_num_threads()}"
-    )
+    if absent:
+        print(f"train: {len(absent)} units are in no training utterance: {' '.join(absent[:20])}")
 
 
 def _load_splits(
