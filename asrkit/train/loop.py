@@ -94,7 +94,7 @@ def _train_epoch(training: Training, position: Position) -> None:
         for step in steps[position.batch :]:
             shares = [[training.train[index] for index in batch] for batch in step]
             progress = (position.epoch + position.batch / len(steps)) / config.epochs
-            _step(training, position, shares, progress)
+            take_step(training, position, shares, progress)
             bar.advance(sum(example.seconds for share in shares for example in share))
             if position.batch < len(steps) and position.step % config.checkpoint_steps == 0:
                 _save_resume_point(training, position)
@@ -105,7 +105,7 @@ def _save_resume_point(training: Training, position: Position) -> None:
         save_resume_point(training.checkpoints, position, training.model, training.optimizer)
 
 
-def _step(training: Training, position: Position, shares: List[List[Example]], progress: float) -> None:
+def take_step(training: Training, position: Position, shares: List[List[Example]], progress: float) -> None:
     """One step of all processes; `shares` are their batches, the last ones' may be missing."""
     config, model, world = training.config, training.model, training.world
     for group in training.optimizer.param_groups:
