@@ -108,7 +108,7 @@ def measure() -> None:
     audio, seconds = train_together(config, options.steps, threads)
     model = AcousticModel(config.model, config.features.bins, UNITS)
     work = sum(part.multiply_adds for part in describe_model(model, config.features.frame_shift))
-    print(f"{options.steps} steps, processes {processes}, threads {threads}: {audio:.0f} s in {seconds:.1f} s")
+    print(f"{options.steps} steps, processes {processes} x {threads}: {audio:.0f} s in {seconds:.1f} s")
     print_figure("train_parameters", model.parameter_count())
     print_figure("forward_multiply_adds_a_second_of_audio", work)
     # Two operations a multiply-add; the backward pass takes two products for each of the forward pass.

@@ -100,7 +100,12 @@ STAGES = (
         "train",
         "train the acoustic model",
         "asrkit.cli.train",
-        reads=("features/normalisation.safetensors", *features_of("{train}", "{dev}"), *UNITS),
+        reads=(
+            "features/normalisation.safetensors",
+            *features_of("{train}", "{dev}"),
+            *UNITS,
+            "{recipe}/{train.init_from}",
+        ),
         writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
         settings=("model", "train", "features.bins", "corpus.train", "corpus.dev", "corpus.max_bad_fraction"),
         libraries=("torch", "lhotse"),

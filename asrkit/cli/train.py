@@ -8,6 +8,7 @@ import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.pretrained import load_pretrained
 from asrkit.pipeline.cost import add_facts, count_cores
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
@@ -47,6 +48,7 @@ def _train(experiment: Experiment, world: World) -> None:
     normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
+    left = _initialise(experiment, model)
     train, dev, rejected = _load_splits(experiment, units, model)
     minutes = estimate_minutes(model, train, config.train, world.size)
     if world.first:
@@ -58,9 +60,20 @@ def _train(experiment: Experiment, world: World) -> None:
             f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
             f"train: the largest batch fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
         )
+        print("".join(left), end="")
         _tell_gaps(rejected, units_without_examples(train, units))
     optimizer = make_optimizer(model, config.train, world)
     run_training(Training(model, optimizer, config.train, units, train, dev, experiment.training, world))
+
+
+def _initialise(experiment: Experiment, model: AcousticModel) -> List[str]:
+    """Load train.init_from where it is set; returns lines that say what was taken and what not."""
+    name = experiment.config.train.init_from
+    if name is None:
+        return []
+    taken, left = load_pretrained(model.front, experiment.recipe_directory / name)
+    lines = [f"train: {len(taken)} tensors of the front are from {name}, {len(left)} are not:\n"]
+    return lines + [f"train:   {reason}\n" for reason in left]
 
 
 def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:

@@ -80,6 +80,7 @@ class ModelConfig(Settings):
     attention_heads: Positive = 4
     feedforward_dim: Positive = 768
     convolution_kernel: NotNegative = 15  # frames seen by each block's convolution module; 0: none
+    intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, from 1, whose output gets a CTC loss too
     dropout: Fraction = 0.1
 
 
@@ -92,16 +93,22 @@ class TrainConfig(Settings):
     optimizer: Literal["muon", "adamw"] = "muon"  # muon gets as far as adamw in about half the steps
     learning_rate: PositiveReal = 4e-3  # the peak, after warm-up
     warmup_steps: NotNegative = 200
+    schedule: Literal["cosine", "noam", "eden"] = "cosine"  # cosine ends with the run; the others go on
     final_rate_fraction: Fraction = 0.02  # cosine decay ends at this share of the peak
+    eden_steps: PositiveReal = 5000.0  # where eden's decay by steps begins
+    eden_epochs: PositiveReal = 6.0  # and that by epochs
     weight_decay: NotNegativeReal = 0.01
     adam_beta2: Fraction = 0.98  # shorter memory than 0.999: runs here are short
     gradient_clip: PositiveReal = 5.0  # of the total 2-norm
-    time_masks: NotNegative = 2  # SpecAugment
+    time_warp_frames: NotNegative = 0  # SpecAugment: how far a moment is moved; 80 is usual
+    time_masks: NotNegative = 2
     time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     frequency_warp: Fraction = 0.0  # widest change, as by another vocal tract; for few speakers
     consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
+    intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
+    init_from: Optional[str] = None  # torchvision's ResNet weights for the front, a safetensors file
     seed: int = 1
     processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
     threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each

@@ -30,6 +30,11 @@ def check_model(config: ModelConfig) -> None:
             f"model.attention_dim {config.attention_dim} with {config.attention_heads} heads",
             expected="a multiple of twice the heads, for rotary positions",
         )
+    if any(number >= config.attention_blocks for number in config.intermediate_blocks):
+        raise UserError(
+            f"model.intermediate_blocks is {list(config.intermediate_blocks)}",
+            expected=f"numbers below model.attention_blocks, {config.attention_blocks}",
+        )
     for name in ("convolution_kernel", "stem_kernel"):
         size = getattr(config, name)
         if size and size % 2 == 0:
@@ -68,14 +73,26 @@ class AcousticModel(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Normalised features (batch, time, bin), frames (batch,) to log-probabilities
         (batch, frame, unit) at the lower rate, and their numbers of frames (batch,)."""
+        outputs, frames = self.forward_depths(features, lengths)
+        return outputs[-1], frames
+
+    def forward_depths(self, features: Tensor, lengths: Tensor) -> Tuple[List[Tensor], Tensor]:
+        """As forward, with a list of log-probabilities: after each block of model.intermediate_blocks
+        (Lee and Watanabe 2021, by the same output layer), then after the last."""
         x, lengths = self.front(features, lengths)
         x = self.dropout(self.project(x))  # (batch, frame, attention_dim)
         head_dim = self.config.attention_dim // self.config.attention_heads
         angles = rotary_angles(x.shape[1], head_dim, x.device)
         inside = (torch.arange(x.shape[1], device=x.device)[None] < lengths[:, None])[:, None, None]
-        for block in self.blocks:
+        outputs = []
+        for number, block in enumerate(self.blocks, start=1):
             x = block(x, inside, angles)
-        return F.log_softmax(self.output(self.norm(x)).float(), dim=-1), lengths
+            if self.training and number in self.config.intermediate_blocks and number < len(self.blocks):
+                outputs.append(self._classify(x))
+        return [*outputs, self._classify(x)], lengths
+
+    def _classify(self, x: Tensor) -> Tensor:
+        return F.log_softmax(self.output(self.norm(x)).float(), dim=-1)
 
     def parameter_count(self) -> int:
         """Trained numbers."""

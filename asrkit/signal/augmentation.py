@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from asrkit.config import TrainConfig
@@ -13,13 +14,16 @@ TOP_HERTZ = 8000.0
 def spec_augment(
     features: Tensor, lengths: Tensor, config: TrainConfig, generator: torch.Generator
 ) -> Tensor:
-    """Warp the frequency axis, then set random bands of normalised features to 0, the mean
+    """Warp the frequency axis and time, then set random bands of normalised features to 0, the mean
     (Park et al. 2019). Returns a new tensor.
 
     (batch, time, bin), frames (batch,); all randomness comes from `generator`.
     """
     batch, _, bins = features.shape
     masked = warp_frequencies(features, config.frequency_warp, generator)
+    if config.time_warp_frames:
+        for row in range(batch):
+            warp_time(masked[row, : int(lengths[row])], config.time_warp_frames, generator)
 
     def draw(highest: int) -> int:
         return int(torch.randint(0, highest + 1, (1,), generator=generator))
@@ -58,3 +62,21 @@ def warp_frequencies(features: Tensor, widest: float, generator: torch.Generator
         torch.index_select(row, 1, source, out=low[index])
         torch.index_select(row, 1, source + 1, out=high[index])
     return low.lerp_(high, share.expand_as(low))
+
+
+def warp_time(features: Tensor, furthest: int, generator: torch.Generator) -> None:
+    """Move a random moment by up to `furthest` frames, what is before and after stretched to fit, in place.
+
+    (time, bin). An utterance not longer than twice `furthest` stays as it is. Source: Park et al. 2019.
+    """
+    frames = len(features)
+    if frames <= 2 * furthest + 1:
+        return
+    moment = int(torch.randint(furthest + 1, frames - furthest, (1,), generator=generator))
+    target = moment + int(torch.randint(-furthest, furthest + 1, (1,), generator=generator))
+    parts = [
+        F.interpolate(part.T[None], size=size, mode="linear", align_corners=False)[0].T
+        for part, size in ((features[:moment], target), (features[moment:], frames - target))
+        if size
+    ]
+    features.copy_(torch.cat(parts))

@@ -153,11 +153,16 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     views = 2 if config.consistency_weight else 1
     features, lengths = collate(examples)
     augmented = [spec_augment(features, lengths, config, generator) for _ in range(views)]
-    log_probs, frames = training.model(torch.cat(augmented), lengths.repeat(views))
-    loss = ctc_loss(log_probs, frames, [example.target or [] for example in examples] * views)
-    total = loss
+    outputs, frames = training.model.forward_depths(torch.cat(augmented), lengths.repeat(views))
+    targets = [example.target or [] for example in examples] * views
+    *intermediate, log_probs = outputs
+    total = loss = ctc_loss(log_probs, frames, targets)
+    if intermediate:
+        weight = config.intermediate_weight
+        others = torch.stack([ctc_loss(output, frames, targets) for output in intermediate])
+        total = (1 - weight) * loss + weight * others.mean()
     if config.consistency_weight:
-        total = loss + config.consistency_weight * consistency_loss(log_probs, frames)
+        total = total + config.consistency_weight * consistency_loss(log_probs, frames)
     total.backward()
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     blanks = (log_probs[..., 0].detach().exp() * inside).sum()

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -140,3 +141,22 @@ def test_greedy_removes_repeats_and_blanks() -> None:
     best = torch.tensor([[0, 3, 3, 0, 3, 5, 5, 1]])
     log_probs = torch.nn.functional.one_hot(best, 6).float()
     assert greedy_ctc(log_probs, [7]) == [[3, 3, 5]]
+
+
+def test_intermediate_outputs_are_given_in_training_alone() -> None:
+    config = msgspec.structs.replace(SMALL, intermediate_blocks=(1,), dropout=0.0)
+    torch.manual_seed(0)
+    model = AcousticModel(config, bins=20, units=7)
+    features, lengths = torch.randn(2, 30, 20), torch.tensor([30, 20])
+    outputs, _ = model.train().forward_depths(features, lengths)
+    assert [output.shape for output in outputs] == [outputs[0].shape] * 2
+    assert not torch.allclose(outputs[0], outputs[1])
+    outputs[0].sum().backward()
+    assert model.blocks[0].expand.weight.grad is not None
+    assert model.blocks[1].expand.weight.grad is None
+    assert len(model.eval().forward_depths(features, lengths)[0]) == 1
+
+
+def test_an_intermediate_block_that_is_the_last_is_refused() -> None:
+    with pytest.raises(UserError, match="intermediate_blocks"):
+        AcousticModel(msgspec.structs.replace(SMALL, intermediate_blocks=(2,)), bins=20, units=7)

@@ -3,7 +3,7 @@ import math
 import torch
 
 from asrkit.config import TrainConfig
-from asrkit.signal.augmentation import spec_augment, warp_frequencies
+from asrkit.signal.augmentation import spec_augment, warp_frequencies, warp_time
 
 CONFIG = TrainConfig(time_masks=2, time_mask_fraction=0.2, frequency_masks=2, frequency_mask_bins=8)
 
@@ -40,3 +40,21 @@ def test_frequencies_move_by_the_factor_and_padding_stays_zero() -> None:
     assert 0.79 < float(factors.min()) < 0.9 and 1.1 < float(factors.max()) < 1.21
     assert not warped[0, 20:].any()
     assert torch.equal(warp_frequencies(features, 0.0, generator), features)
+
+
+def test_a_moment_moves_and_time_runs_on() -> None:
+    moved = set()
+    for seed in range(20):
+        ramp = torch.arange(100.0)[:, None].repeat(1, 3)
+        warp_time(ramp, 20, torch.Generator().manual_seed(seed))
+        steps = ramp[1:, 0] - ramp[:-1, 0]
+        assert ramp.shape == (100, 3) and float(steps.min()) >= 0  # time doesn't turn back
+        assert float(ramp[0, 0]) <= 20 and float(ramp[-1, 0]) >= 79
+        moved.add(round(float((ramp[:, 0] - torch.arange(100.0)).abs().max())))
+    assert max(moved) > 10 and max(moved) <= 20
+
+
+def test_a_short_utterance_is_not_warped() -> None:
+    ramp = torch.arange(41.0)[:, None]
+    warp_time(ramp, 20, torch.Generator().manual_seed(0))
+    assert torch.equal(ramp, torch.arange(41.0)[:, None])

@@ -42,3 +42,19 @@ def test_learning_rate_warms_up_and_ends_at_its_fraction() -> None:
     assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
     assert learning_rate(config, 500, 0.5) == pytest.approx(0.55)
     assert learning_rate(config, 1000, 1.0) == pytest.approx(0.1)
+
+
+def test_noam_falls_with_the_root_of_steps() -> None:
+    config = TrainConfig(schedule="noam", learning_rate=1.0, warmup_steps=100)
+    assert learning_rate(config, 49, 0.0) == pytest.approx(0.5)
+    assert learning_rate(config, 99, 0.1) == pytest.approx(1.0)
+    assert learning_rate(config, 399, 0.9) == pytest.approx(0.5)
+
+
+def test_eden_falls_by_steps_and_by_epochs() -> None:
+    config = TrainConfig(
+        schedule="eden", learning_rate=1.0, warmup_steps=0, epochs=12, eden_steps=1000.0, eden_epochs=6.0
+    )
+    assert learning_rate(config, 0, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 1000, 0.0) == pytest.approx(2**-0.25)
+    assert learning_rate(config, 1000, 0.5) == pytest.approx(2**-0.5)
