@@ -1,5 +1,6 @@
 """Stage 6: train the acoustic model."""
 
+import copy
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Tuple
@@ -21,7 +22,7 @@ from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import estimate_minutes, units_without_examples
-from asrkit.train.world import ALONE, World, join_world
+from asrkit.train.world import ALONE, World, choose_device, join_world
 
 
 def run(experiment: Experiment) -> None:
@@ -50,6 +51,7 @@ def _train(experiment: Experiment, world: World) -> None:
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     left = _initialise(experiment, model)
     train, dev, rejected = _load_splits(experiment, units, model)
+    model.to(choose_device(world))
     minutes = estimate_minutes(model, train, config.train, world.size)
     if world.first:
         write_jsonl(experiment.training / "rejected.jsonl", rejected)
@@ -63,7 +65,10 @@ def _train(experiment: Experiment, world: World) -> None:
         print("".join(left), end="")
         _tell_gaps(rejected, units_without_examples(train, units))
     optimizer = make_optimizer(model, config.train, world)
-    run_training(Training(model, optimizer, config.train, units, train, dev, experiment.training, world))
+    averaged = copy.deepcopy(model) if config.train.ema_decay else None
+    run_training(
+        Training(model, optimizer, config.train, units, train, dev, experiment.training, world, averaged)
+    )
 
 
 def _initialise(experiment: Experiment, model: AcousticModel) -> List[str]:

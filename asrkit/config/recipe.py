@@ -88,6 +88,9 @@ class TrainConfig(Settings):
     """Optimisation."""
 
     epochs: Positive = 30
+    accumulate: Positive = 1  # batches of a process in a step, one after the other, where memory is short
+    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums stay float32
+    ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them
     batch_duration: PositiveReal = 100.0  # seconds of audio a step of all processes, padding included
     buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
     optimizer: Literal["muon", "adamw"] = "muon"  # muon gets as far as adamw in about half the steps

@@ -80,7 +80,8 @@ class AcousticModel(nn.Module):
         """As forward, with a list of log-probabilities: after each block of model.intermediate_blocks
         (Lee and Watanabe 2021, by the same output layer), then after the last."""
         x, lengths = self.front(features, lengths)
-        x = self.dropout(self.project(x))  # (batch, frame, attention_dim)
+        # (batch, frame, attention_dim); the residual stream is float32 in half precision too
+        x = self.dropout(self.project(x)).float()
         head_dim = self.config.attention_dim // self.config.attention_heads
         angles = rotary_angles(x.shape[1], head_dim, x.device)
         inside = (torch.arange(x.shape[1], device=x.device)[None] < lengths[:, None])[:, None, None]

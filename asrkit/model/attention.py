@@ -74,7 +74,7 @@ class ConvolutionModule(nn.Module):
         gated = F.glu(self.expand(x), dim=-1) * inside.view(inside.shape[0], -1, 1)
         channels = gated.transpose(1, 2).unsqueeze(3)  # (batch, dim, frame, 1), channels-last as it lies
         mixed = self.depthwise(channels).squeeze(3).transpose(1, 2)
-        contracted: Tensor = self.contract(F.silu(self.norm(mixed)))
+        contracted: Tensor = self.contract(F.silu(self.norm(mixed.float())))
         return contracted
 
 

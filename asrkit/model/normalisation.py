@@ -54,7 +54,8 @@ class MaskedBatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor, padding: Padding) -> Tensor:  # type: ignore[override]
-        """Normalise; in training with the batch's statistics, else with the running ones."""
+        """Normalise; in training with the batch's statistics, else with the running ones. Gives float32."""
+        x = x.float()  # sums of half precision would lose too much
         if self.training:
             y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps, padding)
             with torch.no_grad():

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from asrkit.storage.tensors import load_tensors
 from asrkit.train.checkpoint import rank_by_dev
@@ -27,3 +28,11 @@ def average_weights(files: Sequence[Path]) -> Dict[str, Tensor]:
     return {name: (value / len(files)).to(example[name].dtype) for name, value in total.items()}
 
 
+@torch.no_grad()
+def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the running mean of weights and statistics: mean * decay + model * (1 - decay)."""
+    for mean, current in zip(averaged.state_dict().values(), model.state_dict().values()):
+        if mean.is_floating_point():
+            mean.lerp_(current, 1.0 - decay)
+        else:
+            mean.copy_(current)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -33,10 +33,17 @@ class Position:
 
 
 def save_resume_point(
-    directory: Path, position: Position, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    directory: Path,
+    position: Position,
+    modules: Mapping[str, torch.nn.Module],
+    optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write resume-<step>.safetensors; the one before it is kept in case this one gets damaged."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {
+        f"{prefix}.{name}": tensor
+        for prefix, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
     state = optimizer.state_dict()["state"]
     for index, values in state.items():
         for name, value in values.items():
@@ -48,9 +55,9 @@ def save_resume_point(
 
 
 def load_resume_point(
-    directory: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+    directory: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
 ) -> Optional[Position]:
-    """Put the newest whole resume point into model and optimizer; None where there is none."""
+    """Put the newest whole resume point into the modules and the optimiser; None where there is none."""
     for file in sorted(directory.glob("resume-*.safetensors"), reverse=True):
         try:
             tensors, metadata = load_tensors(file)
@@ -58,7 +65,8 @@ def load_resume_point(
         except (UserError, KeyError, TypeError) as error:
             print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
             continue
-        model.load_state_dict(_below(tensors, "model."))
+        for prefix, module in modules.items():
+            module.load_state_dict(_below(tensors, f"{prefix}."))
         state: Dict[int, Dict[str, Tensor]] = {}
         for key, tensor in _below(tensors, "optimizer.").items():
             index, _, name = key.partition(".")

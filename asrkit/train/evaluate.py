@@ -40,11 +40,12 @@ def evaluate(
     """
     was_training = model.training
     model.eval()
+    device = model.feature_mean.device
     errors = words = total_frames = 0
     loss = 0.0
     for batch in _by_length(examples, batch_duration)[world.rank :: world.size]:
         features, lengths = collate(batch)
-        log_probs, frames = model(features, lengths)
+        log_probs, frames = model(features.to(device), lengths.to(device))
         aligned = [row for row, example in enumerate(batch) if example.target is not None]
         if aligned:
             targets = [batch[row].target or [] for row in aligned]
@@ -55,7 +56,8 @@ def evaluate(
             errors += kaldialign.edit_distance(reference, units.words(ids))["total"]
             words += len(reference)
     model.train(was_training)
-    counts = world.sum(torch.tensor([errors, words, total_frames, loss], dtype=torch.float64)).tolist()
+    own = torch.tensor([errors, words, total_frames, loss], dtype=torch.float64, device=device)
+    counts = world.sum(own).tolist()
     return DevResult(int(counts[0]), int(counts[1]), counts[3] / max(1, counts[2]))
 
 

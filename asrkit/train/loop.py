@@ -8,7 +8,7 @@ import io
 import math
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 
@@ -18,6 +18,7 @@ from asrkit.pipeline.progress import Progress
 from asrkit.signal.augmentation import spec_augment
 from asrkit.storage.files import write_jsonl
 from asrkit.text.units import Units
+from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import (
     Position,
@@ -52,11 +53,17 @@ class Training:
     dev: Sequence[Example]
     directory: Path  # holds checkpoints/, log.jsonl, tensorboard/
     world: World = ALONE
+    averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
 
     @property
     def checkpoints(self) -> Path:
         """resume-<step> and epoch-<number> files."""
         return self.directory / "checkpoints"
+
+    @property
+    def modules(self) -> Dict[str, AcousticModel]:
+        """The models that a resume point holds."""
+        return {"model": self.model, **({"averaged": self.averaged} if self.averaged else {})}
 
 
 def run_training(training: Training) -> List[Dict[str, Any]]:
@@ -66,7 +73,7 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     that happens too often.
     """
     training.checkpoints.mkdir(parents=True, exist_ok=True)
-    position = load_resume_point(training.checkpoints, training.model, training.optimizer)
+    position = load_resume_point(training.checkpoints, training.modules, training.optimizer)
     if position is None:
         position = Position()
     elif training.world.first:
@@ -83,10 +90,11 @@ def _train_epoch(training: Training, position: Position) -> None:
         [example.seconds for example in training.train],
         seed=config.seed,
         epoch=position.epoch,
-        batch_duration=config.batch_duration / world.size,
+        batch_duration=config.batch_duration / (world.size * config.accumulate),
         buckets=config.buckets,
     )
-    steps = [batches[first : first + world.size] for first in range(0, len(batches), world.size)]
+    together = world.size * config.accumulate
+    steps = [batches[first : first + together] for first in range(0, len(batches), together)]
     training.model.train()
     shown = None if world.first else io.StringIO()
     with Progress(f"epoch {position.epoch + 1}/{config.epochs}", len(steps), "steps", shown) as bar:
@@ -102,32 +110,35 @@ def _train_epoch(training: Training, position: Position) -> None:
 
 def _save_resume_point(training: Training, position: Position) -> None:
     if training.world.first:
-        save_resume_point(training.checkpoints, position, training.model, training.optimizer)
+        save_resume_point(training.checkpoints, position, training.modules, training.optimizer)
 
 
 def take_step(training: Training, position: Position, shares: List[List[Example]], progress: float) -> None:
-    """One step of all processes; `shares` are their batches, the last ones' may be missing."""
+    """One step of all processes: each takes every so many-th of the batches, of which some may be missing."""
     config, model, world = training.config, training.model, training.world
     for group in training.optimizer.param_groups:
         group["lr"] = learning_rate(config, position.step, progress)
     training.optimizer.zero_grad(set_to_none=True)
     statistics = [buffer.clone() for buffer in running_statistics(model)]
-    share = shares[world.rank] if world.rank < len(shares) else []
-    counts = torch.zeros(3, dtype=torch.float32)
-    if share:
-        counts = _accumulate_gradients(training, position.step * world.size + world.rank, share)
+    counts = torch.zeros(3, device=model.feature_mean.device)
+    draw = position.step * world.size * config.accumulate
+    for number in range(world.rank, len(shares), world.size):
+        counts += _accumulate_gradients(training, draw + number, shares[number])
     own_loss = float(counts[1])
     frames, loss, blanks = share_gradients(world, model, counts).tolist()
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
     if math.isfinite(norm):
         training.optimizer.step()
+        if training.averaged is not None:
+            update_average(training.averaged, model, config.ema_decay)
         position.epoch_loss += loss
         position.epoch_blanks += blanks
         position.epoch_frames += int(frames)
         position.epoch_norm = max(position.epoch_norm, norm)
     else:
         restore_statistics(model, statistics)
-        _skip_step(training, position, share, own_loss)
+        own = [example for share in shares[world.rank :: world.size] for example in share]
+        _skip_step(training, position, own, own_loss)
     position.step += 1
     position.batch += 1
 
@@ -152,8 +163,11 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
     views = 2 if config.consistency_weight else 1
     features, lengths = collate(examples)
-    augmented = [spec_augment(features, lengths, config, generator) for _ in range(views)]
-    outputs, frames = training.model.forward_depths(torch.cat(augmented), lengths.repeat(views))
+    augmented = torch.cat([spec_augment(features, lengths, config, generator) for _ in range(views)])
+    device = training.model.feature_mean.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        lengths = lengths.repeat(views).to(device)
+        outputs, frames = training.model.forward_depths(augmented.to(device), lengths)
     targets = [example.target or [] for example in examples] * views
     *intermediate, log_probs = outputs
     total = loss = ctc_loss(log_probs, frames, targets)
@@ -166,13 +180,14 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     total.backward()
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     blanks = (log_probs[..., 0].detach().exp() * inside).sum()
-    return torch.stack([frames.sum().float(), loss.detach(), blanks]).cpu()
+    return torch.stack([frames.sum().float(), loss.detach(), blanks])
 
 
 def _finish_epoch(training: Training, position: Position) -> None:
     """Evaluate on dev, write the epoch's weights, then the resume point that counts it as done."""
     config, world = training.config, training.world
-    result = evaluate(training.model, training.dev, training.units, config.batch_duration, world)
+    model = training.averaged or training.model
+    result = evaluate(model, training.dev, training.units, config.batch_duration, world)
     row: Dict[str, Any] = {
         "epoch": position.epoch + 1,
         "step": position.step,
@@ -189,7 +204,7 @@ def _finish_epoch(training: Training, position: Position) -> None:
             f"dev greedy {result.errors}/{result.words} = {100 * result.errors / max(1, result.words):.2f} %",
             flush=True,
         )
-        save_epoch(training.checkpoints / f"epoch-{row['epoch']:04d}.safetensors", training.model, row)
+        save_epoch(training.checkpoints / f"epoch-{row['epoch']:04d}.safetensors", model, row)
     position.log.append({**row, "finished": round(time.time(), 1)})
     position.start_epoch()
     _save_resume_point(training, position)

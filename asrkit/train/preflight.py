@@ -4,8 +4,6 @@ import copy
 import time
 from typing import List, Sequence
 
-import torch
-
 from asrkit.config import TrainConfig
 from asrkit.model.acoustic import AcousticModel
 from asrkit.text.units import Units
@@ -34,7 +32,7 @@ def estimate_minutes(
         [example.seconds for example in examples],
         seed=config.seed,
         epoch=0,
-        batch_duration=config.batch_duration / processes,
+        batch_duration=config.batch_duration / (processes * config.accumulate),
         buckets=config.buckets,
     )
     largest = max(batches, key=lambda batch: len(batch) * max(examples[index].seconds for index in batch))
@@ -52,6 +50,7 @@ def estimate_minutes(
 
 def _forward_backward(model: AcousticModel, batch: List[Example]) -> None:
     features, lengths = collate(batch)
-    log_probs, frames = model(features, lengths)
+    device = model.feature_mean.device
+    log_probs, frames = model(features.to(device), lengths.to(device))
     loss = ctc_loss(log_probs, frames, [example.target or [] for example in batch])
-    (loss / torch.numel(frames)).backward()
+    loss.backward()

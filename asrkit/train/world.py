@@ -10,6 +10,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
+from asrkit.errors import UserError
 from asrkit.train.watch import running_statistics
 
 PATIENCE = datetime.timedelta(minutes=30)  # for the slowest process
@@ -47,10 +48,25 @@ ALONE = World()
 def join_world(rank: int, size: int, rendezvous: Path) -> World:
     """Meet the other processes through the file `rendezvous`, which must not exist before."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # else it looks up this machine's name
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
+        backend, init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
     )
     return World(rank, size)
+
+
+def choose_device(world: World) -> torch.device:
+    """The GPU of this process's rank where there are GPUs, else the CPU. Raises UserError for too few."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if world.size > torch.cuda.device_count():
+        raise UserError(
+            f"train.processes is {world.size}, and there are {torch.cuda.device_count()} GPUs",
+            expected="at most one process a GPU",
+            todo=f"--set train.processes={torch.cuda.device_count()}",
+        )
+    torch.cuda.set_device(world.rank)
+    return torch.device("cuda", world.rank)
 
 
 def share_gradients(world: World, model: nn.Module, counts: Tensor) -> Tensor:

@@ -1,3 +1,4 @@
+import copy
 import multiprocessing
 import os
 import signal
@@ -8,18 +9,20 @@ from typing import List
 import msgspec
 import pytest
 import torch
+from torch import Tensor
 
 from asrkit.config import ModelConfig, TrainConfig
 from asrkit.errors import UserError
-from asrkit.model.acoustic import AcousticModel
+from asrkit.model.acoustic import AcousticModel, output_frames
+from asrkit.model.normalisation import MaskedBatchNorm
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.storage.tensors import load_tensors, save_tensors
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
 from asrkit.train.average import average_weights, candidate_files
-from asrkit.train.checkpoint import list_epochs
+from asrkit.train.checkpoint import Position, list_epochs
 from asrkit.train.examples import Example
-from asrkit.train.loop import Training, run_training
+from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_world
 
@@ -52,28 +55,42 @@ def make_examples(count: int, seed: int) -> List[Example]:
     return examples
 
 
-def train(directory: Path, size: int = 1) -> None:
+FULL = msgspec.structs.replace(  # the settings that add to what a resume point holds, or to what is random
+    CONFIG,
+    processes=2,
+    accumulate=2,
+    ema_decay=0.9,
+    consistency_weight=0.2,
+    time_warp_frames=5,
+    frequency_warp=0.1,
+)
+
+
+def train(directory: Path, config: TrainConfig = CONFIG) -> None:
     torch.set_num_threads(1)
-    if size == 1:
-        train_in(ALONE, directory)
+    if config.processes == 1:
+        train_in(ALONE, config, directory)
         return
     directory.mkdir(exist_ok=True)
-    meet = directory / f"rendezvous-{os.getpid()}"
-    run_parallel(lambda rank: train_in(join_world(rank, size, meet), directory), size, size, lambda *_: None)
+    meet, size = directory / f"rendezvous-{os.getpid()}", config.processes
+    run_parallel(
+        lambda rank: train_in(join_world(rank, size, meet), config, directory), size, size, lambda *_: None
+    )
 
 
-def train_in(world: World, directory: Path) -> None:
-    torch.manual_seed(CONFIG.seed)
+def train_in(world: World, config: TrainConfig, directory: Path) -> None:
+    torch.manual_seed(config.seed)
     model = AcousticModel(MODEL, bins=20, units=3)
-    optimizer = make_optimizer(model, CONFIG, world)
+    averaged = copy.deepcopy(model) if config.ema_decay else None
+    optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
-    run_training(Training(model, optimizer, CONFIG, UNITS, train, dev, directory, world))
+    run_training(Training(model, optimizer, config, UNITS, train, dev, directory, world, averaged))
     save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
 
 
-def train_until(directory: Path, sign: str, size: int = 1) -> None:
+def train_until(directory: Path, sign: str, config: TrainConfig = CONFIG) -> None:
     """Train in a process of its own, and SIGKILL it when a file like `sign` appears."""
-    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, size))
+    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, config))
     process.start()
     while process.is_alive() and not list(directory.glob(sign)):
         time.sleep(0.001)
@@ -86,27 +103,29 @@ def weights(directory: Path) -> "dict[str, bytes]":
     return {file.name: file.read_bytes() for file in sorted(directory.glob("checkpoints/epoch-*"))}
 
 
-def train_apart(directory: Path, size: int) -> None:
+def train_apart(directory: Path, config: TrainConfig) -> None:
     """Train to the end in a process of its own: torch's threads don't survive a fork."""
-    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, size))
+    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, config))
     process.start()
     process.join()
     assert process.exitcode == 0
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, size: int) -> None:
-    train_apart(tmp_path / "whole", size)
+@pytest.mark.parametrize("config", [CONFIG, FULL], ids=["plain", "full"])
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, config: TrainConfig
+) -> None:
+    train_apart(tmp_path / "whole", config)
     killed = tmp_path / "killed"
-    train_until(killed, "checkpoints/resume-00000003*", size)
-    train_until(killed, "checkpoints/epoch-0002*", size)
-    train_apart(killed, size)
+    train_until(killed, "checkpoints/resume-00000003*", config)
+    train_until(killed, "checkpoints/epoch-0002*", config)
+    train_apart(killed, config)
     assert len(weights(killed)) >= 2
     assert weights(killed) == weights(tmp_path / "whole")
 
 
 def test_two_processes_hold_the_same_model(tmp_path: Path) -> None:
-    train_apart(tmp_path, 2)
+    train_apart(tmp_path, FULL)
     first, second = (load_tensors(tmp_path / f"rank-{rank}.safetensors")[0] for rank in range(2))
     differing = {name for name in first if not torch.equal(first[name], second[name])}
     assert not {name for name in differing if not name.endswith("num_batches_tracked")}
@@ -143,6 +162,49 @@ def with_nan(tmp_path: Path, epochs: int) -> Training:
     examples[2].features.fill_(float("nan"))
     config = msgspec.structs.replace(CONFIG, epochs=epochs, frequency_masks=0)
     return Training(model, make_optimizer(model, config), config, UNITS, examples, examples[:1], tmp_path)
+
+
+def test_accumulated_batches_count_by_their_frames(tmp_path: Path) -> None:
+    """Two batches gone through one after the other give the gradient of both together, a frame."""
+    examples = make_examples(5, 0)
+    halves = [examples[:2], examples[2:]]
+
+    def step(shares: List[List[Example]], accumulate: int) -> Tensor:
+        torch.manual_seed(0)
+        model = AcousticModel(msgspec.structs.replace(MODEL, dropout=0.0), bins=20, units=3)
+        for module in model.modules():  # statistics of a batch of its own would differ
+            if isinstance(module, MaskedBatchNorm):
+                module.forward = lambda x, padding: x  # type: ignore[method-assign]
+        masks = {"time_masks": 0, "frequency_masks": 0, "optimizer": "adamw", "gradient_clip": 1e9}
+        config = msgspec.structs.replace(CONFIG, accumulate=accumulate, **masks)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        training = Training(model, optimizer, config, UNITS, examples, examples[:1], tmp_path)
+        position = Position(step=100)  # after warm-up
+        take_step(training, position, shares, progress=0.0)
+        assert position.epoch_frames == sum(output_frames(MODEL, len(e.features)) for e in examples)
+        return model.output.weight.detach()
+
+    torch.testing.assert_close(step(halves, 2), step([examples], 1))
+
+
+def test_half_precision_trains_and_keeps_float32_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AcousticModel(MODEL, bins=20, units=3)
+    config = msgspec.structs.replace(CONFIG, precision="bfloat16", epochs=2)
+    examples = make_examples(12, 0)
+    optimizer = make_optimizer(model, config)
+    log = run_training(Training(model, optimizer, config, UNITS, examples, examples[:3], tmp_path))
+    assert log[1]["train_loss"] < log[0]["train_loss"] and log[1]["skipped"] == 0
+    assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+
+
+def test_the_running_mean_of_weights_is_what_is_kept(tmp_path: Path) -> None:
+    still = msgspec.structs.replace(CONFIG, ema_decay=1.0, epochs=1)
+    train(tmp_path, still)
+    torch.manual_seed(still.seed)
+    first = AcousticModel(MODEL, bins=20, units=3).state_dict()
+    kept, _ = load_tensors(next(tmp_path.glob("checkpoints/epoch-*")))
+    assert all(torch.equal(kept[name], tensor) for name, tensor in first.items() if "num_batches" not in name)
 
 
 def test_a_step_that_is_not_finite_leaves_no_trace_and_its_batch_is_kept(
