@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import resource
@@ -10,19 +11,21 @@ from asrkit.errors import UserError
 from asrkit.storage.files import whole_file, write_bytes, write_text
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def little_space() -> Iterator[None]:
     """Writing more than 1,000 bytes to a file fails, as it does when the disk is full."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:  # before pytest writes its own log
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_where_space_ends_the_old_file_stays(tmp_path: Path, little_space: None) -> None:
+def test_where_space_ends_the_old_file_stays(tmp_path: Path) -> None:
     file = tmp_path / "counts.json"
     write_text(file, "old")
-    with pytest.raises(UserError, match=r"can't write .*counts\.json") as raised:
+    with pytest.raises(UserError, match=r"can't write .*counts\.json") as raised, little_space():
         write_bytes(file, b"x" * 5000)
     assert "nothing is damaged" in str(raised.value)
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("counts.json", "old")]
