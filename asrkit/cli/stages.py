@@ -109,6 +109,7 @@ STAGES = (
         writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
         settings=("model", "train", "features.bins", "corpus.train", "corpus.dev", "corpus.max_bad_fraction"),
         libraries=("torch", "lhotse"),
+        precious=True,
     ),
     Stage(
         7,

@@ -38,7 +38,7 @@ class Stage:
     settings: Tuple[str, ...] = ()
     corpus_code: bool = False  # local/<module>.py is part of its code
     libraries: Tuple[str, ...] = ()  # slow to import, so imported once for all stages
-    precious: bool = False  # took long to make: kept aside, once, when it begins anew
+    precious: bool = False  # takes long to make: the latest is kept aside when the stage begins anew
 
     def __str__(self) -> str:
         return f"stage {self.number} ({self.name})"

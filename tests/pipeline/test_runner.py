@@ -157,6 +157,15 @@ def test_a_stale_stage_starts_in_an_empty_folder(finished: Toy) -> None:
     assert not (finished.exp / "count/left-over").exists()
 
 
+def test_what_took_long_to_make_is_kept_aside_once(finished: Toy) -> None:
+    for confidence in (0.9, 0.8):
+        (finished.exp / "tell/mark").write_text(f"before {confidence}")
+        output = finished.run("--set", f"score.confidence={confidence}")
+        assert "stage 3 (tell): begins anew; the earlier one is kept in tell.previous" in output
+    assert (finished.exp / "tell.previous/mark").read_text() == "before 0.8"
+    assert (finished.exp / "tell/report.txt").exists() and not (finished.exp / "tell/mark").exists()
+
+
 def test_force_starts_an_interrupted_stage_again(toy: Toy) -> None:
     kill(toy.hold())
     assert "goes on" not in toy.run("--force", "--stage", "2")

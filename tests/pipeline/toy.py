@@ -44,6 +44,7 @@ STAGES = (
         reads=("count/counts.json",),
         writes=("tell/report.txt", "tell/maybe.txt?"),
         settings=("score",),
+        precious=True,
     ),
 )
 
