@@ -14,7 +14,6 @@ from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
 from asrkit.pipeline.progress import Progress
 
-TEXT_FAULTS = ("control characters in text", "empty text")
 Inspection = Union[AudioFacts, AudioProblem]
 
 
@@ -56,12 +55,7 @@ def validate(
                 raise inspection
             valid.append(_check(utterance, inspection, rates[utterance.split], config))
         except AudioProblem as problem:
-            text = "" if problem.kind in TEXT_FAULTS else normalise_text(utterance.text, config.case)
-            rejected.append(
-                Rejection(
-                    utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text
-                )
-            )
+            rejected.append(_reject(utterance, problem, config.case))
     return valid, rejected
 
 
@@ -69,6 +63,15 @@ def normalise_text(text: str, case: str) -> str:
     """Text in Unicode form NFC, with letter case folded as corpus.case says and single spaces."""
     folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[case]
     return " ".join(unicodedata.normalize("NFC", folded).split())
+
+
+def _reject(utterance: Utterance, problem: AudioProblem, case: str) -> Rejection:
+    """With the text where that is sound, so that scoring can count its words."""
+    try:
+        text = _check_text(utterance.text, case)
+    except AudioProblem:
+        text = ""
+    return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
 
 
 def _check(utterance: Utterance, audio: AudioFacts, usual_rate: int, config: CorpusConfig) -> ValidUtterance:
@@ -106,10 +109,10 @@ def _check_text(text: str, case: str) -> str:
     for character in text:
         # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
         if unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") or character in "\ufeff\ufffd":
-            raise AudioProblem(TEXT_FAULTS[0], f"U+{ord(character):04X} in {text!r}")
+            raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
     normalised = normalise_text(text, case)
     if not normalised:
-        raise AudioProblem(TEXT_FAULTS[1])
+        raise AudioProblem("empty text")
     return normalised
 
 

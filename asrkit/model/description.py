@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.attention import AttentionBlock, SelfAttention
 
 SECONDS = 10.0  # of the utterance that is measured; attention's work a second grows with it
 
@@ -34,7 +35,7 @@ def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
             for kernel, by in _time_kernels(module):
                 seen += (kernel - 1) * stride
                 stride *= by
-        attends = any(type(piece).__name__ == "AttentionBlock" for piece in modules)
+        attends = any(isinstance(module, AttentionBlock) for module in modules)
         sees_all = attends or bool(parts and parts[-1].receptive_milliseconds == float("inf"))
         parts.append(
             Part(
@@ -102,6 +103,6 @@ def _measure(
 def _multiply_adds(module: nn.Module, output: Any) -> int:
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         return int(output.numel() * module.weight[0].numel())
-    if type(module).__name__ == "SelfAttention":
+    if isinstance(module, SelfAttention):
         return int(2 * output.shape[1] * output.numel())  # queries with keys, weights with values
     return 0

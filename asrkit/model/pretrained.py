@@ -3,30 +3,22 @@
 from pathlib import Path
 from typing import Dict, List, Tuple
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from asrkit.errors import UserError
 from asrkit.model.residual import ResidualFront
+from asrkit.storage.tensors import load_tensors
 
 
 def load_pretrained(front: ResidualFront, file: Path) -> Tuple[List[str], List[str]]:
     """Copy what fits from a state dict of torchvision's ResNet, a safetensors file.
 
     The first convolution's three input channels are added into one: a grey picture gives what it gave.
-    Returns names taken and, with the reason, names left. Raises UserError when nothing fits.
+    Returns names taken and, with the reason, names left. Raises UserError when nothing fits,
+    or the file can't be read.
     """
-    try:
-        given = safetensors.torch.load_file(str(file))
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="a state dict of torchvision's ResNet as safetensors",
-            where="train.init_from",
-            todo="safetensors.torch.save_file(model.state_dict(), FILE)",
-        ) from None
+    given, _ = load_tensors(file)
     own = front.state_dict()
     if "conv1.weight" in given and given["conv1.weight"].dim() == 4:
         given["conv1.weight"] = given["conv1.weight"].sum(dim=1, keepdim=True)

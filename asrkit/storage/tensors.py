@@ -23,7 +23,10 @@ def save_tensors(file: Path, tensors: Dict[str, torch.Tensor], metadata: Dict[st
 
 
 def load_tensors(file: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
-    """Read what save_tensors wrote; raises UserError when the file is missing or damaged."""
+    """Read a safetensors file, with the metadata of save_tensors if it has any.
+
+    Raises UserError when the file is missing or damaged.
+    """
     try:
         with safetensors.safe_open(str(file), framework="pt") as stored:
             names = stored.keys()
@@ -31,7 +34,7 @@ def load_tensors(file: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
             metadata = _metadata(stored)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"can't read {file}: {error}", expected="a safetensors file that asrkit wrote", where=str(file)
+            f"can't read {file}: {error}", expected="a safetensors file, whole", where=str(file)
         ) from None
     return tensors, metadata
 
@@ -43,7 +46,7 @@ def read_metadata(file: Path) -> Dict[str, Any]:
             return _metadata(stored)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"can't read {file}: {error}", expected="a safetensors file that asrkit wrote", where=str(file)
+            f"can't read {file}: {error}", expected="a safetensors file, whole", where=str(file)
         ) from None
 
 
