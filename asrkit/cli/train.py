@@ -49,36 +49,45 @@ def _train(experiment: Experiment, world: World) -> None:
     normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
-    left = _initialise(experiment, model)
+    _initialise(experiment, model, world)
     train, dev, rejected = _load_splits(experiment, units, model)
     model.to(choose_device(world))
-    minutes = estimate_minutes(model, train, config.train, world.size)
+    optimizer = make_optimizer(model, config.train, world)
+    averaged = copy.deepcopy(model) if config.train.ema_decay else None
+    training = Training(
+        model,
+        optimizer,
+        config.train,
+        units,
+        train,
+        dev,
+        experiment.training,
+        top_hertz=config.features.sampling_rate / 2,
+        world=world,
+        averaged=averaged,
+    )
+    minutes = estimate_minutes(training)
     if world.first:
-        write_jsonl(experiment.training / "rejected.jsonl", rejected)
         hours = sum(example.seconds for example in train) / 3600
         add_facts(experiment, parameters=model.parameter_count(), audio_hours=round(hours, 3))
         print(
             f"train: {model.parameter_count():,} parameters, {len(train)} utterances, {hours:.2f} h, "
             f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
-            f"train: the largest batch fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
+            f"train: the largest step fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
         )
-        print("".join(left), end="")
         _tell_gaps(rejected, units_without_examples(train, units))
-    optimizer = make_optimizer(model, config.train, world)
-    averaged = copy.deepcopy(model) if config.train.ema_decay else None
-    run_training(
-        Training(model, optimizer, config.train, units, train, dev, experiment.training, world, averaged)
-    )
+    run_training(training)
 
 
-def _initialise(experiment: Experiment, model: AcousticModel) -> List[str]:
-    """Load train.init_from where it is set; returns lines that say what was taken and what not."""
+def _initialise(experiment: Experiment, model: AcousticModel, world: World) -> None:
+    """Load train.init_from where it is set, and say what was taken and what not."""
     name = experiment.config.train.init_from
     if name is None:
-        return []
+        return
     taken, left = load_pretrained(model.front, experiment.recipe_directory / name)
-    lines = [f"train: {len(taken)} tensors of the front are from {name}, {len(left)} are not:\n"]
-    return lines + [f"train:   {reason}\n" for reason in left]
+    if world.first:
+        print(f"train: {len(taken)} tensors of the front are from {name}, {len(left)} are not:")
+        print("".join(f"train:   {reason}\n" for reason in left), end="")
 
 
 def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
@@ -106,15 +115,14 @@ def _load_splits(
             model.feature_inverse_deviation,
         )
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
+    write_jsonl(experiment.training / "rejected.jsonl", rows)  # by every process, with the same bytes
     usable = [example for example in splits[corpus.train] if example.target is not None]
     lost = len(splits[corpus.train]) - len(usable)
     if not usable or lost > corpus.max_bad_fraction * len(splits[corpus.train]):
-        file = experiment.training / "rejected.jsonl"
-        write_jsonl(file, rows)
         raise UserError(
             f"{lost} of {len(splits[corpus.train])} training utterances can't be aligned",
             expected=f"at most the share corpus.max_bad_fraction, {corpus.max_bad_fraction}",
-            where=str(file),
+            where=str(experiment.training / "rejected.jsonl"),
             todo="mend those transcripts, use larger units or less subsampling, or raise the limit",
         )
     return usable, splits[corpus.dev], rows

@@ -87,12 +87,18 @@ class ModelConfig(Settings):
 class TrainConfig(Settings):
     """Optimisation."""
 
+    # How much, and on what
     epochs: Positive = 30
-    accumulate: Positive = 1  # batches of a process in a step, one after the other, where memory is short
-    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums stay float32
-    ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them
     batch_duration: PositiveReal = 100.0  # seconds of audio a step of all processes, padding included
     buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
+    accumulate: Positive = 1  # batches of a process in a step, one after the other, where memory is short
+    processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
+    threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each
+    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums stay float32
+    seed: int = 1
+    init_from: Optional[str] = None  # a file in the recipe's folder, or /...: torchvision's ResNet weights
+
+    # Steps
     optimizer: Literal["muon", "adamw"] = "muon"  # muon gets as far as adamw in about half the steps
     learning_rate: PositiveReal = 4e-3  # the peak, after warm-up
     warmup_steps: NotNegative = 200
@@ -103,18 +109,21 @@ class TrainConfig(Settings):
     weight_decay: NotNegativeReal = 0.01
     adam_beta2: Fraction = 0.98  # shorter memory than 0.999: runs here are short
     gradient_clip: PositiveReal = 5.0  # of the total 2-norm
-    time_warp_frames: NotNegative = 0  # SpecAugment: how far a moment is moved; 80 is usual
+
+    # What is added to CTC
+    consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
+    intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
+
+    # Augmentation: SpecAugment, and vocal tracts
+    time_warp_frames: NotNegative = 0  # how far a moment is moved; 80 is usual
     time_masks: NotNegative = 2
     time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
-    frequency_warp: Fraction = 0.0  # widest change, as by another vocal tract; for few speakers
-    consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
-    intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
-    init_from: Optional[str] = None  # torchvision's ResNet weights for the front, a safetensors file
-    seed: int = 1
-    processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
-    threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each
+    frequency_warp: Fraction = 0.0  # widest change of frequencies, as by another vocal tract
+
+    # What is kept
+    ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them
     checkpoint_steps: Positive = 200  # steps between checkpoints inside an epoch
     keep_best: Positive = 5  # checkpoints with the lowest dev error, for averaging
     keep_last: Positive = 5

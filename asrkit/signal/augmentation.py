@@ -8,19 +8,17 @@ from torch import Tensor
 
 from asrkit.config import TrainConfig
 
-TOP_HERTZ = 8000.0
-
 
 def spec_augment(
-    features: Tensor, lengths: Tensor, config: TrainConfig, generator: torch.Generator
+    features: Tensor, lengths: Tensor, config: TrainConfig, top_hertz: float, generator: torch.Generator
 ) -> Tensor:
     """Warp the frequency axis and time, then set random bands of normalised features to 0, the mean
     (Park et al. 2019). Returns a new tensor.
 
-    (batch, time, bin), frames (batch,); all randomness comes from `generator`.
+    (batch, time, bin), frames (batch,); bins end at `top_hertz`; all randomness comes from `generator`.
     """
     batch, _, bins = features.shape
-    masked = warp_frequencies(features, config.frequency_warp, generator)
+    masked = warp_frequencies(features, config.frequency_warp, top_hertz, generator)
     if config.time_warp_frames:
         for row in range(batch):
             warp_time(masked[row, : int(lengths[row])], config.time_warp_frames, generator)
@@ -41,24 +39,25 @@ def spec_augment(
     return masked
 
 
-def warp_frequencies(features: Tensor, widest: float, generator: torch.Generator) -> Tensor:
+def warp_frequencies(
+    features: Tensor, widest: float, top_hertz: float, generator: torch.Generator
+) -> Tensor:
     """Scale each utterance's frequencies by a factor of its own between 1 - widest and 1 + widest.
 
     (batch, time, bin) to a new tensor; values between bins are interpolated. After vocal tract length
-    perturbation (Jaitly and Hinton 2013), on a mel scale that ends at 8 kHz.
+    perturbation (Jaitly and Hinton 2013), on a mel scale from 0 to `top_hertz`.
     """
     if not widest:
         return features.clone()
     batch, _, bins = features.shape
     factors = 1.0 + widest * (2.0 * torch.rand(batch, 1, generator=generator) - 1.0)
-    top = math.log(1.0 + TOP_HERTZ / 700.0)  # mel is proportional to ln(1 + hertz / 700)
+    top = math.log(1.0 + top_hertz / 700.0)  # mel is proportional to ln(1 + hertz / 700)
     hertz = torch.expm1(torch.arange(bins) / (bins - 1) * top)[None]  # in units of 700
     places = (torch.log1p(hertz * factors) / top).clamp(max=1.0) * (bins - 1)  # (batch, bin)
     below = places.floor().long().clamp(max=bins - 2)
-    share = (places - below).to(features.device)[:, None]
-    rows = zip(features, below.to(features.device))
+    share = (places - below)[:, None]
     low, high = torch.empty_like(features), torch.empty_like(features)
-    for index, (row, source) in enumerate(rows):
+    for index, (row, source) in enumerate(zip(features, below)):
         torch.index_select(row, 1, source, out=low[index])
         torch.index_select(row, 1, source + 1, out=high[index])
     return low.lerp_(high, share.expand_as(low))

@@ -22,13 +22,14 @@ class Position:
     epoch_loss: float = 0.0  # summed over the epoch's finished steps
     epoch_blanks: float = 0.0  # probability of blank, summed over frames
     epoch_frames: int = 0
+    epoch_utterances: int = 0  # in steps that were not skipped
     epoch_norm: float = 0.0  # the largest gradient norm
     log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
 
     def start_epoch(self) -> None:
         """Count the epoch as done, and clear what is summed over one."""
         self.epoch += 1
-        self.batch = self.epoch_frames = 0
+        self.batch = self.epoch_frames = self.epoch_utterances = 0
         self.epoch_loss = self.epoch_blanks = self.epoch_norm = 0.0
 
 

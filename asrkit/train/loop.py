@@ -32,8 +32,8 @@ from asrkit.train.examples import Example, collate
 from asrkit.train.loss import consistency_loss, ctc_loss
 from asrkit.train.schedule import learning_rate
 from asrkit.train.watch import (
-    dump_batch,
     explain_fault,
+    keep_examples,
     refuse_more_skips,
     restore_statistics,
     running_statistics,
@@ -52,6 +52,7 @@ class Training:
     train: Sequence[Example]
     dev: Sequence[Example]
     directory: Path  # holds checkpoints/, log.jsonl, tensorboard/
+    top_hertz: float = 8000.0  # of the features' highest bin
     world: World = ALONE
     averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
 
@@ -84,26 +85,32 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     return position.log
 
 
-def _train_epoch(training: Training, position: Position) -> None:
-    config, world = training.config, training.world
+def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
+    """The batches of each step of an epoch, of all processes together; every utterance is in one."""
+    config = training.config
+    together = training.world.size * config.accumulate
     batches = plan_batches(
         [example.seconds for example in training.train],
         seed=config.seed,
-        epoch=position.epoch,
-        batch_duration=config.batch_duration / (world.size * config.accumulate),
+        epoch=epoch,
+        batch_duration=config.batch_duration / together,
         buckets=config.buckets,
     )
-    together = world.size * config.accumulate
-    steps = [batches[first : first + together] for first in range(0, len(batches), together)]
+    filled = [[training.train[index] for index in batch] for batch in batches]
+    return [filled[first : first + together] for first in range(0, len(filled), together)]
+
+
+def _train_epoch(training: Training, position: Position) -> None:
+    config, world = training.config, training.world
+    steps = plan_steps(training, position.epoch)
     training.model.train()
     shown = None if world.first else io.StringIO()
     with Progress(f"epoch {position.epoch + 1}/{config.epochs}", len(steps), "steps", shown) as bar:
         bar.advance(count=position.batch)
-        for step in steps[position.batch :]:
-            shares = [[training.train[index] for index in batch] for batch in step]
+        for batches in steps[position.batch :]:
             progress = (position.epoch + position.batch / len(steps)) / config.epochs
-            take_step(training, position, shares, progress)
-            bar.advance(sum(example.seconds for share in shares for example in share))
+            take_step(training, position, batches, progress)
+            bar.advance(sum(example.seconds for batch in batches for example in batch))
             if position.batch < len(steps) and position.step % config.checkpoint_steps == 0:
                 _save_resume_point(training, position)
 
@@ -113,8 +120,10 @@ def _save_resume_point(training: Training, position: Position) -> None:
         save_resume_point(training.checkpoints, position, training.modules, training.optimizer)
 
 
-def take_step(training: Training, position: Position, shares: List[List[Example]], progress: float) -> None:
-    """One step of all processes: each takes every so many-th of the batches, of which some may be missing."""
+def take_step(
+    training: Training, position: Position, batches: List[List[Example]], progress: float
+) -> None:
+    """One step of all processes: each takes every so many-th of the batches, and the last may get none."""
     config, model, world = training.config, training.model, training.world
     for group in training.optimizer.param_groups:
         group["lr"] = learning_rate(config, position.step, progress)
@@ -122,11 +131,11 @@ def take_step(training: Training, position: Position, shares: List[List[Example]
     statistics = [buffer.clone() for buffer in running_statistics(model)]
     counts = torch.zeros(3, device=model.feature_mean.device)
     draw = position.step * world.size * config.accumulate
-    for number in range(world.rank, len(shares), world.size):
-        counts += _accumulate_gradients(training, draw + number, shares[number])
-    own_loss = float(counts[1])
+    for number in range(world.rank, len(batches), world.size):
+        counts += _accumulate_gradients(training, draw + number, batches[number])
     frames, loss, blanks = share_gradients(world, model, counts).tolist()
     norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+    examples = [example for batch in batches for example in batch]
     if math.isfinite(norm):
         training.optimizer.step()
         if training.averaged is not None:
@@ -134,23 +143,26 @@ def take_step(training: Training, position: Position, shares: List[List[Example]
         position.epoch_loss += loss
         position.epoch_blanks += blanks
         position.epoch_frames += int(frames)
+        position.epoch_utterances += len(examples)
         position.epoch_norm = max(position.epoch_norm, norm)
     else:
         restore_statistics(model, statistics)
-        own = [example for share in shares[world.rank :: world.size] for example in share]
-        _skip_step(training, position, own, own_loss)
+        _skip_step(training, position, examples, loss)
     position.step += 1
     position.batch += 1
 
 
-def _skip_step(training: Training, position: Position, share: List[Example], loss: float) -> None:
-    """Leave the model as it was, keep the batch for inspection, and stop when it happens too often."""
+def _skip_step(training: Training, position: Position, examples: List[Example], loss: float) -> None:
+    """Keep what the step was made of for inspection, and stop when it happens too often."""
     position.skipped += 1
-    cause = explain_fault(share, loss)
-    file = dump_batch(training.directory, position.step, training.world.rank, share, cause)
-    refuse_more_skips(position.skipped, position.step, cause, training.directory)
+    cause = explain_fault(examples, loss)
     if training.world.first:
-        print(f"train: step {position.step} is skipped, its gradient is not finite: {cause}; see {file.name}")
+        file = keep_examples(training.directory, position.step, examples, cause)
+        print(
+            f"train: step {position.step} is skipped with its {len(examples)} utterances, "
+            f"its gradient is not finite: {cause}; see {file.name}"
+        )
+    refuse_more_skips(position.skipped, position.step, cause, training.directory)
 
 
 def _accumulate_gradients(training: Training, draw: int, examples: List[Example]) -> torch.Tensor:
@@ -163,7 +175,9 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
     views = 2 if config.consistency_weight else 1
     features, lengths = collate(examples)
-    augmented = torch.cat([spec_augment(features, lengths, config, generator) for _ in range(views)])
+    augmented = torch.cat(
+        [spec_augment(features, lengths, config, training.top_hertz, generator) for _ in range(views)]
+    )
     device = training.model.feature_mean.device
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         lengths = lengths.repeat(views).to(device)
@@ -195,6 +209,7 @@ def _finish_epoch(training: Training, position: Position) -> None:
         "blank_share": position.epoch_blanks / max(1, position.epoch_frames),
         "gradient_norm": position.epoch_norm,
         "learning_rate": training.optimizer.param_groups[0]["lr"],
+        "utterances": position.epoch_utterances,
         "skipped": position.skipped,
         **result.row(),
     }

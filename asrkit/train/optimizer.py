@@ -86,7 +86,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimiser of train.optimizer; biases and normalisation weights don't decay.
 
-    Muon leaves to AdamW what isn't a map from hidden vectors to hidden vectors: the first convolution,
+    With adamw no group has matrices, and Muon without matrices is AdamW. Muon leaves to AdamW what isn't a map from hidden vectors to hidden vectors: the first convolution,
     the output layer, and convolutions of each channel by itself.
     """
     matrices: Dict[int, List[nn.Parameter]] = {1: [], 3: []}

@@ -1,5 +1,6 @@
 """What is watched during training, and what is done when numbers stop being finite."""
 
+import math
 from pathlib import Path
 from typing import List, Sequence
 
@@ -29,15 +30,15 @@ def explain_fault(examples: Sequence[Example], loss: float) -> str:
     bad = [example.id for example in examples if not torch.isfinite(example.features).all()]
     if bad:
         return f"features of {', '.join(bad[:3])} hold NaN or infinity"
-    if loss != loss or loss in (float("inf"), float("-inf")):
+    if not math.isfinite(loss):
         return "the features are finite and the loss isn't: the weights have grown too far"
     return "the loss is finite and its gradient isn't: the steps are too large"
 
 
-def dump_batch(directory: Path, step: int, rank: int, examples: Sequence[Example], cause: str) -> Path:
-    """Write a batch's features, ids and transcripts to bad_batches/, to be looked at."""
-    file = directory / "bad_batches" / f"step-{step:08d}-{rank}.safetensors"
-    about = {"cause": cause, "batch": [{"id": example.id, "text": example.text} for example in examples]}
+def keep_examples(directory: Path, step: int, examples: Sequence[Example], cause: str) -> Path:
+    """Write features, ids and transcripts of a step to skipped_steps/, to be looked at."""
+    file = directory / "skipped_steps" / f"step-{step:08d}.safetensors"
+    about = {"cause": cause, "examples": [{"id": example.id, "text": example.text} for example in examples]}
     save_tensors(file, {example.id: example.features for example in examples}, about)
     return file
 
@@ -48,6 +49,6 @@ def refuse_more_skips(skipped: int, step: int, cause: str, directory: Path) -> N
         raise UserError(
             f"loss or gradient not finite at step {step}, for the {skipped}th time: {cause}",
             expected=f"at most {SKIPS_ALLOWED} such steps",
-            where=f"the batches in {directory / 'bad_batches'}",
+            where=f"utterances of those steps in {directory / 'skipped_steps'}",
             todo="mend those utterances; else lower train.learning_rate, or raise train.warmup_steps",
         )

@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from asrkit.config import TrainConfig
@@ -11,7 +12,7 @@ CONFIG = TrainConfig(time_masks=2, time_mask_fraction=0.2, frequency_masks=2, fr
 def augment(seed: int) -> torch.Tensor:
     features = torch.ones(3, 100, 40)
     generator = torch.Generator().manual_seed(seed)
-    return spec_augment(features, torch.tensor([100, 60, 100]), CONFIG, generator)
+    return spec_augment(features, torch.tensor([100, 60, 100]), CONFIG, 8000.0, generator)
 
 
 def test_masks_are_bands_of_zeros_no_wider_than_set() -> None:
@@ -30,16 +31,18 @@ def test_the_same_seed_gives_the_same_masks() -> None:
     assert not torch.equal(augment(3), augment(4))
 
 
-def test_frequencies_move_by_the_factor_and_padding_stays_zero() -> None:
+@pytest.mark.parametrize("top_hertz", [4000.0, 8000.0])
+def test_frequencies_move_by_the_factor_and_padding_stays_zero(top_hertz: float) -> None:
     features = torch.arange(80.0).expand(50, 30, 80).clone()  # each bin holds its own number
     features[0, 20:] = 0.0
     generator = torch.Generator().manual_seed(1)
-    warped = warp_frequencies(features, 0.2, generator)
-    top = torch.expm1(torch.tensor(59 / 79 * math.log1p(8000 / 700)))  # bin 59, in units of 700 Hz
-    factors = torch.expm1(warped[:, 0, 59] / 79 * math.log1p(8000 / 700)) / top
+    warped = warp_frequencies(features, 0.2, top_hertz, generator)
+    top = math.log1p(top_hertz / 700)
+    hertz = math.expm1(59 / 79 * top)  # bin 59, in units of 700 Hz
+    factors = torch.expm1(warped[:, 0, 59] / 79 * top) / hertz
     assert 0.79 < float(factors.min()) < 0.9 and 1.1 < float(factors.max()) < 1.21
     assert not warped[0, 20:].any()
-    assert torch.equal(warp_frequencies(features, 0.0, generator), features)
+    assert torch.equal(warp_frequencies(features, 0.0, top_hertz, generator), features)
 
 
 def test_a_moment_moves_and_time_runs_on() -> None:

@@ -1,21 +1,10 @@
 import pytest
 import torch
 
-from asrkit.config import ModelConfig, TrainConfig
+from asrkit.config import TrainConfig
 from asrkit.model.acoustic import AcousticModel
 from asrkit.train.optimizer import Muon, make_optimizer, orthogonal_update, orthogonalise
-
-MODEL = ModelConfig(
-    stem_channels=4,
-    stage_blocks=(1,),
-    stage_channels=(8,),
-    stage_time_strides=(2,),
-    stage_frequency_strides=(2,),
-    attention_blocks=1,
-    attention_dim=16,
-    attention_heads=2,
-    feedforward_dim=32,
-)
+from tests.train.tiny import MODEL
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (24, 96), (96, 24)])

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import torch
 
 from asrkit.model.acoustic import AcousticModel
+from asrkit.train.loop import Training
+from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import estimate_minutes, units_without_examples
-from tests.train.test_resume import CONFIG, MODEL, UNITS, make_examples
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
 
 
 def test_units_that_never_occur_are_named() -> None:
@@ -15,10 +19,14 @@ def test_units_that_never_occur_are_named() -> None:
     assert units_without_examples(make_examples(24, 0), UNITS) == []
 
 
-def test_the_estimate_leaves_the_model_alone() -> None:
+def test_the_estimate_leaves_the_run_alone(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
+    examples = make_examples(24, 0)
+    training = Training(model, make_optimizer(model, CONFIG), CONFIG, UNITS, examples, [], tmp_path)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert estimate_minutes(model, make_examples(24, 0), CONFIG, processes=1) > 0
+    assert estimate_minutes(training) > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+    assert not training.optimizer.state_dict()["state"]
+    assert list(tmp_path.iterdir()) == []

@@ -11,49 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from asrkit.config import ModelConfig, TrainConfig
+from asrkit.config import TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, output_frames
 from asrkit.model.normalisation import MaskedBatchNorm
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import load_tensors, save_tensors
-from asrkit.text.lexicon import Pronunciation
-from asrkit.text.units import Units
 from asrkit.train.average import average_weights, candidate_files
 from asrkit.train.checkpoint import Position, list_epochs
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_world
-
-MODEL = ModelConfig(
-    stem_channels=4,
-    stage_blocks=(1,),
-    stage_channels=(8,),
-    stage_time_strides=(2,),
-    stage_frequency_strides=(2,),
-    attention_blocks=1,
-    attention_dim=16,
-    attention_heads=2,
-    feedforward_dim=32,
-    dropout=0.2,
-)
-CONFIG = TrainConfig(
-    epochs=4, batch_duration=2.0, buckets=2, checkpoint_steps=3, warmup_steps=4, keep_best=2, keep_last=2
-)
-UNITS = Units(["<blk>", "A", "B"], [Pronunciation("A", ("A",)), Pronunciation("B", ("B",))])
-
-
-def make_examples(count: int, seed: int) -> List[Example]:
-    random = torch.Generator().manual_seed(seed)
-    examples = []
-    for index in range(count):
-        frames = int(torch.randint(40, 90, (1,), generator=random))
-        words = ["AB"[int(torch.randint(0, 2, (1,), generator=random))] for _ in range(3)]
-        features, text = torch.randn(frames, 20, generator=random), " ".join(words)
-        examples.append(Example(f"u{index}", features, UNITS.encode(text), text, frames / 100))
-    return examples
-
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
 
 FULL = msgspec.structs.replace(  # the settings that add to what a resume point holds, or to what is random
     CONFIG,
@@ -129,6 +100,7 @@ def test_two_processes_hold_the_same_model(tmp_path: Path) -> None:
     first, second = (load_tensors(tmp_path / f"rank-{rank}.safetensors")[0] for rank in range(2))
     differing = {name for name in first if not torch.equal(first[name], second[name])}
     assert not {name for name in differing if not name.endswith("num_batches_tracked")}
+    assert [row["utterances"] for row in read_jsonl(tmp_path / "log.jsonl")] == [24] * CONFIG.epochs
 
 
 def test_a_damaged_resume_point_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +141,7 @@ def test_accumulated_batches_count_by_their_frames(tmp_path: Path) -> None:
     examples = make_examples(5, 0)
     halves = [examples[:2], examples[2:]]
 
-    def step(shares: List[List[Example]], accumulate: int) -> Tensor:
+    def step(batches: List[List[Example]], accumulate: int) -> Tensor:
         torch.manual_seed(0)
         model = AcousticModel(msgspec.structs.replace(MODEL, dropout=0.0), bins=20, units=3)
         for module in model.modules():  # statistics of a batch of its own would differ
@@ -180,7 +152,7 @@ def test_accumulated_batches_count_by_their_frames(tmp_path: Path) -> None:
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
         training = Training(model, optimizer, config, UNITS, examples, examples[:1], tmp_path)
         position = Position(step=100)  # after warm-up
-        take_step(training, position, shares, progress=0.0)
+        take_step(training, position, batches, progress=0.0)
         assert position.epoch_frames == sum(output_frames(MODEL, len(e.features)) for e in examples)
         return model.output.weight.detach()
 
@@ -213,16 +185,17 @@ def test_a_step_that_is_not_finite_leaves_no_trace_and_its_batch_is_kept(
     training = with_nan(tmp_path, epochs=3)
     log = run_training(training)
     assert [row["skipped"] for row in log] == [1, 2, 3]
+    assert all(row["utterances"] < 12 for row in log)
     assert all(torch.isfinite(tensor).all() for tensor in training.model.state_dict().values())
     assert "features of u2 hold NaN or infinity" in capsys.readouterr().out
-    kept = sorted((tmp_path / "bad_batches").iterdir())
+    kept = sorted((tmp_path / "skipped_steps").iterdir())
     tensors, about = load_tensors(kept[0])
     assert len(kept) == 3 and torch.isnan(tensors["u2"]).any()
-    assert {row["id"] for row in about["batch"]} == set(tensors)
+    assert {row["id"] for row in about["examples"]} == set(tensors)
 
 
 def test_too_many_steps_that_are_not_finite_stop_with_the_cause(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="for the 4th time: features of u") as caught:
         run_training(with_nan(tmp_path, epochs=4))
-    assert "bad_batches" in caught.value.where
+    assert "skipped_steps" in caught.value.where
     assert "train.learning_rate" in caught.value.todo
