@@ -86,8 +86,9 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimiser of train.optimizer; biases and normalisation weights don't decay.
 
-    With adamw no group has matrices, and Muon without matrices is AdamW. Muon leaves to AdamW what isn't a map from hidden vectors to hidden vectors: the first convolution,
-    the output layer, and convolutions of each channel by itself.
+    With adamw no group has matrices, and Muon without matrices is AdamW. Muon leaves to AdamW what isn't a
+    map from hidden vectors to hidden vectors: the first convolution, the output layer, and convolutions of
+    each channel by itself.
     """
     matrices: Dict[int, List[nn.Parameter]] = {1: [], 3: []}
     for name, module in model.named_modules():
