@@ -62,7 +62,7 @@ def train(config: RecipeConfig, steps: int, world: "World") -> Tuple[float, floa
     batches = make_batches(config, (steps + WARM_UP) * world.size)
     model = AcousticModel(config.model, config.features.bins, UNITS).train()
     optimizer = make_optimizer(model, config.train, world)
-    training = Training(model, optimizer, config.train, Units([], []), [], [], Path(), world)
+    training = Training(model, optimizer, config.train, Units([], []), [], [], Path(), world=world)
     position, begun = Position(), 0.0
     for step in range(steps + WARM_UP):
         if step == WARM_UP:

@@ -62,9 +62,9 @@ def _train(experiment: Experiment, world: World) -> None:
         train,
         dev,
         experiment.training,
-        top_hertz=config.features.sampling_rate / 2,
         world=world,
         averaged=averaged,
+        top_hertz=config.features.sampling_rate / 2,
     )
     minutes = estimate_minutes(training)
     if world.first:

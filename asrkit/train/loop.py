@@ -52,9 +52,9 @@ class Training:
     train: Sequence[Example]
     dev: Sequence[Example]
     directory: Path  # holds checkpoints/, log.jsonl, tensorboard/
-    top_hertz: float = 8000.0  # of the features' highest bin
     world: World = ALONE
     averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
+    top_hertz: float = 8000.0  # of the features' highest bin
 
     @property
     def checkpoints(self) -> Path:
