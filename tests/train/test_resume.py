@@ -55,7 +55,8 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
     averaged = copy.deepcopy(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
-    run_training(Training(model, optimizer, config, UNITS, train, dev, directory, world=world, averaged=averaged))
+    training = Training(model, optimizer, config, UNITS, train, dev, directory, world=world, averaged=averaged)
+    run_training(training)
     save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
 
 
