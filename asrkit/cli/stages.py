@@ -8,6 +8,7 @@ SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_greedy.jsonl", "timing_greedy.json", "hypotheses_hlg.jsonl", "timing_hlg.json")
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
+KINDS = ("supervisions", "cuts")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
 
@@ -143,8 +144,9 @@ STAGES = (
         "asrkit.cli.score",
         reads=(
             *decoded("{dev}", "{test}"),
-            "manifests/{dev}_supervisions.jsonl.gz",
-            "manifests/{test}_supervisions.jsonl.gz",
+            *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
+            "units/units.txt",
+            "units/lexicon.txt",
             "manifests/rejected.jsonl?",
             "features/rejected.jsonl?",
         ),
