@@ -17,6 +17,7 @@ VERBS = {
     "describe": "Print the acoustic model of a recipe, stage by stage.",
     "doctor": "Say whether the environment is in order, and what to type if not.",
     "report": "Write RESULTS.md of every recipe and README's table from the kept records.",
+    "compare": "Compare two experiments on the same test sets, utterance by utterance.",
     "check-results": "Fail when a result is worse than it may be.",
 }
 
