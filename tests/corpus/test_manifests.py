@@ -36,7 +36,8 @@ def test_bytes_repeat_whatever_the_jobs(tmp_path: Path) -> None:
 def test_signal_to_noise_ratio_is_kept_where_it_is_known() -> None:
     audio = AudioFacts(sampling_rate=16000, samples=16000, content="c")
     known = Utterance("a", Path("a.wav"), "ONE", "s", "test", snr=-2.5)
-    of = [ValidUtterance(each, "ONE", audio, 0, 16000) for each in (known, dataclasses.replace(known, snr=None))]
+    both = (known, dataclasses.replace(known, snr=None))
+    of = [ValidUtterance(each, "ONE", audio, 0, 16000) for each in both]
     _, _, cuts = lhotse_objects(of)
     assert [cut.custom for cut in cuts] == [{"audio_content": "c", "snr": -2.5}, {"audio_content": "c"}]
 
