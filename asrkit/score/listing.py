@@ -6,12 +6,17 @@ from typing import Iterator, List, Mapping, Sequence, Tuple
 from asrkit.score.alignment import Alignment, Counts, error_kind
 from asrkit.score.breakdown import break_down
 from asrkit.score.evaluation import Evaluation
-from asrkit.score.records import describe, describe_confusion, describe_interval, describe_rate
+from asrkit.score.records import (
+    describe,
+    describe_confusion,
+    describe_groups,
+    describe_interval,
+    describe_rate,
+)
 from asrkit.score.transcripts import Transcript
 
 WIDTH = 100  # columns of an aligned line
 COMMON = 20  # entries shown of each list of confusions
-SNR_TITLE = "Signal-to-noise ratio"
 
 
 def make_listing(
@@ -110,12 +115,10 @@ def _breakdown_lines(evaluation: Evaluation) -> List[str]:
     """Errors by length and signal-to-noise ratio; what was substituted, deleted and inserted most often."""
     lines: List[str] = []
     breakdown = break_down(evaluation)
-    for key, title in (("lengths", f"Length of the reference in {evaluation.unit}s"), ("snr", SNR_TITLE)):
-        groups = breakdown[key].items()
-        lines += ["", title] if groups else []
-        lines += [
-            f"  {name}  {describe_rate(Counts(length, 0, 0, errors))}" for name, (errors, length) in groups
-        ]
+    titles = {"lengths": f"Length of the reference in {evaluation.unit}s", "snr": "Signal-to-noise ratio"}
+    for key, title in titles.items():
+        groups = describe_groups(breakdown[key])
+        lines += ["", title, *(f"  {group}" for group in groups)] if groups else []
     for kind, found in breakdown["confusions"].items():
         if found:
             shown = f", the first {COMMON} of {len(found)}" if len(found) > COMMON else ""

@@ -1,7 +1,7 @@
 """Records of results (results.json) and of cost (cost.json): reading, checking, putting into words."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.score.alignment import Counts
@@ -108,6 +108,11 @@ def describe(unit: str, counts: Counts, interval: Sequence[float]) -> str:
     """For example "WER 7/773 = 0.91 % [0.39, 1.55]  ins 1 del 2 sub 4"."""
     kinds = f"ins {counts.insertions} del {counts.deletions} sub {counts.substitutions}"
     return f"{describe_result(unit, counts, interval)}  {kinds}"
+
+
+def describe_groups(groups: Mapping[str, Sequence[int]]) -> List[str]:
+    """For example ["1-4 2/300 = 0.67 %", ...] of {name: [errors, reference tokens]}."""
+    return [f"{name} {describe_rate(Counts(length, 0, 0, wrong))}" for name, (wrong, length) in groups.items()]
 
 
 def describe_confusion(confusion: Sequence[Any]) -> str:

@@ -10,6 +10,7 @@ from asrkit.score import template
 from asrkit.score.alignment import Counts
 from asrkit.score.records import (
     describe_confusion,
+    describe_groups,
     describe_interval,
     describe_rate,
     describe_result,
@@ -147,20 +148,7 @@ def _notes(record: Dict[str, Any]) -> List[str]:
     notes = []
     if len(speakers) > 1:
         notes.append(f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}.")
-    for key, title in (("lengths", f"by length in {record['unit']}s"), ("snr", "by signal-to-noise ratio")):
-        groups = [
-            f"{name} {describe_rate(Counts(length, 0, 0, errors))}"
-            for name, (errors, length) in record.get(key, {}).items()
-        ]
-        if len(groups) > 1:
-            notes.append(f"{about}: {title}: {', '.join(groups)}.")
-    frequent = [
-        f"{kind} {', '.join(map(describe_confusion, rows))}"
-        for kind, rows in record.get("confusions", {}).items()
-        if rows
-    ]
-    if frequent:
-        notes.append(f"{about}: most frequent {'; '.join(frequent)}.")
+    notes += [f"{about}: {note}." for note in _error_notes(record)]
     if record["lost"]:
         notes.append(f"{about}: {record['lost']} utterances are in no count, for want of a text or an id.")
     if record["errors"] == 0:
@@ -168,6 +156,23 @@ def _notes(record: Dict[str, Any]) -> List[str]:
             f"{about}: no error was seen, of which a bootstrap knows nothing; by the rule of three the rate "
             f"is below {300 / record['reference']:.2f} % with 95 % confidence."
         )
+    return notes
+
+
+def _error_notes(record: Dict[str, Any]) -> List[str]:
+    """Where the errors are, and the most frequent ones; records kept long ago say neither."""
+    notes = []
+    for key, title in (("lengths", f"length in {record['unit']}s"), ("snr", "signal-to-noise ratio")):
+        groups = describe_groups(record.get(key, {}))
+        if len(groups) > 1:
+            notes.append(f"by {title}: {', '.join(groups)}")
+    frequent = [
+        f"{kind} {', '.join(map(describe_confusion, rows))}"
+        for kind, rows in record.get("confusions", {}).items()
+        if rows
+    ]
+    if frequent:
+        notes.append(f"most frequent {'; '.join(frequent)}")
     return notes
 
 

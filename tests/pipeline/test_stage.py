@@ -86,7 +86,7 @@ NEEDS = {
     "train": ["features", "units"],
     "average": ["features", "units", "train"],
     "decode": ["features", "units", "graph", "average"],
-    "score": ["manifests", "features", "decode"],
+    "score": ["manifests", "features", "units", "decode"],
 }
 
 

@@ -72,7 +72,7 @@ def test_worst_utterances_first_and_none_left_out() -> None:
 def test_speakers_and_confusions_are_counted() -> None:
     lines = listing().splitlines()
     assert lines.index("  ben  2/2 = 100.00 %") < lines.index("  anna  2/5 = 40.00 %")
-    assert lines[lines.index("Length of the reference in words") + 1] == "  1-4  4/7 = 57.14 %"
+    assert lines[lines.index("Length of the reference in words") + 1] == "  1-4 4/7 = 57.14 %"
     assert "  1 GO" in lines
     assert any(line.startswith("  1 NOW -> ") for line in lines)
     assert "Signal-to-noise ratio" not in lines
