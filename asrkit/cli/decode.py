@@ -43,6 +43,16 @@ def run(experiment: Experiment) -> None:
         _write_methods(experiment, split, rows, scales[0])
 
 
+def decode_frozen(experiment: Experiment, split: str) -> None:
+    """Decode one set with the scale that decode/scales.json holds."""
+    torch.set_num_threads(1)
+    units = load_units(experiment.units)
+    graph = _load_matching_graph(experiment)
+    scale = read_json(experiment.decoding / "scales.json")["lm_scale"]
+    rows = _search_split(experiment, split, _write_posteriors(experiment, split), graph, units, [scale])
+    _write_methods(experiment, split, rows, scale)
+
+
 def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
     graph = load_graph(experiment.graph / "HLG.safetensors")
     _, made_of = load_model(experiment.averaged / "model.safetensors")

@@ -18,8 +18,11 @@ from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units
 
 
-def run(experiment: Experiment) -> None:
-    """Score the test sets, then dev where it was decoded; the table is printed last."""
+def run(experiment: Experiment, methods: Sequence[str] = ()) -> None:
+    """Score the test sets, then dev where it was decoded; the table is printed last.
+
+    `methods` are those to score; all that were used to decode if it is empty.
+    """
     corpus = experiment.config.corpus
     results: List[Dict[str, Any]] = []
     for split in [*corpus.tests, *([] if corpus.dev in corpus.tests else [corpus.dev])]:
@@ -32,6 +35,8 @@ def run(experiment: Experiment) -> None:
                 todo="run.sh --stage 8",
             )
         for file in files:
+            if methods and _method_of(file) not in methods:
+                continue
             results += _score(experiment, split, file)
     write_json(experiment.directory / "results.json", results)
     cost_file = experiment.directory / "cost.json"
@@ -58,8 +63,12 @@ def evaluate_transcripts(
     ]
 
 
+def _method_of(hypotheses: Path) -> str:
+    return hypotheses.stem[len("hypotheses_") :]
+
+
 def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[str, Any]]:
-    method = hypotheses.stem[len("hypotheses_") :]
+    method = _method_of(hypotheses)
     settings = experiment.config.score
     transcripts, lost = load_transcripts(experiment, split, method)
     units = sorted(["word", "character", "unit"], key=lambda unit: unit != settings.unit)
