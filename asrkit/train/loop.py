@@ -173,8 +173,9 @@ def take_step(
 ) -> None:
     """One step of all processes: each takes every so many-th of the batches, and the last may get none."""
     config, model = training.config, training.model
+    rate = position.rate_factor * learning_rate(config, position.step, progress)
     for group in training.optimizer.param_groups:
-        group["lr"] = position.rate_factor * learning_rate(config, position.step, progress)
+        group["lr"] = rate
     statistics = [buffer.clone() for buffer in running_statistics(model)]
     while True:
         frames, loss, blanks = _gather_gradients(training, position, batches)
