@@ -94,7 +94,8 @@ class TrainConfig(Settings):
     accumulate: Positive = 1  # batches of a process in a step, one after the other, where memory is short
     processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
     threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each
-    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums stay float32
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
+    compile: bool = False  # by torch.compile, where torch has it: faster steps after minutes of compiling
     seed: int = 1
     init_from: Optional[str] = None  # a file in the recipe's folder, or /...: torchvision's ResNet weights
 
