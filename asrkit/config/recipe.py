@@ -79,8 +79,10 @@ class ModelConfig(Settings):
     attention_dim: Positive = 192
     attention_heads: Positive = 4
     feedforward_dim: Positive = 768
+    positions: Literal["rotary", "relative"] = "rotary"  # of frames; relative, as in Conformer, costs more
     convolution_kernel: NotNegative = 15  # frames seen by each block's convolution module; 0: none
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, from 1, whose output gets a CTC loss too
+    decoder_blocks: NotNegative = 0  # attention decoder beside CTC, of the same heads and dims; 0: none
     dropout: Fraction = 0.1
 
 
@@ -111,7 +113,10 @@ class TrainConfig(Settings):
     adam_beta2: Fraction = 0.98  # shorter memory than 0.999: runs here are short
     gradient_clip: PositiveReal = 5.0  # of the total 2-norm
 
-    # What is added to CTC
+    # The loss: CTC, and what is added to it
+    ctc: Literal["torch", "k2"] = "torch"  # who computes CTC; k2, if installed, more exactly and slower
+    decoder_weight: Fraction = 0.3  # share of model.decoder_blocks in the loss; CTC has the rest
+    label_smoothing: Fraction = 0.1  # of the decoder's targets, spread over all units
     consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
     intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
 

@@ -26,6 +26,8 @@ def write_tensorboard(directory: Path, log: List[Dict[str, Any]]) -> None:
             step, time = row["step"], row["finished"]
             writer.add_scalar("loss/train", row["train_loss"], step, walltime=time)
             writer.add_scalar("loss/dev", row["loss"], step, walltime=time)
+            if "decoder_loss" in row:
+                writer.add_scalar("loss/dev_decoder", row["decoder_loss"], step, walltime=time)
             for name in ("blank_share", "gradient_norm", "learning_rate", "skipped"):
                 writer.add_scalar(f"train/{name}", row[name], step, walltime=time)
             for name in ("audio_rate", "step_share", "peak_memory"):

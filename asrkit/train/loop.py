@@ -35,7 +35,7 @@ from asrkit.train.checkpoint import (
 )
 from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import Example, collate
-from asrkit.train.loss import consistency_loss, ctc_loss
+from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.precision import autocast, halve_scale, loss_scale, note_step
 from asrkit.train.schedule import learning_rate
 from asrkit.train.watch import (
@@ -249,14 +249,21 @@ def _accumulate_gradients(
     device = training.model.feature_mean.device
     with autocast(config, device):
         lengths = lengths.repeat(views).to(device)
-        outputs, frames = training.model.forward_depths(augmented.to(device), lengths)
+        encoded, outputs, frames = training.model.forward_depths(augmented.to(device), lengths)
     targets = [example.target or [] for example in examples] * views
     *intermediate, log_probs = outputs
+    ctc_loss = CTC[config.ctc]
     total = loss = ctc_loss(log_probs, frames, targets)
     if intermediate:
         weight = config.intermediate_weight
         others = torch.stack([ctc_loss(output, frames, targets) for output in intermediate])
         total = (1 - weight) * loss + weight * others.mean()
+    if training.model.decoder is not None:
+        with autocast(config, device):
+            attention = decoder_loss(
+                training.model.decoder, encoded, frames, targets, config.label_smoothing
+            )
+        total = (1 - config.decoder_weight) * total + config.decoder_weight * attention
     if config.consistency_weight:
         total = total + config.consistency_weight * consistency_loss(log_probs, frames)
     (scale * total).backward()
