@@ -84,6 +84,21 @@ class ModelConfig(Settings):
     dropout: Fraction = 0.1
 
 
+class NoiseConfig(Settings):
+    """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
+
+    directory: Optional[str] = None  # in the recipe's folder, or /...: every WAV and FLAC file below it
+    probability: Fraction = 0.5  # for an utterance, anew in each epoch
+    signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
+
+
+class RoomsConfig(Settings):
+    """Impulse responses of rooms that training speech is put into, such as RIRS_NOISES (OpenSLR 28)."""
+
+    directory: Optional[str] = None  # as for noise; for instance RIRS_NOISES/simulated_rirs
+    probability: Fraction = 0.5  # for an utterance, anew in each epoch, with noise or without
+
+
 class TrainConfig(Settings):
     """Optimisation."""
 
@@ -121,6 +136,10 @@ class TrainConfig(Settings):
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     frequency_warp: Fraction = 0.0  # widest change of frequencies, as by another vocal tract
+
+    # Augmentation of the audio: what is drawn has its features computed anew
+    noise: NoiseConfig = NoiseConfig()
+    rooms: RoomsConfig = RoomsConfig()
 
     # What is kept
     ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them

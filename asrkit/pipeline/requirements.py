@@ -55,7 +55,11 @@ def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) 
             makers = [maker for maker in stages if feeds(maker, reader, experiment)]
             raise UserError(
                 f"{stage} reads {display(name)}, which is missing",
-                expected=f"a file that {makers[0]} makes" if makers else "a file of the recipe",
+                expected=f"a file that {makers[0]} makes" if makers else "a file or folder of the recipe",
                 where=str(file),
-                todo=f"run.sh --stage {makers[0].number}" if makers else "put it there",
+                todo=(
+                    f"run.sh --stage {makers[0].number}"
+                    if makers
+                    else "put it there, or correct the setting that names it"
+                ),
             )

@@ -27,6 +27,7 @@ from asrkit.train.checkpoint import (
     save_epoch,
     save_resume_point,
 )
+from asrkit.train.conditions import Conditions
 from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import Example, collate
 from asrkit.train.loss import consistency_loss, ctc_loss
@@ -55,6 +56,7 @@ class Training:
     world: World = ALONE
     averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
     top_hertz: float = 8000.0  # of the features' highest bin
+    conditions: Optional[Conditions] = None  # where train.noise or train.rooms is set
 
     @property
     def checkpoints(self) -> Path:
@@ -174,6 +176,8 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
     views = 2 if config.consistency_weight else 1
+    if training.conditions is not None:
+        examples = training.conditions.apply(examples, draw)
     features, lengths = collate(examples)
     augmented = torch.cat(
         [spec_augment(features, lengths, config, training.top_hertz, generator) for _ in range(views)]
