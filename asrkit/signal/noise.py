@@ -22,7 +22,7 @@ def list_sounds(directory: Path, rate: int, setting: str) -> List[Recording]:
     """
     names = sorted(name for name in walk(directory) if name.lower().endswith(SUFFIXES))
     if not names:
-        found = "a folder without them" if directory.is_dir() else "no such folder"
+        found = "no WAV or FLAC file there" if directory.is_dir() else "no such folder"
         raise UserError(
             f"{setting}: {found}",
             expected="a folder with WAV or FLAC files in it, or in folders below it",

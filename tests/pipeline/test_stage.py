@@ -11,7 +11,9 @@ import pytest
 
 from asrkit.cli.stages import STAGES
 from asrkit.config import NoiseConfig, TrainConfig
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.requirements import check_inputs
 from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
 from tests.pipeline.toy import settings
 
@@ -71,6 +73,10 @@ def test_audio_of_a_manifest_is_what_its_cuts_name(experiment: Experiment) -> No
         "corpus/b.wav": experiment.corpus_directory / "b.wav",
         "corpus/sub/a.sph": experiment.corpus_directory / "sub/a.sph",
     }
+    stage = Stage(6, "train", "", "", reads=("audio of manifests/{train}_cuts.jsonl.gz",))
+    with pytest.raises(UserError, match=r"reads audio /elsewhere/c\.wav, which is no longer there") as caught:
+        check_inputs(stage, STAGES, experiment)
+    assert "if the corpus moved, run.sh --stage 1" in caught.value.todo
 
 
 def test_names_are_said_as_a_reader_knows_them() -> None:

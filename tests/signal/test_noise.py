@@ -67,7 +67,7 @@ def test_folders_and_files_that_cannot_be_used_are_named(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"train\.rooms\.directory: no such folder"):
         list_sounds(tmp_path / "none", 16000, "train.rooms.directory")
     (tmp_path / "README").write_text("no sound")
-    with pytest.raises(UserError, match="a folder without them") as caught:
+    with pytest.raises(UserError, match="no WAV or FLAC file there") as caught:
         list_sounds(tmp_path, 16000, "train.rooms.directory")
     assert "WAV or FLAC" in caught.value.expected and caught.value.where == str(tmp_path)
     (tmp_path / "text.wav").write_text("no sound")
