@@ -1,5 +1,6 @@
 import math
 
+import msgspec
 import pytest
 import torch
 
@@ -61,3 +62,18 @@ def test_a_short_utterance_is_not_warped() -> None:
     ramp = torch.arange(41.0)[:, None]
     warp_time(ramp, 20, torch.Generator().manual_seed(0))
     assert torch.equal(ramp, torch.arange(41.0)[:, None])
+
+
+def test_an_utterance_is_augmented_alike_whatever_the_padding() -> None:
+    config = msgspec.structs.replace(CONFIG, time_warp_frames=10, frequency_warp=0.2)
+    features, lengths = torch.randn(3, 100, 40), torch.tensor([100, 15, 60])
+    for row, length in enumerate(lengths.tolist()):
+        features[row, length:] = 0.0
+
+    def augmented(padding: int) -> torch.Tensor:
+        padded = torch.nn.functional.pad(features, (0, 0, 0, padding))
+        return spec_augment(padded, lengths, config, 8000.0, torch.Generator().manual_seed(1))
+
+    longer = augmented(50)
+    assert torch.equal(longer[:, :100], augmented(0)) and not longer[:, 100:].any()
+    assert not longer[1, 15:].any() and not longer[2, 60:].any()
