@@ -129,13 +129,15 @@ class TrainConfig(Settings):
     consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
     intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
 
-    # Augmentation: SpecAugment, and vocal tracts
+    # Augmentation: SpecAugment, vocal tracts, voices and microphones
     time_warp_frames: NotNegative = 0  # how far a moment is moved; 80 is usual
     time_masks: NotNegative = 2
     time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     frequency_warp: Fraction = 0.0  # widest change of frequencies, as by another vocal tract
+    level_decibels: NotNegativeReal = 0.0  # widest change of an utterance's level
+    tilt_decibels: NotNegativeReal = 0.0  # and of its highest bin against its lowest, the others in between
 
     # Augmentation of the audio: what is drawn has its features computed anew
     noise: NoiseConfig = NoiseConfig()

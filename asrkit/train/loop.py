@@ -15,7 +15,7 @@ import torch
 from asrkit.config import TrainConfig
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
-from asrkit.signal.augmentation import spec_augment
+from asrkit.signal.augmentation import spec_augment, tilt_spectrum
 from asrkit.storage.files import write_jsonl
 from asrkit.text.units import Units
 from asrkit.train.average import update_average
@@ -179,8 +179,10 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     if training.conditions is not None:
         examples = training.conditions.apply(examples, draw)
     features, lengths = collate(examples)
+    inverse = training.model.feature_inverse_deviation.cpu()
+    tilted = [tilt_spectrum(features, lengths, config, inverse, generator) for _ in range(views)]
     augmented = torch.cat(
-        [spec_augment(features, lengths, config, training.top_hertz, generator) for _ in range(views)]
+        [spec_augment(view, lengths, config, training.top_hertz, generator) for view in tilted]
     )
     device = training.model.feature_mean.device
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):

@@ -34,6 +34,8 @@ FULL = msgspec.structs.replace(  # the settings that add to what a resume point 
     consistency_weight=0.2,
     time_warp_frames=5,
     frequency_warp=0.1,
+    level_decibels=3.0,
+    tilt_decibels=6.0,
     noise=NoiseConfig(directory="noise"),
 )
 
