@@ -143,6 +143,8 @@ class TrainConfig(Settings):
     noise: NoiseConfig = NoiseConfig()
     rooms: RoomsConfig = RoomsConfig()
 
+    concatenate: Fraction = 0.0  # share of utterances joined in pairs of anyone's, other pairs each epoch
+
     # What is kept
     ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them
     checkpoint_steps: Positive = 200  # steps between checkpoints inside an epoch

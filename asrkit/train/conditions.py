@@ -20,7 +20,7 @@ from asrkit.signal.features import copy_name, read_copies
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.noise import add_noise, list_sounds, reverberate
 from asrkit.storage.fingerprint import hash_value
-from asrkit.train.examples import Example
+from asrkit.train.examples import Example, join
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Conditions:
         return [self._apply(example, draw) for example in examples]
 
     def _apply(self, example: Example, draw: int) -> Example:
+        if example.parts:
+            return join([self._apply(part, draw) for part in example.parts])
         key = [self.config.seed, draw, int(hash_value(example.id), 16)]  # whatever else is in the batch
         random = np.random.default_rng(key)
         room = _choose(self.rooms, self.config.rooms.probability, random)

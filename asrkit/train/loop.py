@@ -29,7 +29,7 @@ from asrkit.train.checkpoint import (
 )
 from asrkit.train.conditions import Conditions
 from asrkit.train.evaluate import evaluate
-from asrkit.train.examples import Example, collate
+from asrkit.train.examples import Example, collate, concatenate, count_utterances
 from asrkit.train.loss import consistency_loss, ctc_loss
 from asrkit.train.schedule import learning_rate
 from asrkit.train.watch import (
@@ -91,14 +91,23 @@ def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
     """The batches of each step of an epoch, of all processes together; every utterance is in one."""
     config = training.config
     together = training.world.size * config.accumulate
-    batches = plan_batches(
-        [example.seconds for example in training.train],
+    longest = config.batch_duration / together
+    examples = concatenate(
+        training.train,
+        config.concatenate,
         seed=config.seed,
         epoch=epoch,
-        batch_duration=config.batch_duration / together,
+        longest=longest,
+        model=training.model.config,
+    )
+    batches = plan_batches(
+        [example.seconds for example in examples],
+        seed=config.seed,
+        epoch=epoch,
+        batch_duration=longest,
         buckets=config.buckets,
     )
-    filled = [[training.train[index] for index in batch] for batch in batches]
+    filled = [[examples[index] for index in batch] for batch in batches]
     return [filled[first : first + together] for first in range(0, len(filled), together)]
 
 
@@ -145,7 +154,7 @@ def take_step(
         position.epoch_loss += loss
         position.epoch_blanks += blanks
         position.epoch_frames += int(frames)
-        position.epoch_utterances += len(examples)
+        position.epoch_utterances += count_utterances(examples)
         position.epoch_norm = max(position.epoch_norm, norm)
     else:
         restore_statistics(model, statistics)
@@ -161,7 +170,7 @@ def _skip_step(training: Training, position: Position, examples: List[Example], 
     if training.world.first:
         file = keep_examples(training.directory, position.step, examples, cause)
         print(
-            f"train: step {position.step} is skipped with its {len(examples)} utterances, "
+            f"train: step {position.step} is skipped with its {count_utterances(examples)} utterances, "
             f"its gradient is not finite: {cause}; see {file.name}"
         )
     refuse_more_skips(position.skipped, position.step, cause, training.directory)

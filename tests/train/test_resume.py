@@ -28,6 +28,7 @@ from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_example
 
 FULL = msgspec.structs.replace(  # the settings that add to what a resume point holds, or to what is random
     CONFIG,
+    concatenate=0.5,
     processes=2,
     accumulate=2,
     ema_decay=0.9,
