@@ -105,6 +105,15 @@ STAGES = (
             *features_of("{train}", "{dev}"),
             *UNITS,
             "{recipe}/{train.init_from}",
+            *(
+                pattern
+                for setting in ("train.noise.directory", "train.rooms.directory")
+                for pattern in (
+                    f"{{recipe}}/{{{setting}}}",
+                    f"manifests/{{train}}_cuts.jsonl.gz if {setting}",
+                    f"audio of manifests/{{train}}_cuts.jsonl.gz if {setting}",
+                )
+            ),
         ),
         writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
         settings=("model", "train", "features.bins", "corpus.train", "corpus.dev", "corpus.max_bad_fraction"),

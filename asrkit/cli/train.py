@@ -19,6 +19,7 @@ from asrkit.storage.files import read_jsonl, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.compilation import compile_parts
+from asrkit.train.conditions import make_conditions
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
@@ -60,6 +61,7 @@ def _train(experiment: Experiment, world: World) -> None:
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     _initialise(experiment, model, world)
     train, dev, rejected = _load_splits(experiment, units, model, world)
+    conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -76,6 +78,7 @@ def _train(experiment: Experiment, world: World) -> None:
         world=world,
         averaged=averaged,
         top_hertz=config.features.sampling_rate / 2,
+        conditions=conditions,
     )
     minutes = estimate_minutes(training)
     if world.first:
@@ -86,6 +89,8 @@ def _train(experiment: Experiment, world: World) -> None:
             f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
             f"train: the largest step fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
         )
+        if conditions is not None:
+            print(f"train: {conditions}")
         _tell_gaps(rejected, units_without_examples(train, units))
     run_training(training)
 

@@ -86,6 +86,21 @@ class ModelConfig(Settings):
     dropout: Fraction = 0.1
 
 
+class NoiseConfig(Settings):
+    """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
+
+    directory: Optional[str] = None  # in the recipe's folder, or /...: every WAV and FLAC file below it
+    probability: Fraction = 0.5  # for an utterance, anew in each epoch
+    signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
+
+
+class RoomsConfig(Settings):
+    """Impulse responses of rooms that training speech is put into, such as RIRS_NOISES (OpenSLR 28)."""
+
+    directory: Optional[str] = None  # as for noise; for instance RIRS_NOISES/simulated_rirs
+    probability: Fraction = 0.5  # for an utterance, anew in each epoch, with noise or without
+
+
 class TrainConfig(Settings):
     """Optimisation."""
 
@@ -120,13 +135,21 @@ class TrainConfig(Settings):
     consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
     intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
 
-    # Augmentation: SpecAugment, and vocal tracts
+    # Augmentation: SpecAugment, vocal tracts, voices and microphones
     time_warp_frames: NotNegative = 0  # how far a moment is moved; 80 is usual
     time_masks: NotNegative = 2
     time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     frequency_warp: Fraction = 0.0  # widest change of frequencies, as by another vocal tract
+    level_decibels: NotNegativeReal = 0.0  # widest change of an utterance's level
+    tilt_decibels: NotNegativeReal = 0.0  # and of its highest bin against its lowest, the others in between
+
+    # Augmentation of the audio: what is drawn has its features computed anew
+    noise: NoiseConfig = NoiseConfig()
+    rooms: RoomsConfig = RoomsConfig()
+
+    concatenate: Fraction = 0.0  # share of utterances joined in pairs of anyone's, other pairs each epoch
 
     # What is kept
     ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them

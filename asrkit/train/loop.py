@@ -16,7 +16,7 @@ from asrkit.config import TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
-from asrkit.signal.augmentation import spec_augment
+from asrkit.signal.augmentation import spec_augment, tilt_spectrum
 from asrkit.storage.files import write_jsonl
 from asrkit.text.units import Units
 from asrkit.train.average import update_average
@@ -33,8 +33,9 @@ from asrkit.train.checkpoint import (
     save_epoch,
     save_point,
 )
+from asrkit.train.conditions import Conditions
 from asrkit.train.evaluate import evaluate
-from asrkit.train.examples import Example, collate
+from asrkit.train.examples import Example, collate, concatenate, count_utterances
 from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.precision import autocast, halve_scale, loss_scale, note_step
 from asrkit.train.schedule import learning_rate
@@ -66,6 +67,7 @@ class Training:
     world: World = ALONE
     averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
     top_hertz: float = 8000.0  # of the features' highest bin
+    conditions: Optional[Conditions] = None  # where train.noise or train.rooms is set
 
     @property
     def checkpoints(self) -> Path:
@@ -128,14 +130,23 @@ def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
     """The batches of each step of an epoch, of all processes together; every utterance is in one."""
     config = training.config
     together = training.world.size * config.accumulate
-    batches = plan_batches(
-        [example.seconds for example in training.train],
+    longest = config.batch_duration / together
+    examples = concatenate(
+        training.train,
+        config.concatenate,
         seed=config.seed,
         epoch=epoch,
-        batch_duration=config.batch_duration / together,
+        longest=longest,
+        model=training.model.config,
+    )
+    batches = plan_batches(
+        [example.seconds for example in examples],
+        seed=config.seed,
+        epoch=epoch,
+        batch_duration=longest,
         buckets=config.buckets,
     )
-    filled = [[training.train[index] for index in batch] for batch in batches]
+    filled = [[examples[index] for index in batch] for batch in batches]
     return [filled[first : first + together] for first in range(0, len(filled), together)]
 
 
@@ -192,7 +203,7 @@ def take_step(
         position.epoch_loss += loss
         position.epoch_blanks += blanks
         position.epoch_frames += int(frames)
-        position.epoch_utterances += len(examples)
+        position.epoch_utterances += count_utterances(examples)
         position.epoch_norm = max(position.epoch_norm, norm)
         watch_training_loss(position, loss / max(1.0, frames))
     else:
@@ -224,7 +235,7 @@ def _skip_step(training: Training, position: Position, examples: List[Example], 
     if training.world.first:
         file = keep_examples(training.directory, position.step, examples, cause)
         print(
-            f"train: step {position.step} is skipped with its {len(examples)} utterances, "
+            f"train: step {position.step} is skipped with its {count_utterances(examples)} utterances, "
             f"its gradient is not finite: {cause}; see {file.name}"
         )
     refuse_more_skips(position, cause, examples, training.directory)
@@ -242,9 +253,13 @@ def _accumulate_gradients(
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
     views = 2 if config.consistency_weight else 1
+    if training.conditions is not None:
+        examples = training.conditions.apply(examples, draw)
     features, lengths = collate(examples)
+    inverse = training.model.feature_inverse_deviation.cpu()
+    tilted = [tilt_spectrum(features, lengths, config, inverse, generator) for _ in range(views)]
     augmented = torch.cat(
-        [spec_augment(features, lengths, config, training.top_hertz, generator) for _ in range(views)]
+        [spec_augment(view, lengths, config, training.top_hertz, generator) for view in tilted]
     )
     device = training.model.feature_mean.device
     with autocast(config, device):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from asrkit.config import TrainConfig
+from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, output_frames
 from asrkit.model.normalisation import MaskedBatchNorm
@@ -27,16 +27,20 @@ from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_launched, join_world
-from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_examples
 
 FULL = msgspec.structs.replace(  # the settings that add to what a resume point holds, or to what is random
     CONFIG,
+    concatenate=0.5,
     processes=2,
     accumulate=2,
     ema_decay=0.9,
     consistency_weight=0.2,
     time_warp_frames=5,
     frequency_warp=0.1,
+    level_decibels=3.0,
+    tilt_decibels=6.0,
+    noise=NoiseConfig(directory="noise"),
 )
 
 SHORT = msgspec.structs.replace(FULL, epochs=2)
@@ -60,8 +64,20 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
     averaged = copy.deepcopy(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
+    conditions = None
+    if config.noise.directory:
+        conditions = make_conditions(config, directory / f"sound-{world.rank}", train)
     training = Training(
-        model, optimizer, config, UNITS, train, dev, directory, world=world, averaged=averaged
+        model,
+        optimizer,
+        config,
+        UNITS,
+        train,
+        dev,
+        directory,
+        world=world,
+        averaged=averaged,
+        conditions=conditions,
     )
     run_training(training)
     save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
