@@ -145,11 +145,15 @@ class DecodeConfig(Settings):
     """Search with the decoding graph."""
 
     search_beam: PositiveReal = 20.0
-    output_beam: PositiveReal = 8.0
+    output_beam: PositiveReal = 10.0  # keeps what another lm_scale or word_bonus may make the best
     min_active_states: Positive = 30
     max_active_states: Positive = 10000
-    search_lm_scale: PositiveReal = 1.0  # during the search, on scores of the graph
-    lm_scales: Tuple[NotNegativeReal, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5)
+    search_lm_scale: PositiveReal = 0.5  # during the search; about the middle of what lm_scales tries
+    # The grid that is tried on dev: weight of the language model, and what is added to the log score a word
+    lm_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
+        *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
+    )
+    word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
     ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider
