@@ -37,7 +37,7 @@ def posteriors(frames: int, of_right: float) -> torch.Tensor:
 
 def search_words(frames: int, of_right: float, config: Optional[DecodeConfig] = None) -> "tuple[str, Any]":
     config = config or DecodeConfig(
-        search_beam=10, output_beam=10, lm_scales=(0.0, 1.0), word_bonuses=(0.0, 4.0)
+        search_beam=10, output_beam=10, lm_scales=(0.0, 2.0), word_bonuses=(0.0, 4.0)
     )
     fst = prepare_graph(make_graph(), config.search_lm_scale)
     way, lattice = search_lattice(fst, "u1", posteriors(frames, of_right), config)
@@ -53,7 +53,7 @@ def test_the_scale_decides_between_sound_and_language_model() -> None:
     way, nbest = search_words(2, 0.7)
     assert way == "lattice"
     assert best(nbest, 0.0, 0.0) == ["RIGHT"]
-    assert best(nbest, 1.1, 0.0) == ["LEFT"]
+    assert best(nbest, 2.0, 0.0) == ["LEFT"]
     row = nbest.scores[nbest.words.index(["RIGHT"])]
     assert row == pytest.approx([2 * math.log(0.7), -3.0, 1.0], abs=1e-5)
 
