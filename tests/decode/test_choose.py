@@ -1,10 +1,9 @@
 import numpy as np
 
-from asrkit.decode.choose import Weights, choose_weights
+from asrkit.decode.choose import choose_weights
 from asrkit.decode.nbest import NBest
 
 REFERENCES = {"a": ["ONE", "TWO"], "b": ["THREE"]}
-SCALES, BONUSES = np.array([0.1, 0.1, 0.5, 0.5, 0.9, 0.9]), np.array([0.0, 1.0] * 3)
 
 
 def nbest(*rows: "tuple[str, list[float]]") -> NBest:
@@ -17,14 +16,14 @@ def test_the_point_with_the_fewest_errors_wins() -> None:
         "a": nbest(("ONE", [0.0, 0.0, 1.0]), ("ONE TWO", [-0.6, -1.0, 2.0])),
         "b": nbest(("THREE", [-5.0, -5.0, 1.0])),
     }
-    chosen, tried = choose_weights(REFERENCES, lists, (SCALES, BONUSES))
-    assert chosen == Weights(0.1, 1.0)
+    chosen, tried = choose_weights(REFERENCES, lists, {"lm_scale": [0.1, 0.5, 0.9], "word_bonus": [0.0, 1.0]})
+    assert chosen == {"lm_scale": 0.1, "word_bonus": 1.0}
     assert [point["errors"] for point in tried] == [1, 0, 1, 1, 1, 1]
     assert tried[1] == {"lm_scale": 0.1, "word_bonus": 1.0, "errors": 0}
 
 
 def test_of_equal_points_the_middle_one_wins() -> None:
-    scales, bonuses = np.meshgrid([0.9, 0.1, 0.5], [3.0, -1.0, 1.0])
     lists = {"b": nbest(("THREE", [-1.0, -1.0, 1.0]))}
-    chosen, _ = choose_weights(REFERENCES, lists, (scales.ravel(), bonuses.ravel()))
-    assert chosen == Weights(0.5, 1.0)
+    grid = {"lm_scale": [0.9, 0.1, 0.5], "word_bonus": [3.0, -1.0, 1.0]}
+    chosen, _ = choose_weights(REFERENCES, lists, grid)
+    assert chosen == {"lm_scale": 0.5, "word_bonus": 1.0}

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode import search  # noqa: E402
-from asrkit.decode.nbest import NBest, grid, list_hypotheses  # noqa: E402
+from asrkit.decode.nbest import NBest, list_hypotheses, make_points  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 
@@ -41,11 +41,15 @@ def search_words(frames: int, of_right: float, config: Optional[DecodeConfig] = 
     )
     fst = prepare_graph(make_graph(), config.search_lm_scale)
     way, lattice = search_lattice(fst, "u1", posteriors(frames, of_right), config)
-    return way, lattice and list_hypotheses(lattice, SYMBOLS, way, grid(config))
+    return way, lattice and list_hypotheses(lattice, SYMBOLS, way, points_of(config))
+
+
+def points_of(config: DecodeConfig) -> np.ndarray:
+    return make_points([config.lm_scales, config.word_bonuses])
 
 
 def best(nbest: NBest, scale: float, bonus: float) -> List[str]:
-    return nbest.best((np.array([scale]), np.array([bonus])))
+    return nbest.best([scale, bonus])
 
 
 def test_the_scale_decides_between_sound_and_language_model() -> None:
@@ -70,7 +74,7 @@ def test_the_list_holds_the_exact_best_path_of_every_point(search_scale: float) 
     _, nbest = search_words(2, 0.7, config)
     scores = {"LEFT": (2 * math.log(0.25), -1, 1), "RIGHT": (2 * math.log(0.7), -3, 1)}
     scores["TURN LEFT"] = (math.log(0.05 * 0.25), -2, 2)
-    for scale, bonus in zip(*grid(config)):
+    for scale, bonus in points_of(config):
         totals = {text: am + scale * lm + bonus * count for text, (am, lm, count) in scores.items()}
         assert best(nbest, scale, bonus) == max(totals, key=lambda text: totals[text]).split()
     assert len(nbest.words) == 3

@@ -119,7 +119,7 @@ def test_a_run_killed_in_features_training_and_decoding_ends_the_same(finished: 
         "train/checkpoints/epoch-0001*",
         "train/checkpoints/epoch-0004*",
         "decode/dev/posteriors-*",
-        "decode/test/hlg-*",
+        "decode/test/nbest-*",
     ):
         killed.kill_when(appeared(pattern))
     output = killed()
