@@ -55,15 +55,20 @@ def run(experiment: Experiment) -> None:
 
 
 def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
+    """HLG, after refusing a graph or a model of other units or of another lexicon."""
     graph = load_graph(experiment.graph / "HLG.safetensors")
-    _, made_of = load_model(experiment.averaged / "model.safetensors")
-    units = hash_file(experiment.units / "units.txt")
-    for name, found in (("graph", graph.made_of.get("units")), ("model", made_of.get("units"))):
-        if found != units:
+    _, model_made_of = load_model(experiment.averaged / "model.safetensors")
+    for part, made_of, name in (
+        ("graph", graph.made_of, "units"),
+        ("graph", graph.made_of, "lexicon"),
+        ("model", model_made_of, "units"),
+    ):
+        expected = hash_file(experiment.units / f"{name}.txt")
+        if made_of.get(name) != expected:
             raise UserError(
-                f"the {name} was made for other units",
-                expected=f"units {units}",
-                where=f"{name}: units {found}",
+                f"the {part} was made for other {name}",
+                expected=f"{name}.txt {expected}",
+                where=f"{part}: {name} {made_of.get(name)}",
                 todo="run.sh, which makes anew what is stale",
             )
     return graph

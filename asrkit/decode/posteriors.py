@@ -35,9 +35,16 @@ def compute_posteriors(
     """Write the posteriors of `cuts` in shards, by `jobs` processes; shards that are there already are kept.
 
     `batch_duration`: seconds of audio through the model at once. Returns the shards' files. Raises
-    UserError for an utterance whose posteriors aren't numbers. The caller must have set torch to
-    one thread before any work: torch's threads don't survive a fork.
+    UserError without utterances, and for one whose posteriors aren't numbers. The caller must have set
+    torch to one thread before any work: torch's threads don't survive a fork.
     """
+    if not cuts:
+        raise UserError(
+            f"no utterance of {directory.name} to decode",
+            expected="features of at least one",
+            where=str(directory),
+            todo="features/rejected.jsonl may say why: run.sh --stage 2",
+        )
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
     shards = [ordered[first : first + shard_utterances] for first in range(0, len(ordered), shard_utterances)]
     files = [directory / f"posteriors-{index:05d}.safetensors" for index in range(len(shards))]

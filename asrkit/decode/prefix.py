@@ -18,16 +18,9 @@ from asrkit.text.units import Units
 def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callable[[str, Tensor], NBest]:
     """Search of an utterance's log-probabilities (frame, unit) for its n-best list.
 
-    Prefixes are summed over their alignments (Hannun et al. 2014). Raises UserError for units that
-    don't spell words, and where pyctcdecode isn't installed.
+    Prefixes are summed over their alignments (Hannun et al. 2014). The units must spell words. Raises
+    UserError where pyctcdecode isn't installed.
     """
-    if not units.spell_words:
-        raise UserError(
-            "method prefix has no lexicon, and these units don't spell words",
-            expected="units.kind: bpe or characters",
-            where="decode.methods",
-            todo="leave prefix out of decode.methods",
-        )
     try:
         import pyctcdecode
     except ImportError:
@@ -35,7 +28,7 @@ def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callab
             "pyctcdecode isn't installed",
             expected="it, for method prefix",
             where="decode.methods",
-            todo="make setup, or: pip install pyctcdecode",
+            todo="pip install pyctcdecode",
         ) from None
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)  # it warns of an unknown unit that CTC never has
     model = pyctcdecode.LanguageModel(

@@ -25,8 +25,7 @@ class Units:
         for entry in self.lexicon:
             self._first.setdefault(entry.word, [self.ids[unit] for unit in entry.units])
             self._words.setdefault(" ".join(entry.units), entry.word)
-        # Whether marked units join to words without a lexicon.
-        self.spell_words = any(symbol.startswith(WORD_START) for symbol in self.symbols)
+        self._marked = any(symbol.startswith(WORD_START) for symbol in self.symbols)
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -46,7 +45,7 @@ class Units:
         the longest pronunciations of the lexicon; a phone that begins none is kept as it is.
         """
         symbols = [self.symbols[index] for index in ids]
-        if self.spell_words:
+        if self._marked:
             return "".join(symbols).replace(WORD_START, " ").split()
         longest = max(len(entry.units) for entry in self.lexicon)
         words: List[str] = []
