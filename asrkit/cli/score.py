@@ -50,5 +50,6 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
     listing = make_listing(split, method, evaluations, lost)
     write_text(experiment.scores / f"{split}_{method}.txt", listing)
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
-    role = "test" if split in experiment.config.corpus.tests else "dev"
+    # The oracle knows the references: a bound on what rescoring can reach, and no result.
+    role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
     return [make_record(each, split, role, method, timing, len(lost)) for each in evaluations]

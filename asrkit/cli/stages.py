@@ -6,7 +6,8 @@ from asrkit.pipeline.stage import Stage
 
 SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
-DECODED = ("hypotheses_greedy.jsonl", "timing_greedy.json", "hypotheses_hlg.jsonl", "timing_hlg.json")
+DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
+LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
@@ -82,7 +83,7 @@ STAGES = (
             "manifests/{dev}_supervisions.jsonl.gz",
             "{recipe}/{lm.text}",
         ),
-        writes=("lm/lm.arpa", "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case"),
     ),
     Stage(
@@ -133,16 +134,18 @@ STAGES = (
     Stage(
         8,
         "decode",
-        "greedy and with HLG; scales chosen on dev, then the tests once",
+        "decode by each method; weights chosen on dev, then the tests once",
         "asrkit.cli.decode",
         reads=(
             "average/model.safetensors",
             "graph/HLG.safetensors",
+            "lm/lm.arpa",
+            LARGER_LM,
             *features_of("{dev}", "{test}"),
             *UNITS,
         ),
         writes=("decode/scales.json", *decoded("{dev}", "{test}")),
-        settings=("decode", "corpus.dev", "corpus.tests"),
+        settings=("decode", "lm.rescore_order", "corpus.dev", "corpus.tests"),
         libraries=("torch", "lhotse", "k2"),
     ),
     Stage(
@@ -158,6 +161,6 @@ STAGES = (
             "features/rejected.jsonl?",
         ),
         writes=("score", "results.json", "RESULTS.md"),
-        settings=("score", "corpus.dev", "corpus.tests", "name"),
+        settings=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
     ),
 )

@@ -53,6 +53,9 @@ class LmConfig(Settings):
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
     text: Optional[str] = None  # further text, a file in the recipe's folder
+    rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
+        None  # of a second, larger n-gram to rescore with
+    )
 
 
 class GraphConfig(Settings):
@@ -171,16 +174,30 @@ class AverageConfig(Settings):
 
 
 class DecodeConfig(Settings):
-    """Search with the decoding graph."""
+    """Decoding; weights of language model and words are chosen on dev."""
 
+    # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
+    # n-gram of lm.rescore_order: nbest, lattice (whole); oracle: the n-best list's least errors, a bound
+    methods: Annotated[
+        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "oracle"], ...],
+        msgspec.Meta(min_length=1),
+    ] = ("greedy", "hlg")
     search_beam: PositiveReal = 20.0
-    output_beam: PositiveReal = 8.0
+    output_beam: PositiveReal = 10.0  # keeps what another lm_scale or word_bonus may make the best
     min_active_states: Positive = 30
     max_active_states: Positive = 10000
-    search_lm_scale: PositiveReal = 1.0  # during the search, on scores of the graph
-    lm_scales: Tuple[NotNegativeReal, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5)
+    search_lm_scale: PositiveReal = 0.5  # during the search; about the middle of what lm_scales tries
+    # The grid that is tried on dev: weight of the language model, and what is added to the log score a word
+    lm_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
+        *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
+    )
+    word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
+    nbest_paths: Positive = 200  # drawn from a lattice for nbest and oracle, before duplicates are removed
+    prefix_beams: Positive = 50  # prefixes kept a frame
+    # frames whose blank is more probable are left out of the search; 0.999 is faster and as good on most
+    blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = None
     ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider
 
 

@@ -59,7 +59,8 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
         "test": corpus.tests,
         "split": list(dict.fromkeys([corpus.train, corpus.dev, *corpus.tests])),
     }
-    choices.update((key, [value]) for key, value in flatten(experiment.config).items())
+    for key, value in flatten(experiment.config).items():
+        choices[key] = value if isinstance(value, list) else [value]
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")

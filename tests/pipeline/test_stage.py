@@ -96,7 +96,7 @@ NEEDS = {
     "graph": ["units", "lm"],
     "train": ["features", "units"],
     "average": ["features", "units", "train"],
-    "decode": ["features", "units", "graph", "average"],
+    "decode": ["features", "units", "lm", "graph", "average"],
     "score": ["manifests", "features", "decode"],
 }
 
