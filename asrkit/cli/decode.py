@@ -1,68 +1,90 @@
-"""Stage 8: decode dev, choose the language-model scale on it, then decode each test set once."""
+"""Stage 8: decode dev, choose each method's weights on it, then decode each test set once with these."""
 
-import time
+import collections
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-import msgspec
+import numpy as np
 import torch
 
-from asrkit.config import DecodeConfig
-from asrkit.decode.choose import choose_scale
+from asrkit.decode.choose import choose_weights, word_errors
+from asrkit.decode.methods import LATTICE_METHODS, UtteranceDecoder, method_grids, method_settings
+from asrkit.decode.nbest import NBest, make_points, read_lists, write_lists
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
-from asrkit.decode.search import Transcript, prepare_graph, search_utterance
+from asrkit.decode.search import WAYS
+from asrkit.decode.shards import make_shards
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph, load_graph
-from asrkit.model.acoustic import greedy_ctc, load_model
+from asrkit.model.acoustic import load_model
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json, write_json, write_jsonl
 from asrkit.storage.fingerprint import hash_file
-from asrkit.text.units import Units, load_units
+from asrkit.text.units import load_units
 
 
 def run(experiment: Experiment) -> None:
     """Write decode/scales.json, and for each split its hypotheses and timings by method."""
-    config = experiment.config
     torch.set_num_threads(1)  # processes are the parallelism here, and threads don't survive a fork
-    units = load_units(experiment.units)
-    graph = _load_matching_graph(experiment)
-    corpus = config.corpus
-    for split in dict.fromkeys([corpus.dev, *corpus.tests]):
-        files = _write_posteriors(experiment, split)
-        scales_file = experiment.decoding / "scales.json"
-        scales = config.decode.lm_scales if split == corpus.dev else [read_json(scales_file)["lm_scale"]]
-        rows = _search_split(experiment, split, files, graph, units, scales)
-        if split == corpus.dev:
-            chosen, tried = choose_scale(_references(experiment, split), rows, config.decode.lm_scales)
-            write_json(scales_file, {"lm_scale": chosen, "chosen_on": split, "tried": tried})
-            print(f"decode: lm_scale {chosen} is chosen on {split}: {tried[str(chosen)]} errors")
-            scales = [chosen]
-        _write_methods(experiment, split, rows, scales[0])
+    corpus = experiment.config.corpus
+    decoder = _make_decoder(experiment)
+    grids = method_grids(experiment.config.decode)
+    points = {method: make_points(grid.values()) for method, grid in grids.items() if grid}
+    lists, about = _decode_split(experiment, corpus.dev, decoder, points)
+    _choose(experiment, lists)
+    _write_split(experiment, corpus.dev, lists, about)
+    for split in dict.fromkeys(corpus.tests):
+        if split != corpus.dev:
+            _decode_chosen(experiment, split, decoder)
 
 
 def decode_frozen(experiment: Experiment, split: str) -> None:
-    """Decode one set with the scale that decode/scales.json holds."""
+    """Decode one set with the weights that decode/scales.json holds."""
     torch.set_num_threads(1)
-    units = load_units(experiment.units)
-    graph = _load_matching_graph(experiment)
-    scale = read_json(experiment.decoding / "scales.json")["lm_scale"]
-    rows = _search_split(experiment, split, _write_posteriors(experiment, split), graph, units, [scale])
-    _write_methods(experiment, split, rows, scale)
+    _decode_chosen(experiment, split, _make_decoder(experiment))
+
+
+def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
+    return UtteranceDecoder(
+        experiment.config.decode,
+        load_units(experiment.units),
+        _load_matching_graph(experiment),
+        words_file=experiment.units / "words.txt",
+        arpa=experiment.lm / "lm.arpa",
+        larger=experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
+    )
+
+
+def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
+    weights = _chosen_weights(experiment)
+    points = {method: np.array([list(chosen.values())]) for method, chosen in weights.items()}
+    lists, about = _decode_split(experiment, split, decoder, points)
+    _write_split(experiment, split, lists, about)
+
+
+def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
+    """Weights by name of each method that has some, in the order of an n-best list's columns."""
+    weights: Dict[str, Dict[str, float]] = read_json(experiment.decoding / "scales.json")["weights"]
+    grids = method_grids(experiment.config.decode)
+    return {method: {name: weights[method][name] for name in grid} for method, grid in grids.items() if grid}
 
 
 def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
+    """HLG, after refusing a graph or a model of other units or of another lexicon."""
     graph = load_graph(experiment.graph / "HLG.safetensors")
-    _, made_of = load_model(experiment.averaged / "model.safetensors")
-    units = hash_file(experiment.units / "units.txt")
-    for name, found in (("graph", graph.made_of.get("units")), ("model", made_of.get("units"))):
-        if found != units:
+    _, model_made_of = load_model(experiment.averaged / "model.safetensors")
+    for part, made_of, name in (
+        ("graph", graph.made_of, "units"),
+        ("graph", graph.made_of, "lexicon"),
+        ("model", model_made_of, "units"),
+    ):
+        expected = hash_file(experiment.units / f"{name}.txt")
+        if made_of.get(name) != expected:
             raise UserError(
-                f"the {name} was made for other units",
-                expected=f"units {units}",
-                where=f"{name}: units {found}",
+                f"the {part} was made for other {name}",
+                expected=f"{name}.txt {expected}",
+                where=f"{part}: {name} {made_of.get(name)}",
                 todo="run.sh, which makes anew what is stale",
             )
     return graph
@@ -81,98 +103,120 @@ def _write_posteriors(experiment: Experiment, split: str) -> List[Path]:
     )
 
 
+def _decode_split(
+    experiment: Experiment,
+    split: str,
+    decoder: UtteranceDecoder,
+    points: Mapping[str, np.ndarray],
+) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
+    """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
+    files = _write_posteriors(experiment, split)
+    outputs = [file.with_name(file.name.replace("posteriors", "nbest")) for file in files]
+
+    def work(index: int) -> None:
+        _decode_shard(files[index], outputs[index], decoder, points)
+
+    with Progress(f"decode {split}", len(files), "shards") as bar:
+        make_shards(outputs, work, experiment.jobs, lambda _: bar.advance())
+    shards = [read_lists(file) for file in outputs]
+    found = sorted((name.partition("/")[::2], nbest) for part, _ in shards for name, nbest in part.items())
+    methods: Sequence[str] = experiment.config.decode.methods
+    lists = {method: {key: nbest for (of, key), nbest in found if of == method} for method in methods}
+    about = {
+        "audio_seconds": sum(part["audio_seconds"] for _, part in shards),
+        "seconds": {method: sum(part["seconds"][method] for _, part in shards) for method in methods},
+    }
+    return lists, about
+
+
+def _decode_shard(
+    posteriors_file: Path, file: Path, decoder: UtteranceDecoder, points: Mapping[str, np.ndarray]
+) -> None:
+    posteriors = read_posteriors(posteriors_file)
+    lists: Dict[str, NBest] = {}
+    spent: Dict[str, float] = collections.defaultdict(lambda: posteriors.seconds)
+    for utterance, log_probs in posteriors.log_probs.items():
+        for method, (nbest, seconds) in decoder.decode(utterance, log_probs, points).items():
+            lists[f"{method}/{utterance}"] = nbest
+            spent[method] += seconds
+    write_lists(file, lists, {"audio_seconds": posteriors.audio_seconds, "seconds": spent})
+
+
+def _choose(experiment: Experiment, lists: Mapping[str, Mapping[str, NBest]]) -> None:
+    """Write scales.json: for each method the weights with the fewest errors on dev, and what was tried."""
+    dev = experiment.config.corpus.dev
+    references = _references(experiment, dev)
+    weights, tried = {}, {}
+    for method, grid in method_grids(experiment.config.decode).items():
+        if grid:
+            weights[method], tried[method] = choose_weights(references, lists[method], grid)
+            said = ", ".join(f"{name} {value:g}" for name, value in weights[method].items())
+            fewest = min(point["errors"] for point in tried[method])
+            print(f"decode: {method}: {said}, chosen on {dev}: {fewest} errors")
+    write_json(
+        experiment.decoding / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried}
+    )
+
+
 def _references(experiment: Experiment, split: str) -> Dict[str, List[str]]:
     return {cut.id: cut.supervisions[0].text.split() for cut in load_cuts(experiment, split)}
 
 
-def _search_split(
+def _write_split(
     experiment: Experiment,
     split: str,
-    files: Sequence[Path],
-    graph: DecodingGraph,
-    units: Units,
-    scales: Sequence[float],
-) -> List[Dict[str, Any]]:
-    """Search each shard of posteriors in its own process; finished shards are kept."""
-    config = experiment.config.decode
-    fst = prepare_graph(graph, config.search_lm_scale)
-    outputs = [file.with_name(file.stem.replace("posteriors", "search") + ".json") for file in files]
-    missing = [index for index, file in enumerate(outputs) if not file.exists()]
-
-    def work(position: int) -> None:
-        index = missing[position]
-        write_json(outputs[index], _search_shard(files[index], fst, graph.words, units, scales, config))
-
-    with Progress(f"search {split}", len(files), "shards") as bar:
-        bar.advance(count=len(files) - len(missing))
-        run_parallel(work, len(missing), experiment.jobs, lambda _, __: bar.advance())
-    return [read_json(file) for file in outputs]
+    lists: Mapping[str, Mapping[str, NBest]],
+    about: Mapping[str, Any],
+) -> None:
+    references, weights = _references(experiment, split), _chosen_weights(experiment)
+    for method, of_method in lists.items():
+        of_weights = weights.get(method, {})
+        chosen = _choose_hypotheses(method, of_method, references, of_weights)
+        ways = {key: nbest.way for key, nbest in of_method.items()}
+        _write_method(experiment, split, method, chosen, ways, about, of_weights)
 
 
-def _search_shard(
-    file: Path,
-    fst: Any,
-    symbols: Sequence[str],
-    units: Units,
-    scales: Sequence[float],
-    config: DecodeConfig,
-) -> Dict[str, Any]:
-    posteriors = read_posteriors(file)
-    transcripts: List[Transcript] = []
-    greedy: Dict[str, List[str]] = {}
-    started = time.perf_counter()
-    for utterance, log_probs in posteriors.log_probs.items():
-        ids = greedy_ctc(log_probs[None], [log_probs.shape[0]])[0]
-        greedy[utterance] = units.words(ids)
-    greedy_seconds = time.perf_counter() - started
-    started = time.perf_counter()
-    for utterance, log_probs in posteriors.log_probs.items():
-        transcripts.append(
-            search_utterance(fst, symbols, utterance, log_probs, scales, config, greedy[utterance])
-        )
-    return {
-        "audio_seconds": posteriors.audio_seconds,
-        "model_seconds": posteriors.seconds,
-        "greedy_seconds": greedy_seconds,
-        "search_seconds": time.perf_counter() - started,
-        "greedy": greedy,
-        "transcripts": [
-            {"id": t.id, "way": t.way, "words": {str(s): w for s, w in t.words.items()}} for t in transcripts
-        ],
-    }
-
-
-def _write_methods(experiment: Experiment, split: str, shards: List[Dict[str, Any]], scale: float) -> None:
-    """Write hypotheses in the order of ids, and what decoding cost. "hlg" takes the scale chosen on dev."""
-    directory = experiment.decoding / split
-    hlg = {row["id"]: row["words"][str(scale)] for shard in shards for row in shard["transcripts"]}
-    greedy = {key: words for shard in shards for key, words in shard["greedy"].items()}
-    ways = [row["way"] for shard in shards for row in shard["transcripts"]]
-    fallbacks = {way: ways.count(way) for way in ("wider_beam", "greedy", "empty")}
-    for shard in shards:
-        for row in shard["transcripts"]:
-            if row["way"] != "lattice":
-                print(f"decode: {split} {row['id']}: no lattice at the set beams, fell back to {row['way']}")
-    settings = {**msgspec.to_builtins(experiment.config.decode), "lm_scale": scale}
-    for unused in ("lm_scales", "batch_duration", "shard_utterances"):
-        settings.pop(unused)
-    audio, model_seconds = _total(shards, "audio_seconds"), _total(shards, "model_seconds")
-    for method, rows, seconds, counts, about in (
-        ("greedy", greedy, _total(shards, "greedy_seconds"), {}, {}),
-        ("hlg", hlg, _total(shards, "search_seconds"), fallbacks, settings),
-    ):
-        write_jsonl(
-            directory / f"hypotheses_{method}.jsonl",
-            ({"id": key, "hyp": words} for key, words in sorted(rows.items())),
-        )
-        timing = {
-            "audio_seconds": round(audio, 3),
-            "seconds": round(model_seconds + seconds, 3),
-            "fallbacks": counts,
-            "settings": about,
+def _choose_hypotheses(
+    method: str,
+    lists: Mapping[str, NBest],
+    references: Mapping[str, Sequence[str]],
+    weights: Mapping[str, float],
+) -> Dict[str, List[str]]:
+    """Words of each utterance: the best by the weights, by the reference for oracle, else the only ones."""
+    if method == "oracle":
+        return {
+            key: min(nbest.words, key=lambda words: word_errors(references[key], words))
+            for key, nbest in lists.items()
         }
-        write_json(directory / f"timing_{method}.json", timing)
+    return {key: nbest.best(list(weights.values())) for key, nbest in lists.items()}
 
 
-def _total(shards: List[Dict[str, Any]], key: str) -> float:
-    return float(sum(shard[key] for shard in shards))
+def _write_method(
+    experiment: Experiment,
+    split: str,
+    method: str,
+    hypotheses: Mapping[str, List[str]],
+    ways: Mapping[str, str],
+    about: Mapping[str, Any],
+    weights: Mapping[str, float],
+) -> None:
+    """Write a method's hypotheses in the order of ids, what they cost, and how many fell back."""
+    directory = experiment.decoding / split
+    rows = ({"id": key, "hyp": words} for key, words in hypotheses.items())
+    write_jsonl(directory / f"hypotheses_{method}.jsonl", rows)
+    fallbacks: Dict[str, int] = {}
+    if method in LATTICE_METHODS:
+        fallbacks = {way: list(ways.values()).count(way) for way in WAYS[1:]}
+        for key, way in ways.items():
+            if way != WAYS[0]:
+                print(f"decode: {split} {key}: {method}: no lattice at the set beams, fell back to {way}")
+        if any(fallbacks.values()):
+            said = ", ".join(f"{way} {count}" for way, count in fallbacks.items())
+            print(f"decode: {split}: {method}: of {len(ways)} utterances {said}")
+    timing = {
+        "audio_seconds": round(about["audio_seconds"], 3),
+        "seconds": round(about["seconds"][method], 3),
+        "fallbacks": fallbacks,
+        "settings": {**method_settings(experiment.config.decode, method), **weights},
+    }
+    write_json(directory / f"timing_{method}.json", timing)

@@ -1,12 +1,21 @@
-"""Stage 5: the decoding graph HLG from units, lexicon and language model."""
+"""Stage 5: the decoding graph HLG from units, lexicon and language model; asrkit graph: look at one."""
 
+import shutil
+import subprocess
 import time
+from pathlib import Path
+from typing import Optional
 
+import click
+
+from asrkit.errors import UserError
 from asrkit.graph.compile import compile_hlg, graph_size
+from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.grammar import make_grammar
 from asrkit.graph.lexicon import make_lexicon_fst
-from asrkit.graph.store import DecodingGraph, save_graph
+from asrkit.graph.store import DecodingGraph, load_graph, save_graph
 from asrkit.pipeline.experiment import Experiment
+from asrkit.storage.files import write_bytes, write_text
 from asrkit.storage.fingerprint import hash_file
 from asrkit.text.units import load_units, read_symbols
 
@@ -40,3 +49,49 @@ def run(experiment: Experiment) -> None:
         f"graph: HLG of {size['states']:,} states and {size['arcs']:,} arcs "
         f"in {time.monotonic() - started:.1f} s"
     )
+
+
+@click.group("graph")
+def command() -> None:
+    """Look at a decoding graph."""
+
+
+@command.command("info")
+@click.argument("file", type=click.Path(path_type=Path))
+def info(file: Path) -> None:
+    """States, arcs and words of a graph, and what it was made of."""
+    graph = load_graph(file)
+    about = {**graph.made_of, **graph_size(graph.fst), "words": len(graph.words)}
+    for name, value in about.items():
+        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+
+
+@command.command("draw")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="FILE.svg, .png, .pdf or .dot.  [default: .svg]"
+)
+@click.option("--units", type=click.Path(path_type=Path), help="units.txt, for names instead of numbers.")
+def draw(file: Path, output: Optional[Path], units: Optional[Path]) -> None:
+    """Draw a small graph, by dot of Graphviz; a .dot file is the drawing's text and needs no Graphviz."""
+    output = output or file.with_suffix(".svg")
+    text = graph_as_dot(load_graph(file), read_symbols(units) if units else None)
+    if output.suffix == ".dot":
+        write_text(output, text)
+    elif shutil.which("dot") is None:
+        raise UserError(
+            "dot isn't installed",
+            expected="Graphviz, which draws",
+            where="the command dot",
+            todo=f"install it (apt install graphviz), or take text: --output {output.with_suffix('.dot')}",
+        )
+    else:
+        drawn = subprocess.run(["dot", f"-T{output.suffix[1:]}"], input=text.encode(), capture_output=True)
+        if drawn.returncode:
+            raise UserError(
+                f"dot failed: {drawn.stderr.decode(errors='replace').strip()}",
+                expected="a format that dot knows, such as svg, png or pdf",
+                where=f"--output {output}",
+            )
+        write_bytes(output, drawn.stdout)
+    click.echo(f"wrote {output}")

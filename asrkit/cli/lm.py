@@ -14,27 +14,34 @@ from asrkit.storage.files import read_jsonl, write_json
 
 
 def run(experiment: Experiment) -> None:
-    """Write lm/lm.arpa and lm/report.json."""
+    """Write lm/lm.arpa, that of lm.rescore_order where it is set, and lm/report.json."""
     config = experiment.config
     arpa = experiment.lm / "lm.arpa"
     sentences = _transcripts(experiment, config.corpus.train)
     if config.lm.text is not None:
         sentences += _further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+    _estimate(config.lm.estimator, config.lm.order, sentences, arpa)
+    if config.lm.rescore_order is not None:
+        larger = experiment.lm / f"rescore.{config.lm.rescore_order}.arpa"
+        _estimate(config.lm.estimator, config.lm.rescore_order, sentences, larger)
+    _report(experiment, arpa, len(sentences))
+
+
+def _estimate(estimator: str, order: int, sentences: List[str], arpa: Path) -> None:
     fallbacks: List[str]
-    if config.lm.estimator == "lmplz":
-        fallbacks = estimate_with_lmplz(sentences, config.lm.order, arpa)
+    if estimator == "lmplz":
+        fallbacks = estimate_with_lmplz(sentences, order, arpa)
     else:
-        result = estimate(sentences, config.lm.order)
+        result = estimate(sentences, order)
         write_arpa(result.model, arpa)
         fallbacks = [
-            f"{order}-grams: {discounts.fallback}; took the fall-back discounts "
+            f"{row}-grams: {discounts.fallback}; took the fall-back discounts "
             + " ".join(map(str, discounts.values))
-            for order, discounts in enumerate(result.discounts, start=1)
+            for row, discounts in enumerate(result.discounts, start=1)
             if discounts.fallback
         ]
     for line in fallbacks:
         print(f"lm: {line}")
-    _report(experiment, arpa, len(sentences))
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:

@@ -1,6 +1,8 @@
 """asrkit run: the stages of a recipe."""
 
 import dataclasses
+import importlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ from asrkit.config import load_config
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.launch import check_launch, launched_rank
+from asrkit.pipeline.processor import prepare_processor
 from asrkit.pipeline.runner import Request, choose_stages, run_stages
 from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.status import dry_run_lines, status_lines
@@ -38,6 +42,12 @@ goes on where it was, so the way to resume is the same command again."""
 @click.option("--corpus-dir", type=FOLDER, metavar="DIR", help="The corpus.  [default: RECIPE/download]")
 @click.option("--config", type=FOLDER, metavar="FILE", help="YAML file laid over recipe.yaml.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option(
+    "--init-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Weights to start from: --set train.init_from=FILE.",
+)
 @click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--purpose", "purposes", multiple=True, metavar="TEXT", help="'N NAME WHAT', from run.sh.")
@@ -52,11 +62,14 @@ def command(
     corpus_dir: Optional[Path],
     config: Optional[Path],
     assignments: Tuple[str, ...],
+    init_from: Optional[Path],
     nj: Optional[int],
     debug: bool,
     purposes: Tuple[str, ...],
 ) -> None:
     """Run the stages of a recipe, from audio to word error rate."""
+    if init_from is not None:
+        assignments = (*assignments, f"train.init_from={json.dumps(str(_absolute(init_from)))}")
     experiment = Experiment(
         config=load_config(recipe / "recipe.yaml", config, assignments),
         directory=_absolute(exp or recipe / "exp"),
@@ -72,7 +85,13 @@ def command(
         debug=debug,
         command=["asrkit", *_shown_arguments()],
     )
-    if status:
+    rank = launched_rank()
+    if rank is not None:
+        check_launch(request.stages, experiment.config.train.processes)
+    if rank:  # the first one runs the stage as always; the others join it there
+        prepare_processor()
+        importlib.import_module("asrkit.cli.train").run(experiment)
+    elif status:
         print("\n".join(status_lines(stages, experiment)))
     elif dry_run:
         print("\n".join(dry_run_lines(stages, experiment, request)))

@@ -80,7 +80,8 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
     write_text(experiment.scores / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
     write_text(experiment.scores / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
-    role = "test" if split in experiment.config.corpus.tests else "dev"
+    # The oracle knows the references: a bound on what rescoring can reach, and no result.
+    role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
     return [
         make_record(each, split, role, method, timing, len(lost), settings.normalise) for each in evaluations
     ]

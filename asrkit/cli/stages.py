@@ -6,7 +6,8 @@ from asrkit.pipeline.stage import Stage
 
 SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
-DECODED = ("hypotheses_greedy.jsonl", "timing_greedy.json", "hypotheses_hlg.jsonl", "timing_hlg.json")
+DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
+LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
@@ -83,7 +84,7 @@ STAGES = (
             "manifests/{dev}_supervisions.jsonl.gz",
             "{recipe}/{lm.text}",
         ),
-        writes=("lm/lm.arpa", "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case"),
     ),
     Stage(
@@ -106,6 +107,15 @@ STAGES = (
             *features_of("{train}", "{dev}"),
             *UNITS,
             "{recipe}/{train.init_from}",
+            *(
+                pattern
+                for setting in ("train.noise.directory", "train.rooms.directory")
+                for pattern in (
+                    f"{{recipe}}/{{{setting}}}",
+                    f"manifests/{{train}}_cuts.jsonl.gz if {setting}",
+                    f"audio of manifests/{{train}}_cuts.jsonl.gz if {setting}",
+                )
+            ),
         ),
         writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
         settings=("model", "train", "features.bins", "corpus.train", "corpus.dev", "corpus.max_bad_fraction"),
@@ -125,16 +135,18 @@ STAGES = (
     Stage(
         8,
         "decode",
-        "greedy and with HLG; scales chosen on dev, then the tests once",
+        "decode by each method; weights chosen on dev, then the tests once",
         "asrkit.cli.decode",
         reads=(
             "average/model.safetensors",
             "graph/HLG.safetensors",
+            "lm/lm.arpa",
+            LARGER_LM,
             *features_of("{dev}", "{test}"),
             *UNITS,
         ),
         writes=("decode/scales.json", *decoded("{dev}", "{test}")),
-        settings=("decode", "corpus.dev", "corpus.tests"),
+        settings=("decode", "lm.rescore_order", "corpus.dev", "corpus.tests"),
         libraries=("torch", "lhotse", "k2"),
     ),
     Stage(
@@ -151,6 +163,6 @@ STAGES = (
             "features/rejected.jsonl?",
         ),
         writes=("score", "results.json", "RESULTS.md"),
-        settings=("score", "corpus.dev", "corpus.tests", "name"),
+        settings=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
     ),
 )

@@ -12,23 +12,29 @@ from asrkit.model.acoustic import AcousticModel
 from asrkit.model.pretrained import load_pretrained
 from asrkit.pipeline.cost import add_facts, count_cores
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.launch import launched_rank
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
-from asrkit.train.curves import write_tensorboard
+from asrkit.train.compilation import compile_parts
+from asrkit.train.conditions import make_conditions
+from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
+from asrkit.train.precision import check_precision
 from asrkit.train.preflight import estimate_minutes, units_without_examples
-from asrkit.train.world import ALONE, World, choose_device, join_world
+from asrkit.train.world import ALONE, World, choose_device, join_launched, join_world
 
 
 def run(experiment: Experiment) -> None:
-    """Write train/checkpoints, train/log.jsonl and train/tensorboard."""
-    size = experiment.config.train.processes
-    if size == 1:
+    """Write train/checkpoints, train/log.jsonl, train/curves.png and train/tensorboard."""
+    size, rank = experiment.config.train.processes, launched_rank()
+    if rank is not None:
+        _train(experiment, join_launched())
+    elif size == 1:
         _train(experiment, ALONE)
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -36,24 +42,31 @@ def run(experiment: Experiment) -> None:
             run_parallel(
                 lambda rank: _train(experiment, join_world(rank, size, meet)), size, size, lambda *_: None
             )
-    log = read_jsonl(experiment.training / "log.jsonl")
-    write_tensorboard(experiment.training / "tensorboard", log)
+    if not rank:
+        log = read_jsonl(experiment.training / "log.jsonl")
+        write_tensorboard(experiment.training / "tensorboard", log)
+        write_picture(experiment.training / "curves.png", log)
 
 
 def _train(experiment: Experiment, world: World) -> None:
     config = experiment.config
     torch.set_num_threads(config.train.threads or max(1, count_cores() // world.size))
     units = load_units(experiment.units)
+    device = choose_device(world)
+    check_precision(config.train, device)
     torch.manual_seed(config.train.seed)
     model = AcousticModel(config.model, config.features.bins, len(units))
     normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     _initialise(experiment, model, world)
-    train, dev, rejected = _load_splits(experiment, units, model)
-    model.to(choose_device(world))
+    train, dev, rejected = _load_splits(experiment, units, model, world)
+    conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
+    if config.train.compile:
+        compile_parts(model)
     training = Training(
         model,
         optimizer,
@@ -65,6 +78,7 @@ def _train(experiment: Experiment, world: World) -> None:
         world=world,
         averaged=averaged,
         top_hertz=config.features.sampling_rate / 2,
+        conditions=conditions,
     )
     minutes = estimate_minutes(training)
     if world.first:
@@ -75,6 +89,8 @@ def _train(experiment: Experiment, world: World) -> None:
             f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
             f"train: the largest step fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
         )
+        if conditions is not None:
+            print(f"train: {conditions}")
         _tell_gaps(rejected, units_without_examples(train, units))
     run_training(training)
 
@@ -100,7 +116,7 @@ def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
 
 
 def _load_splits(
-    experiment: Experiment, units: Units, model: AcousticModel
+    experiment: Experiment, units: Units, model: AcousticModel, world: World
 ) -> Tuple[List[Example], List[Example], List[Dict[str, str]]]:
     """Training examples that CTC can align, all of dev, and rows of rejected.jsonl for the others."""
     corpus = experiment.config.corpus
@@ -115,7 +131,8 @@ def _load_splits(
             model.feature_inverse_deviation,
         )
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
-    write_jsonl(experiment.training / "rejected.jsonl", rows)  # by every process, with the same bytes
+    if world.first:
+        write_jsonl(experiment.training / "rejected.jsonl", rows)
     usable = [example for example in splits[corpus.train] if example.target is not None]
     lost = len(splits[corpus.train]) - len(usable)
     if not usable or lost > corpus.max_bad_fraction * len(splits[corpus.train]):

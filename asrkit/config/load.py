@@ -39,7 +39,7 @@ def load_config(
         where += f", then --set {assignment}"
     _refuse_unknown_keys(tree, RecipeConfig, "", where)
     try:
-        return msgspec.convert(tree, RecipeConfig)
+        config = msgspec.convert(tree, RecipeConfig)
     except msgspec.ValidationError as error:
         found, _, place = str(error).partition(" - at `$.")
         key = place.rstrip("`") or "the top level"
@@ -49,6 +49,8 @@ def load_config(
             where=where,
             todo=f"correct {key}",
         ) from None
+    _refuse_contradictions(config, where)
+    return config
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
@@ -89,6 +91,25 @@ def _read_yaml(file: Path) -> Dict[str, Any]:
             todo="write key: value lines",
         )
     return tree
+
+
+def _refuse_contradictions(config: RecipeConfig, where: str) -> None:
+    """Refuse a method of decoding that other settings leave without what it needs, before training."""
+    for method in config.decode.methods:
+        lack = ""
+        if method in ("nbest", "lattice") and config.lm.rescore_order is None:
+            lack = "lm.rescore_order, the order of the n-gram that it rescores with"
+        elif method == "prefix" and config.units.kind == "phones":
+            lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
+        elif method == "prefix" and config.lm.order == 1:
+            lack = "lm.order 2 or more: kenlm reads no smaller model"
+        if lack:
+            raise UserError(
+                f"decode.methods has {method}",
+                expected=lack,
+                where=where,
+                todo=f"set it, or leave {method} out of decode.methods",
+            )
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:

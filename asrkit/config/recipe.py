@@ -53,6 +53,9 @@ class LmConfig(Settings):
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
     text: Optional[str] = None  # further text, a file in the recipe's folder
+    rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
+        None  # of a second, larger n-gram to rescore with
+    )
 
 
 class GraphConfig(Settings):
@@ -79,9 +82,26 @@ class ModelConfig(Settings):
     attention_dim: Positive = 192
     attention_heads: Positive = 4
     feedforward_dim: Positive = 768
+    positions: Literal["rotary", "relative"] = "rotary"  # of frames; relative, as in Conformer, costs more
     convolution_kernel: NotNegative = 15  # frames seen by each block's convolution module; 0: none
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, from 1, whose output gets a CTC loss too
+    decoder_blocks: NotNegative = 0  # attention decoder beside CTC, of the same heads and dims; 0: none
     dropout: Fraction = 0.1
+
+
+class NoiseConfig(Settings):
+    """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
+
+    directory: Optional[str] = None  # in the recipe's folder, or /...: every WAV and FLAC file below it
+    probability: Fraction = 0.5  # for an utterance, anew in each epoch
+    signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
+
+
+class RoomsConfig(Settings):
+    """Impulse responses of rooms that training speech is put into, such as RIRS_NOISES (OpenSLR 28)."""
+
+    directory: Optional[str] = None  # as for noise; for instance RIRS_NOISES/simulated_rirs
+    probability: Fraction = 0.5  # for an utterance, anew in each epoch, with noise or without
 
 
 class TrainConfig(Settings):
@@ -94,7 +114,8 @@ class TrainConfig(Settings):
     accumulate: Positive = 1  # batches of a process in a step, one after the other, where memory is short
     processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
     threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each
-    precision: Literal["float32", "bfloat16"] = "float32"  # of products; weights and sums stay float32
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
+    compile: bool = False  # by torch.compile, where torch has it: faster steps after minutes of compiling
     seed: int = 1
     init_from: Optional[str] = None  # a file in the recipe's folder, or /...: torchvision's ResNet weights
 
@@ -110,17 +131,28 @@ class TrainConfig(Settings):
     adam_beta2: Fraction = 0.98  # shorter memory than 0.999: runs here are short
     gradient_clip: PositiveReal = 5.0  # of the total 2-norm
 
-    # What is added to CTC
+    # The loss: CTC, and what is added to it
+    ctc: Literal["torch", "k2"] = "torch"  # who computes CTC; k2, if installed, more exactly and slower
+    decoder_weight: Fraction = 0.3  # share of model.decoder_blocks in the loss; CTC has the rest
+    label_smoothing: Fraction = 0.1  # of the decoder's targets, spread over all units
     consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
     intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
 
-    # Augmentation: SpecAugment, and vocal tracts
+    # Augmentation: SpecAugment, vocal tracts, voices and microphones
     time_warp_frames: NotNegative = 0  # how far a moment is moved; 80 is usual
     time_masks: NotNegative = 2
     time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
     frequency_masks: NotNegative = 2
     frequency_mask_bins: NotNegative = 20
     frequency_warp: Fraction = 0.0  # widest change of frequencies, as by another vocal tract
+    level_decibels: NotNegativeReal = 0.0  # widest change of an utterance's level
+    tilt_decibels: NotNegativeReal = 0.0  # and of its highest bin against its lowest, the others in between
+
+    # Augmentation of the audio: what is drawn has its features computed anew
+    noise: NoiseConfig = NoiseConfig()
+    rooms: RoomsConfig = RoomsConfig()
+
+    concatenate: Fraction = 0.0  # share of utterances joined in pairs of anyone's, other pairs each epoch
 
     # What is kept
     ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them
@@ -142,16 +174,30 @@ class AverageConfig(Settings):
 
 
 class DecodeConfig(Settings):
-    """Search with the decoding graph."""
+    """Decoding; weights of language model and words are chosen on dev."""
 
+    # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
+    # n-gram of lm.rescore_order: nbest, lattice (whole); oracle: the n-best list's least errors, a bound
+    methods: Annotated[
+        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "oracle"], ...],
+        msgspec.Meta(min_length=1),
+    ] = ("greedy", "hlg")
     search_beam: PositiveReal = 20.0
-    output_beam: PositiveReal = 8.0
+    output_beam: PositiveReal = 10.0  # keeps what another lm_scale or word_bonus may make the best
     min_active_states: Positive = 30
     max_active_states: Positive = 10000
-    search_lm_scale: PositiveReal = 1.0  # during the search, on scores of the graph
-    lm_scales: Tuple[NotNegativeReal, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5)
+    search_lm_scale: PositiveReal = 0.5  # during the search; about the middle of what lm_scales tries
+    # The grid that is tried on dev: weight of the language model, and what is added to the log score a word
+    lm_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
+        *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
+    )
+    word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
+    nbest_paths: Positive = 200  # drawn from a lattice for nbest and oracle, before duplicates are removed
+    prefix_beams: Positive = 50  # prefixes kept a frame
+    # frames whose blank is more probable are left out of the search; 0.999 is faster and as good on most
+    blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = None
     ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider
 
 

@@ -8,10 +8,10 @@ from typing import Any, Dict, Iterator, List, Sequence
 import torch
 from torch import Tensor
 
+from asrkit.decode.shards import make_shards, read_shard, write_shard
+from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
-from asrkit.storage.tensors import load_tensors, save_tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,40 +34,58 @@ def compute_posteriors(
 ) -> List[Path]:
     """Write the posteriors of `cuts` in shards, by `jobs` processes; shards that are there already are kept.
 
-    `batch_duration`: seconds of audio through the model at once. Returns the shards' files. The caller
-    must have set torch to one thread before any work: torch's threads don't survive a fork.
+    `batch_duration`: seconds of audio through the model at once. Returns the shards' files. Raises
+    UserError without utterances, and for one whose posteriors aren't numbers. The caller must have set
+    torch to one thread before any work: torch's threads don't survive a fork.
     """
+    if not cuts:
+        raise UserError(
+            f"no utterance of {directory.name} to decode",
+            expected="features of at least one",
+            where=str(directory),
+            todo="features/rejected.jsonl may say why: run.sh --stage 2",
+        )
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
     shards = [ordered[first : first + shard_utterances] for first in range(0, len(ordered), shard_utterances)]
     files = [directory / f"posteriors-{index:05d}.safetensors" for index in range(len(shards))]
-    missing = [index for index, file in enumerate(files) if not file.exists()]
     with Progress(f"posteriors {directory.name}", len(ordered)) as bar:
-        bar.advance(count=sum(len(shard) for shard in shards) - sum(len(shards[i]) for i in missing))
 
-        def work(position: int) -> None:
-            _write_shard(model, shards[missing[position]], files[missing[position]], batch_duration)
+        def done(index: int) -> None:
+            bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
-        def done(position: int, _: None) -> None:
-            shard = shards[missing[position]]
-            bar.advance(sum(cut.duration for cut in shard), len(shard))
-
-        run_parallel(work, len(missing), jobs, done)
+        make_shards(
+            files, lambda index: _write_shard(model, shards[index], files[index], batch_duration), jobs, done
+        )
     return files
 
 
 def read_posteriors(file: Path) -> Posteriors:
-    """Read one shard."""
-    tensors, about = load_tensors(file)
-    return Posteriors(tensors, about["seconds"], about["audio_seconds"])
+    """Read one shard; log-probabilities in single precision."""
+    tensors, about = read_shard(file)
+    log_probs = {name: tensor.float() for name, tensor in tensors.items()}
+    return Posteriors(log_probs, about["seconds"], about["audio_seconds"])
 
 
 def _write_shard(model: AcousticModel, cuts: Sequence[Any], file: Path, batch_duration: float) -> None:
     started = time.perf_counter()
     tensors: Dict[str, Tensor] = {}
     for batch in _batches(cuts, batch_duration):
-        tensors.update(zip([cut.id for cut in batch], _log_probs(model, batch)))
+        for cut, log_probs in zip(batch, _log_probs(model, batch)):
+            tensors[cut.id] = _to_half(cut.id, log_probs)
     audio = sum(cut.duration for cut in cuts)
-    save_tensors(file, tensors, {"seconds": time.perf_counter() - started, "audio_seconds": audio})
+    write_shard(file, tensors, {"seconds": time.perf_counter() - started, "audio_seconds": audio})
+
+
+def _to_half(utterance: str, log_probs: Tensor) -> Tensor:
+    """Half precision: at -20 it errs by 0.008, where beams are 10 and more."""
+    if not bool(torch.isfinite(log_probs).all()):
+        raise UserError(
+            f"the posteriors of {utterance} hold NaN or infinity",
+            expected="log-probabilities",
+            where="the acoustic model",
+            todo="did training diverge? train/log.jsonl shows it; train with a lower train.learning_rate",
+        )
+    return log_probs.clamp(min=torch.finfo(torch.float16).min).half()
 
 
 @torch.no_grad()

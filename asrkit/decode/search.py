@@ -1,7 +1,6 @@
-"""Lattice search with k2, and the best path under a language-model scale."""
+"""Beam search of one utterance through the decoding graph, down a ladder of beams."""
 
-import dataclasses
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Optional, Tuple
 
 import k2
 import torch
@@ -10,17 +9,8 @@ from torch import Tensor
 from asrkit.config import DecodeConfig
 from asrkit.graph.store import DecodingGraph
 
-
-@dataclasses.dataclass(frozen=True)
-class Transcript:
-    """What one utterance was recognised as, under each language-model scale.
-
-    `way` tells how far down the ladder it had to go: "lattice", "wider_beam", "greedy" or "empty".
-    """
-
-    id: str
-    words: Dict[float, List[str]]
-    way: str
+# What an utterance can have been recognised by. The last two have no lattice.
+WAYS = ("lattice", "wider_beam", "narrower_beam", "greedy", "empty")
 
 
 def prepare_graph(graph: DecodingGraph, search_lm_scale: float) -> k2.Fsa:
@@ -31,47 +21,42 @@ def prepare_graph(graph: DecodingGraph, search_lm_scale: float) -> k2.Fsa:
     return k2.Fsa.from_fsas([fst])
 
 
-def search_utterance(
-    fst: k2.Fsa,
-    symbols: Sequence[str],
-    utterance: str,
-    log_probs: Tensor,
-    scales: Sequence[float],
-    config: DecodeConfig,
-    greedy: List[str],
-) -> Transcript:
-    """Search one utterance's log-probabilities (frame, unit) down the ladder.
+def search_lattice(
+    fst: k2.Fsa, utterance: str, log_probs: Tensor, config: DecodeConfig
+) -> Tuple[str, Optional[k2.Fsa]]:
+    """Search one utterance's log-probabilities (frame, unit) for a lattice.
 
-    A lattice; failing that one with wider beams; failing that the greedy CTC words, given.
+    An empty lattice is searched again with wider beams, one that there is no memory for with
+    narrower ones. Returns the step of the ladder and the lattice; ("greedy", None) after the last.
     """
-    for way, factor in (("lattice", 1.0), ("wider_beam", config.ladder_beam_factor)):
-        lattice = _search(fst, log_probs, config, factor)
+    wider = config.ladder_beam_factor
+    ladder = [("lattice", 1.0), ("wider_beam", wider)] if len(log_probs) else []
+    while ladder:
+        way, factor = ladder.pop(0)
+        try:
+            lattice = _search(fst, log_probs, config, factor)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            print(f"decode: {utterance}: no memory for a lattice at beam {config.search_beam * factor:g}")
+            lattice, ladder = None, [("narrower_beam", 1 / wider)] if way != "narrower_beam" else []
         if lattice is not None:
-            words = {scale: best_path(lattice, symbols, config.search_lm_scale, scale) for scale in scales}
-            return Transcript(utterance, words, way)
-    return Transcript(utterance, dict.fromkeys(scales, greedy), "greedy" if greedy else "empty")
+            return way, lattice
+    return "greedy", None
 
 
-def best_path(lattice: k2.Fsa, symbols: Sequence[str], search_scale: float, scale: float) -> List[str]:
-    """Words of the lattice's best path when graph scores weigh `scale` instead of `search_scale`."""
-    weighed = lattice.clone()
-    weighed.scores = lattice.scores + (scale - search_scale) * lattice.lm_scores
-    path = k2.shortest_path(weighed, use_double_scores=True)
-    labels = path.aux_labels
-    ids = labels.tolist() if isinstance(labels, Tensor) else labels.values.tolist()
-    return [symbols[index] for index in ids if index > 0]
-
-
-def _search(fst: k2.Fsa, log_probs: Tensor, config: DecodeConfig, factor: float) -> Optional[Any]:
-    frames = log_probs.shape[0]
-    segments = torch.tensor([[0, 0, frames]], dtype=torch.int32)
-    dense = k2.DenseFsaVec(log_probs[None].float().contiguous(), segments)
+def _search(fst: k2.Fsa, log_probs: Tensor, config: DecodeConfig, factor: float) -> Optional[k2.Fsa]:
+    segments = torch.tensor([[0, 0, len(log_probs)]], dtype=torch.int32)
     lattice = k2.intersect_dense_pruned(
         fst,
-        dense,
+        k2.DenseFsaVec(log_probs[None].float().contiguous(), segments),
         search_beam=config.search_beam * factor,
         output_beam=config.output_beam * factor,
         min_active_states=config.min_active_states,
         max_active_states=int(config.max_active_states * factor),
     )
-    return lattice if lattice.num_arcs else None
+    if not lattice.num_arcs:
+        return None
+    # The graph's share is taken out, so that any scale can be laid on afterwards.
+    lattice.acoustic_scores = lattice.scores - config.search_lm_scale * lattice.lm_scores
+    return lattice

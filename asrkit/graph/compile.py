@@ -39,11 +39,13 @@ def compile_hlg(
 
 
 def erase_disambiguation(fst: k2.Fsa, first_unit_mark: int, first_word_mark: int) -> None:
-    """Turn disambiguation symbols into epsilon, in place."""
+    """Turn disambiguation symbols into epsilon, in place; an acceptor has labels only."""
     labels = fst.labels.clone()
     labels[labels >= first_unit_mark] = 0
     fst.labels = labels
-    if isinstance(fst.aux_labels, torch.Tensor):
+    if not hasattr(fst, "aux_labels"):
+        pass
+    elif isinstance(fst.aux_labels, torch.Tensor):
         fst.aux_labels[fst.aux_labels >= first_word_mark] = 0
     else:
         fst.aux_labels.values[fst.aux_labels.values >= first_word_mark] = 0

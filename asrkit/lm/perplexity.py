@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Iterable, List, Optional, Tuple
+from typing import Any, Iterable, List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa
@@ -50,14 +50,14 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
     )
 
 
-def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
-    """(log10 probability, is it unknown) of each token of each sentence."""
+def load_kenlm(arpa: Path) -> Any:
+    """kenlm's model; raises UserError without kenlm, or for a file that isn't a model of order 2 or more."""
     try:
         import kenlm
     except ImportError:
         raise UserError(
             "kenlm isn't installed",
-            expected="its Python module, for perplexity",
+            expected="its Python module, to score text",
             where="import kenlm",
             todo="make setup, or: pip install kenlm (a C++ compiler and cmake are needed)",
         ) from None
@@ -65,11 +65,16 @@ def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[T
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
-        model = kenlm.Model(str(arpa), config)
+        return kenlm.Model(str(arpa), config)
     except OSError as error:
         raise UserError(
-            f"kenlm can't read {arpa}: {error}", expected="an ARPA file", where=str(arpa)
+            f"kenlm can't read {arpa}: {error}", expected="an ARPA file of order 2 or more", where=str(arpa)
         ) from None
+
+
+def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
+    """(log10 probability, is it unknown) of each token of each sentence."""
+    model = load_kenlm(arpa)
     for words in sentences:
         scores = model.full_scores(" ".join(words), bos=True, eos=True)
         yield [(log_probability, unknown) for log_probability, _, unknown in scores]

@@ -1,39 +1,29 @@
-"""Self-attention blocks with rotary positions, pre-norm."""
+"""Attention, and the blocks of the encoder, pre-norm."""
 
 import math
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asrkit.config import ModelConfig
 from asrkit.model.dropout import Dropout
+from asrkit.model.positions import align_distances, rotate
 
 
-def rotary_angles(frames: int, head_dim: int, device: torch.device) -> Tuple[Tensor, Tensor]:
-    """Cosines and sines (frame, head_dim / 2) of rotary positions (Su et al. 2021, RoFormer)."""
-    rates = 10000.0 ** (-torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim)
-    angles = torch.arange(frames, device=device, dtype=torch.float32)[:, None] * rates
-    return angles.cos(), angles.sin()
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> Tensor:
+    """softmax(Q K' / sqrt(d)) V over the keys that `mask` lets each query see.
 
-
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn the two halves of each head's vector by its position: (batch, head, frame, head_dim)."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, inside: Tensor, dropout: float) -> Tensor:
-    """softmax(Q K' / sqrt(d)) V over frames inside the utterance.
-
-    (batch, head, frame, head_dim) each; `inside` is (batch, 1, 1, frame), true where there is sound.
+    (batch, head, frame, head_dim) each. `mask` broadcasts to (batch, head, query, key): true where a query
+    sees a key, or numbers to add to the scores, minus infinity where it doesn't.
     torch's fused kernel where this torch has it (2.0 and later), else the same by matmul.
     """
+    query, key = query.to(value.dtype), key.to(value.dtype)  # positions make them float32
     if hasattr(F, "scaled_dot_product_attention"):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=inside, dropout_p=dropout)
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (batch, head, frame, frame)
-    weights = scores.masked_fill(~inside, float("-inf")).softmax(dim=-1)
-    return F.dropout(weights, dropout) @ value
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (batch, head, query, key)
+    scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+    return F.dropout(scores.softmax(dim=-1), dropout) @ value
 
 
 class SelfAttention(nn.Module):
@@ -45,14 +35,67 @@ class SelfAttention(nn.Module):
         self.query_key_value = nn.Linear(dim, 3 * dim)
         self.output = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, inside: Tensor, angles: Tuple[Tensor, Tensor]) -> Tensor:
-        """(batch, frame, dim) to the same."""
+    def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """(batch, frame, dim) to the same; `mask` as in attend, `positions` of rotary_angles."""
         batch, frames, dim = x.shape
         packed = self.query_key_value(x).view(batch, frames, 3, self.heads, dim // self.heads)
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (batch, head, frame, head_dim)
-        dropout = self.dropout if self.training else 0.0
-        mixed = attend(rotate(query, *angles), rotate(key, *angles), value, inside, dropout)
+        mixed = self.mix(query, key, value, mask, positions)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """Values (batch, head, frame, head_dim) averaged by the attention that each query pays."""
+        dropout = self.dropout if self.training else 0.0
+        return attend(rotate(query, positions), rotate(key, positions), value, mask, dropout)
+
+
+class RelativeSelfAttention(SelfAttention):
+    """The same with relative positions: how far a key is adds to its score (Dai et al. 2019, Transformer-XL).
+
+    The score of query q with key k at distance d is (q + u) k + (q + v) W r(d): u and v are learned, r are
+    sinusoids, to the future as to the past.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__(dim, heads, dropout)
+        self.distance = nn.Linear(dim, dim, bias=False)  # W
+        self.content_bias = nn.Parameter(torch.zeros(dim))  # u
+        self.distance_bias = nn.Parameter(torch.zeros(dim))  # v
+
+    def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """As of SelfAttention; `positions` of distance_sinusoids."""
+        u, v, distances = (
+            tensor.view(-1, self.heads, query.shape[-1]).transpose(0, 1)  # (head, 1 or 2 * frame, head_dim)
+            for tensor in (self.content_bias, self.distance_bias, self.distance(positions))
+        )
+        scores = align_distances((query + v) @ distances.transpose(-2, -1)) / math.sqrt(query.shape[-1])
+        scores = scores.masked_fill(~mask, float("-inf"))
+        query = query + u
+        return attend(query, key, value, scores.to(value.dtype), self.dropout if self.training else 0.0)
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of token sequences to the encoder's output (Vaswani et al. 2017)."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.output = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, encoded: Tensor, mask: Tensor) -> Tensor:
+        """(batch * sequence, token, dim) and (batch, frame, dim) to the first's shape.
+
+        An utterance's sequences, of any number, stand after one another; its keys are computed once.
+        """
+        batch, frames, dim = encoded.shape
+        head_dim = dim // self.heads
+        query = self.query(x).view(batch, -1, self.heads, head_dim).transpose(1, 2)
+        packed = self.key_value(encoded).view(batch, frames, 2, self.heads, head_dim)
+        key, value = packed.permute(2, 0, 3, 1, 4)  # each (batch, head, frame, head_dim)
+        mixed = attend(query, key, value, mask, self.dropout if self.training else 0.0)
+        return self.output(mixed.transpose(1, 2).reshape(x.shape))
 
 
 class ConvolutionModule(nn.Module):
@@ -81,20 +124,22 @@ class ConvolutionModule(nn.Module):
 class AttentionBlock(nn.Module):
     """Self-attention, convolution, feed-forward network, each with pre-norm and a residual link."""
 
-    def __init__(self, dim: int, heads: int, feedforward_dim: int, kernel: int, dropout: float) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        dim, kernel = config.attention_dim, config.convolution_kernel
+        attention = RelativeSelfAttention if config.positions == "relative" else SelfAttention
         self.norm1 = nn.LayerNorm(dim)
-        self.attention = SelfAttention(dim, heads, dropout)
+        self.attention = attention(dim, config.attention_heads, config.dropout)
         self.convolution = ConvolutionModule(dim, kernel) if kernel else None
         self.norm2 = nn.LayerNorm(dim) if kernel else None
         self.norm3 = nn.LayerNorm(dim)
-        self.expand = nn.Linear(dim, feedforward_dim)
-        self.contract = nn.Linear(feedforward_dim, dim)
-        self.dropout = Dropout(dropout)
+        self.expand = nn.Linear(dim, config.feedforward_dim)
+        self.contract = nn.Linear(config.feedforward_dim, dim)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, inside: Tensor, angles: Tuple[Tensor, Tensor]) -> Tensor:
-        """(batch, frame, dim) to the same."""
-        x = x + self.dropout(self.attention(self.norm1(x), inside, angles))
+    def forward(self, x: Tensor, inside: Tensor, positions: Tensor) -> Tensor:
+        """(batch, frame, dim) to the same; `inside` (batch, 1, 1, frame) is false in padding."""
+        x = x + self.dropout(self.attention(self.norm1(x), inside, positions))
         if self.convolution is not None and self.norm2 is not None:
             x = x + self.dropout(self.convolution(self.norm2(x), inside))
         hidden = self.dropout(F.silu(self.expand(self.norm3(x))))

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.attention import AttentionBlock, SelfAttention
+from asrkit.model.attention import AttentionBlock, CrossAttention, RelativeSelfAttention, SelfAttention
+from asrkit.model.decoder import DecoderBlock
 
 SECONDS = 10.0  # of the utterance that is measured; attention's work a second grows with it
+UNITS_A_SECOND = 10  # of that utterance, which are the decoder's frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Part:
 
     name: str
     output: str  # shape a frame
-    frame_milliseconds: float
+    frame_milliseconds: float  # in the attention decoder a unit's
     parameters: int
     multiply_adds: int  # a second of audio
     receptive_milliseconds: float  # of sound seen by one output; infinite where attention sees all
@@ -30,18 +32,20 @@ def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
     shapes, work = _measure(model, pieces, round(SECONDS / frame_shift))
     parts: List[Part] = []
     stride, seen = 1, 1
+    of_decoder = set(model.decoder.modules() if model.decoder is not None else ())
     for name, modules in pieces.items():
         for module in modules:
             for kernel, by in _time_kernels(module):
                 seen += (kernel - 1) * stride
                 stride *= by
-        attends = any(isinstance(module, AttentionBlock) for module in modules)
+        attends = any(isinstance(module, (AttentionBlock, DecoderBlock)) for module in modules)
+        frame = 1000 * stride * frame_shift
         sees_all = attends or bool(parts and parts[-1].receptive_milliseconds == float("inf"))
         parts.append(
             Part(
                 name=name,
                 output=shapes[name],
-                frame_milliseconds=1000 * stride * frame_shift,
+                frame_milliseconds=1000 / UNITS_A_SECOND if modules[-1] in of_decoder else frame,
                 parameters=sum(p.numel() for module in modules for p in module.parameters()),
                 multiply_adds=round(work[name] / SECONDS),
                 receptive_milliseconds=float("inf") if sees_all else 1000 * seen * frame_shift,
@@ -59,6 +63,10 @@ def _pieces(model: AcousticModel) -> Dict[str, List[nn.Module]]:
     for index, block in enumerate(model.blocks):
         pieces[f"block{index + 1}"] = [block]
     pieces["output"] = [model.norm, model.output]
+    if model.decoder is not None:
+        for index, block in enumerate(model.decoder.blocks):
+            pieces[f"decoder{index + 1}"] = [model.decoder.embedding, block] if index == 0 else [block]
+        pieces["prediction"] = [model.decoder.norm, model.decoder.output]
     return pieces
 
 
@@ -81,7 +89,7 @@ def _measure(
     for name, modules in pieces.items():
 
         def count(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
-            work[name] += _multiply_adds(module, output)
+            work[name] += _multiply_adds(module, inputs, output)
 
         def keep(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
             # (1, channel, frame, bin) in the front, then (1, frame, dim)
@@ -93,16 +101,21 @@ def _measure(
         for module in modules:
             hooks += [child.register_forward_hook(count) for child in module.modules()]
     was_training = model.training
-    model.eval()(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
+    encoded, _, lengths = model.eval().encode(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
+    if model.decoder is not None:
+        model.decoder(torch.ones(1, round(UNITS_A_SECOND * SECONDS), dtype=torch.long), encoded, lengths)
     model.train(was_training)
     for hook in hooks:
         hook.remove()
     return shapes, work
 
 
-def _multiply_adds(module: nn.Module, output: Any) -> int:
+def _multiply_adds(module: nn.Module, inputs: Any, output: Any) -> int:
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         return int(output.numel() * module.weight[0].numel())
-    if isinstance(module, SelfAttention):
-        return int(2 * output.shape[1] * output.numel())  # queries with keys, weights with values
+    if isinstance(module, CrossAttention):
+        return int(2 * inputs[1].shape[1] * output.numel())
+    if isinstance(module, SelfAttention):  # queries with keys, weights with values, queries with distances
+        products = 4 if isinstance(module, RelativeSelfAttention) else 2
+        return int(products * output.shape[1] * output.numel())
     return 0

@@ -1,27 +1,10 @@
 """Dropout whose random numbers are cheap on a CPU."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEVELS = 256  # of a random byte: probabilities are rounded to 1/256
-
-
-class _Drop(torch.autograd.Function):
-    """x * mask * scale; the gradient's formula is the same one, and torch has a kernel for it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:  # type: ignore[override]
-        ctx.save_for_backward(mask)
-        ctx.scale = scale
-        dropped: Tensor = torch.ops.aten.native_dropout_backward(x, mask, scale)
-        return dropped
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
-        return torch.ops.aten.native_dropout_backward(grad, ctx.saved_tensors[0], ctx.scale), None, None
 
 
 class Dropout(nn.Dropout):
@@ -39,6 +22,6 @@ class Dropout(nn.Dropout):
         if x.is_cuda:
             return F.dropout(x, self.p)
         drawn = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-        mask = (drawn.view(torch.uint8)[: x.numel()] >= level).view(x.shape)
-        dropped: Tensor = _Drop.apply(x, mask, LEVELS / (LEVELS - level))
-        return dropped
+        kept = drawn.view(torch.uint8)[: x.numel()] >= level
+        factors = kept.float().mul_(LEVELS / (LEVELS - level))  # so that each way is one product
+        return (x * factors.view(x.shape)).to(x.dtype)

@@ -4,7 +4,7 @@ Parameters are named and shaped as in torchvision's ResNet. Padding is kept at z
 of the statistics, so that what an utterance is batched with changes nothing.
 """
 
-from typing import Dict, Iterator, Sequence, Tuple, Type
+from typing import Any, Dict, Iterator, Sequence, Tuple, Type
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,24 @@ class SqueezeExcitation(nn.Module):
         mean = (x * inside).sum(dim=(2, 3), keepdim=True) / count  # (batch, channel, 1, 1)
         scaled: Tensor = x * torch.sigmoid(self.fc2(torch.relu(self.fc1(mean))))
         return scaled
+
+
+class _Subsample(torch.autograd.Function):
+    """Every so many-th frame and bin; the gradient is laid channels-last too, and in one pass, where
+    torch's own takes one for each of the four dimensions."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: Tuple[int, int]) -> Tensor:  # type: ignore[override]
+        ctx.shape, ctx.stride = x.shape, stride
+        return x[:, :, :: stride[0], :: stride[1]].contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        whole = torch.empty(
+            ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last
+        ).zero_()
+        whole[:, :, :: ctx.stride[0], :: ctx.stride[1]] = grad
+        return whole, None
 
 
 class ResidualBlock(nn.Module):
@@ -71,7 +89,7 @@ class ResidualBlock(nn.Module):
         if self.downsample:
             # Stride by slicing: the oneDNN in torch 1.13.1 writes out of bounds in a strided 1x1
             # convolution of fewer than 8 channels (tests/known_issues/test_strided_shortcut.py).
-            x = x[:, :, :: self.stride[0], :: self.stride[1]].contiguous(memory_format=torch.channels_last)
+            x = x if self.stride == (1, 1) else _Subsample.apply(x, self.stride)
             x = self.downsample[1](self.downsample[0](x), padding)
         return rectify(x + y, padding), padding
 

@@ -16,7 +16,7 @@ from asrkit.pipeline.cost import count_cores
 
 REQUIRED = (
     "numpy", "lilcom", "soundfile", "msgspec", "pyyaml", "safetensors", "sentencepiece", "kaldialign",
-    "tqdm", "click", "jinja2", "urllib3", "tensorboard", "six",
+    "tqdm", "click", "jinja2", "urllib3", "tensorboard", "matplotlib", "six",
 )  # fmt: skip
 OPTIONAL = ("kenlm", "kaldilm", "py-nanotts")
 

@@ -6,7 +6,7 @@ from typing import Mapping, Sequence
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, judge_all
-from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
+from asrkit.pipeline.stage import AUDIO_OF, Stage, display, feeds, fill, locate
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -51,11 +51,22 @@ def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) 
         for name, file in locate(pattern, experiment).items():
             if pattern.endswith("?") or file.exists():
                 continue
+            if pattern.startswith(AUDIO_OF):
+                raise UserError(
+                    f"{stage} reads {display(name)}, which is no longer there",
+                    expected="the audio where stage 1 found it",
+                    where=str(file),
+                    todo="put it back; or, if the corpus moved, run.sh --stage 1 --corpus-dir FOLDER",
+                )
             reader = dataclasses.replace(stage, reads=(pattern,))
             makers = [maker for maker in stages if feeds(maker, reader, experiment)]
             raise UserError(
                 f"{stage} reads {display(name)}, which is missing",
-                expected=f"a file that {makers[0]} makes" if makers else "a file of the recipe",
+                expected=f"a file that {makers[0]} makes" if makers else "a file or folder of the recipe",
                 where=str(file),
-                todo=f"run.sh --stage {makers[0].number}" if makers else "put it there",
+                todo=(
+                    f"run.sh --stage {makers[0].number}"
+                    if makers
+                    else "put it there, or correct the setting that names it"
+                ),
             )

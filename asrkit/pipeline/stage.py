@@ -25,7 +25,8 @@ class Stage:
     `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train},
     {dev}, {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it
     may be absent), one below "{recipe}/", "{corpus}" for all the corpus's files, or
-    "audio of <cuts.jsonl.gz>" for the audio that a manifest names. `settings` are keys of the
+    "audio of <cuts.jsonl.gz>" for the audio that a manifest names; with " if section.setting" at
+    the end it is read only where that setting has a value. `settings` are keys of the
     configuration, or whole sections.
     """
 
@@ -58,10 +59,12 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
         "test": corpus.tests,
         "split": list(dict.fromkeys([corpus.train, corpus.dev, *corpus.tests])),
     }
-    choices.update((key, [value]) for key, value in flatten(experiment.config).items())
+    for key, value in flatten(experiment.config).items():
+        choices[key] = value if isinstance(value, list) else [value]
     filled: List[str] = []
     for pattern in patterns:
-        texts = [pattern]
+        pattern, _, condition = pattern.partition(" if ")
+        texts = [pattern] if not condition or choices[condition] != [None] else []
         for name in re.findall(r"\{([\w.]+)\}", pattern):
             if name not in ("corpus", "recipe"):
                 values = [str(value) for value in choices[name] if value is not None]
@@ -90,7 +93,7 @@ def locate(pattern: str, experiment: Experiment) -> Dict[str, Path]:
         return _tree("corpus", experiment.corpus_directory)
     if pattern.startswith("{recipe}/"):
         name = pattern[len("{recipe}/") :]
-        return {f"recipe/{name}": experiment.recipe_directory / name}
+        return _tree(f"recipe/{name}", experiment.recipe_directory / name)
     if pattern.startswith(AUDIO_OF):
         return _audio_of(experiment.directory / pattern[len(AUDIO_OF) :], experiment.corpus_directory)
     if "*" in pattern:
@@ -124,10 +127,11 @@ def _tree(name: str, place: Path) -> Dict[str, Path]:
     """The files below a folder in order of name, or the file itself; hidden ones are no content."""
     if not place.is_dir():
         return {name: place}
-    return {f"{name}/{relative}": place / relative for relative in sorted(_walk(place))}
+    return {f"{name}/{relative}": place / relative for relative in sorted(walk(place))}
 
 
-def _walk(top: Path) -> Iterator[str]:
+def walk(top: Path) -> Iterator[str]:
+    """Names of the files below a folder, without hidden ones; each folder once, whatever links there are."""
     seen = set()
     for folder, folders, files in os.walk(top, followlinks=True):
         status = os.stat(folder)

@@ -112,7 +112,9 @@ def describe(unit: str, counts: Counts, interval: Sequence[float]) -> str:
 
 def describe_groups(groups: Mapping[str, Sequence[int]]) -> List[str]:
     """For example ["1-4 2/300 = 0.67 %", ...] of {name: [errors, reference tokens]}."""
-    return [f"{name} {describe_rate(Counts(length, 0, 0, wrong))}" for name, (wrong, length) in groups.items()]
+    return [
+        f"{name} {describe_rate(Counts(length, 0, 0, wrong))}" for name, (wrong, length) in groups.items()
+    ]
 
 
 def describe_confusion(confusion: Sequence[Any]) -> str:

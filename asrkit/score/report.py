@@ -111,7 +111,7 @@ def _result_row(record: Dict[str, Any]) -> List[str]:
     fallbacks = _list_values({key: value for key, value in record["fallbacks"].items() if value})
     return [
         f"{record['set']} (settings chosen here)" if record["role"] == "dev" else record["set"],
-        record["method"],
+        f"{record['method']} (a bound, no result)" if record["role"] == "bound" else record["method"],
         _rate_cell(record),
         _speaker_interval(record),
         *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances", "rejected")),

@@ -1,4 +1,5 @@
-"""Augmentation of features: SpecAugment's masks, and the frequency axis warped as by another vocal tract."""
+"""Augmentation of features: SpecAugment's masks, the frequency axis warped as by another vocal tract, and
+level and tilt of the spectrum as of another voice and microphone."""
 
 import math
 
@@ -7,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from asrkit.config import TrainConfig
+
+DECIBEL = math.log(10.0) / 10.0  # in the natural logarithm of energy that features are
 
 
 def spec_augment(
@@ -37,6 +40,29 @@ def spec_augment(
             start = draw(frames - width)
             masked[row, start : start + width] = 0.0
     return masked
+
+
+def tilt_spectrum(
+    features: Tensor,
+    lengths: Tensor,
+    config: TrainConfig,
+    inverse_deviation: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """Change each utterance's level by up to train.level_decibels, and raise its highest bin over its lowest
+    by up to train.tilt_decibels or lower it as much, the bins between in proportion.
+
+    (batch, time, bin), normalised with `inverse_deviation` (bin,); frames (batch,). Frames of padding stay 0.
+    Where both settings are 0, `features` itself is returned and nothing is drawn.
+    """
+    if not config.level_decibels and not config.tilt_decibels:
+        return features
+    batch, time, bins = features.shape
+    level, tilt = 2.0 * torch.rand(2, batch, 1, generator=generator) - 1.0
+    slope = torch.linspace(-0.5, 0.5, bins)
+    decibels = config.level_decibels * level + config.tilt_decibels * tilt * slope  # (batch, bin)
+    inside = torch.arange(time) < lengths[:, None]
+    return features + (decibels * DECIBEL * inverse_deviation)[:, None] * inside[:, :, None]
 
 
 def warp_frequencies(

@@ -176,23 +176,36 @@ def _features_of(
     cut: MonoCut, speeds: Sequence[float], bank: FilterBank
 ) -> Iterator[Tuple[MonoCut, np.ndarray]]:
     """The cut at each speed with its features; raises AudioProblem before the first of them or never."""
-    rate, new_rate = cut.sampling_rate, bank.config.sampling_rate
-    samples = read_samples(_source(cut), round(cut.start * rate), cut.num_samples)
-    if len(samples) == 0 or samples.min() == samples.max():
-        raise AudioProblem("silence", f"all {len(samples)} samples are the same")
-    # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.
-    samples = resample(samples, rate, new_rate)
     copies = []
-    for speed in speeds:
-        copy = cut if rate == new_rate else cut.resample(new_rate)
-        copy = copy if speed == 1.0 else copy.perturb_speed(speed)
-        matrix = bank.extract_steps(_fit(change_speed(samples, new_rate, speed), copy.num_samples))
-        frames = compute_num_frames(copy.duration, bank.config.frame_shift, new_rate)
+    for copy, samples in read_copies(cut, speeds, bank.config.sampling_rate):
+        matrix = bank.extract_steps(samples)
+        frames = compute_num_frames(copy.duration, bank.config.frame_shift, copy.sampling_rate)
         if len(matrix) == 0 or len(matrix) != frames:
             found = f"found {len(matrix)} in {copy.duration:.4f} s, expected {frames}"
             raise AudioProblem("wrong number of frames", found)
         copies.append((copy, matrix))
     return iter(copies)
+
+
+def copy_name(id: str, speed: float) -> str:
+    """The id that lhotse gives to the copy of a cut at a speed."""
+    return id if speed == 1.0 else f"{id}_sp{speed}"
+
+
+def read_copies(
+    cut: MonoCut, speeds: Sequence[float], new_rate: int
+) -> Iterator[Tuple[MonoCut, np.ndarray]]:
+    """The cut at each speed with its samples at `new_rate` Hz; raises AudioProblem before the first."""
+    rate = cut.sampling_rate
+    samples = read_samples(_source(cut), round(cut.start * rate), cut.num_samples)
+    if len(samples) == 0 or samples.min() == samples.max():
+        raise AudioProblem("silence", f"all {len(samples)} samples are the same")
+    # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.
+    samples = resample(samples, rate, new_rate)
+    for speed in speeds:
+        copy = cut if rate == new_rate else cut.resample(new_rate)
+        copy = copy if speed == 1.0 else copy.perturb_speed(speed)
+        yield copy, _fit(change_speed(samples, new_rate, speed), copy.num_samples)
 
 
 def _fit(samples: np.ndarray, count: int) -> np.ndarray:

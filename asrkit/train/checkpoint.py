@@ -10,6 +10,9 @@ from torch import Tensor
 from asrkit.errors import UserError
 from asrkit.storage.tensors import load_tensors, read_metadata, save_tensors
 
+RESUME = "resume-*.safetensors"
+GOOD = "good.safetensors"  # the best epoch so far, or the start: what training goes back to if it diverges
+
 
 @dataclasses.dataclass
 class Position:
@@ -24,6 +27,11 @@ class Position:
     epoch_frames: int = 0
     epoch_utterances: int = 0  # in steps that were not skipped
     epoch_norm: float = 0.0  # the largest gradient norm
+    loss_scale: float = 2.0**16  # of float16; see asrkit.train.precision
+    steps_at_scale: int = 0
+    recent_losses: List[float] = dataclasses.field(default_factory=list)  # a frame, of the last steps
+    best_loss: Optional[float] = None  # lowest median of recent_losses so far
+    returns: List[str] = dataclasses.field(default_factory=list)  # why training went back, each time
     log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
 
     def start_epoch(self) -> None:
@@ -32,14 +40,19 @@ class Position:
         self.batch = self.epoch_frames = self.epoch_utterances = 0
         self.epoch_loss = self.epoch_blanks = self.epoch_norm = 0.0
 
+    @property
+    def rate_factor(self) -> float:
+        """Of the learning rate: each return halves it."""
+        return float(0.5 ** len(self.returns))
 
-def save_resume_point(
-    directory: Path,
+
+def save_point(
+    file: Path,
     position: Position,
     modules: Mapping[str, torch.nn.Module],
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write resume-<step>.safetensors; the one before it is kept in case this one gets damaged."""
+    """Write all that training needs to go on from `position`."""
     tensors = {
         f"{prefix}.{name}": tensor
         for prefix, module in modules.items()
@@ -49,17 +62,38 @@ def save_resume_point(
     for index, values in state.items():
         for name, value in values.items():
             tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
-    file = directory / f"resume-{position.step:08d}.safetensors"
     save_tensors(file, tensors, {"position": dataclasses.asdict(position)})
-    for old in sorted(directory.glob("resume-*.safetensors"))[:-2]:
+
+
+def resume_file(directory: Path, position: Position) -> Path:
+    """The resume point of a position."""
+    return directory / f"resume-{position.step:08d}.safetensors"
+
+
+def prune_resume_points(directory: Path) -> None:
+    """Remove all but the newest resume point and the one before it, kept in case the newest gets damaged."""
+    for old in sorted(directory.glob(RESUME))[:-2]:
         old.unlink()
 
 
-def load_resume_point(
-    directory: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+def drop_later(directory: Path, position: Position) -> None:
+    """Remove the epochs and the resume points of what came after `position`, which must have one."""
+    for file, row in list_epochs(directory):
+        if row["epoch"] > position.epoch:
+            file.unlink()
+    for file in sorted(directory.glob(RESUME)):  # the newest last: until then a killed run comes here again
+        if file > resume_file(directory, position):
+            file.unlink()
+
+
+def load_point(
+    directory: Path,
+    modules: Mapping[str, torch.nn.Module],
+    optimizer: torch.optim.Optimizer,
+    names: str = RESUME,
 ) -> Optional[Position]:
-    """Put the newest whole resume point into the modules and the optimiser; None where there is none."""
-    for file in sorted(directory.glob("resume-*.safetensors"), reverse=True):
+    """Put the newest whole point of such a name into the modules and the optimiser; None: there is none."""
+    for file in sorted(directory.glob(names), reverse=True):
         try:
             tensors, metadata = load_tensors(file)
             position = Position(**metadata["position"])
@@ -91,7 +125,16 @@ def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
 
 def rank_by_dev(epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Tuple[Path, Dict[str, Any]]]:
     """Lowest dev error first; equal errors by loss, then the later epoch."""
-    return sorted(epochs, key=lambda item: (item[1]["errors"], item[1]["loss"], -item[1]["epoch"]))
+    return sorted(epochs, key=lambda item: _dev_rank(item[1]))
+
+
+def is_best(log: List[Dict[str, Any]]) -> bool:
+    """Whether the last epoch of a log is the best on dev."""
+    return min(log, key=_dev_rank) is log[-1]
+
+
+def _dev_rank(row: Dict[str, Any]) -> Tuple[int, float, int]:
+    return row["errors"], row["loss"], -row["epoch"]
 
 
 def prune_epochs(directory: Path, keep_best: int, keep_last: int) -> None:

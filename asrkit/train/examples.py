@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,13 +15,15 @@ from asrkit.train.loss import frames_needed
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One utterance. `features` is normalised, (time, bin); `target` is None where CTC can't align it."""
+    """One utterance, or several joined. `features` is normalised, (time, bin); `target` is None where CTC
+    can't align it."""
 
     id: str
     features: Tensor
     target: Optional[List[int]]
     text: str
     seconds: float
+    parts: Tuple["Example", ...] = ()  # those it was joined from
 
 
 def load_examples(
@@ -50,6 +53,43 @@ def _make_target(text: str, units: Units, frames: int) -> Tuple[Optional[List[in
     if frames_needed(target) > frames:
         return None, f"its units need {frames_needed(target)} frames, and {frames} are there"
     return target, ""
+
+
+def join(parts: Sequence[Example]) -> Example:
+    """Examples that have targets, one after the other as one."""
+    return Example(
+        id="+".join(part.id for part in parts),
+        features=torch.cat([part.features for part in parts]),
+        target=[unit for part in parts for unit in part.target or []],
+        text=" ".join(part.text for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        parts=tuple(parts),
+    )
+
+
+def concatenate(
+    examples: Sequence[Example], share: float, *, seed: int, epoch: int, longest: float, model: ModelConfig
+) -> Sequence[Example]:
+    """Join a `share` of the examples in random pairs, which depend on (seed, epoch) alone.
+
+    A pair of more than `longest` seconds, or that CTC can't align, stays apart. Each example is in the
+    result once.
+    """
+    if not share:
+        return examples
+    order = np.random.default_rng([seed, epoch, 1]).permutation(len(examples))  # batches have [seed, epoch]
+    drawn = order[: int(share * len(examples)) // 2 * 2].tolist()
+    joined: List[Example] = []
+    for first, second in zip(drawn[::2], drawn[1::2]):
+        pair = join([examples[first], examples[second]])
+        fits = frames_needed(pair.target or []) <= output_frames(model, len(pair.features))
+        joined += [pair] if fits and pair.seconds <= longest else pair.parts
+    return joined + [examples[index] for index in sorted(order[len(drawn) :].tolist())]
+
+
+def count_utterances(examples: Iterable[Example]) -> int:
+    """How many utterances there are, each part of a joined one by itself."""
+    return sum(len(example.parts) or 1 for example in examples)
 
 
 def collate(examples: Sequence[Example]) -> Tuple[Tensor, Tensor]:

@@ -13,30 +13,42 @@ from typing import Any, Dict, List, Optional, Sequence
 import torch
 
 from asrkit.config import TrainConfig
+from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
-from asrkit.signal.augmentation import spec_augment
+from asrkit.signal.augmentation import spec_augment, tilt_spectrum
 from asrkit.storage.files import write_jsonl
 from asrkit.text.units import Units
 from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import (
+    GOOD,
     Position,
-    load_resume_point,
+    drop_later,
+    is_best,
+    load_point,
     prune_epochs,
+    prune_resume_points,
+    resume_file,
     save_epoch,
-    save_resume_point,
+    save_point,
 )
+from asrkit.train.conditions import Conditions
 from asrkit.train.evaluate import evaluate
-from asrkit.train.examples import Example, collate
-from asrkit.train.loss import consistency_loss, ctc_loss
+from asrkit.train.examples import Example, collate, concatenate, count_utterances
+from asrkit.train.loss import CTC, consistency_loss, decoder_loss
+from asrkit.train.precision import autocast, halve_scale, loss_scale, note_step
 from asrkit.train.schedule import learning_rate
 from asrkit.train.watch import (
+    Divergence,
+    Utilisation,
     explain_fault,
     keep_examples,
     refuse_more_skips,
     restore_statistics,
     running_statistics,
+    watch_dev,
+    watch_training_loss,
 )
 from asrkit.train.world import ALONE, World, share_gradients
 
@@ -55,10 +67,11 @@ class Training:
     world: World = ALONE
     averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
     top_hertz: float = 8000.0  # of the features' highest bin
+    conditions: Optional[Conditions] = None  # where train.noise or train.rooms is set
 
     @property
     def checkpoints(self) -> Path:
-        """resume-<step> and epoch-<number> files."""
+        """resume-<step> and epoch-<number> files, and good.safetensors."""
         return self.directory / "checkpoints"
 
     @property
@@ -70,37 +83,74 @@ class Training:
 def run_training(training: Training) -> List[Dict[str, Any]]:
     """Train from the newest resume point, or the start, to the last epoch.
 
-    Returns the log, a row an epoch. A step whose gradient isn't finite is skipped; raises UserError when
-    that happens too often.
+    Returns the log, a row an epoch. A step whose gradient isn't finite is skipped. Training that diverges
+    goes back to the best epoch, at half the learning rate; raises UserError when it does so again.
     """
     training.checkpoints.mkdir(parents=True, exist_ok=True)
-    position = load_resume_point(training.checkpoints, training.modules, training.optimizer)
+    position = load_point(training.checkpoints, training.modules, training.optimizer)
     if position is None:
         position = Position()
+        _save_point(training, training.checkpoints / GOOD, position)
     elif training.world.first:
         print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
     while position.epoch < training.config.epochs:
-        _train_epoch(training, position)
-        _finish_epoch(training, position)
+        try:
+            utilisation = Utilisation()
+            _train_epoch(training, position, utilisation)
+            _finish_epoch(training, position, utilisation)
+        except Divergence as divergence:
+            position = _go_back(training, position, divergence)
     return position.log
+
+
+def _go_back(training: Training, diverged: Position, divergence: Divergence) -> Position:
+    """Return to good.safetensors, once; raises UserError the second time. All processes come here alike."""
+    where = f"step {diverged.step}, epoch {diverged.epoch + 1}"
+    position = None
+    if not diverged.returns:
+        position = load_point(training.checkpoints, training.modules, training.optimizer, GOOD)
+    if position is None:
+        raise UserError(
+            f"training has diverged at {where}, again: {divergence.found}",
+            expected=divergence.expected,
+            where=divergence.where or str(training.directory / "log.jsonl"),
+            todo="most likely the steps are too large: lower train.learning_rate to a quarter, for half was "
+            "tried, or raise train.warmup_steps or train.batch_duration",
+        ) from divergence
+    said = f"diverged at {where}: {divergence.found}; back to step {position.step}, half the learning rate"
+    position.returns = [*position.returns, said]
+    if training.world.first:
+        print(f"train: {said}", flush=True)
+        _save_point(training, resume_file(training.checkpoints, position), position)
+        drop_later(training.checkpoints, position)
+    return position
 
 
 def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
     """The batches of each step of an epoch, of all processes together; every utterance is in one."""
     config = training.config
     together = training.world.size * config.accumulate
-    batches = plan_batches(
-        [example.seconds for example in training.train],
+    longest = config.batch_duration / together
+    examples = concatenate(
+        training.train,
+        config.concatenate,
         seed=config.seed,
         epoch=epoch,
-        batch_duration=config.batch_duration / together,
+        longest=longest,
+        model=training.model.config,
+    )
+    batches = plan_batches(
+        [example.seconds for example in examples],
+        seed=config.seed,
+        epoch=epoch,
+        batch_duration=longest,
         buckets=config.buckets,
     )
-    filled = [[training.train[index] for index in batch] for batch in batches]
+    filled = [[examples[index] for index in batch] for batch in batches]
     return [filled[first : first + together] for first in range(0, len(filled), together)]
 
 
-def _train_epoch(training: Training, position: Position) -> None:
+def _train_epoch(training: Training, position: Position, utilisation: Utilisation) -> None:
     config, world = training.config, training.world
     steps = plan_steps(training, position.epoch)
     training.model.train()
@@ -109,47 +159,73 @@ def _train_epoch(training: Training, position: Position) -> None:
         bar.advance(count=position.batch)
         for batches in steps[position.batch :]:
             progress = (position.epoch + position.batch / len(steps)) / config.epochs
+            begun = time.monotonic()
             take_step(training, position, batches, progress)
-            bar.advance(sum(example.seconds for batch in batches for example in batch))
+            seconds = sum(example.seconds for batch in batches for example in batch)
+            utilisation.add_step(time.monotonic() - begun, seconds)
+            bar.advance(seconds)
             if position.batch < len(steps) and position.step % config.checkpoint_steps == 0:
                 _save_resume_point(training, position)
 
 
 def _save_resume_point(training: Training, position: Position) -> None:
+    _save_point(training, resume_file(training.checkpoints, position), position)
     if training.world.first:
-        save_resume_point(training.checkpoints, position, training.modules, training.optimizer)
+        prune_resume_points(training.checkpoints)
+
+
+def _save_point(training: Training, file: Path, position: Position) -> None:
+    if training.world.first:
+        save_point(file, position, training.modules, training.optimizer)
 
 
 def take_step(
     training: Training, position: Position, batches: List[List[Example]], progress: float
 ) -> None:
     """One step of all processes: each takes every so many-th of the batches, and the last may get none."""
-    config, model, world = training.config, training.model, training.world
+    config, model = training.config, training.model
+    rate = position.rate_factor * learning_rate(config, position.step, progress)
     for group in training.optimizer.param_groups:
-        group["lr"] = learning_rate(config, position.step, progress)
-    training.optimizer.zero_grad(set_to_none=True)
+        group["lr"] = rate
     statistics = [buffer.clone() for buffer in running_statistics(model)]
-    counts = torch.zeros(3, device=model.feature_mean.device)
-    draw = position.step * world.size * config.accumulate
-    for number in range(world.rank, len(batches), world.size):
-        counts += _accumulate_gradients(training, draw + number, batches[number])
-    frames, loss, blanks = share_gradients(world, model, counts).tolist()
-    norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+    while True:
+        frames, loss, blanks = _gather_gradients(training, position, batches)
+        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+        if math.isfinite(norm) or not math.isfinite(loss) or not halve_scale(config, position):
+            break
+        restore_statistics(model, statistics)  # and the same once more, at a smaller scale
     examples = [example for batch in batches for example in batch]
     if math.isfinite(norm):
+        note_step(config, position)
         training.optimizer.step()
         if training.averaged is not None:
             update_average(training.averaged, model, config.ema_decay)
         position.epoch_loss += loss
         position.epoch_blanks += blanks
         position.epoch_frames += int(frames)
-        position.epoch_utterances += len(examples)
+        position.epoch_utterances += count_utterances(examples)
         position.epoch_norm = max(position.epoch_norm, norm)
+        watch_training_loss(position, loss / max(1.0, frames))
     else:
         restore_statistics(model, statistics)
         _skip_step(training, position, examples, loss)
     position.step += 1
     position.batch += 1
+
+
+def _gather_gradients(
+    training: Training, position: Position, batches: List[List[Example]]
+) -> List[float]:
+    """Give parameters the gradient of all processes' batches, a frame; sums (frames, loss, blanks) of all."""
+    world, model = training.world, training.model
+    training.optimizer.zero_grad(set_to_none=True)
+    counts = torch.zeros(3, device=model.feature_mean.device)
+    scale = loss_scale(training.config, position)
+    draw = position.step * world.size * training.config.accumulate
+    for number in range(world.rank, len(batches), world.size):
+        counts += _accumulate_gradients(training, draw + number, batches[number], scale)
+    totals: List[float] = share_gradients(world, model, counts, scale).tolist()
+    return totals
 
 
 def _skip_step(training: Training, position: Position, examples: List[Example], loss: float) -> None:
@@ -159,14 +235,17 @@ def _skip_step(training: Training, position: Position, examples: List[Example], 
     if training.world.first:
         file = keep_examples(training.directory, position.step, examples, cause)
         print(
-            f"train: step {position.step} is skipped with its {len(examples)} utterances, "
+            f"train: step {position.step} is skipped with its {count_utterances(examples)} utterances, "
             f"its gradient is not finite: {cause}; see {file.name}"
         )
-    refuse_more_skips(position.skipped, position.step, cause, training.directory)
+    refuse_more_skips(position, cause, examples, training.directory)
 
 
-def _accumulate_gradients(training: Training, draw: int, examples: List[Example]) -> torch.Tensor:
-    """Add the gradient of the batch's summed loss; returns sums (frames, loss, blank probability).
+def _accumulate_gradients(
+    training: Training, draw: int, examples: List[Example], scale: float
+) -> torch.Tensor:
+    """Add `scale` times the gradient of the batch's summed loss; returns sums (frames, loss, blank
+    probability).
 
     `draw` seeds what is random.
     """
@@ -174,30 +253,41 @@ def _accumulate_gradients(training: Training, draw: int, examples: List[Example]
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
     views = 2 if config.consistency_weight else 1
+    if training.conditions is not None:
+        examples = training.conditions.apply(examples, draw)
     features, lengths = collate(examples)
+    inverse = training.model.feature_inverse_deviation.cpu()
+    tilted = [tilt_spectrum(features, lengths, config, inverse, generator) for _ in range(views)]
     augmented = torch.cat(
-        [spec_augment(features, lengths, config, training.top_hertz, generator) for _ in range(views)]
+        [spec_augment(view, lengths, config, training.top_hertz, generator) for view in tilted]
     )
     device = training.model.feature_mean.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+    with autocast(config, device):
         lengths = lengths.repeat(views).to(device)
-        outputs, frames = training.model.forward_depths(augmented.to(device), lengths)
+        encoded, outputs, frames = training.model.forward_depths(augmented.to(device), lengths)
     targets = [example.target or [] for example in examples] * views
     *intermediate, log_probs = outputs
+    ctc_loss = CTC[config.ctc]
     total = loss = ctc_loss(log_probs, frames, targets)
     if intermediate:
         weight = config.intermediate_weight
         others = torch.stack([ctc_loss(output, frames, targets) for output in intermediate])
         total = (1 - weight) * loss + weight * others.mean()
+    if training.model.decoder is not None:
+        with autocast(config, device):
+            attention = decoder_loss(
+                training.model.decoder, encoded, frames, targets, config.label_smoothing
+            )
+        total = (1 - config.decoder_weight) * total + config.decoder_weight * attention
     if config.consistency_weight:
         total = total + config.consistency_weight * consistency_loss(log_probs, frames)
-    total.backward()
+    (scale * total).backward()
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     blanks = (log_probs[..., 0].detach().exp() * inside).sum()
     return torch.stack([frames.sum().float(), loss.detach(), blanks])
 
 
-def _finish_epoch(training: Training, position: Position) -> None:
+def _finish_epoch(training: Training, position: Position, utilisation: Utilisation) -> None:
     """Evaluate on dev, write the epoch's weights, then the resume point that counts it as done."""
     config, world = training.config, training.world
     model = training.averaged or training.model
@@ -211,8 +301,10 @@ def _finish_epoch(training: Training, position: Position) -> None:
         "learning_rate": training.optimizer.param_groups[0]["lr"],
         "utterances": position.epoch_utterances,
         "skipped": position.skipped,
+        "returns": position.returns,
         **result.row(),
     }
+    watch_dev(position.log, row)
     if world.first:
         print(
             f"epoch {row['epoch']:>3}: train loss {row['train_loss']:.3f}, dev loss {result.loss:.3f}, "
@@ -220,8 +312,11 @@ def _finish_epoch(training: Training, position: Position) -> None:
             flush=True,
         )
         save_epoch(training.checkpoints / f"epoch-{row['epoch']:04d}.safetensors", model, row)
-    position.log.append({**row, "finished": round(time.time(), 1)})
+    used = utilisation.row(model.feature_mean.device)
+    position.log.append({**row, **used, "finished": round(time.time(), 1)})
     position.start_epoch()
+    if is_best(position.log):
+        _save_point(training, training.checkpoints / GOOD, position)
     _save_resume_point(training, position)
     if world.first:
         prune_epochs(training.checkpoints, config.keep_best, config.keep_last)

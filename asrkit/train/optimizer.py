@@ -11,6 +11,7 @@ from asrkit.train.world import ALONE, World
 
 ADAMW_SIZE = 0.2  # root mean square of an AdamW update, which Muon's is scaled to
 MOMENTUM = 0.95
+STACKED = {"query_key_value": 3, "key_value": 2}  # layers whose weight is several matrices
 
 
 class Muon(torch.optim.AdamW):
@@ -87,14 +88,15 @@ def make_optimizer(
     """The optimiser of train.optimizer; biases and normalisation weights don't decay.
 
     With adamw no group has matrices, and Muon without matrices is AdamW. Muon leaves to AdamW what isn't a
-    map from hidden vectors to hidden vectors: the first convolution, the output layer, and convolutions of
-    each channel by itself.
+    map from hidden vectors to hidden vectors: the first convolution, embeddings, output layers, and
+    convolutions of each channel by itself.
     """
-    matrices: Dict[int, List[nn.Parameter]] = {1: [], 3: []}
+    outer = (model.front.conv1, model.output, getattr(model.decoder, "output", None))
+    matrices: Dict[int, List[nn.Parameter]] = {1: [], 2: [], 3: []}
     for name, module in model.named_modules():
         hidden = isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
-        if hidden and config.optimizer == "muon" and module not in (model.front.conv1, model.output):
-            matrices[3 if name.endswith("query_key_value") else 1].append(module.weight)
+        if hidden and config.optimizer == "muon" and module not in outer:
+            matrices[STACKED.get(name.rpartition(".")[2], 1)].append(module.weight)
     taken = {id(weight) for weights in matrices.values() for weight in weights}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
     decay, none = {"weight_decay": config.weight_decay}, {"weight_decay": 0.0}

@@ -7,6 +7,7 @@ from typing import List, Sequence
 
 from asrkit.text.units import Units
 from asrkit.train.checkpoint import Position
+from asrkit.train.compilation import compile_parts
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, plan_steps, take_step
 from asrkit.train.optimizer import make_optimizer
@@ -29,11 +30,13 @@ def estimate_minutes(training: Training) -> float:
     model = copy.deepcopy(training.model).train()
     optimizer = make_optimizer(model, training.config, training.world)
     trial = dataclasses.replace(training, model=model, optimizer=optimizer, averaged=None)
-    steps = plan_steps(training, epoch=0)
-    take_step(trial, Position(), max(steps, key=_padded_seconds), progress=0.0)
+    if training.config.compile:
+        compile_parts(model)
+    steps, position = plan_steps(training, epoch=0), Position()
+    take_step(trial, position, max(steps, key=_padded_seconds), progress=0.0)
     begin = time.perf_counter()
     for batches in steps[:PROBED]:
-        take_step(trial, Position(), batches, progress=0.0)
+        take_step(trial, position, batches, progress=0.0)
     elapsed = time.perf_counter() - begin
     share = sum(map(_padded_seconds, steps[:PROBED])) / sum(map(_padded_seconds, steps))
     return training.config.epochs * elapsed / share / 60

@@ -22,6 +22,7 @@ class World:
 
     rank: int = 0
     size: int = 1
+    local_rank: int = 0  # among those of this machine: the number of its GPU
 
     @property
     def first(self) -> bool:
@@ -48,29 +49,42 @@ ALONE = World()
 def join_world(rank: int, size: int, rendezvous: Path) -> World:
     """Meet the other processes through the file `rendezvous`, which must not exist before."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # else it looks up this machine's name
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
     torch.distributed.init_process_group(
-        backend, init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
+        _backend(), init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
     )
-    return World(rank, size)
+    return World(rank, size, rank)
+
+
+def join_launched() -> World:
+    """Meet the processes that torchrun started beside this one, here and on other machines."""
+    if os.environ["MASTER_ADDR"] in ("localhost", "127.0.0.1"):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.distributed.init_process_group(_backend(), init_method="env://", timeout=PATIENCE)
+    rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return World(rank, size, int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def _backend() -> str:
+    return "nccl" if torch.cuda.is_available() else "gloo"
 
 
 def choose_device(world: World) -> torch.device:
-    """The GPU of this process's rank where there are GPUs, else the CPU. Raises UserError for too few."""
+    """A GPU for this process alone where there are GPUs, else the CPU. Raises UserError for too few."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    if world.size > torch.cuda.device_count():
+    count = torch.cuda.device_count()
+    if world.local_rank >= count:
         raise UserError(
-            f"train.processes is {world.size}, and there are {torch.cuda.device_count()} GPUs",
+            f"of {world.size} processes, number {world.local_rank + 1} of this machine finds {count} GPUs",
             expected="at most one process a GPU",
-            todo=f"--set train.processes={torch.cuda.device_count()}",
+            todo=f"--set train.processes={count}, or with torchrun --nproc_per_node {count}",
         )
-    torch.cuda.set_device(world.rank)
-    return torch.device("cuda", world.rank)
+    torch.cuda.set_device(world.local_rank)
+    return torch.device("cuda", world.local_rank)
 
 
-def share_gradients(world: World, model: nn.Module, counts: Tensor) -> Tensor:
-    """Make gradients those of all processes together, divided by their frames.
+def share_gradients(world: World, model: nn.Module, counts: Tensor, scale: float = 1.0) -> Tensor:
+    """Make gradients those of all processes together, divided by their frames and by `scale`.
 
     `counts` holds sums of this process, the first its frames; returns their totals. Running statistics of
     normalisation become the mean over processes, so that all hold the same model.
@@ -82,7 +96,7 @@ def share_gradients(world: World, model: nn.Module, counts: Tensor) -> Tensor:
             parameter.grad = torch.zeros_like(parameter)
         gradients.append(parameter.grad)
     world.sum_all([counts, *gradients, *statistics])
-    _divide(gradients, max(1.0, float(counts[0])))
+    _divide(gradients, scale * max(1.0, float(counts[0])))
     if world.size > 1:
         _divide(statistics, world.size)
     return counts

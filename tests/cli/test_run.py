@@ -22,6 +22,7 @@ OPTIONS = [
     "--corpus-dir",
     "--config",
     "--set",
+    "--init-from",
     "--nj",
     "--debug",
     "--help",
@@ -86,6 +87,7 @@ MISTAKES = [
     (["--set", "model.dropout=high"], 1, "model.dropout"),
     (["--set", "model.dropout"], 1, "--set section.key=value"),
     (["--config", "/nowhere.yaml"], 1, "can't read /nowhere.yaml"),
+    (["--init-from", "/nowhere.safetensors"], 2, "'/nowhere.safetensors' does not exist"),
 ]
 
 
@@ -120,6 +122,31 @@ def test_a_damaged_recipe_is_said(repository: Path, content: str, message: str) 
     assert status == 1
     assert message in output
     assert "error: " in output
+
+
+def test_init_from_is_a_file_of_the_current_folder(repository: Path) -> None:
+    weights = repository / "a: weights.safetensors"  # a name that YAML would take for a mapping
+    weights.write_bytes(b"")
+    name = os.path.relpath(weights, "/")  # where run() is
+    status, output = run(repository, "--init-from", name, "--stage", "6", "--exp", str(repository / "exp"))
+    assert status == 1
+    assert "stage 6 (train) needs stage 2" in output
+    assert str(weights) in (repository / "exp/recipe.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "torchrun started 2 processes for stages 0 to 9"),
+        (["--stage", "6", "--stop-stage", "6"], "--set train.processes=2"),
+    ],
+)
+def test_torchrun_is_for_training_alone(repository: Path, options: list, message: str) -> None:
+    launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+    status, output = run(repository, *options, **launched)
+    assert status == 1
+    assert message in output
+    assert not (repository / "recipes/yesno/exp").exists()
 
 
 def test_debug_shows_the_traceback(repository: Path) -> None:

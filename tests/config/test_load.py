@@ -74,3 +74,10 @@ def test_settings_are_frozen_and_flatten_to_plain_values(recipe: Path) -> None:
     with pytest.raises(AttributeError):
         config.train.epochs = 5  # type: ignore[misc]
     assert flatten(config)["corpus.tests"] == ["test"]
+
+
+def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(recipe: Path) -> None:
+    with pytest.raises(UserError, match="methods has lattice") as error:
+        load_config(recipe, assignments=["decode.methods=[greedy, lattice]"])
+    assert "lm.rescore_order" in error.value.expected
+    assert load_config(recipe, assignments=["decode.methods=[greedy, lattice]", "lm.rescore_order=5"])

@@ -1,5 +1,7 @@
 import math
+from typing import Any, List, Optional
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,60 +9,111 @@ k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this to
 pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig  # noqa: E402
-from asrkit.decode.search import best_path, prepare_graph, search_utterance  # noqa: E402
+from asrkit.decode import search  # noqa: E402
+from asrkit.decode.nbest import NBest, list_hypotheses, make_points  # noqa: E402
+from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 
-SYMBOLS = ["<eps>", "LEFT", "RIGHT"]
-# Unit 1 is LEFT at a graph score of -1, unit 2 is RIGHT at -3; each takes exactly two frames.
-TWO_WORDS = """0 1 1 1 -1.0
+SYMBOLS = ["<eps>", "LEFT", "RIGHT", "TURN"]
+# Unit 1 is LEFT at a graph score of -1, unit 2 is RIGHT at -3, TURN LEFT at -2; each takes two frames.
+WORDS = """0 1 1 1 -1.0
 0 2 2 2 -3.0
-1 3 1 0 0
-2 3 2 0 0
-3 4 -1 -1 0
-4"""
+0 3 3 3 -1.0
+1 4 1 0 0
+2 4 2 0 0
+3 4 1 1 -1.0
+4 5 -1 -1 0
+5"""
 
 
 def make_graph() -> DecodingGraph:
-    return DecodingGraph(k2.arc_sort(k2.Fsa.from_str(TWO_WORDS, num_aux_labels=1)), SYMBOLS, {})
+    return DecodingGraph(k2.arc_sort(k2.Fsa.from_str(WORDS, num_aux_labels=1)), SYMBOLS, {})
 
 
 def posteriors(frames: int, of_right: float) -> torch.Tensor:
-    row = torch.tensor([1e-6, 1.0 - of_right, of_right])
-    return row.log().expand(frames, 3).contiguous()
+    row = torch.tensor([1e-6, 0.95 - of_right, of_right, 0.05])
+    return row.log().expand(frames, 4).contiguous()
 
 
-def search(frames: int, of_right: float, greedy: "list[str]") -> "tuple[str, dict]":
-    config = DecodeConfig(search_beam=10, output_beam=10)
+def search_words(frames: int, of_right: float, config: Optional[DecodeConfig] = None) -> "tuple[str, Any]":
+    config = config or DecodeConfig(
+        search_beam=10, output_beam=10, lm_scales=(0.0, 2.0), word_bonuses=(0.0, 4.0)
+    )
     fst = prepare_graph(make_graph(), config.search_lm_scale)
-    found = search_utterance(fst, SYMBOLS, "u1", posteriors(frames, of_right), (0.0, 1.0), config, greedy)
-    return found.way, found.words
+    way, lattice = search_lattice(fst, "u1", posteriors(frames, of_right), config)
+    return way, lattice and list_hypotheses(lattice, SYMBOLS, way, points_of(config))
+
+
+def points_of(config: DecodeConfig) -> np.ndarray:
+    return make_points([config.lm_scales, config.word_bonuses])
+
+
+def best(nbest: NBest, scale: float, bonus: float) -> List[str]:
+    return nbest.best([scale, bonus])
 
 
 def test_the_scale_decides_between_sound_and_language_model() -> None:
-    # RIGHT leads by sound: 2 ln(0.7 / 0.3) = 1.69 < 2, the language model's lead for LEFT.
-    assert 2 * math.log(0.7 / 0.3) < 2
-    way, words = search(2, 0.7, [])
+    # RIGHT leads by sound: 2 ln(0.7 / 0.25) = 2.06; the language model's lead for LEFT is 2 times the scale.
+    way, nbest = search_words(2, 0.7)
     assert way == "lattice"
-    assert words == {0.0: ["RIGHT"], 1.0: ["LEFT"]}
+    assert best(nbest, 0.0, 0.0) == ["RIGHT"]
+    assert best(nbest, 2.0, 0.0) == ["LEFT"]
+    row = nbest.scores[nbest.words.index(["RIGHT"])]
+    assert row == pytest.approx([2 * math.log(0.7), -3.0, 1.0], abs=1e-5)
 
 
-def test_rescoring_at_the_search_scale_changes_nothing() -> None:
-    config = DecodeConfig()
-    fst = prepare_graph(make_graph(), 0.5)
-    dense = k2.DenseFsaVec(posteriors(2, 0.7)[None], torch.tensor([[0, 0, 2]], dtype=torch.int32))
-    lattice = k2.intersect_dense_pruned(fst, dense, 10.0, 10.0, 1, 100)
-    assert config.search_lm_scale == 1.0
-    assert best_path(lattice, SYMBOLS, 0.5, 0.5) == ["RIGHT"]
-    assert best_path(lattice, SYMBOLS, 0.5, 1.0) == ["LEFT"]
+def test_the_word_bonus_decides_between_few_words_and_many() -> None:
+    _, nbest = search_words(2, 0.7)
+    assert best(nbest, 0.0, 4.0) == ["TURN", "LEFT"]
+    assert nbest.scores[nbest.words.index(["TURN", "LEFT"])][2] == 2
 
 
-def test_what_the_graph_cannot_explain_falls_back_to_greedy_and_says_so() -> None:
-    way, words = search(5, 0.7, ["RIGHT"])  # five frames, and every path of the graph has two
-    assert way == "greedy"
-    assert words == {0.0: ["RIGHT"], 1.0: ["RIGHT"]}
+@pytest.mark.parametrize("search_scale", [0.3, 1.0])
+def test_the_list_holds_the_exact_best_path_of_every_point(search_scale: float) -> None:
+    config = DecodeConfig(search_lm_scale=search_scale, output_beam=20)
+    _, nbest = search_words(2, 0.7, config)
+    scores = {"LEFT": (2 * math.log(0.25), -1, 1), "RIGHT": (2 * math.log(0.7), -3, 1)}
+    scores["TURN LEFT"] = (math.log(0.05 * 0.25), -2, 2)
+    for scale, bonus in points_of(config):
+        totals = {text: am + scale * lm + bonus * count for text, (am, lm, count) in scores.items()}
+        assert best(nbest, scale, bonus) == max(totals, key=lambda text: totals[text]).split()
+    assert len(nbest.words) == 3
 
 
-def test_what_gives_no_word_at_all_is_marked_empty() -> None:
-    way, words = search(5, 0.7, [])
-    assert way == "empty"
-    assert words == {0.0: [], 1.0: []}
+def test_what_the_graph_cannot_explain_has_no_lattice() -> None:
+    assert search_words(5, 0.7) == ("greedy", None)  # five frames, and every path of the graph has two
+
+
+def test_an_utterance_without_a_frame_has_no_lattice() -> None:
+    assert search_words(0, 0.7) == ("greedy", None)
+
+
+def test_an_empty_lattice_is_searched_with_wider_beams(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = search._search
+    monkeypatch.setattr(search, "_search", lambda *a: None if a[3] == 1.0 else real(*a))
+    assert search_words(2, 0.7)[0] == "wider_beam"
+
+
+def test_lack_of_memory_costs_one_utterance_its_beam(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = search._search
+
+    def narrow_only(fst: Any, log_probs: Any, config: Any, factor: float) -> Any:
+        if factor >= 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return real(fst, log_probs, config, factor)
+
+    monkeypatch.setattr(search, "_search", narrow_only)
+    way, nbest = search_words(2, 0.7)
+    assert way == "narrower_beam" and nbest.words
+    assert "u1: no memory for a lattice at beam 10" in capsys.readouterr().out
+
+
+def test_another_fault_of_the_search_is_no_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("labels out of range")
+
+    monkeypatch.setattr(search, "_search", fail)
+    with pytest.raises(RuntimeError, match="labels out of range"):
+        search_words(2, 0.7)

@@ -87,20 +87,6 @@ def test_both_ways_of_attention_give_the_same(monkeypatch: pytest.MonkeyPatch) -
     torch.testing.assert_close(fused, plain, atol=1e-5, rtol=0)
 
 
-def test_rotary_positions_make_scores_depend_on_distance_alone() -> None:
-    torch.manual_seed(0)
-    query, key = torch.randn(2, 1, 1, 1, 8)
-    cosine, sine = attention.rotary_angles(20, 8, torch.device("cpu"))
-
-    def score(at_query: int, at_key: int) -> float:
-        q = attention.rotate(query, cosine[at_query], sine[at_query])
-        k = attention.rotate(key, cosine[at_key], sine[at_key])
-        return float((q * k).sum())
-
-    assert score(3, 7) == pytest.approx(score(12, 16), abs=1e-5)
-    assert score(3, 7) != pytest.approx(score(3, 9), abs=1e-3)
-
-
 def test_a_saved_model_gives_the_same_posteriors(tmp_path: Path) -> None:
     model = make_model()
     model.feature_mean.fill_(0.5)
@@ -148,13 +134,13 @@ def test_intermediate_outputs_are_given_in_training_alone() -> None:
     torch.manual_seed(0)
     model = AcousticModel(config, bins=20, units=7)
     features, lengths = torch.randn(2, 30, 20), torch.tensor([30, 20])
-    outputs, _ = model.train().forward_depths(features, lengths)
+    _, outputs, _ = model.train().forward_depths(features, lengths)
     assert [output.shape for output in outputs] == [outputs[0].shape] * 2
     assert not torch.allclose(outputs[0], outputs[1])
     outputs[0].sum().backward()
     assert model.blocks[0].expand.weight.grad is not None
     assert model.blocks[1].expand.weight.grad is None
-    assert len(model.eval().forward_depths(features, lengths)[0]) == 1
+    assert len(model.eval().forward_depths(features, lengths)[1]) == 1
 
 
 def test_an_intermediate_block_that_is_the_last_is_refused() -> None:

@@ -1,12 +1,13 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from click.testing import CliRunner
 
 from asrkit.cli.describe import command
 from asrkit.config import ModelConfig
-from asrkit.model.acoustic import AcousticModel
+from asrkit.model.acoustic import AcousticModel, output_frames
 from asrkit.model.description import describe_model
 from asrkit.pipeline.experiment import REPOSITORY
 
@@ -53,6 +54,37 @@ def test_work_and_parameters_by_hand() -> None:
     assert sum(part.parameters for part in (stem, layer1, project, block, output)) == model.parameter_count()
     assert block.receptive_milliseconds == output.receptive_milliseconds == float("inf")
     assert project.receptive_milliseconds == 10 * 7
+
+
+@pytest.mark.parametrize("subsampling", [2, 4, 8])
+def test_subsampling_is_what_comes_out(subsampling: int) -> None:
+    strides = {2: (2, (1, 1)), 4: (1, (2, 2)), 8: (4, (2, 1))}[subsampling]
+    config = msgspec.structs.replace(CONFIG, stem_stride=(strides[0], 2), stage_time_strides=strides[1])
+    model = AcousticModel(config, bins=20, units=7).eval()
+    log_probs, frames = model(torch.randn(2, 83, 20), torch.tensor([83, 80]))
+    assert frames.tolist() == [-(-83 // subsampling), -(-80 // subsampling)]
+    assert log_probs.shape[1] == output_frames(config, 83) == int(frames[0])
+    assert describe_model(model, frame_shift=0.01)[-1].frame_milliseconds == 10 * subsampling
+
+
+def test_relative_positions_and_a_decoder_are_counted() -> None:
+    config = msgspec.structs.replace(
+        CONFIG, attention_blocks=1, attention_heads=2, feedforward_dim=32, convolution_kernel=0,
+        positions="relative", decoder_blocks=1,
+    )  # fmt: skip
+    model = AcousticModel(config, bins=20, units=7)
+    *_, block, output, decoder, prediction = describe_model(model, frame_shift=0.01)
+    frames = 25  # a second; 250 in the utterance
+    attention = 4 * 16 * 16 + 4 * 250 * 16  # queries, keys, values, output; scores of keys and distances
+    distances = 2 * 16 * 16  # twice as many as frames
+    assert block.multiply_adds == frames * (attention + distances + 2 * 16 * 32)
+    keys = 2 * 16 * 16  # of the encoder's frames
+    unit = 4 * 16 * 16 + 2 * 100 * 16 + 2 * 16 * 16 + 2 * 250 * 16 + 2 * 16 * 32
+    assert decoder.multiply_adds == 10 * unit + frames * keys
+    assert prediction.output == "8" and prediction.multiply_adds == 10 * 16 * 8
+    assert output.frame_milliseconds == 40 and decoder.frame_milliseconds == 100
+    parts = describe_model(model, frame_shift=0.01)
+    assert sum(part.parameters for part in parts) == model.parameter_count()
 
 
 def test_the_command_prints_every_part_and_the_sums() -> None:

@@ -1,14 +1,19 @@
 """Patterns of what stages read and write."""
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
 from typing import List
 
+import msgspec
 import pytest
 
 from asrkit.cli.stages import STAGES
+from asrkit.config import NoiseConfig, TrainConfig
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.requirements import check_inputs
 from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
 from tests.pipeline.toy import settings
 
@@ -27,6 +32,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 def test_splits_and_settings_are_filled_in(experiment: Experiment) -> None:
     patterns = ["a/{train}", "b/{split}_x", "c/{test}/{dev}", "{recipe}/{units.lexicon}", "{corpus}", "d?"]
+    patterns += ["e if units.lexicon", "f/{train} if lm.order"]
     assert fill(patterns, experiment) == [
         "a/learn",
         "b/learn_x",
@@ -37,6 +43,7 @@ def test_splits_and_settings_are_filled_in(experiment: Experiment) -> None:
         "c/second/tune",
         "{corpus}",  # and nothing for the lexicon, since there is none
         "d?",
+        "f/learn",  # and no e, for the same reason
     ]
 
 
@@ -66,6 +73,10 @@ def test_audio_of_a_manifest_is_what_its_cuts_name(experiment: Experiment) -> No
         "corpus/b.wav": experiment.corpus_directory / "b.wav",
         "corpus/sub/a.sph": experiment.corpus_directory / "sub/a.sph",
     }
+    stage = Stage(6, "train", "", "", reads=("audio of manifests/{train}_cuts.jsonl.gz",))
+    with pytest.raises(UserError, match=r"reads audio /elsewhere/c\.wav, which is no longer there") as caught:
+        check_inputs(stage, STAGES, experiment)
+    assert "if the corpus moved, run.sh --stage 1" in caught.value.todo
 
 
 def test_names_are_said_as_a_reader_knows_them() -> None:
@@ -85,7 +96,7 @@ NEEDS = {
     "graph": ["units", "lm"],
     "train": ["features", "units"],
     "average": ["features", "units", "train"],
-    "decode": ["features", "units", "graph", "average"],
+    "decode": ["features", "units", "lm", "graph", "average"],
     "score": ["manifests", "features", "units", "decode"],
 }
 
@@ -94,6 +105,20 @@ NEEDS = {
 def test_each_stage_depends_on_those_whose_files_it_reads(stage: Stage, experiment: Experiment) -> None:
     earlier: List[str] = [other.name for other in STAGES if feeds(other, stage, experiment)]
     assert earlier == NEEDS[stage.name]
+
+
+def test_training_in_noise_reads_the_audio_and_each_file_of_the_noise(experiment: Experiment) -> None:
+    train = next(stage for stage in STAGES if stage.name == "train")
+    plain = fill(train.reads, experiment)
+    assert not any("manifests" in pattern for pattern in plain)
+    config = msgspec.structs.replace(CONFIG, train=TrainConfig(noise=NoiseConfig(directory="musan")))
+    noisy = dataclasses.replace(experiment, config=config)
+    cuts = "manifests/learn_cuts.jsonl.gz"
+    assert set(fill(train.reads, noisy)) - set(plain) == {"{recipe}/musan", cuts, f"audio of {cuts}"}
+    file = experiment.recipe_directory / "musan/free/a.wav"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    assert locate("{recipe}/musan", noisy) == {"recipe/musan/free/a.wav": file}
 
 
 def test_the_test_sets_do_not_touch_training(experiment: Experiment) -> None:

@@ -119,7 +119,7 @@ def test_a_run_killed_in_features_training_and_decoding_ends_the_same(finished: 
         "train/checkpoints/epoch-0001*",
         "train/checkpoints/epoch-0004*",
         "decode/dev/posteriors-*",
-        "decode/test/search-*",
+        "decode/test/nbest-*",
     ):
         killed.kill_when(appeared(pattern))
     output = killed()
@@ -195,7 +195,7 @@ def test_a_setting_makes_stale_what_depends_on_it(
         ("corpus/waves_yesno/0_0_0_0_1_1_1_1.wav", None, "manifests"),
         ("code/local/yesno.py", ("def utterances(", "ADDED = 1\n\n\ndef utterances("), "manifests"),
         ("code/asrkit/train/schedule.py", ("0.5 *", "0.4 *"), "train"),
-        ("code/asrkit/decode/search.py", ("index > 0", "index > 1"), "decode"),
+        ("code/asrkit/decode/nbest.py", ("ids > 0", "ids > 1"), "decode"),
     ],
 )
 def test_a_changed_file_makes_stale_what_reads_it(

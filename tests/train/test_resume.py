@@ -2,6 +2,8 @@ import copy
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import List
@@ -11,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from asrkit.config import TrainConfig
+from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, output_frames
 from asrkit.model.normalisation import MaskedBatchNorm
+from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import load_tensors, save_tensors
@@ -23,18 +26,24 @@ from asrkit.train.checkpoint import Position, list_epochs
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
-from asrkit.train.world import ALONE, World, join_world
-from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
+from asrkit.train.world import ALONE, World, join_launched, join_world
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_examples
 
 FULL = msgspec.structs.replace(  # the settings that add to what a resume point holds, or to what is random
     CONFIG,
+    concatenate=0.5,
     processes=2,
     accumulate=2,
     ema_decay=0.9,
     consistency_weight=0.2,
     time_warp_frames=5,
     frequency_warp=0.1,
+    level_decibels=3.0,
+    tilt_decibels=6.0,
+    noise=NoiseConfig(directory="noise"),
 )
+
+SHORT = msgspec.structs.replace(FULL, epochs=2)
 
 
 def train(directory: Path, config: TrainConfig = CONFIG) -> None:
@@ -55,7 +64,21 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
     averaged = copy.deepcopy(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
-    training = Training(model, optimizer, config, UNITS, train, dev, directory, world=world, averaged=averaged)
+    conditions = None
+    if config.noise.directory:
+        conditions = make_conditions(config, directory / f"sound-{world.rank}", train)
+    training = Training(
+        model,
+        optimizer,
+        config,
+        UNITS,
+        train,
+        dev,
+        directory,
+        world=world,
+        averaged=averaged,
+        conditions=conditions,
+    )
     run_training(training)
     save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
 
@@ -94,6 +117,37 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     train_apart(killed, config)
     assert len(weights(killed)) >= 2
     assert weights(killed) == weights(tmp_path / "whole")
+
+
+def launch(directory: Path) -> "subprocess.Popen[bytes]":
+    """Train with torchrun, two processes, in a session of their own."""
+    code = f"from tests.train.test_resume import *; train_launched(Path({str(directory)!r}))"
+    script = directory.with_suffix(".py")
+    script.write_text(code)
+    # tests/known_issues/test_torchrun.py says why -r and -t
+    options = ("-r", "9:1", "-t", "9:1", "--monitor_interval", "0.1", "--nproc_per_node", "2")
+    torchrun = ("-m", "torch.distributed.run", *options, str(script))
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen([sys.executable, *torchrun], env=environment, start_new_session=True)
+
+
+def train_launched(directory: Path) -> None:
+    torch.set_num_threads(1)
+    train_in(join_launched(), SHORT, directory)
+
+
+def test_torchrun_trains_the_bytes_of_forked_processes_also_after_a_kill(tmp_path: Path) -> None:
+    train_apart(tmp_path / "forked", SHORT)
+    launched = tmp_path / "launched"
+    process = launch(launched)
+    while process.poll() is None and not list(launched.glob("checkpoints/epoch-0001*")):
+        time.sleep(0.001)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert launch(launched).wait() == 0
+    assert len(weights(launched)) == 2
+    assert weights(launched) == weights(tmp_path / "forked")
 
 
 def test_two_processes_hold_the_same_model(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
+import importlib.util
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
 import torch
 
+from asrkit.cli.stages import STAGES
+from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.train.world import join_world, share_gradients
 
@@ -63,3 +68,18 @@ def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
     assert first == second
     assert first["counts"] == [2.0, 9.0 + 49.0]
     torch.testing.assert_close(torch.tensor(first["gradient"]), torch.tensor([[24.0, 34.0]]))
+
+
+def test_nothing_asks_for_cuda_before_processes_fork() -> None:
+    """A process that did can't use its GPU once it is forked; torch.cuda.is_available() is enough."""
+    libraries = sorted({name for stage in STAGES for name in stage.libraries})
+    found = [name for name in libraries if importlib.util.find_spec(name)]
+    code = f"""
+import torch
+def refuse(*arguments):
+    raise AssertionError("CUDA is asked for")
+torch.cuda.is_available = torch.cuda.device_count = torch.cuda._lazy_init = refuse
+import asrkit.cli.run, {", ".join([*found, *(stage.module for stage in STAGES)])}
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,13 +1,20 @@
 """A model and examples so small that training takes a second."""
 
+from pathlib import Path
 from typing import List
 
+import numpy as np
 import torch
+from lhotse import Recording
 
-from asrkit.config import ModelConfig, TrainConfig
+from asrkit.config import FeaturesConfig, ModelConfig, TrainConfig
+from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.noise import list_sounds
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
+from asrkit.train.conditions import Conditions
 from asrkit.train.examples import Example
+from tests.corpus.sound import write_audio
 
 MODEL = ModelConfig(
     stem_channels=4,
@@ -36,3 +43,19 @@ def make_examples(count: int, seed: int) -> List[Example]:
         features, text = torch.randn(frames, 20, generator=random), " ".join(words)
         examples.append(Example(f"u{index}", features, UNITS.encode(text), text, frames / 100))
     return examples
+
+
+def make_conditions(config: TrainConfig, folder: Path, examples: List[Example]) -> Conditions:
+    """Audio as long as each example, and a noise that also serves as a room, written below `folder`."""
+    random = np.random.default_rng(0)
+    copies = {}
+    for example in examples:
+        file = folder / f"speech/{example.id}.wav"
+        if not file.exists():
+            write_audio(file, random.normal(0, 0.1, 160 * len(example.features)))
+        copies[example.id] = (Recording.from_file(file).to_cut(), 1.0)
+    if not (folder / "noise").exists():
+        write_audio(folder / "noise/n.wav", random.normal(0, 0.1, 8000))
+    sounds = list_sounds(folder / "noise", 16000, "train.noise.directory")
+    bank = FilterBank(FeaturesConfig(bins=20))
+    return Conditions(config, bank, torch.zeros(20), torch.ones(20), copies, sounds, sounds)

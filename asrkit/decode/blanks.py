@@ -1,0 +1,25 @@
+"""Frames that are certainly blank, left out of the search."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+BLANK = 0
+
+
+def skip_blanks(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
+    """Log-probabilities (frame, unit) with one frame left of each run whose blank is above `threshold`.
+
+    One must stay, for the two sides may be the same unit twice. All its units get the blanks' scores
+    of the frames left out, so that every path keeps them (Chen et al. 2016, phone-synchronous decoding).
+    """
+    if threshold is None or not len(log_probs):
+        return log_probs
+    blank = log_probs[:, BLANK].exp() > threshold
+    kept = ~blank
+    kept[0] = True
+    kept[1:] |= ~blank[:-1]  # the first of a run
+    dropped = torch.zeros(int(kept.sum()), dtype=log_probs.dtype)
+    dropped.index_add_(0, kept.cumsum(0)[~kept] - 1, log_probs[~kept, BLANK])
+    return log_probs[kept] + dropped[:, None]

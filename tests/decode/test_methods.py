@@ -1,0 +1,82 @@
+import math
+from pathlib import Path
+from typing import Dict, Sequence
+
+import pytest
+import torch
+
+k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
+pytestmark = pytest.mark.k2
+
+from asrkit.config import DecodeConfig  # noqa: E402
+from asrkit.decode.methods import UtteranceDecoder, method_grids  # noqa: E402
+from asrkit.decode.nbest import NBest, make_points  # noqa: E402
+from asrkit.decode.prefix import make_prefix_search  # noqa: E402
+from asrkit.text.lexicon import Pronunciation  # noqa: E402
+from asrkit.text.units import Units  # noqa: E402
+from tests.graph.test_compile import build, make_units  # noqa: E402
+
+# Unlike the graph's model, this one wants BOOKED.
+LARGER = """\\data\\
+ngram 1=6
+ngram 2=2
+
+\\1-grams:
+-99\t<s>\t-0.1
+-1.0\t</s>
+-0.6\tREAD\t-0.1
+-0.5\tRED\t-0.1
+-3.0\tBOOK\t-0.1
+-1.2\tBOOKED\t-0.1
+
+\\2-grams:
+-0.1\t<s> BOOKED
+-0.2\tBOOKED </s>
+
+\\end\\
+"""
+
+
+def decode(folder: Path, config: DecodeConfig, frames: Sequence[Sequence[str]]) -> Dict[str, NBest]:
+    """n-best lists for posteriors that a frame's units share between them."""
+    graph, units = build(folder), make_units()
+    (folder / "larger.arpa").write_text(LARGER)
+    decoder = UtteranceDecoder(
+        config, units, graph, folder / "words.txt", folder / "lm.arpa", folder / "larger.arpa"
+    )
+    log_probs = torch.full((len(frames), len(units)), -14.0)
+    for row, names in zip(log_probs, frames):
+        row[[units.ids[name] for name in names]] = -math.log(len(names))
+    points = {method: make_points(grid.values()) for method, grid in method_grids(config).items() if grid}
+    return {method: nbest for method, (nbest, _) in decoder.decode("u1", log_probs, points).items()}
+
+
+def test_a_larger_model_decides_where_the_sound_does_not(tmp_path: Path) -> None:
+    config = DecodeConfig(methods=("hlg", "nbest", "lattice", "oracle"), nbest_paths=50)
+    found = decode(tmp_path, config, [["B"], ["UH"], ["K"], ["D", "<blk>"]])
+    assert found["hlg"].best([1.0, 0.0]) == ["BOOK"]
+    assert found["nbest"].best([0.0, 0.0, 1.0]) == ["BOOKED"]
+    assert found["lattice"].best([1.0, 0.0]) == ["BOOKED"]
+    assert {"BOOK", "BOOKED"} <= {" ".join(words) for words in found["oracle"].words}
+    # Both ways of rescoring give the larger model's score: <s> BOOKED </s>, -0.3 in log10.
+    for method, column in (("nbest", 3), ("lattice", 1)):
+        nbest = found[method]
+        score = nbest.scores[nbest.words.index(["BOOKED"]), column]
+        assert score == pytest.approx(-0.3 * math.log(10), abs=1e-4)
+
+
+def test_an_utterance_without_a_lattice_is_what_greedy_finds(tmp_path: Path) -> None:
+    found = decode(tmp_path, DecodeConfig(methods=("greedy", "hlg")), [])
+    assert found["hlg"].words == found["greedy"].words == [[]]
+    assert found["hlg"].way == "empty"
+
+
+def test_prefix_search_uses_the_language_model_and_no_lexicon(tmp_path: Path) -> None:
+    pytest.importorskip("pyctcdecode", reason="pyctcdecode is not installed")
+    (tmp_path / "lm.arpa").write_text(LARGER.replace("BOOKED", "AB").replace("BOOK", "AC"))
+    lexicon = [Pronunciation(word, ("\u2581A", word[1])) for word in ("AB", "AC")]
+    units = Units(["<blk>", "\u2581A", "B", "C"], lexicon)
+    search = make_prefix_search(units, tmp_path / "lm.arpa", DecodeConfig())
+    log_probs = torch.tensor([[0.01, 0.97, 0.01, 0.01], [0.02, 0.02, 0.4, 0.56]]).log()
+    nbest = search("u1", log_probs)
+    assert nbest.best([0.0, 0.0]) == ["AC"] and nbest.best([1.0, 0.0]) == ["AB"]

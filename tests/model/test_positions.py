@@ -1,0 +1,76 @@
+import math
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from asrkit.model import attention
+from asrkit.model.acoustic import AcousticModel
+from asrkit.model.attention import RelativeSelfAttention
+from asrkit.model.positions import align_distances, distance_sinusoids, rotary_angles, rotate
+from tests.model.test_acoustic import SMALL
+
+
+def test_rotary_positions_make_scores_depend_on_distance_alone() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 1, 1, 1, 8)
+    angles = rotary_angles(20, 8, torch.device("cpu"))
+
+    def score(at_query: int, at_key: int) -> float:
+        q, k = rotate(query, angles[:, at_query]), rotate(key, angles[:, at_key])
+        return float((q * k).sum())
+
+    assert score(3, 7) == pytest.approx(score(12, 16), abs=1e-5)
+    assert score(3, 7) != pytest.approx(score(3, 9), abs=1e-3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_distances_come_to_their_keys(frames: int) -> None:
+    distances = torch.arange(frames, -frames, -1).expand(2, 3, frames, -1)
+    frame = torch.arange(frames)
+    assert torch.equal(align_distances(distances)[1, 2], frame[:, None] - frame[None])
+
+
+def test_relative_positions_are_the_formula_of_dai(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against loops over heads, queries and keys, the last two of which are padding."""
+    torch.manual_seed(0)
+    dim, heads, frames, real = 12, 2, 5, 3
+    module = RelativeSelfAttention(dim, heads, dropout=0.0)
+    module.content_bias.data.normal_()
+    module.distance_bias.data.normal_()
+    x = torch.randn(1, frames, dim)
+    inside = (torch.arange(frames) < real)[None, None, None]
+    found = module(x, inside, distance_sinusoids(frames, dim, torch.device("cpu")))
+
+    packed = module.query_key_value(x[0]).chunk(3, dim=-1)
+    query, key, value = (part.view(frames, heads, -1) for part in packed)
+    u, v = module.content_bias.view(heads, -1), module.distance_bias.view(heads, -1)
+    rates = torch.tensor([10000.0 ** (-2 * i / dim) for i in range(dim // 2)])
+    mixed = torch.zeros(frames, heads, dim // heads)
+    for head in range(heads):
+        for i in range(frames):
+            scores = torch.zeros(real)
+            for j in range(real):
+                r = module.distance(torch.cat([((i - j) * rates).sin(), ((i - j) * rates).cos()]))
+                of_distance = (query[i, head] + v[head]) @ r.view(heads, -1)[head]
+                of_content = (query[i, head] + u[head]) @ key[j, head]
+                scores[j] = (of_content + of_distance) / math.sqrt(dim // heads)
+            mixed[i, head] = scores.softmax(dim=0) @ value[:real, head]
+    torch.testing.assert_close(found[0], module.output(mixed.flatten(1)), atol=1e-5, rtol=1e-5)
+    if hasattr(torch.nn.functional, "scaled_dot_product_attention"):
+        monkeypatch.delattr(attention.F, "scaled_dot_product_attention")
+        plain = module(x, inside, distance_sinusoids(frames, dim, torch.device("cpu")))
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
+
+
+def test_relative_positions_do_not_depend_on_the_batch() -> None:
+    torch.manual_seed(0)
+    config: Any = msgspec.structs.replace(SMALL, positions="relative", convolution_kernel=0)
+    model = AcousticModel(config, bins=20, units=7).eval()
+    lengths, features = torch.tensor([61, 37, 4]), torch.randn(3, 61, 20)
+    together, frames = model(features, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        alone, count = model(features[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1, : int(count)], alone, atol=1e-4, rtol=0)
+    assert int(frames[2]) == 1  # a single frame has a distance to itself alone

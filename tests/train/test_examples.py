@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import msgspec
+import torch
+
+from asrkit.model.acoustic import AcousticModel
+from asrkit.train.examples import Example, concatenate, count_utterances, join
+from asrkit.train.loop import Training, plan_steps
+from asrkit.train.optimizer import make_optimizer
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_examples
+
+EXAMPLES = make_examples(24, 0)
+
+
+def pairs(share: float, seed: int = 1, epoch: int = 0, longest: float = 10.0) -> "list[str]":
+    """Ids of the joined examples; the whole must hold each utterance once."""
+    result = concatenate(EXAMPLES, share, seed=seed, epoch=epoch, longest=longest, model=MODEL)
+    parts = [part.id for example in result for part in (example.parts or (example,))]
+    assert sorted(parts) == sorted(example.id for example in EXAMPLES)
+    assert count_utterances(result) == len(EXAMPLES)
+    return [example.id for example in result if example.parts]
+
+
+def test_joined_examples_hold_both_one_after_the_other() -> None:
+    first, second = EXAMPLES[:2]
+    both = join([first, second])
+    assert torch.equal(both.features, torch.cat([first.features, second.features]))
+    assert both.target == [*(first.target or []), *(second.target or [])]
+    assert UNITS.encode(both.text) == both.target
+    assert both.seconds == first.seconds + second.seconds
+
+
+def test_the_share_is_joined_and_the_pairs_come_from_seed_and_epoch() -> None:
+    assert len(pairs(0.5)) == 6 and len(pairs(1.0)) == 12
+    assert pairs(0.5) == pairs(0.5)
+    assert pairs(0.5) != pairs(0.5, epoch=1) and pairs(0.5) != pairs(0.5, seed=2)
+    none = concatenate(EXAMPLES, 0.0, seed=1, epoch=0, longest=10.0, model=MODEL)
+    assert none is EXAMPLES
+
+
+def test_pairs_that_are_too_long_or_cannot_be_aligned_stay_apart() -> None:
+    assert 0 < len(pairs(1.0, longest=1.3)) < 12
+    # A lone frame of output holds one unit; two equal ones in two frames lack room for a blank.
+    short = [Example(f"s{index}", torch.zeros(4, 20), [1], "A", 0.04) for index in range(2)]
+    result = concatenate(short, 1.0, seed=1, epoch=0, longest=10.0, model=MODEL)
+    assert not any(example.parts for example in result) and len(result) == 2
+
+
+def test_each_utterance_is_in_an_epoch_once_and_a_part_has_conditions_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AcousticModel(MODEL, bins=20, units=3)
+    config = msgspec.structs.replace(CONFIG, concatenate=0.5)
+    conditions = make_conditions(config, tmp_path, EXAMPLES)
+    optimizer = make_optimizer(model, config)
+    training = Training(model, optimizer, config, UNITS, EXAMPLES, [], tmp_path, conditions=conditions)
+    examples = [example for batches in plan_steps(training, 0) for batch in batches for example in batch]
+    assert count_utterances(examples) == 24 and any(example.parts for example in examples)
+    for example in [example for example in examples if example.parts]:
+        (heard,) = conditions.apply([example], draw=3)
+        assert torch.equal(heard.features, join(conditions.apply(example.parts, draw=3)).features)
+        assert heard.id == example.id and heard.target == example.target

@@ -1,0 +1,81 @@
+import contextlib
+import math
+from pathlib import Path
+from typing import Dict
+
+import msgspec
+import pytest
+import torch
+from torch import Tensor
+
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel
+from asrkit.train import loop, precision
+from asrkit.train.checkpoint import Position
+from asrkit.train.loop import Training, take_step
+from asrkit.train.optimizer import make_optimizer
+from asrkit.train.precision import check_precision
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
+
+FLOAT16 = msgspec.structs.replace(CONFIG, precision="float16")
+
+
+@pytest.fixture(autouse=True)
+def float32_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the way of float16 but the products: a CPU doesn't have them."""
+    monkeypatch.setattr(loop, "autocast", lambda config, device: contextlib.nullcontext())
+
+
+def steps(directory: Path, position: Position, config: "loop.TrainConfig" = FLOAT16) -> Dict[str, Tensor]:
+    """Weights after three steps."""
+    torch.manual_seed(0)
+    model = AcousticModel(MODEL, bins=20, units=3).train()
+    examples = make_examples(6, 0)
+    training = Training(model, make_optimizer(model, config), config, UNITS, examples, [], directory)
+    for number in range(3):
+        take_step(training, position, [examples[2 * number : 2 * number + 2]], progress=0.0)
+    return model.state_dict()
+
+
+def equal(first: Dict[str, Tensor], second: Dict[str, Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first if "num_batches" not in name)
+
+
+def test_the_scale_of_the_loss_changes_no_bit(tmp_path: Path) -> None:
+    position = Position()
+    assert equal(steps(tmp_path, position), steps(tmp_path, Position(), CONFIG))
+    assert position.loss_scale == 2.0**16 and position.steps_at_scale == 3
+
+
+def test_a_gradient_that_overflows_is_computed_again_at_a_smaller_scale(tmp_path: Path) -> None:
+    position = Position(loss_scale=2.0**130)  # beyond float32
+    weights = steps(tmp_path, position)
+    assert position.skipped == 0 and position.step == 3 and position.epoch_utterances == 6
+    assert position.loss_scale < 2.0**128
+    assert equal(weights, steps(tmp_path, Position(), CONFIG))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scale_grows_after_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "STEPS_TO_GROW", 2)
+    position = Position(loss_scale=8.0)
+    steps(tmp_path, position)
+    assert position.loss_scale == 16.0 and position.steps_at_scale == 1
+
+
+def test_a_loss_that_is_not_finite_is_a_fault_whatever_the_scale(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = AcousticModel(MODEL, bins=20, units=3).train()
+    examples = make_examples(2, 0)
+    examples[0].features.fill_(math.nan)
+    training = Training(model, make_optimizer(model, FLOAT16), FLOAT16, UNITS, examples, [], tmp_path)
+    position = Position()
+    take_step(training, position, [examples], progress=0.0)
+    assert position.skipped == 1 and position.loss_scale == 2.0**16
+
+
+def test_float16_without_a_gpu_is_refused() -> None:
+    with pytest.raises(UserError, match="float16, and training runs on the cpu") as caught:
+        check_precision(FLOAT16, torch.device("cpu"))
+    assert "bfloat16" in caught.value.todo
+    check_precision(CONFIG, torch.device("cpu"))
