@@ -27,31 +27,47 @@ from asrkit.text.units import load_units
 def run(experiment: Experiment) -> None:
     """Write decode/scales.json, and for each split its hypotheses and timings by method."""
     torch.set_num_threads(1)  # processes are the parallelism here, and threads don't survive a fork
-    config, corpus = experiment.config.decode, experiment.config.corpus
-    decoder = UtteranceDecoder(
-        config,
+    corpus = experiment.config.corpus
+    decoder = _make_decoder(experiment)
+    grids = method_grids(experiment.config.decode)
+    points = {method: make_points(grid.values()) for method, grid in grids.items() if grid}
+    lists, about = _decode_split(experiment, corpus.dev, decoder, points)
+    _choose(experiment, lists)
+    _write_split(experiment, corpus.dev, lists, about)
+    for split in dict.fromkeys(corpus.tests):
+        if split != corpus.dev:
+            _decode_chosen(experiment, split, decoder)
+
+
+def decode_frozen(experiment: Experiment, split: str) -> None:
+    """Decode one set with the weights that decode/scales.json holds."""
+    torch.set_num_threads(1)
+    _decode_chosen(experiment, split, _make_decoder(experiment))
+
+
+def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
+    return UtteranceDecoder(
+        experiment.config.decode,
         load_units(experiment.units),
         _load_matching_graph(experiment),
         words_file=experiment.units / "words.txt",
         arpa=experiment.lm / "lm.arpa",
         larger=experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
     )
-    scales_file = experiment.decoding / "scales.json"
-    points = {method: make_points(grid.values()) for method, grid in method_grids(config).items() if grid}
-    weights: Dict[str, Dict[str, float]] = {}
-    for split in dict.fromkeys([corpus.dev, *corpus.tests]):
-        files = _write_posteriors(experiment, split)
-        lists, about = _decode_split(experiment, split, files, decoder, points)
-        references = {cut.id: cut.supervisions[0].text.split() for cut in load_cuts(experiment, split)}
-        if split == corpus.dev:
-            _choose(experiment, lists, references, scales_file)
-            weights = read_json(scales_file)["weights"]
-            points = {method: np.array([list(chosen.values())]) for method, chosen in weights.items()}
-        for method, of_method in lists.items():
-            of_weights = weights.get(method, {})
-            chosen = _choose_hypotheses(method, of_method, references, of_weights)
-            ways = {key: nbest.way for key, nbest in of_method.items()}
-            _write_method(experiment, split, method, chosen, ways, about, of_weights)
+
+
+def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
+    weights = _chosen_weights(experiment)
+    points = {method: np.array([list(chosen.values())]) for method, chosen in weights.items()}
+    lists, about = _decode_split(experiment, split, decoder, points)
+    _write_split(experiment, split, lists, about)
+
+
+def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
+    """Weights by name of each method that has some, in the order of an n-best list's columns."""
+    weights: Dict[str, Dict[str, float]] = read_json(experiment.decoding / "scales.json")["weights"]
+    grids = method_grids(experiment.config.decode)
+    return {method: {name: weights[method][name] for name in grid} for method, grid in grids.items() if grid}
 
 
 def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
@@ -90,11 +106,11 @@ def _write_posteriors(experiment: Experiment, split: str) -> List[Path]:
 def _decode_split(
     experiment: Experiment,
     split: str,
-    files: Sequence[Path],
     decoder: UtteranceDecoder,
     points: Mapping[str, np.ndarray],
 ) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
     """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
+    files = _write_posteriors(experiment, split)
     outputs = [file.with_name(file.name.replace("posteriors", "nbest")) for file in files]
 
     def work(index: int) -> None:
@@ -126,14 +142,10 @@ def _decode_shard(
     write_lists(file, lists, {"audio_seconds": posteriors.audio_seconds, "seconds": spent})
 
 
-def _choose(
-    experiment: Experiment,
-    lists: Mapping[str, Mapping[str, NBest]],
-    references: Mapping[str, Sequence[str]],
-    file: Path,
-) -> None:
+def _choose(experiment: Experiment, lists: Mapping[str, Mapping[str, NBest]]) -> None:
     """Write scales.json: for each method the weights with the fewest errors on dev, and what was tried."""
     dev = experiment.config.corpus.dev
+    references = _references(experiment, dev)
     weights, tried = {}, {}
     for method, grid in method_grids(experiment.config.decode).items():
         if grid:
@@ -141,7 +153,27 @@ def _choose(
             said = ", ".join(f"{name} {value:g}" for name, value in weights[method].items())
             fewest = min(point["errors"] for point in tried[method])
             print(f"decode: {method}: {said}, chosen on {dev}: {fewest} errors")
-    write_json(file, {"chosen_on": dev, "weights": weights, "tried": tried})
+    write_json(
+        experiment.decoding / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried}
+    )
+
+
+def _references(experiment: Experiment, split: str) -> Dict[str, List[str]]:
+    return {cut.id: cut.supervisions[0].text.split() for cut in load_cuts(experiment, split)}
+
+
+def _write_split(
+    experiment: Experiment,
+    split: str,
+    lists: Mapping[str, Mapping[str, NBest]],
+    about: Mapping[str, Any],
+) -> None:
+    references, weights = _references(experiment, split), _chosen_weights(experiment)
+    for method, of_method in lists.items():
+        of_weights = weights.get(method, {})
+        chosen = _choose_hypotheses(method, of_method, references, of_weights)
+        ways = {key: nbest.way for key, nbest in of_method.items()}
+        _write_method(experiment, split, method, chosen, ways, about, of_weights)
 
 
 def _choose_hypotheses(

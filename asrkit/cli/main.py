@@ -10,6 +10,7 @@ import click
 
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import Interrupted
+from asrkit.pipeline.processor import prepare_processor
 
 # A verb's module is asrkit.cli.<verb>, imported when it is called; its entry is named `command`.
 VERBS = {
@@ -18,6 +19,8 @@ VERBS = {
     "graph": "Print what a decoding graph was made of, or draw a small one.",
     "doctor": "Say whether the environment is in order, and what to type if not.",
     "report": "Write RESULTS.md of every recipe and README's table from the kept records.",
+    "evaluate": "Score a trained experiment on any lhotse CutSet.",
+    "compare": "Compare two experiments on the same test sets, utterance by utterance.",
     "check-results": "Fail when a result is worse than it may be.",
 }
 
@@ -53,6 +56,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Run a verb; exit status 0: done, 1: it failed, 2: wrong options, 128 + n: ended by signal n."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    prepare_processor()
     try:
         status = asrkit.main(args=words, prog_name="asrkit", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)

@@ -1,20 +1,28 @@
 """Stage 9: count errors of every decoded set, write listings, results.json and RESULTS.md."""
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
-from asrkit.score.evaluation import evaluate, make_record
+from asrkit.score.breakdown import break_down
+from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
-from asrkit.score.records import summary_lines
+from asrkit.score.normalisation import normalise_transcripts
+from asrkit.score.records import make_record, summary_lines
 from asrkit.score.report import render_results
-from asrkit.score.transcripts import join_transcripts, read_rejected, uncounted
+from asrkit.score.tokenisation import characters, unit_tokeniser, words
+from asrkit.score.transcripts import Transcript, load_transcripts
+from asrkit.score.trn import make_trn
 from asrkit.storage.files import read_json, write_json, write_text
+from asrkit.text.units import load_units
 
 
-def run(experiment: Experiment) -> None:
-    """Score the test sets, then dev where it was decoded; the table is printed last."""
+def run(experiment: Experiment, methods: Sequence[str] = ()) -> None:
+    """Score the test sets, then dev where it was decoded; the table is printed last.
+
+    `methods` are those to score; all that were used to decode if it is empty.
+    """
     corpus = experiment.config.corpus
     results: List[Dict[str, Any]] = []
     for split in [*corpus.tests, *([] if corpus.dev in corpus.tests else [corpus.dev])]:
@@ -27,6 +35,8 @@ def run(experiment: Experiment) -> None:
                 todo="run.sh --stage 8",
             )
         for file in files:
+            if methods and _method_of(file) not in methods:
+                continue
             results += _score(experiment, split, file)
     write_json(experiment.directory / "results.json", results)
     cost_file = experiment.directory / "cost.json"
@@ -35,21 +45,43 @@ def run(experiment: Experiment) -> None:
     print("\n".join(summary_lines(results)), flush=True)
 
 
-def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[str, Any]]:
-    method = hypotheses.stem[len("hypotheses_") :]
+def evaluate_transcripts(
+    experiment: Experiment, transcripts: Sequence[Transcript], units: Sequence[str]
+) -> List[Evaluation]:
+    """Evaluations in some of "word", "character" and "unit"; only the first two on normalised text."""
     settings = experiment.config.score
-    stages = (experiment.manifests, experiment.features, experiment.decoding)
-    rejected = read_rejected([stage / "rejected.jsonl" for stage in stages], split)
-    supervisions = experiment.manifests / f"{split}_supervisions.jsonl.gz"
-    transcripts = join_transcripts(supervisions, hypotheses, rejected)
-    lost = uncounted(rejected, transcripts)
-    units = sorted(["word", "character"], key=lambda unit: unit != settings.unit)
-    evaluations = [
-        evaluate(transcripts, unit, settings.bootstrap_samples, settings.confidence) for unit in units
+    normalised = normalise_transcripts(transcripts, settings.normalise)
+    ways = {
+        "word": (words, normalised),
+        "character": (characters, normalised),
+        "unit": (unit_tokeniser(load_units(experiment.units)), transcripts),
+    }
+    return [
+        evaluate(of, unit, tokenise, settings.bootstrap_samples, settings.confidence)
+        for unit in units
+        for tokenise, of in [ways[unit]]
     ]
-    listing = make_listing(split, method, evaluations, lost)
-    write_text(experiment.scores / f"{split}_{method}.txt", listing)
+
+
+def _method_of(hypotheses: Path) -> str:
+    return hypotheses.stem[len("hypotheses_") :]
+
+
+def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[str, Any]]:
+    method = _method_of(hypotheses)
+    settings = experiment.config.score
+    transcripts, lost = load_transcripts(experiment, split, method)
+    units = sorted(["word", "character", "unit"], key=lambda unit: unit != settings.unit)
+    evaluations = evaluate_transcripts(experiment, transcripts, units)
+    name = f"{split}_{method}"
+    write_text(experiment.scores / f"{name}.txt", make_listing(split, method, evaluations, lost))
+    write_json(experiment.scores / f"{name}.json", {each.unit: break_down(each) for each in evaluations})
+    counted = next(each.transcripts for each in evaluations if each.unit == "word")
+    write_text(experiment.scores / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
+    write_text(experiment.scores / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
     # The oracle knows the references: a bound on what rescoring can reach, and no result.
     role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
-    return [make_record(each, split, role, method, timing, len(lost)) for each in evaluations]
+    return [
+        make_record(each, split, role, method, timing, len(lost), settings.normalise) for each in evaluations
+    ]

@@ -9,6 +9,7 @@ CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
+KINDS = ("supervisions", "cuts")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
 
@@ -155,8 +156,9 @@ STAGES = (
         "asrkit.cli.score",
         reads=(
             *decoded("{dev}", "{test}"),
-            "manifests/{dev}_supervisions.jsonl.gz",
-            "manifests/{test}_supervisions.jsonl.gz",
+            *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
+            "units/units.txt",
+            "units/lexicon.txt",
             "manifests/rejected.jsonl?",
             "features/rejected.jsonl?",
         ),

@@ -204,7 +204,10 @@ class DecodeConfig(Settings):
 class ScoreConfig(Settings):
     """Error counting."""
 
-    unit: Literal["word", "character"] = "word"  # what the headline rate counts
+    unit: Literal["word", "character", "unit"] = "word"  # what the headline rate counts; unit: of units.txt
+    # Steps on reference and hypothesis alike, in this order, before words and characters are counted;
+    # none by default: what is counted is what the corpus says
+    normalise: Tuple[Literal["nfkc", "lower", "strip-punctuation"], ...] = ()
     bootstrap_samples: Positive = 10000
     confidence: Fraction = 0.95
 

@@ -63,6 +63,9 @@ def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Tuple[List[Any], Lis
         )
         supervisions.append(supervision)
         inside = supervision.with_offset(-start)
+        custom: Dict[str, Any] = {"audio_content": valid.audio.content}
+        if utterance.snr is not None:
+            custom["snr"] = utterance.snr
         cuts.append(
             MonoCut(
                 id=utterance.id,
@@ -71,7 +74,7 @@ def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Tuple[List[Any], Lis
                 channel=0,
                 supervisions=[inside],
                 recording=recording,
-                custom={"audio_content": valid.audio.content},
+                custom=custom,
             )
         )
     return list(recordings.values()), supervisions, cuts

@@ -28,6 +28,7 @@ class Utterance:
     split: str  # as in corpus.train, corpus.dev and corpus.tests of recipe.yaml
     start: Optional[float] = None  # seconds into the recording; None: its beginning
     duration: Optional[float] = None  # seconds; None: to its end
+    snr: Optional[float] = None  # signal-to-noise ratio in dB, where it is known; stage score counts by it
 
 
 class CorpusModule(Protocol):

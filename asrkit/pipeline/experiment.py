@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 
 import asrkit
-from asrkit.config import RecipeConfig
+from asrkit.config import RecipeConfig, load_config
+from asrkit.errors import UserError
 
 REPOSITORY = Path(asrkit.__file__).resolve().parent.parent
 
@@ -79,5 +80,21 @@ class Experiment:
 
     @property
     def scores(self) -> Path:
-        """{set}_{method}.txt: aligned listings, and the errors of each speaker."""
+        """{set}_{method}: .txt aligned listing, .json errors by group, .ref.trn and .hyp.trn for sclite."""
         return self.directory / "score"
+
+
+def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
+    """An experiment that was run before, with the settings of that run; UserError where there is none.
+
+    Recipe and corpus may be gone, so nothing may be asked of them.
+    """
+    file = directory / "recipe.yaml"
+    if not file.exists():
+        raise UserError(
+            f"{directory} is no experiment",
+            expected="a folder that asrkit run wrote, with recipe.yaml in it",
+            where=str(file),
+            todo="check the name",
+        )
+    return Experiment(load_config(file), directory.resolve(), directory, directory, jobs)

@@ -40,11 +40,6 @@ class Counts:
         )
 
 
-def tokens(words: Sequence[str], unit: str) -> List[str]:
-    """What is counted: the words ("word"), or their characters without spaces ("character")."""
-    return list(words) if unit == "word" else list("".join(words))
-
-
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
     """Pairs of a least-error alignment (Levenshtein, all errors cost 1), by kaldialign."""
     pairs: Alignment = kaldialign.align(reference, hypothesis, "")

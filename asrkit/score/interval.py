@@ -17,6 +17,10 @@ def bootstrap_interval(
     "Bootstrap estimates for confidence intervals in ASR performance evaluation"). Percentiles
     rather than a multiple of the deviation: few errors give a skewed distribution, never below 0.
     The same input gives the same interval.
+
+    Sums over each speaker's utterances in place of utterances give the interval by speaker, for
+    errors of one speaker are not independent either. What one system's errors exceed another's by
+    gives the interval of the difference of their rates (section 4 there).
     """
     error_counts, reference_lengths = np.asarray(errors), np.asarray(lengths)
     utterances = len(error_counts)

@@ -1,11 +1,18 @@
 """The listing of a scored set: summary, speakers, confusions, and every utterance aligned."""
 
 import unicodedata
-from typing import Counter, Iterator, List, Mapping, Sequence, Tuple
+from typing import Iterator, List, Mapping, Sequence, Tuple
 
-from asrkit.score.alignment import Alignment, Counts, confusions, error_kind
+from asrkit.score.alignment import Alignment, Counts, error_kind
+from asrkit.score.breakdown import break_down
 from asrkit.score.evaluation import Evaluation
-from asrkit.score.records import describe, describe_rate
+from asrkit.score.records import (
+    describe,
+    describe_confusion,
+    describe_groups,
+    describe_interval,
+    describe_rate,
+)
 from asrkit.score.transcripts import Transcript
 
 WIDTH = 100  # columns of an aligned line
@@ -26,9 +33,11 @@ def make_listing(
     lines = [f"{name} {method} {describe(each.unit, each.total, each.interval)}" for each in evaluations]
     lines.append(f"{len(headline.counts)} utterances, {wrong} with errors")
     lines += _rejected_lines(headline.transcripts, lost)
-    lines += ["", f"Speakers, worst first ({headline.unit}s)"]
+    by_speaker = headline.interval_by_speaker
+    interval = f", interval by speaker {describe_interval(by_speaker)}" if by_speaker else ""
+    lines += ["", f"Speakers, worst first ({headline.unit}s){interval}"]
     lines += [f"  {speaker}  {describe_rate(counts)}" for speaker, counts in headline.speakers().items()]
-    lines += _confusion_lines(confusions(headline.alignments))
+    lines += _breakdown_lines(headline)
     lines += ["", "Utterances, most errors first", ""]
     order = sorted(range(len(headline.counts)), key=lambda index: -headline.counts[index].errors)
     for index in order:
@@ -86,7 +95,7 @@ def _utterance_lines(transcript: Transcript, counts: Counts, alignment: Alignmen
         return [f"{head}  {' '.join(transcript.reference)}"]
     if transcript.rejected:
         head += f"  not decoded: {transcript.rejected}"
-    return [head, *aligned_lines(alignment, " " if unit == "word" else ""), ""]
+    return [head, *aligned_lines(alignment, "" if unit == "character" else " "), ""]
 
 
 def _rejected_lines(transcripts: Sequence[Transcript], lost: Mapping[str, str]) -> List[str]:
@@ -102,17 +111,17 @@ def _rejected_lines(transcripts: Sequence[Transcript], lost: Mapping[str, str]) 
     return lines
 
 
-def _confusion_lines(pairs: Counter[Tuple[str, str]]) -> List[str]:
-    """Lists of what was substituted, deleted and inserted most often."""
+def _breakdown_lines(evaluation: Evaluation) -> List[str]:
+    """Errors by length and signal-to-noise ratio; what was substituted, deleted and inserted most often."""
     lines: List[str] = []
-    for kind, title in [("S", "Substituted"), ("D", "Deleted"), ("I", "Inserted")]:
-        found = [(number, pair) for pair, number in pairs.items() if error_kind(*pair) == kind]
-        if not found:
-            continue
-        found.sort(key=lambda item: (-item[0], item[1]))
-        shown = f", the first {COMMON} of {len(found)}" if len(found) > COMMON else ""
-        lines += ["", f"{title}, most frequent first{shown}"]
-        for number, (reference, hypothesis) in found[:COMMON]:
-            arrow = f"{reference} -> {hypothesis}" if kind == "S" else reference or hypothesis
-            lines.append(f"  {number:4d}  {arrow}")
+    breakdown = break_down(evaluation)
+    titles = {"lengths": f"Length of the reference in {evaluation.unit}s", "snr": "Signal-to-noise ratio"}
+    for key, title in titles.items():
+        groups = describe_groups(breakdown[key])
+        lines += ["", title, *(f"  {group}" for group in groups)] if groups else []
+    for kind, found in breakdown["confusions"].items():
+        if found:
+            shown = f", the first {COMMON} of {len(found)}" if len(found) > COMMON else ""
+            lines += ["", f"{kind.capitalize()}, most frequent first{shown}"]
+            lines += [f"  {describe_confusion(row)}" for row in found[:COMMON]]
     return lines

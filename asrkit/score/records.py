@@ -1,17 +1,64 @@
 """Records of results (results.json) and of cost (cost.json): reading, checking, putting into words."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.score.alignment import Counts
+from asrkit.score.breakdown import break_down
+from asrkit.score.evaluation import Evaluation
 from asrkit.storage.files import read_json
 
+RATES = {"word": "WER", "character": "CER", "unit": "UER"}
+CONFUSIONS_SHOWN = 5  # of each kind, in a record
 RESULT_KEYS = (
     *("set", "role", "method", "unit", "errors", "reference", "insertions", "deletions", "substitutions"),
     *("rate", "interval", "confidence", "rtf", "utterances", "rejected", "lost"),
     *("fallbacks", "settings", "speakers"),
 )
+
+
+def make_record(
+    evaluation: Evaluation,
+    name: str,
+    role: str,
+    method: str,
+    timing: Dict[str, Any],
+    lost: int,
+    normalise: Sequence[str] = (),
+) -> Dict[str, Any]:
+    """An object of results.json.
+
+    `role` is "dev" for the set that scales and beams were chosen on, else "test"; `timing` is
+    decode/{split}/timing_{method}.json; `lost` is the number of utterances that are in no count.
+    `rejected` in the record are those never decoded, counted as deletions; the last keys are those
+    of break_down, with the most frequent confusions.
+    """
+    total, audio = evaluation.total, float(timing["audio_seconds"])
+    by_speaker = evaluation.interval_by_speaker
+    return {
+        "set": name,
+        "role": role,
+        "method": method,
+        "unit": evaluation.unit,
+        "errors": total.errors,
+        "reference": total.reference,
+        "insertions": total.insertions,
+        "deletions": total.deletions,
+        "substitutions": total.substitutions,
+        "rate": total.rate,
+        "interval": list(evaluation.interval),
+        "interval_by_speaker": by_speaker and list(by_speaker),
+        "confidence": evaluation.confidence,
+        "rtf": float(timing["seconds"]) / audio if audio > 0 else None,
+        "utterances": len(evaluation.transcripts),
+        "rejected": sum(bool(transcript.rejected) for transcript in evaluation.transcripts),
+        "lost": lost,
+        "fallbacks": timing["fallbacks"],
+        "settings": timing["settings"],
+        "normalise": list(normalise),
+        **break_down(evaluation, CONFUSIONS_SHOWN),
+    }
 
 
 def read_results(file: Path) -> List[Dict[str, Any]]:
@@ -47,12 +94,33 @@ def describe_rate(counts: Counts) -> str:
     return f"{counts.errors}/{counts.reference} = {counts.rate:.2f} %"
 
 
+def describe_interval(interval: Sequence[float]) -> str:
+    """For example "[0.39, 1.55]"."""
+    return f"[{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def describe_result(unit: str, counts: Counts, interval: Sequence[float]) -> str:
+    """For example "WER 7/773 = 0.91 % [0.39, 1.55]"."""
+    return f"{RATES[unit]} {describe_rate(counts)} {describe_interval(interval)}"
+
+
 def describe(unit: str, counts: Counts, interval: Sequence[float]) -> str:
     """For example "WER 7/773 = 0.91 % [0.39, 1.55]  ins 1 del 2 sub 4"."""
-    return (
-        f"{'WER' if unit == 'word' else 'CER'} {describe_rate(counts)} [{interval[0]:.2f}, {interval[1]:.2f}]"
-        f"  ins {counts.insertions} del {counts.deletions} sub {counts.substitutions}"
-    )
+    kinds = f"ins {counts.insertions} del {counts.deletions} sub {counts.substitutions}"
+    return f"{describe_result(unit, counts, interval)}  {kinds}"
+
+
+def describe_groups(groups: Mapping[str, Sequence[int]]) -> List[str]:
+    """For example ["1-4 2/300 = 0.67 %", ...] of {name: [errors, reference tokens]}."""
+    return [
+        f"{name} {describe_rate(Counts(length, 0, 0, wrong))}" for name, (wrong, length) in groups.items()
+    ]
+
+
+def describe_confusion(confusion: Sequence[Any]) -> str:
+    """For example "4 A -> THE", or "4 A" where one side is nothing."""
+    reference, hypothesis, number = confusion
+    return f"{number} {' -> '.join(filter(None, (reference, hypothesis)))}"
 
 
 def summary_lines(results: Sequence[Dict[str, Any]]) -> List[str]:

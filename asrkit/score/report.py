@@ -8,12 +8,21 @@ import jinja2
 from asrkit.errors import UserError
 from asrkit.score import template
 from asrkit.score.alignment import Counts
-from asrkit.score.records import describe_rate, describe_rtf, headlines, record_counts
+from asrkit.score.records import (
+    describe_confusion,
+    describe_groups,
+    describe_interval,
+    describe_rate,
+    describe_result,
+    describe_rtf,
+    headlines,
+    record_counts,
+)
 
 ABSENT = "not recorded"
 RESULT_COLUMNS = (
-    *("set", "method", "error rate [interval]", "ins", "del", "sub", "utterances", "not decoded"),
-    *("fallbacks", "RTF"),
+    *("set", "method", "error rate [interval]", "by speaker", "ins", "del", "sub", "utterances"),
+    *("not decoded", "fallbacks", "RTF"),
 )
 TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
 TABLE_END = "<!-- results: end -->"
@@ -33,6 +42,7 @@ def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str,
         columns=RESULT_COLUMNS,
         rows=[_result_row(record) for record in results],
         notes=_settings_notes(results) + [note for record in headlines(results) for note in _notes(record)],
+        normalise=", ".join(results[0]["normalise"]) or "none" if "normalise" in results[0] else ABSENT,
         confidence=f"{100 * results[0]['confidence']:g} %",
         facts=cost_facts(cost),
         stages=_stage_rows(cost),
@@ -94,9 +104,7 @@ def replace_table(readme: str, table: str) -> str:
 
 
 def _rate_cell(record: Dict[str, Any]) -> str:
-    low, high = record["interval"]
-    unit = "WER" if record["unit"] == "word" else "CER"
-    return f"{unit} {describe_rate(record_counts(record))} [{low:.2f}, {high:.2f}]"
+    return describe_result(record["unit"], record_counts(record), record["interval"])
 
 
 def _result_row(record: Dict[str, Any]) -> List[str]:
@@ -105,10 +113,19 @@ def _result_row(record: Dict[str, Any]) -> List[str]:
         f"{record['set']} (settings chosen here)" if record["role"] == "dev" else record["set"],
         f"{record['method']} (a bound, no result)" if record["role"] == "bound" else record["method"],
         _rate_cell(record),
+        _speaker_interval(record),
         *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances", "rejected")),
         fallbacks or "0",
         describe_rtf(record["rtf"]),
     ]
+
+
+def _speaker_interval(record: Dict[str, Any]) -> str:
+    """Empty where there are too few speakers."""
+    if "interval_by_speaker" not in record:
+        return ABSENT
+    interval = record["interval_by_speaker"]
+    return describe_interval(interval) if interval else ""
 
 
 def _list_values(values: Dict[str, Any]) -> str:
@@ -122,7 +139,7 @@ def _settings_notes(results: Sequence[Dict[str, Any]]) -> List[str]:
 
 
 def _notes(record: Dict[str, Any]) -> List[str]:
-    """What a reader must know beside a rate: its spread over speakers, and its limits."""
+    """What a reader must know beside a rate: its spread, the most frequent errors, and its limits."""
     speakers = {name: Counts(length, 0, 0, errors) for name, (errors, length) in record["speakers"].items()}
     worst = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))[:3]
     middle = statistics.median(counts.rate for counts in speakers.values())
@@ -131,6 +148,7 @@ def _notes(record: Dict[str, Any]) -> List[str]:
     notes = []
     if len(speakers) > 1:
         notes.append(f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}.")
+    notes += [f"{about}: {note}." for note in _error_notes(record)]
     if record["lost"]:
         notes.append(f"{about}: {record['lost']} utterances are in no count, for want of a text or an id.")
     if record["errors"] == 0:
@@ -138,6 +156,23 @@ def _notes(record: Dict[str, Any]) -> List[str]:
             f"{about}: no error was seen, of which a bootstrap knows nothing; by the rule of three the rate "
             f"is below {300 / record['reference']:.2f} % with 95 % confidence."
         )
+    return notes
+
+
+def _error_notes(record: Dict[str, Any]) -> List[str]:
+    """Where the errors are, and the most frequent ones; records kept long ago say neither."""
+    notes = []
+    for key, title in (("lengths", f"length in {record['unit']}s"), ("snr", "signal-to-noise ratio")):
+        groups = describe_groups(record.get(key, {}))
+        if len(groups) > 1:
+            notes.append(f"by {title}: {', '.join(groups)}")
+    frequent = [
+        f"{kind} {', '.join(map(describe_confusion, rows))}"
+        for kind, rows in record.get("confusions", {}).items()
+        if rows
+    ]
+    if frequent:
+        notes.append(f"most frequent {'; '.join(frequent)}")
     return notes
 
 

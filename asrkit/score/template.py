@@ -11,7 +11,9 @@ Generated from results.json and cost.json; changes made by hand are lost.
 | {{ row | join(" | ") }} |
 {% endfor %}
 
-WER counts words, CER characters without spaces. The interval is a {{ confidence }} bootstrap by utterance.
+WER counts words, CER characters without spaces, UER units of the lexicon (units/units.txt).
+Text normalisation before WER and CER are counted (score.normalise): {{ normalise }}.
+The interval is a {{ confidence }} bootstrap by utterance, and, of five speakers or more, also one by speaker.
 Utterances that could not be decoded count with all their words deleted. Fallbacks are utterances whose
 lattice was empty. RTF is seconds of decoding a second of audio.
 {% if notes %}

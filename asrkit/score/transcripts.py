@@ -2,9 +2,10 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl
 
 
@@ -17,6 +18,26 @@ class Transcript:
     reference: List[str]
     hypothesis: List[str]
     rejected: str = ""  # why it was never decoded; its whole reference then counts as deleted
+    snr: Optional[float] = None  # dB, where it is known
+
+
+def load_transcripts(
+    experiment: Experiment, split: str, method: str
+) -> Tuple[List[Transcript], Dict[str, str]]:
+    """Transcripts of a decoded set, and the reasons of those in no count; see join_transcripts and uncounted.
+
+    Signal-to-noise ratios are taken from the custom field "snr" of the set's cuts.
+    """
+    stages = (experiment.manifests, experiment.features, experiment.decoding)
+    rejected = read_rejected([stage / "rejected.jsonl" for stage in stages], split)
+    transcripts = join_transcripts(
+        experiment.manifests / f"{split}_supervisions.jsonl.gz",
+        experiment.decoding / split / f"hypotheses_{method}.jsonl",
+        rejected,
+    )
+    snr = _read_snr(experiment.manifests / f"{split}_cuts.jsonl.gz")
+    with_snr = [dataclasses.replace(each, snr=snr.get(each.id)) for each in transcripts]
+    return with_snr, uncounted(rejected, transcripts)
 
 
 def read_rejected(files: Iterable[Path], split: str) -> Dict[str, Dict[str, Any]]:
@@ -38,6 +59,13 @@ def join_transcripts(
     decodable = _by_id(supervisions)
     references = {**{key: row for key, row in rejected.items() if row.get("text")}, **decodable}
     hypothesised = _by_id(hypotheses)
+    if not hypothesised and decodable.keys() - rejected.keys():
+        raise UserError(
+            "the file of hypotheses is empty",
+            expected=f"one hypothesis for each of the {len(decodable)} utterances of {supervisions}",
+            where=str(hypotheses),
+            todo="decode again: run.sh --stage 8",
+        )
     _refuse_mismatch(
         missing=sorted(decodable.keys() - hypothesised.keys() - rejected.keys()),
         extra=sorted(hypothesised.keys() - decodable.keys()),
@@ -88,6 +116,12 @@ def _refuse_mismatch(
             where=str(hypotheses),
             todo="decode again: run.sh --stage 8",
         )
+
+
+def _read_snr(cuts: Path) -> Dict[str, float]:
+    """Signal-to-noise ratio in dB by id, of those cuts that bear a number of that name."""
+    values = {str(row["id"]): (row.get("custom") or {}).get("snr") for row in read_jsonl(cuts)}
+    return {key: float(value) for key, value in values.items() if isinstance(value, (int, float))}
 
 
 def _by_id(file: Path) -> Dict[str, Dict[str, Any]]:

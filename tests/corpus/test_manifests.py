@@ -1,12 +1,16 @@
 """Manifests: what splits share, counts that must fit, bytes that repeat."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from asrkit.cli import manifests
-from asrkit.corpus.manifests import read_cuts
+from asrkit.corpus.audio import AudioFacts
+from asrkit.corpus.manifests import lhotse_objects, read_cuts
+from asrkit.corpus.utterance import Utterance
+from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 from tests.corpus.sound import SmallCorpus, noise, write_audio
@@ -27,6 +31,15 @@ def test_bytes_repeat_whatever_the_jobs(tmp_path: Path) -> None:
     for name in files:
         first, second = ((tmp_path / exp / "manifests" / name).read_bytes() for exp in ("one", "two"))
         assert first == second, name
+
+
+def test_signal_to_noise_ratio_is_kept_where_it_is_known() -> None:
+    audio = AudioFacts(sampling_rate=16000, samples=16000, content="c")
+    known = Utterance("a", Path("a.wav"), "ONE", "s", "test", snr=-2.5)
+    both = (known, dataclasses.replace(known, snr=None))
+    of = [ValidUtterance(each, "ONE", audio, 0, 16000) for each in both]
+    _, _, cuts = lhotse_objects(of)
+    assert [cut.custom for cut in cuts] == [{"audio_content": "c", "snr": -2.5}, {"audio_content": "c"}]
 
 
 def test_same_audio_in_two_splits_is_an_error_in_whatever_container(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ NEEDS = {
     "train": ["features", "units"],
     "average": ["features", "units", "train"],
     "decode": ["features", "units", "lm", "graph", "average"],
-    "score": ["manifests", "features", "decode"],
+    "score": ["manifests", "features", "units", "decode"],
 }
 
 

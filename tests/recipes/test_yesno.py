@@ -142,6 +142,23 @@ def test_transcripts_do_not_depend_on_the_batch(finished: Run) -> None:
     finished()  # as it was, for the other tests
 
 
+def test_evaluated_cuts_of_the_test_set_give_what_the_stages_gave(finished: Run) -> None:
+    cuts = finished.experiment / "manifests" / "test_cuts.jsonl.gz"
+    arguments = ["evaluate", "--exp", str(finished.experiment), "--cuts", str(cuts), "--nj", "2"]
+    main = "from asrkit.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", main, *arguments], env=finished.environment(), check=True)
+    evaluation = finished.experiment / "evaluate" / "test_cuts"
+    for method in ("greedy", "hlg"):
+        theirs = finished.experiment / "decode" / "test" / f"hypotheses_{method}.jsonl"
+        ours = evaluation / "decode" / "test_cuts" / theirs.name
+        assert ours.read_bytes() == theirs.read_bytes()
+    record = json.loads((evaluation / "results.json").read_text())[3]
+    expected = finished.results()["test hlg"]
+    same = ("errors", "reference", "interval", "settings", "speakers", "lengths", "confusions")
+    assert {key: record[key] for key in same} == {key: expected[key] for key in same}
+    assert "# Results of yesno on test_cuts" in (evaluation / "RESULTS.md").read_text()
+
+
 STAGES = ["download", "manifests", "features", "units", "lm", "graph", "train", "average", "decode", "score"]
 
 

@@ -3,6 +3,7 @@
 from asrkit.score.alignment import align
 from asrkit.score.evaluation import evaluate
 from asrkit.score.listing import aligned_lines, make_listing
+from asrkit.score.tokenisation import characters, words
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
@@ -16,7 +17,10 @@ def listing() -> str:
     return make_listing(
         "test",
         "hlg",
-        [evaluate(TRANSCRIPTS, unit, samples=50) for unit in ("word", "character")],
+        [
+            evaluate(TRANSCRIPTS, unit, tokenise, samples=50)
+            for unit, tokenise in (("word", words), ("character", characters))
+        ],
         {"u9": "empty text"},
     )
 
@@ -68,8 +72,10 @@ def test_worst_utterances_first_and_none_left_out() -> None:
 def test_speakers_and_confusions_are_counted() -> None:
     lines = listing().splitlines()
     assert lines.index("  ben  2/2 = 100.00 %") < lines.index("  anna  2/5 = 40.00 %")
-    assert "     1  GO" in lines
-    assert any(line.startswith("     1  NOW -> ") for line in lines)
+    assert lines[lines.index("Length of the reference in words") + 1] == "  1-4 4/7 = 57.14 %"
+    assert "  1 GO" in lines
+    assert any(line.startswith("  1 NOW -> ") for line in lines)
+    assert "Signal-to-noise ratio" not in lines
 
 
 def test_same_transcripts_same_bytes() -> None:

@@ -21,6 +21,7 @@ RESULT: Dict[str, Any] = {
     "substitutions": 4,
     "rate": 100 * 7 / 773,
     "interval": [0.39, 1.55],
+    "interval_by_speaker": [0.2, 1.8],
     "confidence": 0.95,
     "rtf": 0.0123,
     "utterances": 130,
@@ -28,6 +29,14 @@ RESULT: Dict[str, Any] = {
     "lost": 2,
     "fallbacks": {"wider_beam": 1, "greedy": 0, "empty": 0},
     "settings": {"lm_scale": 0.5},
+    "normalise": ["nfkc", "lower"],
+    "lengths": {"1-4": [2, 300], "5-8": [5, 473]},
+    "snr": {"0 to 5 dB": [6, 400], "5 to 10 dB": [1, 373]},
+    "confusions": {
+        "substitutions": [["FOR", "FOUR", 3], ["A", "THE", 1]],
+        "deletions": [["A", "", 2]],
+        "insertions": [],
+    },
     "speakers": {"fvap": [5, 100], "mjgm": [2, 673]},
 }
 COST: Dict[str, Any] = {
@@ -52,9 +61,14 @@ def results() -> List[Dict[str, Any]]:
 def test_results_hold_rates_and_cost() -> None:
     text = render_results("an4", results(), COST)
     for expected in [
-        "| test | hlg | WER 7/773 = 0.91 % [0.39, 1.55] | 1 | 2 | 4 | 130 | 1 | wider beam 1 | 0.012 |",
+        "| test | hlg | WER 7/773 = 0.91 % [0.39, 1.55] | [0.20, 1.80] | 1 | 2 | 4 | 130 ",
+        "| 130 | 1 | wider beam 1 | 0.012 |",
         "\n- hlg: lm scale 0.5.\n",
-        "The interval is a 95 % bootstrap by utterance.",
+        "The interval is a 95 % bootstrap by utterance, and",
+        "(score.normalise): nfkc, lower.",
+        "test, hlg: by length in words: 1-4 2/300 = 0.67 %, 5-8 5/473 = 1.06 %.",
+        "test, hlg: by signal-to-noise ratio: 0 to 5 dB 6/400 = 1.50 %, 5 to 10 dB 1/373 = 0.27 %.",
+        "test, hlg: most frequent substitutions 3 FOR -> FOUR, 1 A -> THE; deletions 2 A.",
         "| dev (settings chosen here) | hlg |",
         "| training | 4.2 min |",
         "| all stages | 4.7 min |",
@@ -76,6 +90,17 @@ def test_missing_facts_are_said_to_be_missing() -> None:
     for fact in ("training", "parameters", "peak memory", "commit", "configuration", "command"):
         assert f"| {fact} | not recorded |" in text
     assert "| wider beam 1 | not recorded |" in text
+
+
+def test_records_kept_before_a_key_was_new_are_still_reported() -> None:
+    new = ("interval_by_speaker", "normalise", "lengths", "snr", "confusions")
+    old = {key: value for key, value in RESULT.items() if key not in new}
+    text = render_results("an4", [old], COST)
+    assert "[0.39, 1.55] | not recorded | 1 |" in text
+    assert "(score.normalise): not recorded." in text
+    assert "most frequent" not in text
+    few = render_results("an4", [{**RESULT, "interval_by_speaker": None}], COST)
+    assert "[0.39, 1.55] |  | 1 |" in few
 
 
 def test_no_error_seen_is_put_into_proportion() -> None:

@@ -1,18 +1,21 @@
 """Stage 9 and the two verbs on an experiment written by hand."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from asrkit.cli import check_results, report, score
-from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig
+from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.report import TABLE_BEGIN, TABLE_END
 from asrkit.storage.files import read_json, write_json, write_jsonl, write_jsonl_gz, write_text
+from asrkit.text.units import build_units
 
 TEXTS = {"u1": "GO TO TEN", "u2": "STOP NOW", "u3": "GO ON"}
 
@@ -28,9 +31,12 @@ def experiment(tmp_path: Path) -> Experiment:
         recipe_directory=tmp_path / "recipes" / "tiny",
         jobs=1,
     )
+    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.units, made.recipe_directory)
     for split in ("dev", "test"):
         rows = [{"id": key, "speaker": "s" + key[1], "text": text} for key, text in TEXTS.items()]
         write_jsonl_gz(made.manifests / f"{split}_supervisions.jsonl.gz", rows)
+        cuts = [{"id": key, "custom": {"snr": 7.5} if key == "u1" else None} for key in TEXTS]
+        write_jsonl_gz(made.manifests / f"{split}_cuts.jsonl.gz", cuts)
         decode(made, split, "greedy", {"u1": "GO TWO TEN", "u2": "STOP", "u3": "GO ON"})
         decode(made, split, "hlg", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
     return made
@@ -55,7 +61,7 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
         (split, split, method, unit)
         for split in ("test", "dev")
         for method in ("greedy", "hlg")
-        for unit in ("word", "character")
+        for unit in ("word", "character", "unit")
     ]
     greedy = results[0]
     counts = [greedy[key] for key in ("errors", "reference", "insertions", "deletions", "substitutions")]
@@ -63,6 +69,10 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert greedy["rate"] == pytest.approx(200 / 7)
     assert (greedy["rtf"], greedy["utterances"], greedy["settings"]) == (0.04, 3, {"lm_scale": 0.5})
     assert greedy["speakers"] == {"s2": [1, 2], "s1": [1, 3], "s3": [0, 2]}
+    assert greedy["interval_by_speaker"] is None
+    assert greedy["snr"] == {"5 to 10 dB": [1, 3]}
+    assert greedy["confusions"]["substitutions"] == [["TO", "TWO", 1]]
+    assert results[2]["errors"] == 4  # units: W, and the three of NOW
     assert "HYP: GO TWO TEN" in (experiment.scores / "test_greedy.txt").read_text()
     assert "test       hlg     WER 1/7 = 14.29 % [" in capsys.readouterr().out
     assert "| test | hlg | WER 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
@@ -74,9 +84,38 @@ def test_character_language_has_its_unit_first(experiment: Experiment) -> None:
         corpus=CorpusConfig(module="tiny"),
         score=ScoreConfig(unit="character", bootstrap_samples=50),
     )
-    score.run(Experiment(config, experiment.directory, Path(), Path(), 1))
+    score.run(dataclasses.replace(experiment, config=config))
     assert read_json(experiment.directory / "results.json")[0]["unit"] == "character"
     assert "HYP: GOTWOTEN" in (experiment.scores / "test_greedy.txt").read_text()
+
+
+def test_normalisation_is_on_both_sides_and_listed(experiment: Experiment) -> None:
+    decode(experiment, "test", "greedy", {"u1": "go, to ten", "u2": "stop now!", "u3": "GO ON"})
+    settings = ScoreConfig(normalise=("lower", "strip-punctuation"), bootstrap_samples=50)
+    config = msgspec.structs.replace(experiment.config, score=settings)
+    score.run(dataclasses.replace(experiment, config=config))
+    first, _, units = read_json(experiment.directory / "results.json")[:3]
+    assert (first["errors"], first["reference"], first["normalise"]) == (0, 7, ["lower", "strip-punctuation"])
+    assert units["errors"] > 0  # of what the model puts out
+    assert "(score.normalise): lower, strip-punctuation." in (experiment.directory / "RESULTS.md").read_text()
+
+
+def test_files_for_sclite_hold_every_utterance(experiment: Experiment) -> None:
+    score.run(experiment)
+    assert (experiment.scores / "test_greedy.ref.trn").read_text() == (
+        "GO TO TEN (s1-u1)\nSTOP NOW (s2-u2)\nGO ON (s3-u3)\n"
+    )
+    assert (experiment.scores / "test_greedy.hyp.trn").read_text() == (
+        "GO TWO TEN (s1-u1)\nSTOP (s2-u2)\nGO ON (s3-u3)\n"
+    )
+
+
+def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
+    score.run(experiment)
+    found = read_json(experiment.scores / "test_greedy.json")
+    assert list(found) == ["word", "character", "unit"]
+    assert found["word"]["confusions"]["deletions"] == [["NOW", "", 1]]
+    assert found["word"]["lengths"] == {"1-4": [2, 7]}
 
 
 def test_undecoded_utterance_counts_as_deleted(experiment: Experiment) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.score.evaluation import evaluate
+from asrkit.score.tokenisation import words
 from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected, uncounted
 from asrkit.storage.files import write_jsonl, write_jsonl_gz
 
@@ -44,6 +45,14 @@ def test_missing_and_extra_ids_are_named(tmp_path: Path) -> None:
     assert "hypotheses_hlg.jsonl" in error.value.where
 
 
+def test_empty_file_of_hypotheses_is_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="file of hypotheses is empty") as error:
+        join(tmp_path, {"a": "one", "b": "two"}, [], {"b": {"reason": "too short"}})
+    assert "hypotheses_hlg.jsonl" in error.value.where
+    all_rejected = {key: {"reason": "too short"} for key in "ab"}
+    assert len(join(tmp_path, {"a": "one", "b": "two"}, [], all_rejected)) == 2
+
+
 def test_double_ids_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="twice: a"):
         join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": []}, {"id": "a", "hyp": ["one"]}], {})
@@ -56,7 +65,7 @@ def test_rejected_utterance_stays_in_the_denominator(tmp_path: Path) -> None:
         [{"id": "a", "hyp": ["one", "two"]}],
         {"b": {"reason": "NaN"}},
     )
-    total = evaluate(found, "word", samples=10).total
+    total = evaluate(found, "word", words, samples=10).total
     assert (total.reference, total.deletions, total.errors) == (5, 3, 3)
     assert [each.rejected for each in found] == ["", "NaN"]
 

@@ -1,0 +1,69 @@
+"""asrkit compare: two experiments on the same test sets, with the probability of chance."""
+
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+import click
+
+from asrkit.cli.score import evaluate_transcripts
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.score.comparison import compare, comparison_lines
+from asrkit.score.evaluation import Evaluation
+from asrkit.score.records import headlines, read_results
+from asrkit.score.transcripts import load_transcripts
+
+EXPERIMENT = click.Path(path_type=Path)
+
+
+@click.command("compare")
+@click.argument("exp_a", type=EXPERIMENT)
+@click.argument("exp_b", type=EXPERIMENT)
+@click.option("--set-name", help="The set.  [default: every test set of both]")
+@click.option("--method", help="For example hlg.  [default: every method of both]")
+def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str]) -> None:
+    """Compare EXP_A and EXP_B, utterance by utterance, in the unit that EXP_A reports."""
+    a, b = open_experiment(exp_a), open_experiment(exp_b)
+    if a.config.score.normalise != b.config.score.normalise:
+        steps = [", ".join(each.config.score.normalise) or "none" for each in (a, b)]
+        raise UserError(
+            f"other text normalisation: A has {steps[0]}, B has {steps[1]}",
+            expected="the same score.normalise in both experiments",
+            where="asrkit compare",
+            todo="score one of them again: run.sh --stage 9 --set score.normalise=[...]",
+        )
+    for split, way in _choose(a, b, set_name, method):
+        settings = a.config.score
+        of_a, of_b = (_evaluate(each, split, way, settings.unit) for each in (a, b))
+        found = compare(of_a, of_b, settings.bootstrap_samples)
+        click.echo(f"{split} {way}")
+        for line in comparison_lines(found):
+            click.echo(f"  {line}")
+
+
+def _choose(
+    a: Experiment, b: Experiment, set_name: Optional[str], method: Optional[str]
+) -> List[Tuple[str, str]]:
+    """Pairs (set, method) that both experiments have results of; dev only where it is asked for."""
+    of_a, of_b = (headlines(read_results(each.directory / "results.json")) for each in (a, b))
+    theirs = {(record["set"], record["method"]) for record in of_b}
+    both = [record for record in of_a if (record["set"], record["method"]) in theirs]
+    chosen = [
+        (record["set"], record["method"])
+        for record in both
+        if (record["set"] == set_name or (set_name is None and record["role"] == "test"))
+        and method in (None, record["method"])
+    ]
+    if not chosen:
+        there = ", ".join(f"{record['set']} {record['method']}" for record in both) or "none"
+        raise UserError(
+            f"no results of {set_name or 'a test set'} {method or ''}".rstrip() + " in both experiments",
+            expected=f"a set and method that both have: {there}",
+            where="--set-name, --method",
+        )
+    return chosen
+
+
+def _evaluate(experiment: Experiment, split: str, method: str, unit: str) -> Evaluation:
+    transcripts, _ = load_transcripts(experiment, split, method)
+    return evaluate_transcripts(experiment, transcripts, [unit])[0]

@@ -1,0 +1,171 @@
+"""asrkit evaluate: score a trained experiment on any lhotse CutSet with supervisions."""
+
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, List, Optional, Tuple
+
+import click
+import msgspec
+import yaml
+
+from asrkit.cli import decode, score
+from asrkit.corpus.cut_set import cut_utterances, read_cut_set
+from asrkit.corpus.manifests import read_cuts, write_manifests
+from asrkit.corpus.rejection import Rejection, summarise_rejections, write_rejections
+from asrkit.corpus.validation import validate
+from asrkit.errors import UserError
+from asrkit.pipeline.cost import count_cores
+from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.interruption import signals_raise
+from asrkit.pipeline.lock import hold_lock
+from asrkit.pipeline.progress import Progress
+from asrkit.signal.features import Shard, compute_shards, plan_shards, read_shard
+from asrkit.storage.files import read_json, write_json, write_jsonl_gz, write_text
+from asrkit.storage.fingerprint import hash_file, hash_value
+
+FOLDER = click.Path(path_type=Path)
+# What decoding takes from the trained experiment; each is a link in the folder of the evaluation.
+TRAINED = ("units", "lm", "graph", "average")
+MADE_OF = "made_of.json"  # marks the folder, and tells whether what was decoded there is of this model
+
+
+@click.command("evaluate")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="A finished experiment.")
+@click.option("--cuts", required=True, type=FOLDER, metavar="FILE", help="A lhotse CutSet.")
+@click.option("--method", "methods", multiple=True, help="For example hlg; may be repeated.  [default: all]")
+@click.option("--output", type=FOLDER, metavar="DIR", help="Folder to write.  [default: EXP/evaluate/NAME]")
+@click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
+def command(
+    exp: Path, cuts: Path, methods: Tuple[str, ...], output: Optional[Path], nj: Optional[int]
+) -> None:
+    """Decode and score a CutSet with the model, features and scales of a trained experiment.
+
+    Each cut has one supervision, the text of which is the reference. Nothing is chosen on these cuts.
+    NAME is the file's name up to the first full stop. The folder gets results.json, RESULTS.md and
+    the listings in score/, as an experiment does.
+    """
+    trained = open_experiment(exp, nj or count_cores())
+    _refuse_unfinished(trained, methods)
+    name = cuts.name.partition(".")[0]
+    found = read_cut_set(cuts)
+    evaluation = _evaluation_of(trained, name, Path(os.path.abspath(output or exp / "evaluate" / name)))
+    _refuse_other_folder(evaluation.directory)
+    with signals_raise(), hold_lock(evaluation.directory, ["asrkit", *sys.argv[1:]]):
+        _link_trained(trained, evaluation)
+        _write_manifests(evaluation, name, found)
+        _drop_other_decoding(evaluation, _write_features(evaluation, name))
+        decode.decode_frozen(evaluation, name)
+        score.run(evaluation, methods)
+
+
+def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
+    decoded = sorted((trained.decoding / trained.config.corpus.dev).glob("hypotheses_*.jsonl"))
+    if not decoded or not (trained.decoding / "scales.json").exists():
+        raise UserError(
+            "the experiment has not been decoded, so no scale has been chosen on dev",
+            expected="an experiment with all stages run",
+            where=str(trained.decoding),
+            todo="run.sh, which runs the stages that are left",
+        )
+    known = [file.stem[len("hypotheses_") :] for file in decoded]
+    unknown = [method for method in methods if method not in known]
+    if unknown:
+        raise UserError(f"no method {unknown[0]}", expected=f"one of {', '.join(known)}", where="--method")
+
+
+def _evaluation_of(trained: Experiment, name: str, directory: Path) -> Experiment:
+    """The trained experiment's settings, with the cuts as its only test set, in a folder of its own."""
+    config = msgspec.structs.replace(
+        trained.config,
+        name=f"{trained.config.name} on {name}",
+        corpus=msgspec.structs.replace(trained.config.corpus, tests=(name,)),
+    )
+    return Experiment(config, directory, directory, directory, trained.jobs)
+
+
+def _refuse_other_folder(directory: Path) -> None:
+    present = [file for file in directory.glob("*") if not file.name.startswith(".")]
+    if present and not (directory / MADE_OF).exists():
+        raise UserError(
+            f"{directory} holds other files: {present[0].name}",
+            expected="an empty folder, or that of an earlier evaluation",
+            where="--output",
+            todo="give another folder",
+        )
+
+
+def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
+    directory = evaluation.directory
+    if not (directory / MADE_OF).exists():
+        write_json(directory / MADE_OF, None)
+    for name in TRAINED:
+        link = directory / name
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        link.symlink_to(os.path.relpath(trained.directory / name, os.path.realpath(directory)))
+    for file in ("decode/scales.json", "cost.json"):
+        write_json(directory / file, read_json(trained.directory / file))
+    settings = yaml.safe_dump(msgspec.to_builtins(evaluation.config), sort_keys=False, allow_unicode=True)
+    write_text(directory / "recipe.yaml", settings)
+
+
+def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
+    """As stage manifests does, though any number of cuts may be unusable as long as one isn't."""
+    utterances, rejections = cut_utterances(cuts, name, evaluation.directory / "audio")
+    valid, unusable = validate(utterances, evaluation.config.corpus, evaluation.jobs)
+    rejections += unusable
+    _list_rejections(evaluation.manifests / "rejected.jsonl", name, rejections)
+    if not valid:
+        rows = [rejection.row() for rejection in rejections[:5]]
+        raise UserError(
+            f"none of the {len(cuts)} cuts can be used:"
+            + "".join(f"\n    {row['id']}: {row['reason']}" for row in rows),
+            expected="cuts with audio and text",
+            where=str(evaluation.manifests / "rejected.jsonl"),
+            todo="mend the CutSet; relative names of audio files count from the folder you are in",
+        )
+    write_manifests(evaluation.manifests, name, valid)
+
+
+def _list_rejections(file: Path, name: str, rejections: List[Rejection]) -> None:
+    write_rejections(file, rejections)
+    for line in summarise_rejections(rejections, [name]):
+        print(line)
+
+
+def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
+    """As stage features does for a test set."""
+    config = evaluation.config.features
+    shards = plan_shards(name, list(read_cuts(evaluation.manifests, name)), config, train=False)
+    with Progress("features", sum(len(shard.cuts) for shard in shards)) as bar:
+        compute_shards(
+            shards,
+            config,
+            evaluation.features,
+            evaluation.jobs,
+            lambda shard, seconds: bar.advance(seconds, len(shard.cuts)),
+        )
+    records = [read_shard(shard, evaluation.features) for shard in shards]
+    rejections = [Rejection(**row) for record in records for row in record["rejected"]]
+    _list_rejections(evaluation.features / "rejected.jsonl", name, rejections)
+    rows = [row for record in records for row in record["cuts"]]
+    write_jsonl_gz(evaluation.features / f"{name}_cuts.jsonl.gz", rows)
+    return shards
+
+
+def _drop_other_decoding(evaluation: Experiment, shards: List[Shard]) -> None:
+    """Delete what was decoded of other audio, by another model or with other settings; it resumes else."""
+    directory = evaluation.directory
+    files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
+    made_of = {
+        "features": hash_value([shard.key for shard in shards]),
+        "decode": hash_value(msgspec.to_builtins(evaluation.config.decode)),
+        **{file: hash_file(directory / file) for file in files},
+    }
+    if read_json(directory / MADE_OF) != made_of:
+        for folder in evaluation.decoding.glob("*/"):
+            shutil.rmtree(folder)
+        write_json(directory / MADE_OF, made_of)

@@ -1,0 +1,62 @@
+"""Steps of text normalisation before errors are counted, the same for reference and hypothesis."""
+
+import dataclasses
+import unicodedata
+from typing import Callable, Dict, List, Sequence
+
+from asrkit.errors import UserError
+from asrkit.score.transcripts import Transcript
+
+APOSTROPHES = "'\u2019"
+
+
+def strip_punctuation(text: str) -> str:
+    """Spaces for punctuation (Unicode categories P), except an apostrophe inside a word."""
+    kept = []
+    for index, character in enumerate(text):
+        inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
+        punctuation = unicodedata.category(character).startswith("P")
+        kept.append(" " if punctuation and not (inside and character in APOSTROPHES) else character)
+    return "".join(kept)
+
+
+# The names of score.normalise.
+STEPS: Dict[str, Callable[[str], str]] = {
+    "nfkc": lambda text: unicodedata.normalize("NFKC", text),  # full-width letters, ligatures
+    "lower": str.lower,
+    "strip-punctuation": strip_punctuation,
+}
+
+
+def normalise(words: Sequence[str], steps: Sequence[str]) -> List[str]:
+    """Words after the named steps, in the order given; UserError for a step that isn't one."""
+    text = " ".join(words)
+    for step in steps:
+        if step not in STEPS:
+            raise UserError(
+                f"unknown normalisation step {step!r}",
+                expected=f"one of {', '.join(STEPS)}",
+                where="score.normalise",
+            )
+        text = STEPS[step](text)
+    return text.split()
+
+
+def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str]) -> List[Transcript]:
+    """Each transcript with the steps applied to both sides; UserError when no reference word is left."""
+    normalised = [
+        dataclasses.replace(
+            transcript,
+            reference=normalise(transcript.reference, steps),
+            hypothesis=normalise(transcript.hypothesis, steps),
+        )
+        for transcript in transcripts
+    ]
+    if not any(transcript.reference for transcript in normalised):
+        raise UserError(
+            "no word of the reference is left to count",
+            expected="words that score.normalise leaves",
+            where=f"score.normalise: {', '.join(steps)}",
+            todo="leave out the step that takes them away, then run.sh --stage 9",
+        )
+    return normalised
