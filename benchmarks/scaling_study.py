@@ -5,6 +5,7 @@ A row a variant goes to recipes/NAME/records/study_STUDY.json as soon as it is s
 study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records.
 """
 
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any, Dict, List
@@ -66,11 +67,26 @@ def count_multiply_adds(recipe: str, overlay: Path, exp: Path) -> int:
     return sum(part.multiply_adds for part in describe_model(model, config.features.frame_shift))
 
 
+def collect(rows: List[Dict[str, Any]]) -> Dict[str, float]:
+    """Error rates, in percent, of each variant, then their lowest and mean, by name."""
+    rates: Dict[str, List[float]] = {}
+    figures: Dict[str, float] = {}
+    for row in rows:
+        for record in row["results"]:
+            name = f"{record['set']}_{record['method']}_wer"
+            rate = 100 * record["errors"] / record["reference"]
+            figures[f"{row['variant']}_{name}".replace(",", "").replace(" ", "_")] = rate
+            rates.setdefault(name, []).append(rate)
+    figures.update({f"lowest_{name}": min(of) for name, of in rates.items()})
+    figures.update({f"mean_{name}": statistics.mean(of) for name, of in rates.items()})
+    return figures
+
+
 def measure() -> None:
-    """Run what has no row yet, draw, and print each figure."""
+    """Run what has no row yet, draw, and print every figure, the chosen one last."""
     parser = make_parser(__doc__, recipe="an4")
     parser.add_argument("--study", default="scaling", help="a file of recipes/NAME/studies, without .yaml")
-    parser.add_argument("--method", default="hlg", help="whose error rates are printed")
+    parser.add_argument("--last", metavar="NAME", help="the figure to print last, without RECIPE_STUDY_")
     options = parser.parse_args()
     recipe = REPOSITORY / "recipes" / options.recipe
     variants = read_study(recipe / "studies" / f"{options.study}.yaml")
@@ -88,12 +104,12 @@ def measure() -> None:
                 write_json(file, rows)
     draw_study(rows, file.with_suffix(".png"))
     print("\n".join(spread_lines(rows)))
-    for row in rows:
-        for record in row["results"]:
-            if record["method"] == options.method:
-                rate = 100 * record["errors"] / record["reference"]
-                name = f"{options.recipe}_{options.study}_{row['variant']}_{record['set']}_wer"
-                print_figure(name.replace(" ", "_").replace(",", ""), rate)
+    figures = collect(rows)
+    last = options.last or list(figures)[-1]
+    if last not in figures:
+        raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
+    for name in [*(name for name in figures if name != last), last]:
+        print_figure(f"{options.recipe}_{options.study}_{name}", figures[name])
 
 
 if __name__ == "__main__":
