@@ -8,6 +8,7 @@ import click
 from asrkit.errors import UserError
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
+from asrkit.score.study import render_study
 from asrkit.storage.files import read_json, write_json, write_text
 
 
@@ -64,10 +65,20 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
         recipe = file.parent.parent
         results, cost = read_results(file), read_json(file.with_name("cost.json"))
         kept.append((recipe.name, results, cost))
-        texts[recipe / "RESULTS.md"] = render_results(recipe.name, results, cost)
+        texts[recipe / "RESULTS.md"] = "\n".join(
+            [render_results(recipe.name, results, cost), *_render_studies(file.parent)]
+        )
     if not readme.exists():
         raise UserError(
             f"no {readme}", expected="README.md", where=str(readme), todo="run this in the project's folder"
         )
     texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))
     return texts
+
+
+def _render_studies(records: Path) -> List[str]:
+    """A section for each study that the records hold, with its picture."""
+    return [
+        render_study(file.stem[len("study_") :], read_json(file), f"records/{file.stem}.png")
+        for file in sorted(records.glob("study_*.json"))
+    ]

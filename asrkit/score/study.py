@@ -1,0 +1,80 @@
+"""Studies: variants of a recipe side by side, as table and picture, from their records alone."""
+
+import statistics
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
+
+from asrkit.score.alignment import Counts
+from asrkit.score.records import describe_rate
+from asrkit.storage.files import whole_file
+
+Row = Dict[str, Any]  # variant, settings, results, training_seconds, parameters, multiply_adds
+
+
+def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
+    """A section of RESULTS.md: one line a variant, error rates of each (set, method), and the picture."""
+    columns = list(dict.fromkeys((r["set"], r["method"]) for row in rows for r in row["results"]))
+    heads = ["variant", "parameters", "multiply-adds a second", "training", *map(", ".join, columns)]
+    lines = [f"## Study: {name}", "", f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
+    for row in rows:
+        rates = {(r["set"], r["method"]): _rate(r) for r in row["results"]}
+        cells = [
+            row["variant"],
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds'] / 1e6:.1f} M",
+            f"{row['training_seconds'] / 60:.1f} min",
+            *(rates.get(column, "") for column in columns),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    spread = [f"- {line}" for line in spread_lines(rows)]
+    return "\n".join([*lines, "", *spread, "", f"![{name}]({picture})", ""])
+
+
+def spread_lines(rows: Sequence[Row]) -> List[str]:
+    """Mean and standard deviation over the variants, for each (set, method)."""
+    rates: Dict[Tuple[str, str], List[float]] = {}
+    for row in rows:
+        for record in row["results"]:
+            rate = 100 * record["errors"] / record["reference"]
+            rates.setdefault((record["set"], record["method"]), []).append(rate)
+    return [
+        f"{name}, {method}: mean {statistics.mean(of):.2f} %, standard deviation {statistics.stdev(of):.2f}, "
+        f"from {min(of):.2f} to {max(of):.2f}, over {len(of)} variants."
+        for (name, method), of in rates.items()
+        if len(of) > 1
+    ]
+
+
+def draw_study(rows: Sequence[Row], file: Path) -> None:
+    """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    labels = ("training, minutes", "multiply-adds a second of audio, millions")
+    for axis, label, key, unit in zip(axes, labels, ("training_seconds", "multiply_adds"), (60, 1e6)):
+        for name in dict.fromkeys(record["set"] for row in rows for record in row["results"]):
+            x = [row[key] / unit for row in rows]
+            y = [_rate_of(row, name) for row in rows]
+            axis.scatter(x, y, label=name)
+            for place, row in zip(zip(x, y), rows):
+                axis.annotate(row["variant"], place, fontsize=7, xytext=(3, 3), textcoords="offset points")
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("word errors, %")
+    axes[0].legend()
+    with whole_file(file) as temporary, open(temporary, "wb") as stream:
+        FigureCanvasAgg(figure).print_png(stream)
+
+
+def _rate_of(row: Row, name: str) -> float:
+    """Percent of errors in a set, with HLG where it was run."""
+    of_set = [record for record in row["results"] if record["set"] == name]
+    chosen = next((record for record in of_set if record["method"] == "hlg"), of_set[0])
+    return float(100 * chosen["errors"] / chosen["reference"])
+
+
+def _rate(record: Dict[str, Any]) -> str:
+    low, high = record["interval"]
+    return f"{describe_rate(Counts(record['reference'], 0, 0, record['errors']))} [{low:.2f}, {high:.2f}]"

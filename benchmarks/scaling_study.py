@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Train the variants of a recipe that recipes/NAME/studies/STUDY.yaml lists, and keep their figures.
+
+A row a variant goes to recipes/NAME/records/study_STUDY.json as soon as it is scored, so that an interrupted
+study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records.
+"""
+
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+import yaml
+from measure import find_corpus, make_parser, print_figure, run_measurement, run_recipe
+
+from asrkit.config import load_config
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import REPOSITORY
+from asrkit.score.records import headlines, read_results
+from asrkit.score.study import draw_study, spread_lines
+from asrkit.storage.files import read_json, write_json, write_text
+
+
+def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
+    """Settings of each variant, by name: `common` with the variant's own laid over it."""
+    if not file.is_file():
+        there = sorted(other.stem for other in file.parent.glob("*.yaml"))
+        expected = f"one of: {', '.join(there)}"
+        raise UserError(f"no study {file.stem}", expected=expected, where=str(file.parent))
+    study = yaml.safe_load(file.read_text(encoding="utf-8"))
+    common = study["common"]
+    return {
+        name: {section: {**common.get(section, {}), **own.get(section, {})} for section in {**common, **own}}
+        for name, own in study["variants"].items()
+    }
+
+
+def run_variant(recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path) -> Dict[str, Any]:
+    """Run all stages of one variant; gives its row."""
+    overlay = exp.with_suffix(".yaml")
+    write_text(overlay, yaml.safe_dump(settings))
+    run_recipe(recipe, exp, corpus, "--config", str(overlay))
+    cost = read_json(exp / "cost.json")
+    return {
+        "variant": name,
+        "settings": settings,
+        "results": [
+            {key: record[key] for key in ("set", "role", "method", "errors", "reference", "interval")}
+            for record in headlines(read_results(exp / "results.json"))
+        ],
+        "training_seconds": cost["stages"]["train"]["seconds"],
+        "parameters": cost["parameters"],
+        "multiply_adds": count_multiply_adds(recipe, overlay, exp),
+        "commit": cost["commit"],
+        "device": cost["device"],
+    }
+
+
+def count_multiply_adds(recipe: str, overlay: Path, exp: Path) -> int:
+    """Multiply-adds a second of audio of the variant's model."""
+    from asrkit.model.acoustic import AcousticModel
+    from asrkit.model.description import describe_model
+    from asrkit.text.units import load_units
+
+    config = load_config(REPOSITORY / "recipes" / recipe / "recipe.yaml", overlay)
+    model = AcousticModel(config.model, config.features.bins, len(load_units(exp / "units")))
+    return sum(part.multiply_adds for part in describe_model(model, config.features.frame_shift))
+
+
+def collect(rows: List[Dict[str, Any]]) -> Dict[str, float]:
+    """Error rates, in percent, of each variant, then their lowest and mean, by name."""
+    rates: Dict[str, List[float]] = {}
+    figures: Dict[str, float] = {}
+    for row in rows:
+        for record in row["results"]:
+            name = f"{record['set']}_{record['method']}_wer"
+            rate = 100 * record["errors"] / record["reference"]
+            figures[f"{row['variant']}_{name}".replace(",", "").replace(" ", "_")] = rate
+            rates.setdefault(name, []).append(rate)
+    figures.update({f"lowest_{name}": min(of) for name, of in rates.items()})
+    figures.update({f"mean_{name}": statistics.mean(of) for name, of in rates.items()})
+    return figures
+
+
+def measure() -> None:
+    """Run what has no row yet, draw, and print every figure, the chosen one last."""
+    parser = make_parser(__doc__, recipe="an4")
+    parser.add_argument("--study", default="scaling", help="a file of recipes/NAME/studies, without .yaml")
+    parser.add_argument("--last", metavar="NAME", help="the figure to print last, without RECIPE_STUDY_")
+    options = parser.parse_args()
+    recipe = REPOSITORY / "recipes" / options.recipe
+    variants = read_study(recipe / "studies" / f"{options.study}.yaml")
+    file = recipe / "records" / f"study_{options.study}.json"
+    rows: List[Dict[str, Any]] = read_json(file) if file.exists() else []
+    rows = [row for row in rows if variants.get(row["variant"]) == row["settings"]]
+    done = {row["variant"] for row in rows}
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = find_corpus(options.recipe, options.corpus_dir, Path(folder))
+        for number, (name, settings) in enumerate(variants.items()):
+            if name not in done:
+                print(f"==== {options.study}: {name}", flush=True)
+                exp = Path(folder) / str(number)
+                rows.append(run_variant(options.recipe, name, settings, corpus, exp))
+                write_json(file, rows)
+    draw_study(rows, file.with_suffix(".png"))
+    print("\n".join(spread_lines(rows)))
+    figures = collect(rows)
+    last = options.last or list(figures)[-1]
+    if last not in figures:
+        raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
+    for name in [*(name for name in figures if name != last), last]:
+        print_figure(f"{options.recipe}_{options.study}_{name}", figures[name])
+
+
+if __name__ == "__main__":
+    run_measurement(measure)

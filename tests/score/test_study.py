@@ -1,0 +1,41 @@
+"""Studies: the table and the picture of variants side by side."""
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+from asrkit.score.study import draw_study, render_study, spread_lines
+
+
+def make_row(variant: str, errors: int) -> Dict[str, Any]:
+    result = {"set": "test", "role": "test", "method": "hlg", "errors": errors, "reference": 200}
+    return {
+        "variant": variant,
+        "settings": {},
+        "results": [{**result, "interval": [1.0, 9.5]}],
+        "training_seconds": 90.0,
+        "parameters": 1_234_567,
+        "multiply_adds": 81_500_000,
+    }
+
+
+ROWS: List[Dict[str, Any]] = [make_row("seed 1", 8), make_row("seed 2", 10), make_row("seed 3", 12)]
+
+
+def test_each_variant_has_a_line_with_its_size_time_and_errors() -> None:
+    text = render_study("seeds", ROWS, "records/study_seeds.png")
+    assert "| seed 2 | 1,234,567 | 81.5 M | 1.5 min | 10/200 = 5.00 % [1.00, 9.50] |" in text
+    assert "![seeds](records/study_seeds.png)" in text
+
+
+def test_mean_and_spread_are_those_of_the_rates() -> None:
+    (line,) = spread_lines(ROWS)
+    assert line == (
+        "test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants."
+    )
+    assert spread_lines(ROWS[:1]) == []
+
+
+def test_the_picture_is_a_png(tmp_path: Path) -> None:
+    draw_study(ROWS, tmp_path / "study.png")
+    assert (tmp_path / "study.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["study.png"]
