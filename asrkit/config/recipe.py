@@ -78,7 +78,9 @@ class ModelConfig(Settings):
     stem_stride: Tuple[Positive, ...] = (2, 2)  # (time, frequency)
     stage_time_strides: Tuple[Positive, ...] = (1, 2, 1, 1)  # with the stem: 4 in all
     stage_frequency_strides: Tuple[Positive, ...] = (1, 2, 2, 2)
+    residual: bool = True  # shortcuts round the convolutions; false for an ablation
     attention_blocks: NotNegative = 4
+    attention: bool = True  # in these blocks; false for an ablation, which keeps the rest of them
     attention_dim: Positive = 192
     attention_heads: Positive = 4
     feedforward_dim: Positive = 768

@@ -128,8 +128,8 @@ class AttentionBlock(nn.Module):
         super().__init__()
         dim, kernel = config.attention_dim, config.convolution_kernel
         attention = RelativeSelfAttention if config.positions == "relative" else SelfAttention
-        self.norm1 = nn.LayerNorm(dim)
-        self.attention = attention(dim, config.attention_heads, config.dropout)
+        self.norm1 = nn.LayerNorm(dim) if config.attention else None
+        self.attention = attention(dim, config.attention_heads, config.dropout) if config.attention else None
         self.convolution = ConvolutionModule(dim, kernel) if kernel else None
         self.norm2 = nn.LayerNorm(dim) if kernel else None
         self.norm3 = nn.LayerNorm(dim)
@@ -139,7 +139,8 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor, inside: Tensor, positions: Tensor) -> Tensor:
         """(batch, frame, dim) to the same; `inside` (batch, 1, 1, frame) is false in padding."""
-        x = x + self.dropout(self.attention(self.norm1(x), inside, positions))
+        if self.attention is not None and self.norm1 is not None:
+            x = x + self.dropout(self.attention(self.norm1(x), inside, positions))
         if self.convolution is not None and self.norm2 is not None:
             x = x + self.dropout(self.convolution(self.norm2(x), inside))
         hidden = self.dropout(F.silu(self.expand(self.norm3(x))))

@@ -8,7 +8,6 @@ from torch import nn
 
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.attention import AttentionBlock, CrossAttention, RelativeSelfAttention, SelfAttention
-from asrkit.model.decoder import DecoderBlock
 
 SECONDS = 10.0  # of the utterance that is measured; attention's work a second grows with it
 UNITS_A_SECOND = 10  # of that utterance, which are the decoder's frames
@@ -38,7 +37,8 @@ def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
             for kernel, by in _time_kernels(module):
                 seen += (kernel - 1) * stride
                 stride *= by
-        attends = any(isinstance(module, (AttentionBlock, DecoderBlock)) for module in modules)
+        children = [child for module in modules for child in module.modules()]
+        attends = any(isinstance(child, (SelfAttention, CrossAttention)) for child in children)
         frame = 1000 * stride * frame_shift
         sees_all = attends or bool(parts and parts[-1].receptive_milliseconds == float("inf"))
         parts.append(
@@ -74,6 +74,8 @@ def _time_kernels(module: nn.Module) -> List[Tuple[int, int]]:
     """(kernel, stride) in time of the convolutions that follow each other in a part of the front."""
     if isinstance(module, nn.Conv2d):
         return [(module.kernel_size[0], module.stride[0])]
+    if isinstance(module, AttentionBlock):
+        return [(module.convolution.depthwise.kernel_size[0], 1)] if module.convolution else []
     branch = [getattr(module, f"conv{number}", None) for number in (1, 2, 3)]
     return [(conv.kernel_size[0], conv.stride[0]) for conv in branch if isinstance(conv, nn.Conv2d)]
 

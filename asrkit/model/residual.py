@@ -62,14 +62,15 @@ class ResidualBlock(nn.Module):
     expansion = 1  # channels out of the block over `channels`
 
     def __init__(
-        self, channels_in: int, channels: int, stride: Tuple[int, int], reduction: int, skipped: float
+        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], skipped: float
     ) -> None:
         super().__init__()
-        self.stride, self.skipped = stride, skipped
+        self.stride, self.skipped, self.residual = stride, skipped, config.residual
         self.channels_out = channels * self.expansion
+        reduction = config.squeeze_reduction
         self.squeeze = SqueezeExcitation(self.channels_out, reduction) if reduction else None
         self.downsample = nn.ModuleList()
-        if stride != (1, 1) or channels_in != self.channels_out:
+        if self.residual and (stride != (1, 1) or channels_in != self.channels_out):
             shortcut = nn.Conv2d(channels_in, self.channels_out, 1, bias=False)
             self.downsample.extend([shortcut, MaskedBatchNorm(self.channels_out)])
 
@@ -86,6 +87,8 @@ class ResidualBlock(nn.Module):
         if self.training and self.skipped:  # stochastic depth (Huang et al. 2016), by utterance
             kept = (torch.rand(len(y), device=y.device) >= self.skipped).to(y.dtype) / (1.0 - self.skipped)
             y = y * kept.view(-1, 1, 1, 1)
+        if not self.residual:
+            return rectify(y, padding), padding
         if self.downsample:
             # Stride by slicing: the oneDNN in torch 1.13.1 writes out of bounds in a strided 1x1
             # convolution of fewer than 8 channels (tests/known_issues/test_strided_shortcut.py).
@@ -98,9 +101,9 @@ class BasicBlock(ResidualBlock):
     """Two 3x3 convolutions."""
 
     def __init__(
-        self, channels_in: int, channels: int, stride: Tuple[int, int], reduction: int, skipped: float
+        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], skipped: float
     ) -> None:
-        super().__init__(channels_in, channels, stride, reduction, skipped)
+        super().__init__(config, channels_in, channels, stride, skipped)
         self.conv1 = nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = MaskedBatchNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
@@ -119,9 +122,9 @@ class Bottleneck(ResidualBlock):
     expansion = 4
 
     def __init__(
-        self, channels_in: int, channels: int, stride: Tuple[int, int], reduction: int, skipped: float
+        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], skipped: float
     ) -> None:
-        super().__init__(channels_in, channels, stride, reduction, skipped)
+        super().__init__(config, channels_in, channels, stride, skipped)
         self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
         self.bn1 = MaskedBatchNorm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
@@ -156,7 +159,7 @@ class ResidualFront(nn.Module):
             made = nn.ModuleList()
             for position in range(blocks[index]):
                 width, by = config.stage_channels[index], stride if position == 0 else (1, 1)
-                made.append(block(channels, width, by, config.squeeze_reduction, next(skipped)))
+                made.append(block(config, channels, width, by, next(skipped)))
                 channels = width * block.expansion
             self.add_module(stage, made)
             frequencies = (frequencies - 1) // stride[1] + 1

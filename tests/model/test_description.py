@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,10 +23,18 @@ CONFIG = ModelConfig(
 )
 
 
-@pytest.mark.parametrize("block", ["basic", "bottleneck"])
-def test_receptive_field_is_what_an_output_depends_on(block: str) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"block": "basic"},
+        {"block": "bottleneck"},
+        {"attention_blocks": 2, "attention": False, "convolution_kernel": 3},
+    ],
+    ids=str,
+)
+def test_receptive_field_is_what_an_output_depends_on(settings: Any) -> None:
     torch.manual_seed(0)
-    config = ModelConfig(**{**{f: getattr(CONFIG, f) for f in CONFIG.__struct_fields__}, "block": block})
+    config = msgspec.structs.replace(CONFIG, **settings)
     model = AcousticModel(config, bins=20, units=7).eval()
     parts = describe_model(model, frame_shift=0.01)
     features = torch.randn(1, 201, 20, requires_grad=True)

@@ -47,7 +47,14 @@ def test_names_and_shapes_are_torchvisions() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"block": "bottleneck"}, {"squeeze_reduction": 2}, {"stem_kernel": 7}, {"stochastic_depth": 0.5}],
+    [
+        {"block": "bottleneck"},
+        {"squeeze_reduction": 2},
+        {"stem_kernel": 7},
+        {"stochastic_depth": 0.5},
+        {"residual": False},
+        {"attention": False},
+    ],
     ids=str,
 )
 def test_posteriors_do_not_depend_on_the_batch(settings: Any) -> None:
@@ -100,3 +107,14 @@ class ZeroShortcut(torch.nn.Module):
 def test_a_preset_with_settings_for_other_stages_is_refused() -> None:
     with pytest.raises(UserError, match="stage_channels has 3 entries"):
         AcousticModel(ModelConfig(depth="resnet18", stage_channels=(8, 8, 8)), bins=20, units=5)
+
+
+def test_without_residual_links_a_block_is_its_convolutions() -> None:
+    for residual in (True, False):
+        front = ResidualFront(ModelConfig(residual=residual, **SMALL), bins=20)  # type: ignore[arg-type]
+        for name, parameter in front.named_parameters():
+            if ".conv2." in name:
+                parameter.data.zero_()
+        output, _ = front.eval()(torch.randn(1, 40, 20), torch.tensor([40]))
+        assert bool(output.any()) == residual
+        assert any("downsample" in name for name, _ in front.named_parameters()) == residual
