@@ -136,6 +136,8 @@ def _examine_package(environment: Environment, name: str) -> Finding:
         return Finding("broken", name, text, todo)
     if name == "kaldilm":
         return Finding("broken", name, "missing: no G from ARPA files", "pip install kaldilm")
+    if name == "pyctcdecode":
+        return Finding("warn", name, "missing: no decode.methods: prefix", "pip install pyctcdecode")
     if name == "py-nanotts":
         return Finding("warn", name, "missing: recipes/demo can't speak its corpus", "pip install py-nanotts")
     return Finding("broken", name, "missing", f"make setup, or: pip install {name}")
