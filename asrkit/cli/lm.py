@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import List
 
-from asrkit.corpus.validation import normalise_text
-from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import estimate_with_lmplz
 from asrkit.lm.perplexity import perplexity
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl, write_json
+from asrkit.text.further_text import read_further_text
 
 
 def run(experiment: Experiment) -> None:
@@ -19,7 +18,9 @@ def run(experiment: Experiment) -> None:
     arpa = experiment.lm / "lm.arpa"
     sentences = _transcripts(experiment, config.corpus.train)
     if config.lm.text is not None:
-        sentences += _further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+        further = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+        print(f"lm: {len(further):,} sentences of {config.lm.text}")
+        sentences += further
     _estimate(config.lm.estimator, config.lm.order, sentences, arpa)
     if config.lm.rescore_order is not None:
         larger = experiment.lm / f"rescore.{config.lm.rescore_order}.arpa"
@@ -47,22 +48,6 @@ def _estimate(estimator: str, order: int, sentences: List[str], arpa: Path) -> N
 def _transcripts(experiment: Experiment, split: str) -> List[str]:
     rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz")
     return [str(row["text"]) for row in rows]
-
-
-def _further_text(file: Path, case: str) -> List[str]:
-    try:
-        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="text in UTF-8, one sentence a line",
-            where="lm.text in recipe.yaml",
-            todo="correct the name, or remove lm.text",
-        ) from None
-    sentences = [line for line in lines if line.strip()]
-    blank = len(lines) - len(sentences)
-    print(f"lm: {len(sentences):,} sentences of {file.name}, {blank:,} blank lines left out")
-    return [normalise_text(sentence, case) for sentence in sentences]
 
 
 def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:

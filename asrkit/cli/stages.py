@@ -70,9 +70,9 @@ STAGES = (
         "units",
         "what the model predicts, and how words are made of it",
         "asrkit.cli.units",
-        reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}"),
+        reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}", "{recipe}/{lm.text}"),
         writes=UNITS,
-        settings=("units", "corpus.train"),
+        settings=("units", "lm.text", "corpus.train", "corpus.case"),
     ),
     Stage(
         4,

@@ -52,7 +52,7 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    text: Optional[str] = None  # further text, a file in the recipe's folder
+    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from asrkit.config import UnitsConfig
 from asrkit.errors import UserError
@@ -61,22 +61,31 @@ class Units:
 
 
 def build_units(
-    config: UnitsConfig, sentences: Sequence[str], directory: Path, recipe_directory: Path
+    config: UnitsConfig,
+    sentences: Sequence[str],
+    directory: Path,
+    recipe_directory: Path,
+    further_words: Iterable[str] = (),
 ) -> Units:
     """Make units.txt, lexicon.txt, words.txt (and bpe.model) in `directory` from training sentences.
 
-    Raises UserError when a training word has no units.
+    The lexicon has those of `further_words` too that the training text's units spell; one of phones has
+    all its words. Raises UserError when a training word has no units.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
         raise UserError("no word in the training text", expected="transcripts", where=str(directory))
     if config.kind == "phones":
         lexicon = _phone_lexicon(config.lexicon, vocabulary, recipe_directory)
-    elif config.kind == "characters":
-        lexicon = [Pronunciation(word, (WORD_START + word[0], *word[1:])) for word in vocabulary]
+        trained = {unit for entry in lexicon for unit in entry.units}
     else:
-        lexicon = _bpe_lexicon(config.vocabulary_size, sentences, vocabulary, directory)
-    symbols = [BLANK, *sorted({unit for entry in lexicon for unit in entry.units})]
+        bpe = config.kind == "bpe"
+        spell = _bpe_pieces(config.vocabulary_size, sentences, directory) if bpe else _characters
+        lexicon = [Pronunciation(word, spell(word)) for word in vocabulary]
+        trained = {unit for entry in lexicon for unit in entry.units}
+        further = [Pronunciation(word, spell(word)) for word in sorted({*further_words} - {*vocabulary})]
+        lexicon += [entry for entry in further if trained.issuperset(entry.units)]
+    symbols = [BLANK, *sorted(trained)]
     write_text(directory / "units.txt", "".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
     words = ["<eps>", *sorted({entry.word for entry in lexicon}), "#0", "<s>", "</s>"]
     write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
@@ -133,9 +142,12 @@ def _refuse_missing(vocabulary: Sequence[str], known: Iterable[str], file: Path)
         )
 
 
-def _bpe_lexicon(
-    size: int, sentences: Sequence[str], vocabulary: Sequence[str], directory: Path
-) -> List[Pronunciation]:
+def _characters(word: str) -> Tuple[str, ...]:
+    return (WORD_START + word[0], *word[1:])
+
+
+def _bpe_pieces(size: int, sentences: Sequence[str], directory: Path) -> Callable[[str], Tuple[str, ...]]:
+    """Train BPE on the sentences, and return what cuts a word into its pieces."""
     import sentencepiece
 
     model = io.BytesIO()
@@ -161,4 +173,4 @@ def _bpe_lexicon(
         ) from None
     write_bytes(directory / "bpe.model", model.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    return [Pronunciation(word, tuple(processor.encode(word, out_type=str))) for word in vocabulary]
+    return lambda word: tuple(processor.encode(word, out_type=str))

@@ -22,6 +22,19 @@ def test_a_sentence_survives_encoding(tmp_path: Path, config: UnitsConfig) -> No
         assert " ".join(units.words(ids)) == sentence
 
 
+@pytest.mark.parametrize(
+    "config", [UnitsConfig(kind="characters"), UnitsConfig(kind="bpe", vocabulary_size=20)]
+)
+def test_words_of_further_text_join_the_lexicon_where_trained_units_spell_them(
+    tmp_path: Path, config: UnitsConfig
+) -> None:
+    alone = build_units(config, SENTENCES, tmp_path, tmp_path)
+    units = build_units(config, SENTENCES, tmp_path, tmp_path, ["SEVENTEEN", "QUIZ", "ENTER"])
+    assert units.symbols == alone.symbols  # no unit that training never sees
+    assert {entry.word for entry in units.lexicon} - {entry.word for entry in alone.lexicon} == {"SEVENTEEN"}
+    assert "SEVENTEEN" in read_symbols(tmp_path / "words.txt")
+
+
 def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\nNOT N OW T\nTO T UW\n")
     config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
