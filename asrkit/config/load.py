@@ -49,7 +49,8 @@ def load_config(
             where=where,
             todo=f"correct {key}",
         ) from None
-    _refuse_contradictions(config, where)
+    _refuse_methods(config, where)
+    _refuse_candidates(config, where)
     return config
 
 
@@ -93,7 +94,21 @@ def _read_yaml(file: Path) -> Dict[str, Any]:
     return tree
 
 
-def _refuse_contradictions(config: RecipeConfig, where: str) -> None:
+def _refuse_candidates(config: RecipeConfig, where: str) -> None:
+    """Refuse an average of more checkpoints than training keeps."""
+    for candidate in config.average.candidates:
+        kind, _, count = candidate.partition("-")
+        kept = config.train.keep_best if kind == "best" else config.train.keep_last
+        if int(count) > kept:
+            raise UserError(
+                f"average.candidates has {candidate}, and train.keep_{kind} is {kept}",
+                expected="no average of more checkpoints than are kept",
+                where=where,
+                todo=f"set train.keep_{kind} to {count}, or leave {candidate} out",
+            )
+
+
+def _refuse_methods(config: RecipeConfig, where: str) -> None:
     """Refuse a method of decoding that other settings leave without what it needs, before training."""
     for method in config.decode.methods:
         lack = ""

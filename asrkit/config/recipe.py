@@ -166,13 +166,12 @@ class TrainConfig(Settings):
 class AverageConfig(Settings):
     """Averaging of checkpoints; which set of them is chosen on dev."""
 
-    candidates: Tuple[Literal["best-1", "best-3", "best-5", "last-3", "last-5"], ...] = (
-        "best-1",
-        "best-3",
-        "best-5",
-        "last-3",
-        "last-5",
-    )
+    # best-N: the N with the fewest errors on dev; last-N: of the last N epochs. What train.keep_best and
+    # train.keep_last have deleted is missing from them.
+    candidates: Annotated[
+        Tuple[Annotated[str, msgspec.Meta(pattern="^(best|last)-[1-9][0-9]*$")], ...],
+        msgspec.Meta(min_length=1),
+    ] = ("best-1", "best-3", "best-5", "last-3", "last-5")
 
 
 class DecodeConfig(Settings):

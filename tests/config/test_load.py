@@ -81,3 +81,11 @@ def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(r
         load_config(recipe, assignments=["decode.methods=[greedy, lattice]"])
     assert "lm.rescore_order" in error.value.expected
     assert load_config(recipe, assignments=["decode.methods=[greedy, lattice]", "lm.rescore_order=5"])
+
+
+def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -> None:
+    with pytest.raises(UserError, match=r"candidates has last-9, and train.keep_last is 5"):
+        load_config(recipe, assignments=["average.candidates=[best-1, last-9]"])
+    with pytest.raises(UserError, match=r"average.candidates"):
+        load_config(recipe, assignments=["average.candidates=[worst-1]"])
+    load_config(recipe, assignments=["average.candidates=[last-9]", "train.keep_last=9"])
