@@ -15,7 +15,7 @@ from asrkit.decode.search import WAYS
 from asrkit.decode.shards import make_shards
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph, load_graph
-from asrkit.model.acoustic import load_model
+from asrkit.model.acoustic import load_model, subsampling
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.features import load_cuts
@@ -33,6 +33,10 @@ def run(experiment: Experiment) -> None:
     points = {method: make_points(grid.values()) for method, grid in grids.items() if grid}
     lists, about = _decode_split(experiment, corpus.dev, decoder, points)
     _choose(experiment, lists)
+    if "hlg" in lists:  # its lattices are not kept, and its words are timed by the weights chosen
+        chosen = _chosen_points(experiment)
+        timed, _ = _decode_split(experiment, corpus.dev, decoder.only("hlg"), chosen, "timed")
+        lists.update(timed)
     _write_split(experiment, corpus.dev, lists, about)
     for split in dict.fromkeys(corpus.tests):
         if split != corpus.dev:
@@ -57,10 +61,13 @@ def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
 
 
 def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
-    weights = _chosen_weights(experiment)
-    points = {method: np.array([list(chosen.values())]) for method, chosen in weights.items()}
-    lists, about = _decode_split(experiment, split, decoder, points)
+    lists, about = _decode_split(experiment, split, decoder, _chosen_points(experiment))
     _write_split(experiment, split, lists, about)
+
+
+def _chosen_points(experiment: Experiment) -> Dict[str, np.ndarray]:
+    weights = _chosen_weights(experiment)
+    return {method: np.array([list(chosen.values())]) for method, chosen in weights.items()}
 
 
 def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
@@ -108,10 +115,11 @@ def _decode_split(
     split: str,
     decoder: UtteranceDecoder,
     points: Mapping[str, np.ndarray],
+    name: str = "nbest",
 ) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
     """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
     files = _write_posteriors(experiment, split)
-    outputs = [file.with_name(file.name.replace("posteriors", "nbest")) for file in files]
+    outputs = [file.with_name(file.name.replace("posteriors", name)) for file in files]
 
     def work(index: int) -> None:
         _decode_shard(files[index], outputs[index], decoder, points)
@@ -120,7 +128,7 @@ def _decode_split(
         make_shards(outputs, work, experiment.jobs, lambda _: bar.advance())
     shards = [read_lists(file) for file in outputs]
     found = sorted((name.partition("/")[::2], nbest) for part, _ in shards for name, nbest in part.items())
-    methods: Sequence[str] = experiment.config.decode.methods
+    methods: Sequence[str] = decoder.config.methods
     lists = {method: {key: nbest for (of, key), nbest in found if of == method} for method in methods}
     about = {
         "audio_seconds": sum(part["audio_seconds"] for _, part in shards),
@@ -172,8 +180,9 @@ def _write_split(
     for method, of_method in lists.items():
         of_weights = weights.get(method, {})
         chosen = _choose_hypotheses(method, of_method, references, of_weights)
+        _write_hypotheses(experiment, split, method, chosen, of_method)
         ways = {key: nbest.way for key, nbest in of_method.items()}
-        _write_method(experiment, split, method, chosen, ways, about, of_weights)
+        _write_timing(experiment, split, method, ways, about, of_weights)
 
 
 def _choose_hypotheses(
@@ -191,19 +200,37 @@ def _choose_hypotheses(
     return {key: nbest.best(list(weights.values())) for key, nbest in lists.items()}
 
 
-def _write_method(
+def _write_hypotheses(
     experiment: Experiment,
     split: str,
     method: str,
     hypotheses: Mapping[str, List[str]],
+    lists: Mapping[str, NBest],
+) -> None:
+    """Write a method's hypotheses in the order of ids: words, [start, duration, confidence] where known."""
+    config = experiment.config
+    step = config.features.frame_shift * subsampling(config.model)  # seconds a frame
+    rows: List[Dict[str, Any]] = []
+    for key, words in hypotheses.items():
+        rows.append({"id": key, "hyp": words})
+        timed = lists[key].timed
+        if method == "hlg" and len(timed) == len(words):  # what fell back to greedy has none
+            rows[-1]["timed"] = [
+                [round(word.first * step, 3), round((word.last + 1 - word.first) * step, 3), word.confidence]
+                for word in timed
+            ]
+    write_jsonl(experiment.decoding / split / f"hypotheses_{method}.jsonl", rows)
+
+
+def _write_timing(
+    experiment: Experiment,
+    split: str,
+    method: str,
     ways: Mapping[str, str],
     about: Mapping[str, Any],
     weights: Mapping[str, float],
 ) -> None:
-    """Write a method's hypotheses in the order of ids, what they cost, and how many fell back."""
-    directory = experiment.decoding / split
-    rows = ({"id": key, "hyp": words} for key, words in hypotheses.items())
-    write_jsonl(directory / f"hypotheses_{method}.jsonl", rows)
+    """Write what a method cost, and how many utterances fell back."""
     fallbacks: Dict[str, int] = {}
     if method in LATTICE_METHODS:
         fallbacks = {way: list(ways.values()).count(way) for way in WAYS[1:]}
@@ -219,4 +246,4 @@ def _write_method(
         "fallbacks": fallbacks,
         "settings": {**method_settings(experiment.config.decode, method), **weights},
     }
-    write_json(directory / f"timing_{method}.json", timing)
+    write_json(experiment.decoding / split / f"timing_{method}.json", timing)

@@ -4,16 +4,21 @@ An attention decoder takes its place here as "nbest" does: its SequenceScorer ad
 "nbest", and METHOD_GRIDS gets its weight.
 """
 
+import collections
+import copy
+import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import k2
+import msgspec
 import numpy as np
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.decode.blanks import skip_blanks
+from asrkit.decode.blanks import kept_frames, skip_blanks
+from asrkit.decode.confidence import time_words
 from asrkit.decode.nbest import NBest, list_hypotheses, make_points, single
 from asrkit.decode.prefix import make_prefix_search
 from asrkit.decode.rescore import make_ngram_scorer, make_rescoring_grammar, rescore_lattice
@@ -69,23 +74,33 @@ class UtteranceDecoder:
         """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with."""
         self.config, self.units, self.symbols = config, units, graph.words
         self.fst = prepare_graph(graph, config.search_lm_scale)
+        self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
+        for entry in units.lexicon:
+            self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])
         methods = config.methods
         self.prefix = make_prefix_search(units, arpa, config) if "prefix" in methods else None
         self.rescore = make_ngram_scorer(larger) if "nbest" in methods else None
         self.grammar = make_rescoring_grammar(larger, words_file) if "lattice" in methods else None
+
+    def only(self, method: str) -> "UtteranceDecoder":
+        """The same decoder for one of its methods alone."""
+        narrowed = copy.copy(self)
+        narrowed.config = msgspec.structs.replace(self.config, methods=(method,))
+        return narrowed
 
     def decode(
         self, utterance: str, log_probs: Tensor, points: Mapping[str, np.ndarray]
     ) -> Dict[str, Tuple[NBest, float]]:
         """n-best list and seconds of each method; `log_probs` (frame, unit).
 
-        `points` (point, weight) are those at which the list of "hlg" and of "lattice" must hold the best.
+        `points` (point, weight) are those at which the list of "hlg" and of "lattice" must hold the best;
+        where there is one, it is the chosen one, and the words of "hlg" are timed.
         """
         started = time.perf_counter()
         words = self.units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
         greedy = single(words, "greedy" if words else "empty")
         found = {"greedy": (greedy, time.perf_counter() - started)}
-        if self.prefix is not None:
+        if self.prefix is not None and "prefix" in self.config.methods:
             started = time.perf_counter()
             found["prefix"] = (self.prefix(utterance, log_probs), time.perf_counter() - started)
         if LATTICE_METHODS & set(self.config.methods):
@@ -96,6 +111,8 @@ class UtteranceDecoder:
             for method in LATTICE_METHODS & set(self.config.methods):
                 started = time.perf_counter()
                 nbest = self._list(method, utterance, lattice, way, points) if lattice is not None else None
+                if nbest is not None and method == "hlg" and len(points[method]) == 1:
+                    nbest = self._timed(nbest, lattice, log_probs, points[method][0])
                 found[method] = (nbest or greedy, seconds + time.perf_counter() - started)
         return {method: found[method] for method in self.config.methods}
 
@@ -113,3 +130,8 @@ class UtteranceDecoder:
         if method == "nbest" and self.rescore is not None:
             nbest = nbest.with_column(self.rescore(utterance, nbest.words))
         return nbest
+
+    def _timed(self, nbest: NBest, lattice: k2.Fsa, log_probs: Tensor, point: np.ndarray) -> NBest:
+        frames = kept_frames(log_probs, self.config.blank_skip_threshold).nonzero()[:, 0]
+        timed = time_words(lattice, self.symbols, self.pronunciations, point, frames)
+        return dataclasses.replace(nbest, timed=timed)

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import k2
 import numpy as np
@@ -18,17 +18,27 @@ SAMPLING_SCALE = 0.5  # on scores while paths are drawn: flatter, so that more o
 Words = Tuple[int, ...]
 
 
+class TimedWord(NamedTuple):
+    """Where a word of the best path is: first and last frame of its units; and its posterior."""
+
+    first: int
+    last: int
+    confidence: float
+
+
 @dataclasses.dataclass(frozen=True)
 class NBest:
     """Hypotheses of one utterance.
 
     `scores` (hypothesis, column) hold natural logarithms: acoustic, language model, then the number
-    of words, then what further columns were added; `way` is the step of the search's ladder.
+    of words, then what further columns were added; `way` is the step of the search's ladder; `timed`
+    are the words of the only hypothesis, where there is a lattice and its weights are chosen.
     """
 
     words: List[List[str]]
     scores: np.ndarray
     way: str
+    timed: Tuple[TimedWord, ...] = ()
 
     def totals(self, points: np.ndarray) -> np.ndarray:
         """Weighed scores (hypothesis, point) at points (point, weight).
@@ -62,7 +72,9 @@ def make_points(grid: Iterable[Sequence[float]]) -> np.ndarray:
 
 def write_lists(file: Path, lists: Mapping[str, NBest], about: Dict[str, Any]) -> None:
     """Write n-best lists by name, and what belongs to them, as one shard."""
-    rows = {key: {"way": nbest.way, "words": nbest.words} for key, nbest in lists.items()}
+    rows = {
+        key: {"way": nbest.way, "words": nbest.words, "timed": nbest.timed} for key, nbest in lists.items()
+    }
     scores = {key: torch.from_numpy(nbest.scores) for key, nbest in lists.items()}
     write_shard(file, scores, {**about, "rows": rows})
 
@@ -71,7 +83,10 @@ def read_lists(file: Path) -> Tuple[Dict[str, NBest], Dict[str, Any]]:
     """Read what write_lists wrote."""
     scores, about = read_shard(file)
     rows = about.pop("rows")
-    lists = {key: NBest(rows[key]["words"], each.numpy(), rows[key]["way"]) for key, each in scores.items()}
+    lists = {}
+    for key, each in scores.items():
+        timed = tuple(TimedWord(*word) for word in rows[key]["timed"])
+        lists[key] = NBest(rows[key]["words"], each.numpy(), rows[key]["way"], timed)
     return lists, about
 
 
@@ -102,28 +117,39 @@ def list_hypotheses(
 
 def _exact_paths(lattice: k2.Fsa, points: np.ndarray) -> Iterator[Tuple[Words, List[float]]]:
     """Word ids and scores of the best path at each point, by copies of the lattice with other scores."""
-    _, arcs = _words_on_arcs(lattice)
-    counts = torch.bincount(arcs, minlength=lattice.num_arcs).float()
     step = max(1, ARCS_AT_ONCE // lattice.num_arcs)
-    for part in torch.from_numpy(points).float().split(step):
-        copies = k2.index_fsa(lattice, torch.zeros(len(part), dtype=torch.int32))
-        # (point, arc)
-        totals = lattice.acoustic_scores + part[:, :1] * lattice.lm_scores + part[:, 1:2] * counts
-        copies.scores = totals.flatten()
+    for first in range(0, len(points), step):
+        copies = weigh_lattice(lattice, points[first : first + step])
         yield from _path_rows(k2.shortest_path(copies, use_double_scores=True))
 
 
+def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
+    """A copy of the lattice for each of `points` (point, weight), its scores weighed by them."""
+    _, arcs = words_on_arcs(lattice)
+    counts = torch.bincount(arcs, minlength=lattice.num_arcs).float()
+    weights = torch.from_numpy(points).float()
+    copies = k2.index_fsa(lattice, torch.zeros(len(points), dtype=torch.int32))
+    # (point, arc)
+    totals = lattice.acoustic_scores + weights[:, :1] * lattice.lm_scores + weights[:, 1:2] * counts
+    copies.scores = totals.flatten()
+    return copies
+
+
 def _draw_words(lattice: k2.Fsa, samples: int) -> List[Words]:
-    """Different word sequences of paths drawn in proportion to their scores."""
+    """Different word sequences of paths drawn by flattened scores."""
     flat = lattice.clone()
     flat.scores = lattice.scores * SAMPLING_SCALE
-    paths = k2.random_paths(flat, use_double_scores=True, num_paths=samples).remove_axis(0)  # (path, arc)
-    ids, arcs = _words_on_arcs(lattice)
+    return list(dict.fromkeys(draw_paths(flat, samples)))
+
+
+def draw_paths(lattice: k2.Fsa, samples: int) -> List[Words]:
+    """Word ids of paths drawn in proportion to their probability, the same at every call."""
+    paths = k2.random_paths(lattice, use_double_scores=True, num_paths=samples).remove_axis(0)  # (path, arc)
+    ids, arcs = words_on_arcs(lattice)
     words_of: Dict[int, List[int]] = {}
     for word, arc in zip(ids.tolist(), arcs.tolist()):
         words_of.setdefault(arc, []).append(word)
-    drawn = (tuple(word for arc in path for word in words_of.get(arc, ())) for path in paths.tolist())
-    return list(dict.fromkeys(drawn))
+    return [tuple(word for arc in path for word in words_of.get(arc, ())) for path in paths.tolist()]
 
 
 def _align_words(lattice: k2.Fsa, sequences: Sequence[Words]) -> List[Tuple[Words, List[float]]]:
@@ -151,13 +177,13 @@ def _path_rows(paths: k2.Fsa) -> List[Tuple[Words, List[float]]]:
         torch.zeros(paths.shape[0], dtype=torch.float64).index_add_(0, path_of_arc, scores.double())
         for scores in (paths.acoustic_scores, paths.lm_scores)
     ]
-    ids, arcs = _words_on_arcs(paths)
+    ids, arcs = words_on_arcs(paths)
     lengths = torch.bincount(path_of_arc[arcs], minlength=paths.shape[0]).tolist()
     words = [tuple(part.tolist()) for part in ids.split(lengths)]
     return [(each, [*row, float(len(each))]) for each, row in zip(words, torch.stack(sums, 1).tolist())]
 
 
-def _words_on_arcs(fst: k2.Fsa) -> Tuple[Tensor, Tensor]:
+def words_on_arcs(fst: k2.Fsa) -> Tuple[Tensor, Tensor]:
     """Word ids (word,) and the arc that each is on (word,); an FSA without aux_labels accepts words."""
     labels = fst.aux_labels if hasattr(fst, "aux_labels") else fst.labels
     if isinstance(labels, Tensor):

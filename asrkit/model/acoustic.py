@@ -1,5 +1,6 @@
 """The acoustic model: features to log-probabilities of units."""
 
+import math
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -104,6 +105,11 @@ class AcousticModel(nn.Module):
     def parameter_count(self) -> int:
         """Trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def subsampling(config: ModelConfig) -> int:
+    """Frames that go in for one that comes out."""
+    return math.prod((config.stem_stride[0], *config.stage_time_strides))
 
 
 def output_frames(config: ModelConfig, frames: int) -> int:
