@@ -6,6 +6,8 @@ from typing import Any, Dict, List, Sequence
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.breakdown import break_down
+from asrkit.score.calibration import calibrate
+from asrkit.score.ctm import make_ctm, make_stm
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
 from asrkit.score.normalisation import normalise_transcripts
@@ -74,14 +76,19 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
     units = sorted(["word", "character", "unit"], key=lambda unit: unit != settings.unit)
     evaluations = evaluate_transcripts(experiment, transcripts, units)
     name = f"{split}_{method}"
-    write_text(experiment.scores / f"{name}.txt", make_listing(split, method, evaluations, lost))
+    of_words = next(each for each in evaluations if each.unit == "word")
+    counted, calibration = of_words.transcripts, calibrate(of_words)
+    write_text(experiment.scores / f"{name}.txt", make_listing(split, method, evaluations, lost, calibration))
     write_json(experiment.scores / f"{name}.json", {each.unit: break_down(each) for each in evaluations})
-    counted = next(each.transcripts for each in evaluations if each.unit == "word")
     write_text(experiment.scores / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
     write_text(experiment.scores / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
+    if any(each.timed for each in counted):
+        write_text(experiment.scores / f"{name}.hyp.ctm", make_ctm(counted))
+        write_text(experiment.scores / f"{name}.ref.stm", make_stm(counted))
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
     # The oracle knows the references: a bound on what rescoring can reach, and no result.
     role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
     return [
-        make_record(each, split, role, method, timing, len(lost), settings.normalise) for each in evaluations
+        make_record(each, split, role, method, timing, len(lost), settings.normalise, calibration)
+        for each in evaluations
     ]

@@ -1,10 +1,11 @@
 """The listing of a scored set: summary, speakers, confusions, and every utterance aligned."""
 
 import unicodedata
-from typing import Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from asrkit.score.alignment import Alignment, Counts, error_kind
 from asrkit.score.breakdown import break_down
+from asrkit.score.calibration import describe_calibration, reliability_table
 from asrkit.score.evaluation import Evaluation
 from asrkit.score.records import (
     describe,
@@ -20,13 +21,18 @@ COMMON = 20  # entries shown of each list of confusions
 
 
 def make_listing(
-    name: str, method: str, evaluations: Sequence[Evaluation], lost: Mapping[str, str]
+    name: str,
+    method: str,
+    evaluations: Sequence[Evaluation],
+    lost: Mapping[str, str],
+    calibration: Optional[Dict[str, Any]] = None,
 ) -> str:
     """Text of score/{set}_{method}.txt.
 
     `evaluations` are of the same transcripts; the first one's unit is aligned, the others' counts
     are given. The utterances with most errors come first, then by id; correct ones take a line.
-    `lost` gives the reasons of utterances that are in no count, by id.
+    `lost` gives the reasons of utterances that are in no count, by id; `calibration` is that of the
+    words' confidences.
     """
     headline = evaluations[0]
     wrong = sum(counts.errors > 0 for counts in headline.counts)
@@ -38,6 +44,9 @@ def make_listing(
     lines += ["", f"Speakers, worst first ({headline.unit}s){interval}"]
     lines += [f"  {speaker}  {describe_rate(counts)}" for speaker, counts in headline.speakers().items()]
     lines += _breakdown_lines(headline)
+    if calibration:
+        title = f"Words by confidence, {describe_calibration(calibration)}"
+        lines += ["", title, *(f"  {line}" for line in reliability_table(calibration))]
     lines += ["", "Utterances, most errors first", ""]
     order = sorted(range(len(headline.counts)), key=lambda index: -headline.counts[index].errors)
     for index in order:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import unicodedata
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.score.transcripts import Transcript
@@ -49,6 +49,7 @@ def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str
             transcript,
             reference=normalise(transcript.reference, steps),
             hypothesis=normalise(transcript.hypothesis, steps),
+            timed=_time_normalised(transcript, steps),
         )
         for transcript in transcripts
     ]
@@ -60,3 +61,14 @@ def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str
             todo="leave out the step that takes them away, then run.sh --stage 9",
         )
     return normalised
+
+
+def _time_normalised(transcript: Transcript, steps: Sequence[str]) -> Optional[List[List[float]]]:
+    """A word that became several gives each its time and confidence; one that vanished takes them along."""
+    if transcript.timed is None:
+        return None
+    return [
+        timed
+        for word, timed in zip(transcript.hypothesis, transcript.timed)
+        for _ in normalise([word], steps)
+    ]

@@ -26,13 +26,15 @@ def make_record(
     timing: Dict[str, Any],
     lost: int,
     normalise: Sequence[str] = (),
+    calibration: Optional[Dict[str, Any]] = None,
 ) -> Dict[str, Any]:
     """An object of results.json.
 
     `role` is "dev" for the set that scales and beams were chosen on, else "test"; `timing` is
     decode/{split}/timing_{method}.json; `lost` is the number of utterances that are in no count.
-    `rejected` in the record are those never decoded, counted as deletions; the last keys are those
-    of break_down, with the most frequent confusions.
+    `rejected` in the record are those never decoded, counted as deletions; `calibration` is that of
+    the confidences of words, whatever unit the record counts; the last keys are those of break_down,
+    with the most frequent confusions.
     """
     total, audio = evaluation.total, float(timing["audio_seconds"])
     by_speaker = evaluation.interval_by_speaker
@@ -57,6 +59,7 @@ def make_record(
         "fallbacks": timing["fallbacks"],
         "settings": timing["settings"],
         "normalise": list(normalise),
+        "calibration": calibration,
         **break_down(evaluation, CONFUSIONS_SHOWN),
     }
 

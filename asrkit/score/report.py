@@ -8,6 +8,7 @@ import jinja2
 from asrkit.errors import UserError
 from asrkit.score import template
 from asrkit.score.alignment import Counts
+from asrkit.score.calibration import describe_calibration
 from asrkit.score.records import (
     describe_confusion,
     describe_groups,
@@ -149,6 +150,8 @@ def _notes(record: Dict[str, Any]) -> List[str]:
     if len(speakers) > 1:
         notes.append(f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}.")
     notes += [f"{about}: {note}." for note in _error_notes(record)]
+    if record.get("calibration"):
+        notes.append(f"{about}: {describe_calibration(record['calibration'])}.")
     if record["lost"]:
         notes.append(f"{about}: {record['lost']} utterances are in no count, for want of a text or an id.")
     if record["errors"] == 0:

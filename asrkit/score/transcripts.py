@@ -19,6 +19,9 @@ class Transcript:
     hypothesis: List[str]
     rejected: str = ""  # why it was never decoded; its whole reference then counts as deleted
     snr: Optional[float] = None  # dB, where it is known
+    # [start, duration, confidence] of each word of the hypothesis, in seconds, where its lattice told them
+    timed: Optional[List[List[float]]] = None
+    duration: float = 0.0  # seconds, where it is known
 
 
 def load_transcripts(
@@ -79,6 +82,8 @@ def join_transcripts(
             reference=str(row.get("text") or "").split(),
             hypothesis=list(hypothesised[key]["hyp"]) if key in hypothesised else [],
             rejected="" if key in hypothesised else str(rejected[key]["reason"]),
+            timed=hypothesised.get(key, {}).get("timed"),
+            duration=float(row.get("duration") or 0.0),
         )
         for key, row in sorted(references.items())
     ]

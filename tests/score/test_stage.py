@@ -110,6 +110,22 @@ def test_files_for_sclite_hold_every_utterance(experiment: Experiment) -> None:
     )
 
 
+def test_confidences_are_calibrated_and_in_a_ctm(experiment: Experiment) -> None:
+    hypotheses = experiment.decoding / "test" / "hypotheses_hlg.jsonl"
+    row = {"id": "u1", "hyp": ["GO", "TEN"], "timed": [[0.1, 0.2, 0.75], [0.5, 0.3, 0.85]]}
+    write_jsonl(hypotheses, [row, {"id": "u2", "hyp": ["STOP", "NOW"]}, {"id": "u3", "hyp": ["GO", "ON"]}])
+    score.run(experiment)
+    greedy, hlg = read_json(experiment.directory / "results.json")[0:4:3]
+    assert greedy["calibration"] is None
+    assert (hlg["calibration"]["words"], hlg["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
+    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.scores / "test_hlg.hyp.ctm").read_text()
+    assert not (experiment.scores / "test_greedy.hyp.ctm").exists()
+    said = "expected calibration error of confidences 0.200 (2 words)"
+    listing = (experiment.scores / "test_hlg.txt").read_text()
+    assert f"Words by confidence, {said}\n  0.7-0.8  1 words" in listing
+    assert f"- test, hlg: {said}.\n" in (experiment.directory / "RESULTS.md").read_text()
+
+
 def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
     score.run(experiment)
     found = read_json(experiment.scores / "test_greedy.json")
