@@ -160,6 +160,7 @@ def _drop_other_decoding(evaluation: Experiment, shards: List[Shard]) -> None:
     """Delete what was decoded of other audio, by another model or with other settings; it resumes else."""
     directory = evaluation.directory
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
+    files += [f"lm/{file.name}" for file in sorted((directory / "lm").glob("*.arpa"))]
     made_of = {
         "features": hash_value([shard.key for shard in shards]),
         "decode": hash_value(msgspec.to_builtins(evaluation.config.decode)),
