@@ -19,7 +19,8 @@ from torch import Tensor
 from asrkit.config import DecodeConfig
 from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
-from asrkit.decode.nbest import NBest, list_hypotheses, make_points, single
+from asrkit.decode.nbest import NBest, make_points, single
+from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.prefix import make_prefix_search
 from asrkit.decode.rescore import make_ngram_scorer, make_rescoring_grammar, rescore_lattice
 from asrkit.decode.search import prepare_graph, search_lattice

@@ -7,7 +7,7 @@ from typing import Callable, Sequence
 import k2
 import numpy as np
 
-from asrkit.decode.nbest import words_outside
+from asrkit.decode.paths import words_outside
 from asrkit.graph.compile import erase_disambiguation
 from asrkit.graph.grammar import make_grammar
 from asrkit.lm.perplexity import load_kenlm

@@ -10,7 +10,8 @@ pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode import search  # noqa: E402
-from asrkit.decode.nbest import NBest, list_hypotheses, make_points  # noqa: E402
+from asrkit.decode.nbest import NBest, make_points  # noqa: E402
+from asrkit.decode.paths import list_hypotheses  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 
