@@ -17,7 +17,7 @@ def test_an_attention_decoder_learns_beside_ctc_and_its_dev_loss_is_logged(tmp_p
     model = AcousticModel(msgspec.structs.replace(MODEL, decoder_blocks=1), bins=20, units=3)
     train, dev = make_examples(24, 0), make_examples(4, 1)
     log = run_training(Training(model, make_optimizer(model, CONFIG), CONFIG, UNITS, train, dev, tmp_path))
-    assert log[-1]["decoder_loss"] < log[0]["decoder_loss"] and log[-1]["loss"] < log[0]["loss"]
+    assert log[-1]["decoder_loss"] < log[0]["decoder_loss"] and log[-1]["train_loss"] < log[0]["train_loss"]
 
     encoded, _, frames = model.eval().encode(*collate(dev))
     scores = score_sequences(model, encoded, frames, [[example.target or []] for example in dev])

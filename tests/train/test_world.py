@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
+import pytest
 import torch
 
 from asrkit.cli.stages import STAGES
@@ -70,6 +71,7 @@ def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
     torch.testing.assert_close(torch.tensor(first["gradient"]), torch.tensor([[24.0, 34.0]]))
 
 
+@pytest.mark.k2
 def test_nothing_asks_for_cuda_before_processes_fork() -> None:
     """A process that did can't use its GPU once it is forked; torch.cuda.is_available() is enough."""
     libraries = sorted({name for stage in STAGES for name in stage.libraries})
