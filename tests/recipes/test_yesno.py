@@ -195,7 +195,7 @@ def test_a_setting_makes_stale_what_depends_on_it(
         ("corpus/waves_yesno/0_0_0_0_1_1_1_1.wav", None, "manifests"),
         ("code/local/yesno.py", ("def utterances(", "ADDED = 1\n\n\ndef utterances("), "manifests"),
         ("code/asrkit/train/schedule.py", ("0.5 *", "0.4 *"), "train"),
-        ("code/asrkit/decode/nbest.py", ("ids > 0", "ids > 1"), "decode"),
+        ("code/asrkit/decode/paths.py", ("ids > 0", "ids > 1"), "decode"),
     ],
 )
 def test_a_changed_file_makes_stale_what_reads_it(
