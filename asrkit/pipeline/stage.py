@@ -124,14 +124,17 @@ def _overlap(write: str, read: str) -> bool:
 
 
 def _tree(name: str, place: Path) -> Dict[str, Path]:
-    """The files below a folder in order of name, or the file itself; hidden ones are no content."""
+    """The files below a folder in order of name, or the file itself."""
     if not place.is_dir():
         return {name: place}
     return {f"{name}/{relative}": place / relative for relative in sorted(walk(place))}
 
 
 def walk(top: Path) -> Iterator[str]:
-    """Names of the files below a folder, without hidden ones; each folder once, whatever links there are."""
+    """Names of the files below a folder; each folder once, whatever links there are.
+
+    Hidden ones are no content, nor are links that lead nowhere or in a circle.
+    """
     seen = set()
     for folder, folders, files in os.walk(top, followlinks=True):
         status = os.stat(folder)
@@ -142,7 +145,7 @@ def walk(top: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = os.path.relpath(folder, top)
         for name in files:
-            if not name.startswith("."):
+            if not name.startswith(".") and os.path.exists(os.path.join(folder, name)):
                 yield name if prefix == "." else f"{prefix}/{name}"
 
 
