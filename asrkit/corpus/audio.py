@@ -11,6 +11,7 @@ from typing import BinaryIO, Dict, Optional
 import numpy as np
 
 BLOCK_SAMPLES = 1 << 20
+UNKNOWN_LENGTH = 1 << 62  # libsndfile's largest count stands for it
 
 
 class AudioProblem(Exception):
@@ -47,6 +48,8 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
             if sound.channels != 1:
                 raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
             rate, declared = int(sound.samplerate), int(sound.frames)
+            if declared >= UNKNOWN_LENGTH:
+                raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
             if declared > max_seconds * rate:
                 raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
             while len(block := sound.read(BLOCK_SAMPLES, dtype="float32")):

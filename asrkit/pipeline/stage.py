@@ -133,12 +133,13 @@ def _tree(name: str, place: Path) -> Dict[str, Path]:
 def walk(top: Path) -> Iterator[str]:
     """Names of the files below a folder; each folder once, whatever links there are.
 
-    Hidden ones are no content, nor are links that lead nowhere or in a circle.
+    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above.
     """
-    seen = set()
+    above = (os.stat(parent) for parent in Path(os.path.realpath(top)).parents)
+    seen = {(status.st_dev, status.st_ino) for status in above}
     for folder, folders, files in os.walk(top, followlinks=True):
         status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
+        if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
