@@ -59,7 +59,7 @@ def read_corpus(
     if config.held_out:
         listed = hold_out(listed, config.train, config.held_out)
     of_splits = _of_splits(listed, config, experiment.corpus_directory)
-    utterances, rejections = derive_audio(of_splits, folder, experiment.jobs)
+    utterances, rejections = derive_audio(of_splits, config, folder, experiment.jobs)
     valid, unusable = validate(utterances, config, experiment.jobs)
     splits: Dict[str, List[ValidUtterance]] = {name: [] for name in split_names(config)}
     for one in valid:

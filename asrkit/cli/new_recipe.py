@@ -52,7 +52,7 @@ def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Option
     rates = {valid.audio.sampling_rate for of in splits.values() for valid in of}
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
     if others > DEFAULT.max_bad_fraction * sum(map(len, splits.values())):
-        rate = min(USUAL_RATE, *rates)
+        rate = min([USUAL_RATE, *rates])
         settings.append(Suggestion("corpus.lowest_rate", rate, "Hz; the corpus has several rates"))
         splits, rejections = _read(source, directory, settings, nj)
     settings += _damage_settings(splits, rejections, source)

@@ -66,7 +66,7 @@ def validate(
             _check_rate(inspection.sampling_rate, rates[utterance.split], utterance.split, config)
             valid.append(_check(utterance, inspection, config))
         except AudioProblem as problem:
-            rejected.append(_reject(utterance, problem, config.case))
+            rejected.append(reject(utterance, problem, config.case))
     return valid, rejected
 
 
@@ -80,8 +80,8 @@ def normalise_text(text: str, case: str) -> str:
     return " ".join(unicodedata.normalize("NFC", folded).split())
 
 
-def _reject(utterance: Utterance, problem: AudioProblem, case: str) -> Rejection:
-    """With the text where that is sound, so that scoring can count its words."""
+def reject(utterance: Utterance, problem: AudioProblem, case: str) -> Rejection:
+    """The rejection, with the text where that is sound, so that scoring can count its words."""
     try:
         text = _check_text(utterance.text, case)
     except AudioProblem:
