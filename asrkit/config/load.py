@@ -133,8 +133,11 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
 def _refuse_further_text(config: RecipeConfig, where: str) -> None:
     """Refuse settings of lm.text where there is none, or another kind of it."""
     lm = config.lm
-    for setting, is_set, needs in (("text_sentences", lm.text_sentences is not None, ".yaml"),):
-        if is_set and not (lm.text or "").endswith(needs):
+    for setting, is_set, needs in (
+        ("text_sentences", lm.text_sentences is not None, ".yaml"),
+        ("interpolate", lm.interpolate, ""),
+    ):
+        if is_set and (lm.text is None or not lm.text.endswith(needs)):
             raise UserError(
                 f"lm.{setting} is set, and lm.text is {lm.text or 'not'}",
                 expected="lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text"),

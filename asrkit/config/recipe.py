@@ -56,6 +56,9 @@ class LmConfig(Settings):
     # grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
     text: Optional[str] = None
     text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
+    # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
+    # into one text instead, the larger drowns the smaller
+    interpolate: bool = False
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )

@@ -97,6 +97,7 @@ def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -
     [
         (["lm.text_sentences=9"], "lm.text_sentences is set, and lm.text is not"),
         (["lm.text_sentences=9", "lm.text=more.txt"], "lm.text_sentences is set, and lm.text is more.txt"),
+        (["lm.interpolate=true"], "lm.interpolate is set, and lm.text is not"),
     ],
 )
 def test_settings_of_further_text_without_that_text_are_refused(
