@@ -1,15 +1,16 @@
 """Stage 4: the n-gram language model from training text, and its perplexity on dev."""
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.config.recipe import LmConfig
 from asrkit.lm.arpa import ngram_counts, read_arpa, write_arpa
-from asrkit.lm.interpolation import interpolate
-from asrkit.lm.kneser_ney import estimate
+from asrkit.lm.interpolation import Interpolation, interpolate
+from asrkit.lm.kneser_ney import Discounts, estimate
 from asrkit.lm.lmplz import estimate_with_lmplz
 from asrkit.lm.model import NgramModel
 from asrkit.lm.perplexity import perplexity
+from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl, write_json
 from asrkit.text.further_text import read_further_text
@@ -20,59 +21,86 @@ def run(experiment: Experiment) -> None:
     lm = experiment.config.lm
     arpa = experiment.lm / "lm.arpa"
     transcripts = _transcripts(experiment, experiment.config.corpus.train)
-    further = _further_text(experiment)
+    further, held_out = _further_text(experiment)
     texts = [transcripts, further] if lm.interpolate else [transcripts + further]
     dev = _transcripts(experiment, experiment.config.corpus.dev)
-    interpolation = _write_model(lm, lm.order, texts, dev, arpa)
+    interpolation = _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
     if lm.rescore_order is not None:
         larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
-        interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger)
-    _report(experiment, arpa, len(transcripts) + len(further), dev, interpolation)
+        interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
+    further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
+    _report(experiment, arpa, len(transcripts) + len(further), dev, further_report)
 
 
-def _further_text(experiment: Experiment) -> List[str]:
+def _further_text(experiment: Experiment) -> Tuple[List[str], Dict[str, Tuple[int, int]]]:
+    """Sentences of lm.text, and how many of the sentences of dev and each test set are there, of how many."""
     config = experiment.config
     if config.lm.text is None:
-        return []
+        return [], {}
     file = experiment.recipe_directory / config.lm.text
     sentences = read_further_text(file, config.corpus.case, config.lm.text_sentences)
+    splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
+    transcripts = {split: _transcripts(experiment, split) for split in splits}
+    shared = {text for texts in transcripts.values() for text in texts}.intersection(sentences)
+    counts = {split: (sum(text in shared for text in of), len(of)) for split, of in transcripts.items()}
     print(f"lm: {len(sentences):,} sentences of {config.lm.text}")
-    return sentences
+    for split, (found, total) in counts.items():
+        print(f"lm: {found} of {total} sentences of {split} occur in {config.lm.text}")
+    if shared and config.lm.exclude_heldout:
+        left = [sentence for sentence in sentences if sentence not in shared]
+        print(f"lm: {len(sentences) - len(left):,} sentences of {config.lm.text} are left out for that")
+        return left, counts
+    return sentences, counts
 
 
 def _write_model(
-    lm: LmConfig, order: int, texts: List[List[str]], dev: List[str], arpa: Path
+    lm: LmConfig, order: int, texts: List[List[str]], dev: List[str], arpa: Path, threshold: float
 ) -> List[Dict[str, Any]]:
-    """Estimate a model of each text; write it, or the mixture of two and what the report says of that."""
+    """Write the model of one text, or the mixture of those of two and what the report says of it; pruned."""
+    # the last count stands for higher orders too
+    min_counts = [*lm.min_counts, *lm.min_counts[-1:] * order][:order]
+    whole = len(texts) == 1 and threshold == 0 and lm.estimator == "lmplz"  # the file is ready then
     models: List[NgramModel] = []
     for sentences in texts:
         if lm.estimator == "lmplz":
-            fallbacks = estimate_with_lmplz(sentences, order, arpa)
-            models += [read_arpa(arpa)] if lm.interpolate else []
+            fallbacks = estimate_with_lmplz(sentences, order, arpa, min_counts=min_counts)
+            models += [] if whole else [read_arpa(arpa)]
         else:
-            result = estimate(sentences, order)
-            fallbacks = [
-                f"{row}-grams: {discounts.fallback}; took the fall-back discounts "
-                + " ".join(map(str, discounts.values))
-                for row, discounts in enumerate(result.discounts, start=1)
-                if discounts.fallback
-            ]
+            result = estimate(sentences, order, min_counts=min_counts)
+            fallbacks = _fallbacks(result.discounts)
             models.append(result.model)
         for line in fallbacks:
             print(f"lm: {line}")
-    if not lm.interpolate:
-        for model in models:
-            write_arpa(model, arpa)
-        return []
-    mixture = interpolate(models[0], models[1], dev, where="the transcripts of corpus.dev")
-    write_arpa(mixture.model, arpa)
+    report: List[Dict[str, Any]] = []
+    if len(texts) == 2:
+        mixture = interpolate(models[0], models[1], dev, where="the transcripts of corpus.dev")
+        models = [mixture.model]
+        report = [_report_mixture(mixture, order, str(lm.text))]
+    if threshold > 0:
+        before = sum(models[0].counts)
+        models = [prune(models[0], threshold)]
+        print(f"lm: {sum(models[0].counts):,} of {before:,} n-grams are left by lm.prune {threshold:g}")
+    if not whole:
+        write_arpa(models[0], arpa)
+    return report
+
+
+def _fallbacks(discounts: Sequence[Discounts]) -> List[str]:
+    return [
+        f"{order}-grams: {one.fallback}; took the fall-back discounts {' '.join(map(str, one.values))}"
+        for order, one in enumerate(discounts, start=1)
+        if one.fallback
+    ]
+
+
+def _report_mixture(mixture: Interpolation, order: int, text: str) -> Dict[str, Any]:
     first, second, both = mixture.perplexities
     print(
         f"lm: {order}-grams of the transcripts (perplexity {first:.2f} on dev) weigh {mixture.weight:.3f}, "
-        f"those of {lm.text} ({second:.2f}) {1 - mixture.weight:.3f}: {both:.2f} together"
+        f"those of {text} ({second:.2f}) {1 - mixture.weight:.3f}: {both:.2f} together"
     )
-    perplexity = {"transcripts": first, "text": second, "mixture": both}
-    return [{"order": order, "weight_of_transcripts": mixture.weight, "perplexity_known": perplexity}]
+    perplexities = {"transcripts": first, "text": second, "mixture": both}
+    return {"order": order, "weight_of_transcripts": mixture.weight, "perplexity_known": perplexities}
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:
@@ -81,7 +109,7 @@ def _transcripts(experiment: Experiment, split: str) -> List[str]:
 
 
 def _report(
-    experiment: Experiment, arpa: Path, sentences: int, dev: List[str], interpolation: List[Dict[str, Any]]
+    experiment: Experiment, arpa: Path, sentences: int, dev: List[str], further: Dict[str, Any]
 ) -> None:
     config = experiment.config
     split = config.corpus.dev
@@ -95,7 +123,7 @@ def _report(
         "perplexity": {split: measured.perplexity},
         "perplexity_known": {split: measured.perplexity_known},
         "oov": {split: [measured.oov, measured.words]},
-        "interpolation": interpolation,
+        **further,
     }
     write_json(experiment.lm / "report.json", report)
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(counts, start=1))

@@ -82,6 +82,7 @@ STAGES = (
         reads=(
             "manifests/{train}_supervisions.jsonl.gz",
             "manifests/{dev}_supervisions.jsonl.gz",
+            "manifests/{test}_supervisions.jsonl.gz if lm.text",
             "{recipe}/{lm.text}",
         ),
         writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),

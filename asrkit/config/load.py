@@ -52,6 +52,7 @@ def load_config(
     _refuse_methods(config, where)
     _refuse_further_text(config, where)
     _refuse_candidates(config, where)
+    _refuse_min_counts(config, where)
     return config
 
 
@@ -136,6 +137,7 @@ def _refuse_further_text(config: RecipeConfig, where: str) -> None:
     for setting, is_set, needs in (
         ("text_sentences", lm.text_sentences is not None, ".yaml"),
         ("interpolate", lm.interpolate, ""),
+        ("exclude_heldout", lm.exclude_heldout, ""),
     ):
         if is_set and (lm.text is None or not lm.text.endswith(needs)):
             raise UserError(
@@ -144,6 +146,18 @@ def _refuse_further_text(config: RecipeConfig, where: str) -> None:
                 where=where,
                 todo=f"set lm.text, or leave lm.{setting} out",
             )
+
+
+def _refuse_min_counts(config: RecipeConfig, where: str) -> None:
+    """Refuse counts by which a longer n-gram would stay without what it begins with."""
+    counts = list(config.lm.min_counts)
+    if counts and counts != sorted([1, *counts[1:]]):
+        raise UserError(
+            f"lm.min_counts is {counts}",
+            expected="1 for unigrams, then counts of which none is less than the one before",
+            where=where,
+            todo="for example lm.min_counts: [1, 1, 2]",
+        )
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:

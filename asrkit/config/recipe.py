@@ -59,6 +59,14 @@ class LmConfig(Settings):
     # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
     # into one text instead, the larger drowns the smaller
     interpolate: bool = False
+    # Leaves sentences of dev and test sets out of lm.text: in a book they are a leak. By default they are
+    # only counted, since short ones, such as names and numbers, are in any such text
+    exclude_heldout: bool = False
+    # Rarer n-grams are left out: an entry an order, the last one for higher orders too; first 1, for unigrams
+    min_counts: Tuple[Positive, ...] = ()
+    # Then n-grams of the graph's model are left out whose loss raises its perplexity by less than this share,
+    # such as 1e-8, for a smaller graph; the model of rescore_order stays whole
+    prune: NotNegativeReal = 0.0
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )

@@ -43,12 +43,12 @@ def model_of(vocabulary: List[str], words: List[np.ndarray], log_probability: Li
     for below, table in zip(tables, tables[1:]):
         context = index.locate(table.words[:, :-1])
         shorter = log_probabilities(model, index, table.words[:, 1:])
-        below.log_backoff[:] = np.log10(_mass_left(context, table.log_probability, len(below.words)))
-        below.log_backoff[:] -= np.log10(_mass_left(context, shorter, len(below.words)))
+        below.log_backoff[:] = np.log10(mass_left(context, table.log_probability, len(below.words)))
+        below.log_backoff[:] -= np.log10(mass_left(context, shorter, len(below.words)))
         index.add(context, table.words[:, -1])
     return model
 
 
-def _mass_left(context: np.ndarray, log_probability: np.ndarray, contexts: int) -> np.ndarray:
+def mass_left(context: np.ndarray, log_probability: np.ndarray, contexts: int) -> np.ndarray:
     """One less the probabilities after each context: (contexts,)."""
     return np.maximum(1.0 - np.bincount(context, 10.0**log_probability, contexts), _LEAST_MASS)

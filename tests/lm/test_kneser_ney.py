@@ -1,9 +1,10 @@
 """The built-in estimator against lmplz, against stored figures, and against the definition."""
 
+import collections
 import pydoc_data.topics
 import re
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, List, Tuple
 
 import numpy as np
 import pytest
@@ -68,6 +69,28 @@ def test_probabilities_after_every_context_sum_to_one(order: int) -> None:
     for context in contexts:
         total = sum(probability(entries, (*context, word)) for word in predicted)
         assert total == pytest.approx(1, abs=1e-9), context
+
+
+def test_rarer_ngrams_are_left_out_and_contexts_still_sum_to_one() -> None:
+    sentences = lines_of(DATA / "licence.txt")
+    whole, cut = (by_words(estimate(sentences, 3, min_counts=least).model) for least in ((), (1, 2, 3)))
+    occurrences: collections.Counter[Tuple[str, ...]] = collections.Counter()
+    for sentence in sentences:
+        words = ["<s>", *sentence.split(), "</s>"]
+        for length in (2, 3):
+            occurrences.update(tuple(words[end - length : end]) for end in range(length, len(words) + 1))
+    left = {ngram for ngram in whole if len(ngram) == 1 or occurrences[ngram] >= len(ngram)}
+    assert cut.keys() == left
+    assert len(left) < len(whole)
+    predicted = [words[0] for words in cut if len(words) == 1 and words != ("<s>",)]
+    for context in [()] + [words for words in cut if len(words) < 3 and words[-1] != "</s>"]:
+        total = sum(probability(cut, (*context, word)) for word in predicted)
+        assert total == pytest.approx(1, abs=1e-9), context
+
+
+def test_counts_that_no_ngram_reaches_are_refused() -> None:
+    with pytest.raises(UserError, match="no 2-grams occur 9 times"):
+        estimate(["a b", "a b"], 2, min_counts=[1, 9])
 
 
 def test_unigrams_of_two_words_worked_by_hand() -> None:
