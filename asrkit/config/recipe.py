@@ -192,9 +192,10 @@ class DecodeConfig(Settings):
     """Decoding; weights of language model and words are chosen on dev."""
 
     # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
-    # n-gram of lm.rescore_order: nbest, lattice (whole); oracle: the n-best list's least errors, a bound
+    # n-gram of lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
+    # model.decoder_blocks beside the graph's n-gram; oracle: the n-best list's least errors, a bound
     methods: Annotated[
-        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "oracle"], ...],
+        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "oracle"], ...],
         msgspec.Meta(min_length=1),
     ] = ("greedy", "hlg")
     search_beam: PositiveReal = 20.0
@@ -207,9 +208,13 @@ class DecodeConfig(Settings):
         *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
     )
     word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+    # of the attention decoder, beside CTC's 1 and with the graph's n-gram or without; 0 makes it method hlg
+    attention_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
+        *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
+    )
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
-    nbest_paths: Positive = 200  # drawn from a lattice for nbest and oracle, before duplicates are removed
+    nbest_paths: Positive = 200  # drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept a frame
     # frames whose blank is more probable are left out of the search; 0.999 is faster and as good on most
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = None

@@ -82,6 +82,12 @@ def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(r
         load_config(recipe, assignments=["decode.methods=[greedy, lattice]"])
     assert "lm.rescore_order" in error.value.expected
     assert load_config(recipe, assignments=["decode.methods=[greedy, lattice]", "lm.rescore_order=5"])
+    attention = ["decode.methods=[attention]", "model.decoder_blocks=1"]
+    for assignments in (attention[:1], [*attention, "train.decoder_weight=0"]):
+        with pytest.raises(UserError, match="methods has attention") as error:
+            load_config(recipe, assignments=assignments)
+        assert "model.decoder_blocks" in error.value.expected
+    load_config(recipe, assignments=attention)
 
 
 def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -> None:
