@@ -8,10 +8,9 @@ import k2
 import numpy as np
 
 from asrkit.decode.paths import words_outside
-from asrkit.graph.compile import erase_disambiguation
+from asrkit.graph.compile import make_acceptor
 from asrkit.graph.grammar import make_grammar
 from asrkit.lm.perplexity import load_kenlm
-from asrkit.text.units import read_symbols
 
 # Natural log-probabilities (hypothesis,) of word sequences, given the utterance's id: an n-gram or neural
 # language model needs the words alone, an attention decoder looks up what the encoder made of the utterance.
@@ -30,10 +29,7 @@ def make_ngram_scorer(arpa: Path) -> SequenceScorer:
 
 def make_rescoring_grammar(arpa: Path, words_file: Path) -> k2.Fsa:
     """G of an ARPA model as an acceptor whose back-off arcs are epsilons, with lm_scores."""
-    grammar = make_grammar(arpa, words_file)
-    mark = read_symbols(words_file).index("#0")
-    erase_disambiguation(grammar, mark, mark)
-    grammar = k2.arc_sort(grammar)
+    grammar = make_acceptor(make_grammar(arpa, words_file))
     grammar.lm_scores = grammar.scores.clone()
     return grammar
 
