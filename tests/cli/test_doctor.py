@@ -139,7 +139,7 @@ def test_missing_lmplz_is_a_warning() -> None:
 def test_empty_environment_names_all_that_is_missing() -> None:
     environment = change(torch=None, torch_cuda=None, k2=None, k2_torch=None, lhotse=None, packages={})
     broken = {text.split()[1] for text in not_ok(environment) if text.startswith("broken")}
-    assert broken == {"torch", "k2", "lhotse", "kenlm", "kaldilm", *REQUIRED}
+    assert broken == {"torch", "k2", "lhotse", "kenlm", *REQUIRED}
 
 
 def test_gpu_that_torch_has_no_kernels_for_is_broken() -> None:
