@@ -6,10 +6,10 @@ import os
 import random
 import re
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Sequence, Set
+from typing import Dict, Iterable, List, Sequence, Set
 
 from asrkit.corpus.synthesis import Speech, speak_files
-from asrkit.corpus.transcripts import read_lines
+from asrkit.corpus.table import read_table
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_json, write_text
@@ -63,7 +63,7 @@ def utterances(corpus_directory: Path) -> Iterable[Utterance]:
             where=str(marker),
             todo="recipes/demo/run.sh --stage 0 --stop-stage 0",
         )
-    for line in _read_transcripts(corpus_directory / TRANSCRIPTS):
+    for _, line in read_table(corpus_directory / TRANSCRIPTS, COLUMNS):
         audio = corpus_directory / "audio" / line["split"] / f"{line['id']}.wav"
         yield Utterance(line["id"], audio, line["text"], line["speaker"], line["split"])
 
@@ -113,16 +113,3 @@ def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) 
     table = ["\t".join(COLUMNS), *("\t".join(map(str, row)) for row in rows)]
     write_text(corpus_directory / TRANSCRIPTS, "\n".join(table) + "\n")
     write_json(marker, state)
-
-
-def _read_transcripts(file: Path) -> Iterator[Dict[str, str]]:
-    rows = [line.split("\t") for _, line in read_lines(file)]
-    if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
-        raise UserError(
-            f"{file} is damaged",
-            expected=f"columns {', '.join(COLUMNS)}",
-            where=str(file),
-            todo="delete it and run recipes/demo/run.sh --stage 0",
-        )
-    for row in rows[1:]:
-        yield dict(zip(COLUMNS, row))

@@ -50,6 +50,7 @@ STAGES = (
             CUTS,
             "manifests/rejected.jsonl?",
             "manifests/statistics.json",
+            "manifests/audio?",
         ),
         settings=("corpus",),
         corpus_code=True,

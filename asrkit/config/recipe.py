@@ -19,13 +19,17 @@ class CorpusConfig(Settings):
     """What the corpus is, and how much damage in it is tolerated."""
 
     module: str  # local/<module>.py, which lists the corpus's utterances
+    listing: Optional[str] = None  # for tsv and cut_set: the file in the corpus's folder; None: all of them
+    allow_pipes: bool = False  # for kaldi: run the commands in wav.scp; they may do anything that you may
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
+    held_out: Tuple[str, ...] = ()  # of dev and tests, those to be cut out of train: each a tenth, by speaker
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
+    lowest_rate: Optional[Positive] = None  # Hz; any from here on is taken. None: each split's usual one only
 
 
 class FeaturesConfig(Settings):

@@ -14,7 +14,7 @@ from asrkit.graph.compile import make_acceptor
 from asrkit.graph.grammar import make_grammar
 from asrkit.lm.perplexity import load_kenlm
 from asrkit.model.acoustic import AcousticModel, score_sequences
-from asrkit.text.units import Units, read_symbols
+from asrkit.text.units import Units
 
 SEQUENCES_AT_ONCE = 64  # through the attention decoder: what it remembers of 40 s takes about 200 MB
 
