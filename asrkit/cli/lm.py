@@ -18,7 +18,7 @@ def run(experiment: Experiment) -> None:
     arpa = experiment.lm / "lm.arpa"
     sentences = _transcripts(experiment, config.corpus.train)
     if config.lm.text is not None:
-        further = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+        further = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus)
         print(f"lm: {len(further):,} sentences of {config.lm.text}")
         sentences += further
     _estimate(config.lm.estimator, config.lm.order, sentences, arpa)

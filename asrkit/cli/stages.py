@@ -2,6 +2,7 @@
 
 from typing import Tuple
 
+from asrkit.config import CorpusConfig
 from asrkit.pipeline.stage import Stage
 
 SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
@@ -51,7 +52,7 @@ STAGES = (
             "manifests/rejected.jsonl?",
             "manifests/statistics.json",
         ),
-        settings=("corpus",),
+        settings=tuple(f"corpus.{name}" for name in CorpusConfig.__struct_fields__ if name != "mirror"),
         corpus_code=True,
         libraries=("torch", "lhotse"),
     ),
@@ -72,7 +73,7 @@ STAGES = (
         "asrkit.cli.units",
         reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}", "{recipe}/{lm.text}"),
         writes=UNITS,
-        settings=("units", "lm.text", "corpus.train", "corpus.case"),
+        settings=("units", "lm.text", "corpus.train", "corpus.case", "corpus.words"),
     ),
     Stage(
         4,
@@ -85,7 +86,7 @@ STAGES = (
             "{recipe}/{lm.text}",
         ),
         writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
-        settings=("lm", "corpus.train", "corpus.dev", "corpus.case"),
+        settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(
         5,
@@ -159,6 +160,7 @@ STAGES = (
             *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
             "units/units.txt",
             "units/lexicon.txt",
+            "manifests/statistics.json",
             "manifests/rejected.jsonl?",
             "features/rejected.jsonl?",
         ),

@@ -35,5 +35,5 @@ def _further_words(experiment: Experiment) -> Set[str]:
     config = experiment.config
     if config.lm.text is None:
         return set()
-    sentences = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+    sentences = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus)
     return {word for sentence in sentences for word in sentence.split()}

@@ -22,7 +22,13 @@ class CorpusConfig(Settings):
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
+    train_sets: Tuple[str, ...] = ()  # the corpus's own sets that train is joined of; none: that of its name
+    dev_sets: Tuple[str, ...] = ()  # and dev
+    dev_speakers: Tuple[str, ...] = ()  # of train, who make dev where the corpus has no set for it
+    partial: bool = False  # fewer utterances than expect.json has are taken, and every result says so
+    mirror: Optional[str] = None  # asked before www.openslr.org, such as https://us.openslr.org/resources
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
+    words: Literal["spaced", "characters"] = "spaced"  # characters: each is a word, for Chinese and the like
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation

@@ -25,7 +25,7 @@ class Utterance:
     audio: Path  # any format libsndfile reads: WAV, FLAC, Ogg, NIST SPHERE...
     text: str  # words with single spaces between them
     speaker: str
-    split: str  # as in corpus.train, corpus.dev and corpus.tests of recipe.yaml
+    split: str  # the corpus's own set, as corpus.train_sets, dev_sets, tests or else train, dev name it
     start: Optional[float] = None  # seconds into the recording; None: its beginning
     duration: Optional[float] = None  # seconds; None: to its end
     snr: Optional[float] = None  # signal-to-noise ratio in dB, where it is known; stage score counts by it

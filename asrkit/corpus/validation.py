@@ -22,7 +22,7 @@ class ValidUtterance:
     """An utterance that can be used, with its place in the audio in samples."""
 
     utterance: Utterance
-    text: str  # with the letter case of corpus.case, in Unicode form NFC
+    text: str  # as corpus.case and corpus.words say, in Unicode form NFC
     audio: AudioFacts
     first_sample: int
     samples: int
@@ -55,20 +55,21 @@ def validate(
                 raise inspection
             valid.append(_check(utterance, inspection, rates[utterance.split], config))
         except AudioProblem as problem:
-            rejected.append(_reject(utterance, problem, config.case))
+            rejected.append(_reject(utterance, problem, config))
     return valid, rejected
 
 
-def normalise_text(text: str, case: str) -> str:
-    """Text in Unicode form NFC, with letter case folded as corpus.case says and single spaces."""
-    folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[case]
-    return " ".join(unicodedata.normalize("NFC", folded).split())
+def normalise_text(text: str, config: CorpusConfig) -> str:
+    """Text in Unicode form NFC with single spaces, letter case and words as the corpus section says."""
+    folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[config.case]
+    words = unicodedata.normalize("NFC", folded).split()
+    return " ".join(words if config.words == "spaced" else "".join(words))
 
 
-def _reject(utterance: Utterance, problem: AudioProblem, case: str) -> Rejection:
+def _reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
     """With the text where that is sound, so that scoring can count its words."""
     try:
-        text = _check_text(utterance.text, case)
+        text = _check_text(utterance.text, config)
     except AudioProblem:
         text = ""
     return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
@@ -78,7 +79,7 @@ def _check(utterance: Utterance, audio: AudioFacts, usual_rate: int, config: Cor
     if audio.sampling_rate != usual_rate:
         found = f"found {audio.sampling_rate} Hz, expected {usual_rate} Hz as the rest of {utterance.split}"
         raise AudioProblem("other sampling rate", found)
-    text = _check_text(utterance.text, config.case)
+    text = _check_text(utterance.text, config)
     first, samples = _place(utterance, audio)
     seconds = samples / audio.sampling_rate
     if seconds < config.min_duration:
@@ -105,12 +106,12 @@ def _check_id(id: str) -> None:
         raise AudioProblem("unusable id", f"found {id!r}, expected printable characters without spaces")
 
 
-def _check_text(text: str, case: str) -> str:
+def _check_text(text: str, config: CorpusConfig) -> str:
     for character in text:
         # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
         if unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") or character in "\ufeff\ufffd":
             raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
-    normalised = normalise_text(text, case)
+    normalised = normalise_text(text, config)
     if not normalised:
         raise AudioProblem("empty text")
     return normalised

@@ -1,24 +1,27 @@
 """Text beside the transcripts, for the language model and its vocabulary."""
 
+import gzip
 from pathlib import Path
 from typing import List
 
+from asrkit.config import CorpusConfig
 from asrkit.corpus.validation import normalise_text
 from asrkit.errors import UserError
 
 
-def read_further_text(file: Path, case: str) -> List[str]:
-    """Sentences of a file, one a line, with letter case as corpus.case says; blank lines are left out.
+def read_further_text(file: Path, config: CorpusConfig) -> List[str]:
+    """Sentences of a file, one a line, gzipped if its name ends in .gz; blank lines are left out.
 
-    Raises UserError when it can't be read.
+    Letter case and words are as corpus.case and corpus.words say. Raises UserError when it can't be read.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            lines = [line.decode("utf-8") for line in stream]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(
             f"can't read {file}: {error}",
             expected="text in UTF-8, one sentence a line",
             where="lm.text in recipe.yaml",
             todo="correct the name, or remove lm.text",
         ) from None
-    return [normalise_text(line, case) for line in lines if line.strip()]
+    return [normalise_text(line, config) for line in lines if line.strip()]
