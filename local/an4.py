@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator
 
+from asrkit.config import RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus
 from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
@@ -19,10 +20,10 @@ ARCHIVE = Archive(
 LINE = re.compile(r"\s*(?:<s>)?(?P<text>.*?)(?:</s>)?\s*\((?P<id>[^()\s]+)\)\s*")
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Fetch the corpus unless its lists are there."""
     if not (_folder(corpus_directory) / "etc" / "an4_test.fileids").is_file():
-        fetch_corpus(ARCHIVE, corpus_directory)
+        fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path) -> Iterator[Utterance]:

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set
 
 import yaml
 
+from asrkit.config import RecipeConfig
 from asrkit.corpus.synthesis import Speech, speak_files
 from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
@@ -49,7 +50,7 @@ class Line:
         return corpus_directory / "audio" / self.split / f"{self.speech.id}.wav"
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Speak the corpus into the folder; what an interrupted run left there is kept."""
     speak_corpus(corpus_directory, sample_lines(read_grammar()), len(os.sched_getaffinity(0)))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import List
 
-from asrkit.lm.arpa import ngram_counts, write_arpa
+from asrkit.lm.arpa import copy_arpa, ngram_counts, write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import estimate_with_lmplz
 from asrkit.lm.perplexity import perplexity
@@ -18,13 +18,20 @@ def run(experiment: Experiment) -> None:
     arpa = experiment.lm / "lm.arpa"
     sentences = _transcripts(experiment, config.corpus.train)
     if config.lm.text is not None:
-        further = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus)
+        further = read_further_text(experiment.named(config.lm.text), config.corpus)
         print(f"lm: {len(further):,} sentences of {config.lm.text}")
         sentences += further
-    _estimate(config.lm.estimator, config.lm.order, sentences, arpa)
+    if config.lm.arpa is not None:
+        print(f"lm: {config.lm.arpa}, of order {copy_arpa(experiment.named(config.lm.arpa), arpa)}")
+    else:
+        _estimate(config.lm.estimator, config.lm.order, sentences, arpa)
     if config.lm.rescore_order is not None:
         larger = experiment.lm / f"rescore.{config.lm.rescore_order}.arpa"
-        _estimate(config.lm.estimator, config.lm.rescore_order, sentences, larger)
+        if config.lm.rescore_arpa is not None:
+            given = experiment.named(config.lm.rescore_arpa)
+            copy_arpa(given, larger, config.lm.rescore_order)
+        else:
+            _estimate(config.lm.estimator, config.lm.rescore_order, sentences, larger)
     _report(experiment, arpa, len(sentences))
 
 
@@ -56,8 +63,8 @@ def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:
     counts = ngram_counts(arpa)
     measured = perplexity(arpa, _transcripts(experiment, split), where=f"the transcripts of {split}")
     report = {
-        "order": config.lm.order,
-        "estimator": config.lm.estimator,
+        "order": len(counts),
+        "estimator": config.lm.arpa or config.lm.estimator,
         "sentences": sentences,
         "ngrams": counts,
         "perplexity": {split: measured.perplexity},
@@ -67,6 +74,6 @@ def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:
     write_json(experiment.lm / "report.json", report)
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(counts, start=1))
     print(
-        f"lm: {listing} from {sentences:,} sentences by {config.lm.estimator}; {split}: perplexity "
+        f"lm: {listing} by {config.lm.arpa or config.lm.estimator}; {split}: perplexity "
         f"{measured.perplexity:.2f}, {measured.oov} of {measured.words} words out of vocabulary"
     )

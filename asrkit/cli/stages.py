@@ -11,6 +11,7 @@ DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
+NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory")  # what a corpus may come with
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
 
@@ -36,7 +37,7 @@ STAGES = (
         "asrkit.cli.download",
         reads=("{recipe}/grammar.yaml?",),
         writes=("{corpus}",),
-        settings=("corpus.module",),
+        settings=("corpus.module", "corpus.train_sets", "corpus.dev_sets", *SPLITS, *NAMED),
         corpus_code=True,
     ),
     Stage(
@@ -71,9 +72,14 @@ STAGES = (
         "units",
         "what the model predicts, and how words are made of it",
         "asrkit.cli.units",
-        reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}", "{recipe}/{lm.text}"),
+        reads=(
+            "manifests/{train}_supervisions.jsonl.gz",
+            "{recipe}/{units.lexicon}",
+            "{recipe}/{lm.text}",
+            "{recipe}/{lm.arpa}",
+        ),
         writes=UNITS,
-        settings=("units", "lm.text", "corpus.train", "corpus.case", "corpus.words"),
+        settings=("units", "lm.text", "lm.arpa", "corpus.train", "corpus.case", "corpus.words"),
     ),
     Stage(
         4,
@@ -84,6 +90,8 @@ STAGES = (
             "manifests/{train}_supervisions.jsonl.gz",
             "manifests/{dev}_supervisions.jsonl.gz",
             "{recipe}/{lm.text}",
+            "{recipe}/{lm.arpa}",
+            "{recipe}/{lm.rescore_arpa}",
         ),
         writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),

@@ -59,9 +59,11 @@ class LmConfig(Settings):
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
     text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
+    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
+    rescore_arpa: Optional[str] = None  # a ready one of that order
 
 
 class GraphConfig(Settings):

@@ -2,8 +2,9 @@
 
 A corpus is one file, local/<name>.py, with two functions:
 
-    download(corpus_directory: Path) -> None
-        Put the corpus there; nothing to do if it is there. Raises UserError without network.
+    download(corpus_directory: Path, config: RecipeConfig) -> None
+        Put there what the recipe uses of the corpus; nothing to do if it is there. Raises UserError
+        without network.
     utterances(corpus_directory: Path) -> Iterable[Utterance]
         Every utterance of every split, in an order that doesn't depend on the file system.
 """
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Iterable, Optional, Protocol, cast
 
+from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
 
 
@@ -34,7 +36,7 @@ class Utterance:
 class CorpusModule(Protocol):
     """The two functions that local/<name>.py defines."""
 
-    def download(self, corpus_directory: Path) -> None:
+    def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
         """Put the corpus into the folder, or do nothing if it is there."""
 
     def utterances(self, corpus_directory: Path) -> Iterable[Utterance]:
@@ -67,7 +69,7 @@ def load_corpus_module(name: str, local_directory: Path) -> CorpusModule:
     if missing:
         raise UserError(
             f"{file} doesn't define {' and '.join(missing)}",
-            expected="download(corpus_directory) and utterances(corpus_directory)",
+            expected="download(corpus_directory, config) and utterances(corpus_directory)",
             where=str(file),
             todo="see asrkit/corpus/utterance.py",
         )

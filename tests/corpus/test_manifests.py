@@ -238,7 +238,7 @@ def test_a_corpus_module_that_is_missing_or_lacks_a_function(tmp_path: Path) -> 
     corpus = small(tmp_path)
     with pytest.raises(UserError, match=r"no corpus module .*other\.py"):
         manifests.run(corpus.experiment(corpus={"module": "other"}))
-    (tmp_path / "local" / "half.py").write_text("def download(corpus_directory):\n    pass\n")
+    (tmp_path / "local" / "half.py").write_text("def download(corpus_directory, config):\n    pass\n")
     with pytest.raises(UserError, match="doesn't define utterances"):
         manifests.run(corpus.experiment(corpus={"module": "half"}))
 
