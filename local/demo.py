@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterable, List, Sequence, Set
 
+from asrkit.config import RecipeConfig
 from asrkit.corpus.synthesis import Speech, speak_files
 from asrkit.corpus.table import read_table
 from asrkit.corpus.utterance import Utterance
@@ -48,7 +49,7 @@ class Line:
         return corpus_directory / "audio" / self.split / f"{self.speech.id}.wav"
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Speak the corpus into the folder; what an interrupted run left there is kept."""
     speak_corpus(corpus_directory, sample_lines(read_grammar(GRAMMAR_FILE)), len(os.sched_getaffinity(0)))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.config.recipe import LmConfig
-from asrkit.lm.arpa import ngram_counts, read_arpa, write_arpa
+from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import Interpolation, interpolate
 from asrkit.lm.kneser_ney import Discounts, estimate
 from asrkit.lm.lmplz import estimate_with_lmplz
@@ -24,10 +24,17 @@ def run(experiment: Experiment) -> None:
     further, held_out = _further_text(experiment)
     texts = [transcripts, further] if lm.interpolate else [transcripts + further]
     dev = _transcripts(experiment, experiment.config.corpus.dev)
-    interpolation = _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
+    interpolation: List[Dict[str, Any]] = []
+    if lm.arpa is not None:
+        print(f"lm: {lm.arpa}, of order {copy_arpa(experiment.named(lm.arpa), arpa)}")
+    else:
+        interpolation += _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
     if lm.rescore_order is not None:
         larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
-        interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
+        if lm.rescore_arpa is not None:
+            copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order)
+        else:
+            interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
     further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
     _report(experiment, arpa, len(transcripts) + len(further), dev, further_report)
 
@@ -37,8 +44,8 @@ def _further_text(experiment: Experiment) -> Tuple[List[str], Dict[str, Tuple[in
     config = experiment.config
     if config.lm.text is None:
         return [], {}
-    file = experiment.recipe_directory / config.lm.text
-    sentences = read_further_text(file, config.corpus.case, config.lm.text_sentences)
+    file = experiment.named(config.lm.text)
+    sentences = read_further_text(file, config.corpus, config.lm.text_sentences)
     splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
     transcripts = {split: _transcripts(experiment, split) for split in splits}
     shared = {text for texts in transcripts.values() for text in texts}.intersection(sentences)
@@ -116,8 +123,8 @@ def _report(
     counts = ngram_counts(arpa)
     measured = perplexity(arpa, dev, where=f"the transcripts of {split}")
     report = {
-        "order": config.lm.order,
-        "estimator": config.lm.estimator,
+        "order": len(counts),
+        "estimator": config.lm.arpa or config.lm.estimator,
         "sentences": sentences,
         "ngrams": counts,
         "perplexity": {split: measured.perplexity},
@@ -128,6 +135,6 @@ def _report(
     write_json(experiment.lm / "report.json", report)
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(counts, start=1))
     print(
-        f"lm: {listing} from {sentences:,} sentences by {config.lm.estimator}; {split}: perplexity "
+        f"lm: {listing} by {config.lm.arpa or config.lm.estimator}; {split}: perplexity "
         f"{measured.perplexity:.2f}, {measured.oov} of {measured.words} words out of vocabulary"
     )

@@ -25,7 +25,13 @@ class CorpusConfig(Settings):
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
     held_out: Tuple[str, ...] = ()  # of dev and tests, those to be cut out of train: each a tenth, by speaker
+    train_sets: Tuple[str, ...] = ()  # the corpus's own sets that train is joined of; none: that of its name
+    dev_sets: Tuple[str, ...] = ()  # and dev
+    dev_speakers: Tuple[str, ...] = ()  # of train, who make dev where the corpus has no set for it
+    partial: bool = False  # fewer utterances than expect.json has are taken, and every result says so
+    mirror: Optional[str] = None  # asked before www.openslr.org, such as https://us.openslr.org/resources
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
+    words: Literal["spaced", "characters"] = "spaced"  # characters: each is a word, for Chinese and the like
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
@@ -56,8 +62,8 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    # Further text, a file in the recipe's folder: a sentence a line or, where its name ends in .yaml, a
-    # grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
+    # Further text, a file in the recipe's folder: a sentence a line (.gz or not) or, where its name ends in
+    # .yaml, a grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
     text: Optional[str] = None
     text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
     # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
@@ -71,9 +77,11 @@ class LmConfig(Settings):
     # Then n-grams of the graph's model are left out whose loss raises its perplexity by less than this share,
     # such as 1e-8, for a smaller graph; the model of rescore_order stays whole
     prune: NotNegativeReal = 0.0
+    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
+    rescore_arpa: Optional[str] = None  # a ready one of that order
 
 
 class GraphConfig(Settings):

@@ -111,9 +111,7 @@ def test_lhotse_too_new_for_the_torch() -> None:
 
 
 def test_torch_that_cannot_use_the_numpy() -> None:
-    environment = change(
-        packages={**WHOLE.packages, "numpy": "2.1.0"}, numpy_error="Numpy is not available"
-    )
+    environment = change(packages={**WHOLE.packages, "numpy": "2.1.0"}, numpy_error="Numpy is not available")
     finding = find(environment, "torch")
     assert (finding.state, finding.todo) == ("broken", "pip install 'numpy<2'")
 

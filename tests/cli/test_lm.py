@@ -1,5 +1,6 @@
 """Stage 4: the files it writes."""
 
+import gzip
 from pathlib import Path
 from typing import List
 
@@ -8,7 +9,8 @@ import pytest
 from asrkit.cli.lm import run
 from asrkit.config import CorpusConfig, LmConfig, RecipeConfig
 from asrkit.errors import UserError
-from asrkit.lm.arpa import read_arpa
+from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
+from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_json, write_jsonl_gz
@@ -101,6 +103,36 @@ def test_rare_ngrams_are_left_out_the_last_count_standing_for_higher_orders(tmp_
     experiment = experiment_with(LmConfig(order=1, rescore_order=3, min_counts=(1, 2)), tmp_path)
     with pytest.raises(UserError, match="no 3-grams occur 2 times"):
         run(experiment)
+
+
+def test_ready_models_are_taken_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for name, order in (("small.arpa.gz", 1), ("large.arpa", 2)):
+        write_arpa(estimate(["YES YES", "NO", "NEW"], order).model, tmp_path / name)
+    experiment = experiment_with(
+        LmConfig(arpa="small.arpa.gz", rescore_arpa="large.arpa", rescore_order=2), tmp_path
+    )
+    run(experiment)
+    assert (experiment.lm / "lm.arpa").read_bytes() == gzip.decompress(
+        (tmp_path / "small.arpa.gz").read_bytes()
+    )
+    assert (experiment.lm / "rescore.2.arpa").read_bytes() == (tmp_path / "large.arpa").read_bytes()
+    report = read_json(experiment.lm / "report.json")
+    assert (report["order"], report["estimator"], report["ngrams"]) == (1, "small.arpa.gz", [6])
+    assert sorted(read_vocabulary(tmp_path / "small.arpa.gz")) == ["NEW", "NO", "YES"]
+    other = experiment_with(
+        LmConfig(arpa="small.arpa.gz", rescore_arpa="large.arpa", rescore_order=4), tmp_path
+    )
+    with pytest.raises(UserError, match=r"(?s)order 2.*order 4, as lm.rescore_order"):
+        run(other)
+
+
+def test_a_model_cut_short_is_refused(tmp_path: Path) -> None:
+    write_arpa(estimate(["YES YES", "NO"], 1).model, tmp_path / "small.arpa.gz")
+    (tmp_path / "small.arpa.gz").write_bytes((tmp_path / "small.arpa.gz").read_bytes()[:-20])
+    experiment = experiment_with(LmConfig(arpa="small.arpa.gz"), tmp_path)
+    with pytest.raises(UserError, match=r"small\.arpa\.gz"):
+        run(experiment)
+    assert not (experiment.lm / "lm.arpa").exists()
 
 
 @pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
