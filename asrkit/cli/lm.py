@@ -63,8 +63,8 @@ def _further_text(experiment: Experiment) -> Tuple[List[str], Dict[str, Tuple[in
 def _write_model(
     lm: LmConfig, order: int, texts: List[List[str]], dev: List[str], arpa: Path, threshold: float
 ) -> List[Dict[str, Any]]:
-    """Write the model of one text, or the mixture of those of two and what the report says of it; pruned."""
-    # the last count stands for higher orders too
+    """Write the pruned model of one text, or mixture of two; gives what the report says of a mixture."""
+    # The last count stands for higher orders too
     min_counts = [*lm.min_counts, *lm.min_counts[-1:] * order][:order]
     whole = len(texts) == 1 and threshold == 0 and lm.estimator == "lmplz"  # the file is ready then
     models: List[NgramModel] = []
