@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Iterator, List
 
+from asrkit.config import RecipeConfig
 from asrkit.corpus.table import read_table
 from asrkit.corpus.transcripts import strip_punctuation
 from asrkit.corpus.utterance import Utterance, refuse_absent
@@ -11,7 +12,7 @@ SPLITS = ("train", "dev", "test")
 COLUMNS = ("client_id", "path", "sentence")
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Nothing can be fetched: Common Voice wants its terms to be agreed to."""
     expected = "the folder of a language: clips, and train.tsv, dev.tsv, test.tsv or validated.tsv"
     refuse_absent(corpus_directory, _tables(corpus_directory), expected)

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import Iterator, List
 
-from asrkit.config import CorpusConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.utterance import Utterance, refuse_absent
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Nothing can be fetched."""
     refuse_absent(corpus_directory, corpus_directory.glob("*.jsonl*"), "a CutSet, NAME.jsonl.gz")
 

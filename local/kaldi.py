@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Iterator
 
-from asrkit.config import CorpusConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.kaldi import data_directories, read_data_directory
 from asrkit.corpus.utterance import Utterance, refuse_absent
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Nothing can be fetched."""
     expected = "wav.scp and text, here or in a folder for each split"
     refuse_absent(corpus_directory, data_directories(corpus_directory, "train").values(), expected)

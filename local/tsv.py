@@ -6,12 +6,12 @@ Without a column `split`, the tables of a folder are splits by their names, and 
 from pathlib import Path
 from typing import Iterator, List
 
-from asrkit.config import CorpusConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.table import read_table
 from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Nothing can be fetched."""
     refuse_absent(corpus_directory, corpus_directory.glob("*.tsv"), "a table, NAME.tsv")
 

@@ -6,10 +6,10 @@ from typing import Any, List, Optional, Tuple
 
 import click
 
-from asrkit.cli.manifests import split_names
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.report import Measured, make_report
 from asrkit.corpus.report_page import render_page
+from asrkit.corpus.splits import sets_of
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment, open_experiment
@@ -41,7 +41,7 @@ def report(exp: Path, nj: Optional[int]) -> None:
 
 
 def _measure_all(experiment: Experiment) -> List[Measured]:
-    names = split_names(experiment.config.corpus)
+    names = sets_of(experiment.config.corpus)
     cuts = [(split, cut) for split in names for cut in read_cuts(experiment.manifests, split)]
     utterances = []
     with (

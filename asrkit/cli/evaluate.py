@@ -107,8 +107,9 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
         link.symlink_to(os.path.relpath(trained.directory / name, os.path.realpath(directory)))
-    for file in ("decode/scales.json", "cost.json"):
-        write_json(directory / file, read_json(trained.directory / file))
+    for file in ("decode/scales.json", "cost.json", "manifests/statistics.json"):
+        if (trained.directory / file).exists():
+            write_json(directory / file, read_json(trained.directory / file))
     settings = yaml.safe_dump(msgspec.to_builtins(evaluation.config), sort_keys=False, allow_unicode=True)
     write_text(directory / "recipe.yaml", settings)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from asrkit.cli.manifests import split_names
 from asrkit.corpus.kaldi import write_data_directory
 from asrkit.corpus.manifests import read_cuts
+from asrkit.corpus.splits import sets_of
 from asrkit.pipeline.experiment import Experiment, open_experiment
 
 FOLDER = click.Path(path_type=Path)
@@ -27,7 +27,7 @@ def command(exp: Path, directory: Path) -> None:
 def export(experiment: Experiment, directory: Path) -> None:
     """Write a data directory for each split."""
     others = collections.Counter[str]()
-    for split in split_names(experiment.config.corpus):
+    for split in sets_of(experiment.config.corpus):
         cuts = list(read_cuts(experiment.manifests, split))
         write_data_directory(directory / split, cuts)
         suffixes = (Path(cut.recording.sources[0].source).suffix.lower() for cut in cuts)

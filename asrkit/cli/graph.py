@@ -12,7 +12,7 @@ from asrkit.errors import UserError
 from asrkit.graph.compile import compile_hlg, graph_size
 from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.grammar import make_grammar
-from asrkit.graph.lexicon import make_lexicon_fst
+from asrkit.graph.lexicon import make_lexicon_tree
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_bytes, write_text
@@ -25,17 +25,10 @@ def run(experiment: Experiment) -> None:
     started = time.monotonic()
     units = load_units(experiment.units)
     words = read_symbols(experiment.units / "words.txt")
-    word_ids = {word: index for index, word in enumerate(words)}
-    lexicon, first_unit_mark = make_lexicon_fst(units.lexicon, units.ids, word_ids)
+    tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
     grammar = make_grammar(experiment.lm / "lm.arpa", experiment.units / "words.txt")
-    hlg = compile_hlg(
-        lexicon,
-        grammar,
-        units=len(units),
-        first_unit_mark=first_unit_mark,
-        first_word_mark=word_ids["#0"],
-        modified=experiment.config.graph.topology == "modified",
-    )
+    modified = experiment.config.graph.topology == "modified"
+    hlg = compile_hlg(tree, grammar, units=len(units), modified=modified)
     made_of = {
         "units": hash_file(experiment.units / "units.txt"),
         "lexicon": hash_file(experiment.units / "lexicon.txt"),

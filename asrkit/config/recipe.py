@@ -25,7 +25,13 @@ class CorpusConfig(Settings):
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
     held_out: Tuple[str, ...] = ()  # of dev and tests, those to be cut out of train: each a tenth, by speaker
+    train_sets: Tuple[str, ...] = ()  # the corpus's own sets that train is joined of; none: that of its name
+    dev_sets: Tuple[str, ...] = ()  # and dev
+    dev_speakers: Tuple[str, ...] = ()  # of train, who make dev where the corpus has no set for it
+    partial: bool = False  # fewer utterances than expect.json has are taken, and every result says so
+    mirror: Optional[str] = None  # asked before www.openslr.org, such as https://us.openslr.org/resources
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
+    words: Literal["spaced", "characters"] = "spaced"  # characters: each is a word, for Chinese and the like
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
@@ -56,10 +62,26 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
+    # Further text, a file in the recipe's folder: a sentence a line (.gz or not) or, where its name ends in
+    # .yaml, a grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
+    text: Optional[str] = None
+    text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
+    # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
+    # into one text instead, the larger drowns the smaller
+    interpolate: bool = False
+    # Leaves sentences of dev and test sets out of lm.text: in a book they are a leak. By default they are
+    # only counted, since short ones, such as names and numbers, are in any such text
+    exclude_heldout: bool = False
+    # Rarer n-grams are left out: an entry an order, the last one for higher orders too; first 1, for unigrams
+    min_counts: Tuple[Positive, ...] = ()
+    # Then n-grams of the graph's model are left out whose loss raises its perplexity by less than this share,
+    # such as 1e-8, for a smaller graph; the model of rescore_order stays whole
+    prune: NotNegativeReal = 0.0
+    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
+    rescore_arpa: Optional[str] = None  # a ready one of that order
 
 
 class GraphConfig(Settings):
@@ -182,9 +204,10 @@ class DecodeConfig(Settings):
     """Decoding; weights of language model and words are chosen on dev."""
 
     # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
-    # n-gram of lm.rescore_order: nbest, lattice (whole); oracle: the n-best list's least errors, a bound
+    # n-gram of lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
+    # model.decoder_blocks beside the graph's n-gram; oracle: the n-best list's least errors, a bound
     methods: Annotated[
-        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "oracle"], ...],
+        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "oracle"], ...],
         msgspec.Meta(min_length=1),
     ] = ("greedy", "hlg")
     search_beam: PositiveReal = 20.0
@@ -197,9 +220,13 @@ class DecodeConfig(Settings):
         *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
     )
     word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+    # of the attention decoder, beside CTC's 1 and with the graph's n-gram or without; 0 makes it method hlg
+    attention_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
+        *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
+    )
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
-    nbest_paths: Positive = 200  # drawn from a lattice for nbest and oracle, before duplicates are removed
+    nbest_paths: Positive = 200  # drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept a frame
     # frames whose blank is more probable are left out of the search; 0.999 is faster and as good on most
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = None

@@ -31,7 +31,7 @@ def derive_audio(
     for utterance in utterances:
         problem = problems.get(utterance.derive) if utterance.derive is not None else None
         if problem is not None:
-            rejections.append(reject(utterance, problem, config.case))
+            rejections.append(reject(utterance, problem, config))
         elif utterance.derive is not None:
             derived.append(dataclasses.replace(utterance, audio=derivations[utterance.derive], derive=None))
         else:

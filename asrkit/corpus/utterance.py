@@ -2,8 +2,9 @@
 
 A corpus is one file, local/<name>.py, with two functions:
 
-    download(corpus_directory: Path) -> None
-        Put the corpus there; nothing to do if it is there. Raises UserError without network.
+    download(corpus_directory: Path, config: RecipeConfig) -> None
+        Put there what the recipe uses of the corpus; nothing to do if it is there. Raises UserError
+        without network.
     utterances(corpus_directory: Path) -> Iterable[Utterance]
         Every utterance of every split, in an order that doesn't depend on the file system.
 
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Callable, Iterable, List, Optional, Protocol, cast
 
-from asrkit.config.recipe import CorpusConfig
+from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
 
 
@@ -30,7 +31,7 @@ class Utterance:
     audio: Path  # any format libsndfile reads: WAV, FLAC, Ogg, NIST SPHERE...
     text: str  # words with single spaces between them
     speaker: str
-    split: str  # as in corpus.train, corpus.dev and corpus.tests of recipe.yaml
+    split: str  # the corpus's own set, as corpus.train_sets, dev_sets, tests or else train, dev name it
     start: Optional[float] = None  # seconds into the recording; None: its beginning
     duration: Optional[float] = None  # seconds; None: to its end
     snr: Optional[float] = None  # signal-to-noise ratio in dB, where it is known; stage score counts by it
@@ -41,7 +42,7 @@ class Utterance:
 class CorpusModule(Protocol):
     """The two functions that local/<name>.py defines."""
 
-    def download(self, corpus_directory: Path) -> None:
+    def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
         """Put the corpus into the folder, or do nothing if it is there."""
 
     utterances: Callable[..., Iterable[Utterance]]
@@ -98,7 +99,7 @@ def load_corpus_module(name: str, local_directory: Path) -> CorpusModule:
     if missing:
         raise UserError(
             f"{file} doesn't define {' and '.join(missing)}",
-            expected="download(corpus_directory) and utterances(corpus_directory)",
+            expected="download(corpus_directory, config) and utterances(corpus_directory)",
             where=str(file),
             todo="see asrkit/corpus/utterance.py",
         )

@@ -28,7 +28,7 @@ class ValidUtterance:
     """An utterance that can be used, with its place in the audio in samples."""
 
     utterance: Utterance
-    text: str  # with the letter case of corpus.case, in Unicode form NFC
+    text: str  # as corpus.case and corpus.words say, in Unicode form NFC
     audio: AudioFacts
     first_sample: int
     samples: int
@@ -66,24 +66,25 @@ def validate(
             _check_rate(inspection.sampling_rate, rates[utterance.split], utterance.split, config)
             valid.append(_check(utterance, inspection, config))
         except AudioProblem as problem:
-            rejected.append(reject(utterance, problem, config.case))
+            rejected.append(reject(utterance, problem, config))
     return valid, rejected
 
 
-def normalise_text(text: str, case: str) -> str:
-    """Text in Unicode form NFC, with letter case folded as corpus.case says and single spaces.
+def normalise_text(text: str, config: CorpusConfig) -> str:
+    """Text in Unicode form NFC with single spaces, letter case and words as the corpus section says.
 
     Full-width letters and digits become the usual ones.
     """
     text = text.translate(FULL_WIDTH)
-    folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[case]
-    return " ".join(unicodedata.normalize("NFC", folded).split())
+    folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[config.case]
+    words = unicodedata.normalize("NFC", folded).split()
+    return " ".join(words if config.words == "spaced" else "".join(words))
 
 
-def reject(utterance: Utterance, problem: AudioProblem, case: str) -> Rejection:
+def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
     """The rejection, with the text where that is sound, so that scoring can count its words."""
     try:
-        text = _check_text(utterance.text, case)
+        text = _check_text(utterance.text, config)
     except AudioProblem:
         text = ""
     return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
@@ -99,7 +100,7 @@ def _check_rate(rate: int, usual: int, split: str, config: CorpusConfig) -> None
 
 
 def _check(utterance: Utterance, audio: AudioFacts, config: CorpusConfig) -> ValidUtterance:
-    text = _check_text(utterance.text, config.case)
+    text = _check_text(utterance.text, config)
     first, samples = _place(utterance, audio)
     seconds = samples / audio.sampling_rate
     if seconds < config.min_duration:
@@ -126,13 +127,13 @@ def _check_id(id: str) -> None:
         raise AudioProblem("unusable id", f"found {id!r}, expected printable characters without spaces")
 
 
-def _check_text(text: str, case: str) -> str:
+def _check_text(text: str, config: CorpusConfig) -> str:
     for character in text:
         # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
         unusable = unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn")
         if unusable or character in "\ufeff\ufffd" or character in DIRECTION_MARKS:
             raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
-    normalised = normalise_text(text, case)
+    normalised = normalise_text(text, config)
     if not normalised:
         raise AudioProblem("empty text")
     return normalised
@@ -141,9 +142,10 @@ def _check_text(text: str, case: str) -> str:
 def _inspect_all(limits: Mapping[Path, float], jobs: int) -> List[Inspection]:
     # Threads suffice: libsndfile, NumPy and hashing let go of the interpreter lock.
     found: List[Inspection] = []
-    with concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool, Progress(
-        "reading audio", len(limits), "files"
-    ) as bar:
+    with (
+        concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool,
+        Progress("reading audio", len(limits), "files") as bar,
+    ):
         for inspection in pool.map(_inspect, limits, limits.values()):
             found.append(inspection)
             if isinstance(inspection, AudioFacts):

@@ -24,10 +24,10 @@ class Stage:
 
     `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train},
     {dev}, {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it
-    may be absent), one below "{recipe}/", "{corpus}" for all the corpus's files, or
-    "audio of <cuts.jsonl.gz>" for the audio that a manifest names; with " if section.setting" at
-    the end it is read only where that setting has a value. `settings` are keys of the
-    configuration, or whole sections.
+    may be absent), one below "{recipe}/" (where it isn't there, in the corpus's folder), "{corpus}"
+    for all the corpus's files, or "audio of <cuts.jsonl.gz>" for the audio that a manifest names;
+    with " if section.setting" at the end it is read only where that setting has a value. `settings`
+    are keys of the configuration, or whole sections.
     """
 
     number: int
@@ -93,7 +93,7 @@ def locate(pattern: str, experiment: Experiment) -> Dict[str, Path]:
         return _tree("corpus", experiment.corpus_directory)
     if pattern.startswith("{recipe}/"):
         name = pattern[len("{recipe}/") :]
-        return _tree(f"recipe/{name}", experiment.recipe_directory / name)
+        return _tree(f"recipe/{name}", experiment.named(name))
     if pattern.startswith(AUDIO_OF):
         return _audio_of(experiment.directory / pattern[len(AUDIO_OF) :], experiment.corpus_directory)
     if "*" in pattern:

@@ -87,7 +87,7 @@ def build_units(
         lexicon += [entry for entry in further if trained.issuperset(entry.units)]
     symbols = [BLANK, *sorted(trained)]
     write_text(directory / "units.txt", "".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
-    words = ["<eps>", *sorted({entry.word for entry in lexicon}), "#0", "<s>", "</s>"]
+    words = ["<eps>", *sorted({entry.word for entry in lexicon}), "<s>", "</s>"]
     write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
     write_lexicon(directory / "lexicon.txt", lexicon)
     return Units(symbols, lexicon)

@@ -252,16 +252,33 @@ def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
     )
     assert (large["units.kind"], large["units.vocabulary_size"], large["train.epochs"]) == ("bpe", 500, 15)
     assert small["model.attention_dim"] < large["model.attention_dim"]
-    assert "features.sampling_rate" not in small and "corpus.case" not in small
+    assert "features.sampling_rate" not in small
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
-    assert settings(1800, ["The cat and the dog"])["corpus.case"] == "lower"
 
 
-def test_text_without_spaces_is_scored_by_characters() -> None:
-    syllables = ["".join(chr(0x4E00 + 7 * number + offset) for offset in range(7)) for number in range(40)]
-    chinese = settings(3600, syllables)
-    assert (chinese["units.kind"], chinese["score.unit"]) == ("characters", "character")
-    assert chinese["decode.methods"] == ["greedy"]
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["The cat", "the cat"], {"case": "lower", "words": "spaced"}),
+        (["the cat", "THE DOG"], {"case": "lower", "words": "spaced"}),
+        (["THE CAT", "A DOG"], {"case": "as-is", "words": "spaced"}),
+        (
+            ["".join(chr(0x4E00 + 7 * number + offset) for offset in range(7)) for number in range(40)],
+            {"case": "as-is", "words": "characters"},
+        ),
+    ],
+)
+def test_words_and_case_follow_the_text_and_stage_1_counts_them_alike(
+    tmp_path: Path, texts: List[str], expected: Dict[str, str]
+) -> None:
+    rows = [("train", f"s{number % 10}", texts[number % len(texts)]) for number in range(60)]
+    files = write_all(tmp_path / "corpus", rows)
+    table = [(str(file), text, who) for file, (_, who, text) in zip(files, rows)]
+    write_table(tmp_path / "corpus" / "list.tsv", ("path", "text", "speaker"), table)
+    new_recipe(tmp_path / "corpus" / "list.tsv", tmp_path)
+    config = run_manifests(tmp_path, tmp_path / "corpus").config  # which compares with expect.json
+    assert {"case": config.corpus.case, "words": config.corpus.words} == expected
+    assert (config.score.unit == "character") == (expected["words"] == "characters")
 
 
 TINY = (

@@ -159,6 +159,24 @@ def test_evaluated_cuts_of_the_test_set_give_what_the_stages_gave(finished: Run)
     assert "# Results of yesno on test_cuts" in (evaluation / "RESULTS.md").read_text()
 
 
+def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
+    tmp_path: Path, corpora: Callable[[str], Path]
+) -> None:
+    run = Run(tmp_path, corpora("yesno"))
+    run(
+        *("--set", "decode.methods=[hlg, attention]", "--set", "model.decoder_blocks=1"),
+        *("--set", "train.epochs=1", "--set", "train.threads=1", "--set", "average.candidates=[best-1]"),
+    )
+    results = run.results()
+    assert results["dev hlg"]["errors"] > 0  # after one epoch
+    assert results["dev attention"]["errors"] <= results["dev hlg"]["errors"]
+    chosen = results["test attention"]["settings"]
+    assert {"lm_scale", "word_bonus", "attention_scale", "nbest_paths"} <= set(chosen)
+    tried = json.loads((run.experiment / "decode" / "scales.json").read_text())["tried"]
+    plain = [point for point in tried["attention"] if point["attention_scale"] == 0 and point["lm_scale"] > 0]
+    assert [point["errors"] for point in plain] == [point["errors"] for point in tried["hlg"]]
+
+
 STAGES = ["download", "manifests", "features", "units", "lm", "graph", "train", "average", "decode", "score"]
 
 
