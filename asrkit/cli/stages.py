@@ -72,7 +72,7 @@ STAGES = (
         "asrkit.cli.units",
         reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}", "{recipe}/{lm.text}"),
         writes=UNITS,
-        settings=("units", "lm.text", "corpus.train", "corpus.case"),
+        settings=("units", "lm.text", "lm.text_sentences", "corpus.train", "corpus.case"),
     ),
     Stage(
         4,

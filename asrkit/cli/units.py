@@ -35,5 +35,6 @@ def _further_words(experiment: Experiment) -> Set[str]:
     config = experiment.config
     if config.lm.text is None:
         return set()
-    sentences = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
+    file = experiment.recipe_directory / config.lm.text
+    sentences = read_further_text(file, config.corpus.case, config.lm.text_sentences)
     return {word for sentence in sentences for word in sentence.split()}

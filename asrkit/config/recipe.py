@@ -54,7 +54,13 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
+    # Further text, a file in the recipe's folder: a sentence a line or, where its name ends in .yaml, a
+    # grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
+    text: Optional[str] = None
+    text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
+    # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
+    # into one text instead, the larger drowns the smaller
+    interpolate: bool = False
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )

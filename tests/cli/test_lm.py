@@ -46,6 +46,28 @@ def test_further_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest
     assert "2 sentences of more.txt" in capsys.readouterr().out
 
 
+def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    lm = LmConfig(order=1, rescore_order=2, text="grammar.yaml", text_sentences=9, interpolate=True)
+    experiment = experiment_with(lm, tmp_path)
+    experiment.recipe_directory.mkdir()
+    grammar = "kinds: {one: {weight: 1, sentences: [maybe yes, maybe]}}\n"
+    (experiment.recipe_directory / "grammar.yaml").write_text(grammar)
+    run(experiment)
+    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
+    assert len(read_arpa(experiment.lm / "rescore.2.arpa").counts) == 2
+    report = read_json(experiment.lm / "report.json")
+    assert (report["sentences"], report["oov"]) == (11, {"dev": [0, 3]})
+    assert [row["order"] for row in report["interpolation"]] == [1, 2]
+    for row in report["interpolation"]:
+        assert 0 < row["weight_of_transcripts"] < 1
+        perplexities = row["perplexity_known"]
+        assert perplexities["mixture"] < min(perplexities["transcripts"], perplexities["text"])
+    assert report["interpolation"][0]["perplexity_known"]["mixture"] == pytest.approx(
+        report["perplexity"]["dev"], rel=1e-6
+    )
+    assert "2-grams of the transcripts (perplexity" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
 def test_lmplz_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1, estimator="lmplz"), tmp_path)

@@ -3,7 +3,7 @@
 import pydoc_data.topics
 import re
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, List
 
 import numpy as np
 import pytest
@@ -13,18 +13,11 @@ from asrkit.lm.arpa import read_arpa, write_arpa
 from asrkit.lm.kneser_ney import closed_form_discounts, estimate
 from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
 from asrkit.lm.model import NgramModel
+from tests.lm.ngrams import by_words, probability
 
 DATA = Path(__file__).parent / "data"
 TOLERANCE = 1e-4  # log10
 needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
-
-
-def by_words(model: NgramModel) -> Dict[Tuple[str, ...], Tuple[float, float]]:
-    entries = {}
-    for table in model.tables:
-        for row, probability, backoff in zip(table.words, table.log_probability, table.log_backoff):
-            entries[tuple(model.vocabulary[word] for word in row)] = (probability, backoff)
-    return entries
 
 
 def assert_equal_models(found: NgramModel, expected: NgramModel) -> None:
@@ -70,17 +63,11 @@ def test_equals_lmplz_on_an4(order: int, tmp_path: Path, corpora: Callable[[str]
 def test_probabilities_after_every_context_sum_to_one(order: int) -> None:
     sentences = lines_of(DATA / "licence.txt")[:8]
     entries = by_words(estimate(sentences, order).model)
-
-    def log_probability(context: Tuple[str, ...], word: str) -> float:
-        if (*context, word) in entries:
-            return entries[(*context, word)][0]
-        backoff = entries[context][1] if context in entries else 0.0
-        return backoff + log_probability(context[1:], word)
-
     predicted = [words[0] for words in entries if len(words) == 1 and words != ("<s>",)]
     contexts = [()] + [words for words in entries if len(words) < order and words[-1] != "</s>"]
     for context in contexts:
-        assert sum(10 ** log_probability(context, word) for word in predicted) == pytest.approx(1, abs=1e-9)
+        total = sum(probability(entries, (*context, word)) for word in predicted)
+        assert total == pytest.approx(1, abs=1e-9), context
 
 
 def test_unigrams_of_two_words_worked_by_hand() -> None:
