@@ -117,8 +117,9 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
     """As stage manifests does, though any number of cuts may be unusable as long as one isn't."""
     listed = list(cut_utterances(cuts, name, Path.cwd()))
-    utterances, rejections = derive_audio(listed, evaluation.directory / "audio", jobs=1)
-    valid, unusable = validate(utterances, evaluation.config.corpus, evaluation.jobs)
+    config = evaluation.config.corpus
+    utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
+    valid, unusable = validate(utterances, config, evaluation.jobs)
     rejections += unusable
     _list_rejections(evaluation.manifests / "rejected.jsonl", name, rejections)
     if not valid:

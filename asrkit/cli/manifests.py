@@ -66,7 +66,7 @@ def read_corpus(
     listed = list_utterances(module, experiment.corpus_directory, config)
     if config.held_out:
         listed = hold_out(listed, config.train, config.held_out)
-    utterances, damaged = derive_audio(_in_use(listed, experiment), folder, experiment.jobs)
+    utterances, damaged = derive_audio(_in_use(listed, experiment), config, folder, experiment.jobs)
     valid, unusable = validate(utterances, config, experiment.jobs)
     splits: Dict[str, List[ValidUtterance]] = {name: [] for name in sets_of(config)}
     for one in valid:

@@ -1,6 +1,7 @@
 """asrkit new-recipe: a recipe for a table, Kaldi data directories, CutSets or a download of Common Voice."""
 
 import collections
+import dataclasses
 import math
 import re
 import tempfile
@@ -16,9 +17,9 @@ from asrkit.corpus.recipe_folder import write_recipe
 from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections
 from asrkit.corpus.source import Source, choose_splits, identify_source
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
-from asrkit.corpus.suggestion import Suggestion, suggest_settings
+from asrkit.corpus.suggestion import Suggestion, suggest_settings, suggest_text
 from asrkit.corpus.utterance import list_utterances, load_corpus_module
-from asrkit.corpus.validation import ValidUtterance
+from asrkit.corpus.validation import ValidUtterance, normalise_text
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
@@ -52,16 +53,18 @@ def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Option
     rates = {valid.audio.sampling_rate for of in splits.values() for valid in of}
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
     if others > DEFAULT.max_bad_fraction * sum(map(len, splits.values())):
-        rate = min(USUAL_RATE, *rates)
+        rate = min([USUAL_RATE, *rates])
         settings.append(Suggestion("corpus.lowest_rate", rate, "Hz; the corpus has several rates"))
         splits, rejections = _read(source, directory, settings, nj)
-    settings += _damage_settings(splits, rejections, source)
-    refuse_shared_audio(splits)
     for line in summarise_rejections(rejections, list(splits)[2:]):
         click.echo(line)
+    settings += _damage_settings(splits, rejections, source)
+    refuse_shared_audio(splits)
+    settings += suggest_text([valid.text for valid in next(iter(splits.values()))])
+    corpus = _experiment(source, directory, settings, nj).config.corpus
+    splits = {split: [_with_text(valid, corpus) for valid in of] for split, of in splits.items()}
     statistics = {split: split_statistics(of) for split, of in splits.items()}
-    train = next(iter(splits.values()))
-    write_recipe(directory, source, [*settings, *suggest_settings(train)], statistics)
+    write_recipe(directory, source, [*settings, *suggest_settings(splits[corpus.train])], statistics)
     for split, of in statistics.items():
         hours = of["seconds"] / 3600
         click.echo(f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers")
@@ -109,9 +112,14 @@ def _read(
 def _experiment(
     source: Source, directory: Path, settings: List[Suggestion], jobs: Optional[int]
 ) -> Experiment:
-    values = {setting.key.partition(".")[2]: setting.value for setting in settings}
+    of_corpus = (setting for setting in settings if setting.key.startswith("corpus."))
+    values = {setting.key.partition(".")[2]: setting.value for setting in of_corpus}
     config = RecipeConfig(name=directory.name, corpus=msgspec.convert(values, CorpusConfig))
     return Experiment(config, directory, source.directory, directory, jobs or count_cores())
+
+
+def _with_text(valid: ValidUtterance, config: CorpusConfig) -> ValidUtterance:
+    return dataclasses.replace(valid, text=normalise_text(valid.text, config))
 
 
 def _refuse_name(name: str, directory: Path) -> None:

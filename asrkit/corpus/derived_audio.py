@@ -6,16 +6,18 @@ import subprocess
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+from asrkit.config import CorpusConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
+from asrkit.corpus.validation import reject
 from asrkit.storage.files import whole_file
 
 Derive = Callable[[Path], None]
 
 
 def derive_audio(
-    utterances: Sequence[Utterance], folder: Path, jobs: int
+    utterances: Sequence[Utterance], config: CorpusConfig, folder: Path, jobs: int
 ) -> Tuple[List[Utterance], List[Rejection]]:
     """Write what `Utterance.derive` gives below `folder`, once for all utterances of a recording."""
     derivations: Dict[Derive, Path] = {}
@@ -29,8 +31,7 @@ def derive_audio(
     for utterance in utterances:
         problem = problems.get(utterance.derive) if utterance.derive is not None else None
         if problem is not None:
-            of = (utterance.id, utterance.split, problem.kind, problem.detail)
-            rejections.append(Rejection(*of, utterance.speaker, utterance.text))
+            rejections.append(reject(utterance, problem, config))
         elif utterance.derive is not None:
             derived.append(dataclasses.replace(utterance, audio=derivations[utterance.derive], derive=None))
         else:

@@ -59,27 +59,31 @@ class Suggestion:
     reason: str = ""
 
 
+def suggest_text(texts: Sequence[str]) -> List[Suggestion]:
+    """What is a word of these texts, and whether letter case matters."""
+    words = {word for text in texts for word in text.split()}
+    folded = len({word.lower() for word in words})
+    suggestions = []
+    if folded < len(words):
+        reason = f"{len(words):,} different words in training, {folded:,} without letter case"
+        suggestions.append(Suggestion("corpus.case", "lower", reason))
+    symbols = len({symbol for word in words for symbol in word})
+    if symbols > LARGE_ALPHABET and sum(len(text.split()) for text in texts) < 1.5 * len(texts):
+        reason = f"{symbols} different ones, and no spaces between words"
+        suggestions.append(Suggestion("corpus.words", "characters", reason))
+        suggestions.append(Suggestion("score.unit", "character"))
+    return suggestions
+
+
 def suggest_settings(train: Sequence[ValidUtterance]) -> List[Suggestion]:
-    """Letter case, features, units, model size and training for these training utterances."""
+    """Features, units, model size and training for these training utterances, their texts as they will be."""
     seconds = sum(valid.seconds for valid in train)
-    case = _suggest_case([valid.text for valid in train])
     return [
-        *case,
         *_suggest_features(train),
-        *_suggest_units([valid.text.lower() if case else valid.text for valid in train]),
+        *_suggest_units([valid.text for valid in train]),
         *_suggest_model(seconds / 3600),
         *_suggest_training(seconds),
     ]
-
-
-def _suggest_case(texts: Sequence[str]) -> List[Suggestion]:
-    """Fold letter case where the same word is written in several ways."""
-    words = {word for text in texts for word in text.split()}
-    folded = len({word.lower() for word in words})
-    if folded == len(words):
-        return []
-    reason = f"{len(words):,} different words in training, {folded:,} without letter case"
-    return [Suggestion("corpus.case", "lower", reason)]
 
 
 def _suggest_features(train: Sequence[ValidUtterance]) -> List[Suggestion]:
@@ -99,14 +103,7 @@ def _suggest_units(texts: Sequence[str]) -> List[Suggestion]:
     pieces = min(MOST_PIECES, letters // PIECE_COUNT)
     found = f"{symbols} different symbols, {len(words):,} words of training text"
     if symbols > LARGE_ALPHABET:
-        suggestions = [Suggestion("units.kind", "characters", f"{found}: each is a syllable or a word")]
-        if len(words) < 1.5 * len(texts):
-            no_words = "the text has no spaces between words"
-            suggestions += [
-                Suggestion("decode.methods", ["greedy"], f"{no_words}: a lexicon would hold whole sentences"),
-                Suggestion("score.unit", "character", no_words),
-            ]
-        return suggestions
+        return [Suggestion("units.kind", "characters", f"{found}: each is a syllable or a word")]
     if pieces < 2 * symbols:
         return [Suggestion("units.kind", "characters", f"{found}: longer pieces would be seen too rarely")]
     return [

@@ -66,7 +66,7 @@ def validate(
             _check_rate(inspection.sampling_rate, rates[utterance.split], utterance.split, config)
             valid.append(_check(utterance, inspection, config))
         except AudioProblem as problem:
-            rejected.append(_reject(utterance, problem, config))
+            rejected.append(reject(utterance, problem, config))
     return valid, rejected
 
 
@@ -81,8 +81,8 @@ def normalise_text(text: str, config: CorpusConfig) -> str:
     return " ".join(words if config.words == "spaced" else "".join(words))
 
 
-def _reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
-    """With the text where that is sound, so that scoring can count its words."""
+def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
+    """The rejection, with the text where that is sound, so that scoring can count its words."""
     try:
         text = _check_text(utterance.text, config)
     except AudioProblem:

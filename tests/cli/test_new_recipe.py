@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import lhotse
 import pytest
@@ -19,7 +19,7 @@ from asrkit.config import load_config
 from asrkit.corpus.audio import AudioFacts
 from asrkit.corpus.suggestion import suggest_settings
 from asrkit.corpus.synthesis import Speech, speak_files
-from asrkit.corpus.utterance import Utterance
+from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
@@ -252,16 +252,33 @@ def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
     )
     assert (large["units.kind"], large["units.vocabulary_size"], large["train.epochs"]) == ("bpe", 500, 15)
     assert small["model.attention_dim"] < large["model.attention_dim"]
-    assert "features.sampling_rate" not in small and "corpus.case" not in small
+    assert "features.sampling_rate" not in small
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
-    assert settings(1800, ["The cat and the dog"])["corpus.case"] == "lower"
 
 
-def test_text_without_spaces_is_scored_by_characters() -> None:
-    syllables = ["".join(chr(0x4E00 + 7 * number + offset) for offset in range(7)) for number in range(40)]
-    chinese = settings(3600, syllables)
-    assert (chinese["units.kind"], chinese["score.unit"]) == ("characters", "character")
-    assert chinese["decode.methods"] == ["greedy"]
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["The cat", "the cat"], {"case": "lower", "words": "spaced"}),
+        (["the cat", "THE DOG"], {"case": "lower", "words": "spaced"}),
+        (["THE CAT", "A DOG"], {"case": "as-is", "words": "spaced"}),
+        (
+            ["".join(chr(0x4E00 + 7 * number + offset) for offset in range(7)) for number in range(40)],
+            {"case": "as-is", "words": "characters"},
+        ),
+    ],
+)
+def test_words_and_case_follow_the_text_and_stage_1_counts_them_alike(
+    tmp_path: Path, texts: List[str], expected: Dict[str, str]
+) -> None:
+    rows = [("train", f"s{number % 10}", texts[number % len(texts)]) for number in range(60)]
+    files = write_all(tmp_path / "corpus", rows)
+    table = [(str(file), text, who) for file, (_, who, text) in zip(files, rows)]
+    write_table(tmp_path / "corpus" / "list.tsv", ("path", "text", "speaker"), table)
+    new_recipe(tmp_path / "corpus" / "list.tsv", tmp_path)
+    config = run_manifests(tmp_path, tmp_path / "corpus").config  # which compares with expect.json
+    assert {"case": config.corpus.case, "words": config.corpus.words} == expected
+    assert (config.score.unit == "character") == (expected["words"] == "characters")
 
 
 TINY = (
@@ -270,6 +287,7 @@ TINY = (
     *("model.attention_dim=16", "model.attention_heads=2", "model.feedforward_dim=16"),
     *("train.epochs=1", "features.speed_factors=[1.0]", "train.threads=1"),
     *("average.candidates=[best-1]", "decode.lm_scales=[0.5]", "decode.word_bonuses=[0.0]"),
+    *("decode.search_beam=4", "decode.output_beam=2", "decode.max_active_states=200"),  # all is alike to it
 )
 
 
@@ -291,6 +309,12 @@ def run_recipe(folder: Path, corpus: Path, *options: str) -> List[Dict[str, Any]
     return results
 
 
+def scores(results: Sequence[Dict[str, Any]]) -> Dict[Tuple[str, str], int]:
+    """Words of the reference, by test set and method."""
+    tests = [row for row in results if row["unit"] == "word" and row["role"] == "test"]
+    return {(row["set"], row["method"]): row["reference"] for row in tests}
+
+
 @pytest.mark.k2
 @pytest.mark.recipe
 def test_spoken_digits_as_a_table_run_to_a_score(tmp_path: Path) -> None:
@@ -308,9 +332,48 @@ def test_spoken_digits_as_a_table_run_to_a_score(tmp_path: Path) -> None:
     speak_files(jobs, 1)
     write_table(corpus / "digits.tsv", ("path", "text", "speaker"), rows)
     new_recipe(corpus / "digits.tsv", tmp_path)
-    results = run_recipe(tmp_path, corpus)
-    assert {(row["set"], row["method"]) for row in results if row["role"] == "test"} == {
-        ("test", "greedy"),
-        ("test", "hlg"),
+    assert scores(run_recipe(tmp_path, corpus)) == {("test", "greedy"): 10, ("test", "hlg"): 10}
+
+
+@pytest.mark.k2
+@pytest.mark.recipe
+def test_an4_as_a_table_runs_to_a_score(tmp_path: Path, corpora: Callable[[str], Path]) -> None:
+    pytest.importorskip("k2")
+    module = load_corpus_module("an4", REPOSITORY / "local")
+    rows = []
+    for one in module.utterances(corpora("an4")):
+        if sum(row[3] == one.split for row in rows) < {"train": 80, "dev": 10, "test": 10}[one.split]:
+            rows.append((str(one.audio), one.text, one.speaker, one.split))
+    (tmp_path / "an4").mkdir()
+    write_table(tmp_path / "an4" / "an4.tsv", ("path", "text", "speaker", "split"), rows)
+    new_recipe(tmp_path / "an4" / "an4.tsv", tmp_path)
+    words = sum(len(row[1].split()) for row in rows if row[3] == "test")
+    assert scores(run_recipe(tmp_path, tmp_path / "an4")) == {
+        ("test", "greedy"): words,
+        ("test", "hlg"): words,
     }
-    assert {row["reference"] for row in results if row["set"] == "test" and row["unit"] == "word"} == {10}
+
+
+@pytest.mark.k2
+@pytest.mark.recipe
+def test_librispeech_as_kaldi_directories_runs_to_a_score(
+    tmp_path: Path, corpora: Callable[[str], Path]
+) -> None:
+    pytest.importorskip("k2")
+    words = 0
+    for split, count in (("train-clean-100", 60), ("test-other", 4)):
+        lines: Dict[str, List[str]] = {"wav.scp": [], "text": [], "utt2spk": []}
+        for listing in sorted((corpora("librispeech") / "LibriSpeech" / split).rglob("*.trans.txt"))[:count]:
+            for line in listing.read_text().splitlines()[:5]:
+                id, text = line.split(" ", 1)
+                for name, value in zip(lines, (str(listing.parent / f"{id}.flac"), text, id.split("-")[0])):
+                    lines[name].append(f"{id} {value}\n")
+                words += len(text.split()) if split == "test-other" else 0
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for name, content in lines.items():
+            (tmp_path / "data" / split / name).write_text("".join(content))
+    new_recipe(tmp_path / "data", tmp_path)
+    assert scores(run_recipe(tmp_path, tmp_path / "data")) == {
+        ("test-other", "greedy"): words,
+        ("test-other", "hlg"): words,
+    }
