@@ -55,8 +55,8 @@ class UnitsConfig(Settings):
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
     vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; P1 written as ▁P1 in every line, so that the
-    # model says where a word begins, lets greedy find words that unmarked phones leave ambiguous
+    # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; where P1 is written ▁P1 in every line, the
+    # model says where a word begins, and greedy finds words that unmarked phones leave ambiguous
     lexicon: Optional[str] = None
 
 
