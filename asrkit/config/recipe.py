@@ -45,6 +45,7 @@ class FeaturesConfig(Settings):
     bins: Positive = 80
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
+    subtract_mean: bool = False  # of each bin over the utterance: takes away level and microphone
     speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
     shard_utterances: Positive = 200  # what a killed job loses at most, a process
 
@@ -54,7 +55,9 @@ class UnitsConfig(Settings):
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
     vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    lexicon: Optional[str] = None  # for phones: a file in the recipe's folder, "WORD P1 P2 ..."
+    # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; where P1 is written ▁P1 in every line, the
+    # model says where a word begins, and greedy finds words that unmarked phones leave ambiguous
+    lexicon: Optional[str] = None
 
 
 class LmConfig(Settings):

@@ -9,7 +9,9 @@ import torch
 k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = pytest.mark.k2
 
+from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode.paths import words_on_arcs  # noqa: E402
+from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.graph import arcs  # noqa: E402
 from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
@@ -113,6 +115,26 @@ def test_the_stored_graph_decodes_alike(tmp_path: Path) -> None:
     assert loaded.words == graph.words
     assert loaded.made_of == graph.made_of
     assert decode(loaded, ["R", "EH", "D"]) == decode(graph, ["R", "EH", "D"])
+
+
+def test_an_opened_graph_is_its_file_in_memory_for_the_search_too(tmp_path: Path) -> None:
+    save_graph(tmp_path / "HLG.safetensors", build(tmp_path))
+    graph = load_graph(tmp_path / "HLG.safetensors")
+    before = (tmp_path / "HLG.safetensors").read_bytes()
+    fst = prepare_graph(graph)
+    search_lattice(fst, "u1", torch.randn(9, 7).log_softmax(1), DecodeConfig())
+    assert (tmp_path / "HLG.safetensors").read_bytes() == before
+    for tensor in (fst.arcs.values(), fst.aux_labels):
+        assert file_at(tensor.data_ptr()) == str(tmp_path / "HLG.safetensors")
+
+
+def file_at(address: int) -> str:
+    """The file that is mapped at an address of this process."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(part, 16) for part in line.split()[0].split("-"))
+        if first <= address < last:
+            return line.partition("/")[1] + line.partition("/")[2]
+    return ""
 
 
 def test_another_file_is_not_taken_for_a_graph(tmp_path: Path) -> None:
