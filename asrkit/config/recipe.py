@@ -45,7 +45,6 @@ class FeaturesConfig(Settings):
     bins: Positive = 80
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
-    subtract_mean: bool = False  # of each bin over the utterance: takes away level and microphone
     speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
     shard_utterances: Positive = 200  # what a killed job loses at most, a process
 
