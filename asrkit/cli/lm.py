@@ -8,7 +8,7 @@ from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import estimate_with_lmplz
 from asrkit.lm.perplexity import perplexity
 from asrkit.pipeline.experiment import Experiment
-from asrkit.storage.files import read_jsonl, write_json
+from asrkit.storage.files import read_json, read_jsonl, write_json
 from asrkit.text.further_text import read_further_text
 
 
@@ -26,6 +26,8 @@ def run(experiment: Experiment) -> None:
         larger = experiment.lm / f"rescore.{config.lm.rescore_order}.arpa"
         _estimate(config.lm.estimator, config.lm.rescore_order, sentences, larger)
     _report(experiment, arpa, len(sentences))
+    if config.lm.neural.layers is not None:
+        _train_neural(experiment, sentences)
 
 
 def _estimate(estimator: str, order: int, sentences: List[str], arpa: Path) -> None:
@@ -43,6 +45,19 @@ def _estimate(estimator: str, order: int, sentences: List[str], arpa: Path) -> N
         ]
     for line in fallbacks:
         print(f"lm: {line}")
+
+
+def _train_neural(experiment: Experiment, sentences: List[str]) -> None:
+    """Write lm/neural.safetensors, and to the report its perplexity beside that of the n-gram."""
+    from asrkit.lm.neural import train_neural  # torch, which this stage else does without
+
+    split, report = experiment.config.corpus.dev, read_json(experiment.lm / "report.json")
+    file = experiment.lm / "neural.safetensors"
+    perplexity = train_neural(experiment.config.lm.neural, sentences, _transcripts(experiment, split), file)
+    report["neural"] = {"perplexity_known": {split: perplexity}}
+    write_json(experiment.lm / "report.json", report)
+    ngram = report["perplexity_known"][split]
+    print(f"lm: {split}: perplexity of known words {perplexity:.2f} by lm.neural, {ngram:.2f} by n-grams")
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:

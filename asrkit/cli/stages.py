@@ -8,6 +8,7 @@ SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
+NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
@@ -84,7 +85,7 @@ STAGES = (
             "manifests/{dev}_supervisions.jsonl.gz",
             "{recipe}/{lm.text}",
         ),
-        writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, NEURAL_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case"),
     ),
     Stage(
@@ -142,6 +143,7 @@ STAGES = (
             "graph/HLG.safetensors",
             "lm/lm.arpa",
             LARGER_LM,
+            NEURAL_LM,
             *features_of("{dev}", "{test}"),
             *UNITS,
         ),
