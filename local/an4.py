@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator
 
+from asrkit.config import RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus
 from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
@@ -16,20 +17,17 @@ ARCHIVE = Archive(
     ),
     top="an4",
 )
-# Every eighth speaker of the sorted training list, from the fourth on: chosen by place, not by
-# content. Named here so that dev stays the same where the training list is shorter or longer.
-DEV_SPEAKERS = frozenset(["fjam", "fnsv", "mcel", "mdxn", "mjda", "mmal", "mrjc2", "mtje"])
 LINE = re.compile(r"\s*(?:<s>)?(?P<text>.*?)(?:</s>)?\s*\((?P<id>[^()\s]+)\)\s*")
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Fetch the corpus unless its lists are there."""
     if not (_folder(corpus_directory) / "etc" / "an4_test.fileids").is_file():
-        fetch_corpus(ARCHIVE, corpus_directory)
+        fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path) -> Iterator[Utterance]:
-    """The official test list; the training list, less DEV_SPEAKERS, who are the dev set."""
+    """The official lists, train and test."""
     folder = _folder(corpus_directory)
     for part in ("train", "test"):
         texts = _transcripts(folder / "etc" / f"an4_{part}.transcription")
@@ -44,9 +42,8 @@ def utterances(corpus_directory: Path) -> Iterator[Utterance]:
                     where=f"{listing}, line {number}",
                     todo="fetch the corpus again",
                 )
-            split = "dev" if part == "train" and speaker in DEV_SPEAKERS else part
             audio = folder / "wav" / f"{path}.sph"
-            yield Utterance(id=name, audio=audio, text=texts[name], speaker=speaker, split=split)
+            yield Utterance(id=name, audio=audio, text=texts[name], speaker=speaker, split=part)
 
 
 def _transcripts(file: Path) -> Dict[str, str]:

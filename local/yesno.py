@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Iterator
 
-from asrkit.corpus.download import Archive, fetch_corpus
+from asrkit.config import RecipeConfig
+from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 
 ARCHIVE = Archive(
-    addresses=(
-        "https://www.openslr.org/resources/1/waves_yesno.tar.gz",
-        "https://openslr.trmal.net/resources/1/waves_yesno.tar.gz",
-    ),
+    addresses=openslr_addresses(1, "waves_yesno.tar.gz"),
     top="waves_yesno",
     sha256="30301975fd8c5cac4040c261c0852f57cfa8adbbad2ce78e77e4986957445f27",
 )
@@ -19,10 +17,10 @@ WORDS = {"0": "NO", "1": "YES"}
 DEV_FILES = 6
 
 
-def download(corpus_directory: Path) -> None:
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Fetch the corpus unless its files are there."""
     if not any(_folder(corpus_directory).glob("*.wav")):
-        fetch_corpus(ARCHIVE, corpus_directory)
+        fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path) -> Iterator[Utterance]:

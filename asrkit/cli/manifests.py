@@ -1,14 +1,18 @@
 """Stage 1: read the corpus, validate every utterance, write lhotse manifests."""
 
 import collections
-from typing import Dict, List, Sequence
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
 
+from asrkit.config import CorpusConfig
+from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import write_manifests
-from asrkit.corpus.rejection import refuse_too_many, summarise_rejections, write_rejections
+from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections, write_rejections
+from asrkit.corpus.splits import hold_out, refuse_absent_sets, sets_of, split_of
 from asrkit.corpus.statistics import check_expectations, overlaps, refuse_shared_audio, split_statistics
-from asrkit.corpus.utterance import Utterance, load_corpus_module
+from asrkit.corpus.utterance import Utterance, list_utterances, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance, validate
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_json
 
@@ -16,26 +20,29 @@ from asrkit.storage.files import write_json
 def run(experiment: Experiment) -> None:
     """Write manifests/; raises UserError when too much of the corpus is damaged or counts differ."""
     config = experiment.config.corpus
-    names = list(dict.fromkeys([config.train, config.dev, *config.tests]))
-    module = load_corpus_module(experiment.config.corpus.module, experiment.local_directory)
-    utterances = _of_splits(list(module.utterances(experiment.corpus_directory)), names, experiment)
-    valid, rejections = validate(utterances, config, experiment.jobs)
     listing = experiment.manifests / "rejected.jsonl"
+    splits, rejections = read_corpus(experiment, experiment.manifests / "audio")
+    valid = [one for of in splits.values() for one in of]
     write_rejections(listing, rejections)
-    splits: Dict[str, List[ValidUtterance]] = {name: [] for name in names}
-    for one in valid:
-        splits[one.utterance.split].append(one)
     for line in summarise_rejections(rejections, config.tests):
         print(line)
-    totals = collections.Counter(utterance.split for utterance in utterances)
+    totals = collections.Counter(rejection.split for rejection in rejections)
+    totals.update({name: len(of) for name, of in splits.items()})
     refuse_too_many(rejections, totals, config.max_bad_fraction, listing)
     refuse_shared_audio(splits)
     statistics = {name: split_statistics(of) for name, of in splits.items()}
-    print(check_expectations(statistics, rejections, experiment.recipe_directory / "expect.json"))
+    completeness = check_expectations(
+        _set_statistics(valid, config),
+        rejections,
+        experiment.recipe_directory / "expect.json",
+        config.partial,
+    )
+    print(completeness.line)
     for name, of in splits.items():
         write_manifests(experiment.manifests, name, of)
     shared = overlaps(splits)
-    write_json(experiment.manifests / "statistics.json", {"splits": statistics, "overlaps": shared})
+    facts = {"splits": statistics, "overlaps": shared, "partial": completeness.partial}
+    write_json(experiment.manifests / "statistics.json", facts)
     for name, counts in statistics.items():
         print(
             f"{name}: {counts['utterances']} utterances, {counts['seconds'] / 3600:.3f} h, "
@@ -50,20 +57,41 @@ def run(experiment: Experiment) -> None:
         )
 
 
-def _of_splits(
-    utterances: Sequence[Utterance], names: Sequence[str], experiment: Experiment
-) -> List[Utterance]:
-    """Those of the splits that the recipe uses; the others are counted aloud."""
-    counts = collections.Counter(utterance.split for utterance in utterances)
-    absent = [name for name in names if not counts[name]]
-    if absent:
-        raise UserError(
-            f"no utterances of {', '.join(absent)}; the corpus has {dict(counts) or 'none at all'}",
-            expected=f"splits {', '.join(names)} (corpus.train, corpus.dev, corpus.tests)",
-            where=str(experiment.corpus_directory),
-            todo="correct the names in recipe.yaml, or --corpus-dir",
-        )
-    for name in counts:
-        if name not in names:
-            print(f"{name}: {counts[name]} utterances are not used by this recipe")
-    return [utterance for utterance in utterances if utterance.split in names]
+def read_corpus(
+    experiment: Experiment, folder: Path
+) -> Tuple[Dict[str, List[ValidUtterance]], List[Rejection]]:
+    """The usable utterances of each split, and those that can't be used; derived audio goes to `folder`."""
+    config = experiment.config.corpus
+    module = load_corpus_module(config.module, experiment.local_directory)
+    listed = list_utterances(module, experiment.corpus_directory, config)
+    if config.held_out:
+        listed = hold_out(listed, config.train, config.held_out)
+    utterances, damaged = derive_audio(_in_use(listed, experiment), config, folder, experiment.jobs)
+    valid, unusable = validate(utterances, config, experiment.jobs)
+    splits: Dict[str, List[ValidUtterance]] = {name: [] for name in sets_of(config)}
+    for one in valid:
+        splits[split_of(one.utterance.split, one.utterance.speaker, config)].append(one)
+    return splits, [
+        dataclasses.replace(one, split=split_of(one.split, one.speaker, config))
+        for one in [*damaged, *unusable]
+    ]
+
+
+def _in_use(utterances: Sequence[Utterance], experiment: Experiment) -> List[Utterance]:
+    """Those of the sets that the recipe uses; the others are counted aloud."""
+    config = experiment.config.corpus
+    refuse_absent_sets(utterances, config, str(experiment.corpus_directory))
+    used = [own for of in sets_of(config).values() for own in of]
+    for name, count in collections.Counter(utterance.split for utterance in utterances).items():
+        if name not in used:
+            print(f"{name}: {count} utterances are not used by this recipe")
+    return [utterance for utterance in utterances if utterance.split in used]
+
+
+def _set_statistics(valid: Sequence[ValidUtterance], config: CorpusConfig) -> Dict[str, Dict[str, Any]]:
+    """Counts of each of the corpus's own sets, as they are published."""
+    return {
+        own: split_statistics([one for one in valid if one.utterance.split == own])
+        for of in sets_of(config).values()
+        for own in of
+    }

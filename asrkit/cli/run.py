@@ -42,6 +42,7 @@ goes on where it was, so the way to resume is the same command again."""
 @click.option("--corpus-dir", type=FOLDER, metavar="DIR", help="The corpus.  [default: RECIPE/download]")
 @click.option("--config", type=FOLDER, metavar="FILE", help="YAML file laid over recipe.yaml.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+@click.option("--partial", is_flag=True, help="Take a corpus that isn't complete; every result says so.")
 @click.option(
     "--init-from",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -62,12 +63,15 @@ def command(
     corpus_dir: Optional[Path],
     config: Optional[Path],
     assignments: Tuple[str, ...],
+    partial: bool,
     init_from: Optional[Path],
     nj: Optional[int],
     debug: bool,
     purposes: Tuple[str, ...],
 ) -> None:
     """Run the stages of a recipe, from audio to word error rate."""
+    if partial:
+        assignments = (*assignments, "corpus.partial=true")
     if init_from is not None:
         assignments = (*assignments, f"train.init_from={json.dumps(str(_absolute(init_from)))}")
     experiment = Experiment(

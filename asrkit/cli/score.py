@@ -40,6 +40,9 @@ def run(experiment: Experiment, methods: Sequence[str] = ()) -> None:
             if methods and _method_of(file) not in methods:
                 continue
             results += _score(experiment, split, file)
+    facts_file = experiment.manifests / "statistics.json"
+    partial = read_json(facts_file).get("partial") if facts_file.exists() else None
+    results = [{**record, "partial": partial} for record in results]
     write_json(experiment.directory / "results.json", results)
     cost_file = experiment.directory / "cost.json"
     cost = read_json(cost_file) if cost_file.exists() else {}

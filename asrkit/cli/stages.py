@@ -2,6 +2,7 @@
 
 from typing import Tuple
 
+from asrkit.config import CorpusConfig
 from asrkit.pipeline.stage import Stage
 
 SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
@@ -11,6 +12,7 @@ LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
+NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory")  # what a corpus may come with
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
 
@@ -36,7 +38,7 @@ STAGES = (
         "asrkit.cli.download",
         reads=("{recipe}/grammar.yaml?",),
         writes=("{corpus}",),
-        settings=("corpus.module",),
+        settings=("corpus.module", "corpus.train_sets", "corpus.dev_sets", *SPLITS, *NAMED),
         corpus_code=True,
     ),
     Stage(
@@ -51,8 +53,9 @@ STAGES = (
             CUTS,
             "manifests/rejected.jsonl?",
             "manifests/statistics.json",
+            "manifests/audio?",
         ),
-        settings=("corpus",),
+        settings=tuple(f"corpus.{name}" for name in CorpusConfig.__struct_fields__ if name != "mirror"),
         corpus_code=True,
         libraries=("torch", "lhotse"),
     ),
@@ -71,9 +74,17 @@ STAGES = (
         "units",
         "what the model predicts, and how words are made of it",
         "asrkit.cli.units",
-        reads=("manifests/{train}_supervisions.jsonl.gz", "{recipe}/{units.lexicon}", "{recipe}/{lm.text}"),
+        reads=(
+            "manifests/{train}_supervisions.jsonl.gz",
+            "{recipe}/{units.lexicon}",
+            "{recipe}/{lm.text}",
+            "{recipe}/{lm.arpa}",
+        ),
         writes=UNITS,
-        settings=("units", "lm.text", "corpus.train", "corpus.case"),
+        settings=(
+            *("units", "lm.text", "lm.text_sentences", "lm.arpa"),
+            *("corpus.train", "corpus.case", "corpus.words"),
+        ),
     ),
     Stage(
         4,
@@ -83,10 +94,13 @@ STAGES = (
         reads=(
             "manifests/{train}_supervisions.jsonl.gz",
             "manifests/{dev}_supervisions.jsonl.gz",
+            "manifests/{test}_supervisions.jsonl.gz if lm.text",
             "{recipe}/{lm.text}",
+            "{recipe}/{lm.arpa}",
+            "{recipe}/{lm.rescore_arpa}",
         ),
         writes=("lm/lm.arpa", LARGER_LM, NEURAL_LM, "lm/report.json"),
-        settings=("lm", "corpus.train", "corpus.dev", "corpus.case"),
+        settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(
         5,
@@ -161,6 +175,7 @@ STAGES = (
             *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
             "units/units.txt",
             "units/lexicon.txt",
+            "manifests/statistics.json",
             "manifests/rejected.jsonl?",
             "features/rejected.jsonl?",
         ),

@@ -100,7 +100,7 @@ def _initialise(experiment: Experiment, model: AcousticModel, world: World) -> N
     name = experiment.config.train.init_from
     if name is None:
         return
-    taken, left = load_pretrained(model.front, experiment.recipe_directory / name)
+    taken, left = load_pretrained(model.front, experiment.named(name))
     if world.first:
         print(f"train: {len(taken)} tensors of the front are from {name}, {len(left)} are not:")
         print("".join(f"train:   {reason}\n" for reason in left), end="")

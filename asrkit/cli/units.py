@@ -3,6 +3,7 @@
 from typing import Set
 
 from asrkit.errors import UserError
+from asrkit.lm.arpa import read_vocabulary
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl
 from asrkit.text.further_text import read_further_text
@@ -10,7 +11,7 @@ from asrkit.text.units import build_units
 
 
 def run(experiment: Experiment) -> None:
-    """Write units/ from the training transcripts."""
+    """Write units/ from the training transcripts; the words of further text and of a given LM are added."""
     config = experiment.config
     supervisions = read_jsonl(experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz")
     sentences = [str(row["text"]) for row in supervisions]
@@ -22,8 +23,8 @@ def run(experiment: Experiment) -> None:
     unspelled = sorted(further.difference(entry.word for entry in units.lexicon))
     if unspelled:
         print(
-            f"units: {len(unspelled):,} words of {config.lm.text} are left out, the units don't spell them: "
-            f"{' '.join(unspelled[:10])}"
+            f"units: {len(unspelled):,} words of the language model are left out, "
+            f"for the units don't spell them: {' '.join(unspelled[:10])}"
         )
     print(
         f"units: {len(units)} {config.units.kind} (with blank), {len(units.lexicon)} pronunciations, "
@@ -33,7 +34,11 @@ def run(experiment: Experiment) -> None:
 
 def _further_words(experiment: Experiment) -> Set[str]:
     config = experiment.config
-    if config.lm.text is None:
-        return set()
-    sentences = read_further_text(experiment.recipe_directory / config.lm.text, config.corpus.case)
-    return {word for sentence in sentences for word in sentence.split()}
+    lm = config.lm
+    words: Set[str] = set()
+    if lm.arpa is not None:
+        words.update(read_vocabulary(experiment.named(lm.arpa)))
+    elif lm.text is not None:
+        for sentence in read_further_text(experiment.named(lm.text), config.corpus, lm.text_sentences):
+            words.update(sentence.split())
+    return words

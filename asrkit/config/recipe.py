@@ -19,13 +19,23 @@ class CorpusConfig(Settings):
     """What the corpus is, and how much damage in it is tolerated."""
 
     module: str  # local/<module>.py, which lists the corpus's utterances
+    listing: Optional[str] = None  # for tsv and cut_set: the file in the corpus's folder; None: all of them
+    allow_pipes: bool = False  # for kaldi: run the commands in wav.scp; they may do anything that you may
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
+    held_out: Tuple[str, ...] = ()  # of dev and tests, those to be cut out of train: each a tenth, by speaker
+    train_sets: Tuple[str, ...] = ()  # the corpus's own sets that train is joined of; none: that of its name
+    dev_sets: Tuple[str, ...] = ()  # and dev
+    dev_speakers: Tuple[str, ...] = ()  # of train, who make dev where the corpus has no set for it
+    partial: bool = False  # fewer utterances than expect.json has are taken, and every result says so
+    mirror: Optional[str] = None  # asked before www.openslr.org, such as https://us.openslr.org/resources
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
+    words: Literal["spaced", "characters"] = "spaced"  # characters: each is a word, for Chinese and the like
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
+    lowest_rate: Optional[Positive] = None  # Hz; any from here on is taken. None: each split's usual one only
 
 
 class FeaturesConfig(Settings):
@@ -35,6 +45,7 @@ class FeaturesConfig(Settings):
     bins: Positive = 80
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
+    subtract_mean: bool = False  # of each bin over the utterance: takes away level and microphone
     speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
     shard_utterances: Positive = 200  # what a killed job loses at most, a process
 
@@ -44,7 +55,9 @@ class UnitsConfig(Settings):
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
     vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    lexicon: Optional[str] = None  # for phones: a file in the recipe's folder, "WORD P1 P2 ..."
+    # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; where P1 is written ▁P1 in every line, the
+    # model says where a word begins, and greedy finds words that unmarked phones leave ambiguous
+    lexicon: Optional[str] = None
 
 
 class NeuralLmConfig(Settings):
@@ -62,10 +75,26 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
+    # Further text, a file in the recipe's folder: a sentence a line (.gz or not) or, where its name ends in
+    # .yaml, a grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
+    text: Optional[str] = None
+    text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
+    # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
+    # into one text instead, the larger drowns the smaller
+    interpolate: bool = False
+    # Leaves sentences of dev and test sets out of lm.text: in a book they are a leak. By default they are
+    # only counted, since short ones, such as names and numbers, are in any such text
+    exclude_heldout: bool = False
+    # Rarer n-grams are left out: an entry an order, the last one for higher orders too; first 1, for unigrams
+    min_counts: Tuple[Positive, ...] = ()
+    # Then n-grams of the graph's model are left out whose loss raises its perplexity by less than this share,
+    # such as 1e-8, for a smaller graph; the model of rescore_order stays whole
+    prune: NotNegativeReal = 0.0
+    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
+    rescore_arpa: Optional[str] = None  # a ready one of that order
     neural: NeuralLmConfig = NeuralLmConfig()
 
 

@@ -1,4 +1,4 @@
-"""Fetch a published archive, resuming a broken transfer, and unpack it without trusting it."""
+"""Fetch published files, resuming a broken transfer, and unpack archives without trusting them."""
 
 import dataclasses
 import hashlib
@@ -13,36 +13,47 @@ from pathlib import Path, PurePosixPath
 from typing import List, Optional, Tuple
 
 from asrkit.errors import UserError
+from asrkit.pipeline.progress import Progress
 from asrkit.storage.files import sync_directory
 from asrkit.storage.fingerprint import hash_value
 
 BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30
+OPENSLR = ("www.openslr.org", "us.openslr.org", "openslr.elda.org", "openslr.trmal.net")
 
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A published tar archive."""
+    """A published tar archive, or a file that is used as it is."""
 
     addresses: Tuple[str, ...]  # tried in this order
-    top: str  # the one folder it unpacks to
+    top: str = ""  # the one folder it unpacks to; empty: it isn't unpacked
     sha256: Optional[str] = None
+    md5: Optional[str] = None
+    inner: str = ""  # pattern of the tar files in it that are unpacked where they lie, then removed
 
 
-def fetch_corpus(archive: Archive, corpus_directory: Path) -> None:
-    """Download `archive` into `corpus_directory` and unpack it there; `top` appears whole or not at all.
+def openslr_addresses(resource: int, name: str) -> Tuple[str, ...]:
+    """Where a file of an OpenSLR resource is published: there, and on its mirrors."""
+    return tuple(f"https://{host}/resources/{resource}/{name}" for host in OPENSLR)
 
-    Raises UserError, naming the folder to put the corpus in, when no address can be reached.
+
+def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str] = None) -> None:
+    """Download `archive` into `corpus_directory` and unpack it there; what it holds appears when it is whole.
+
+    `mirror` is asked first for what OpenSLR has, see corpus.mirror. Folders that are there already keep
+    their files. Raises UserError, naming the folder to put the corpus in, when no address can be reached.
     """
-    name = archive.addresses[0].rsplit("/", 1)[1]
-    file = corpus_directory / name
+    _, of_openslr, resource = archive.addresses[0].partition("/resources/")
+    preferred = [f"{mirror.rstrip('/')}/{resource}"] if mirror and of_openslr else []
+    file = corpus_directory / archive.addresses[0].rsplit("/", 1)[1]
     _make_directory(corpus_directory)
     own = not file.exists()  # an archive that the user put there is used, and left there
     if own:
         failures: List[str] = []
-        for address in archive.addresses:
+        for address in [*preferred, *archive.addresses]:
             try:
-                print(f"fetching {address}")
+                print(f"fetching {address}", flush=True)
                 _transfer(address, file)
                 break
             except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
@@ -50,21 +61,27 @@ def fetch_corpus(archive: Archive, corpus_directory: Path) -> None:
         else:
             raise _not_reached(archive, corpus_directory, failures)
     _check_sum(archive, file)
-    unpack(file, archive.top, corpus_directory)
-    if own:
-        file.unlink()
+    if archive.top:
+        unpack(file, archive.top, corpus_directory, archive.inner)
+        if own:
+            file.unlink()
 
 
-def unpack(file: Path, top: str, directory: Path) -> None:
-    """Unpack a tar file whose members all lie in folder `top`; links, devices and `..` are refused."""
-    temporary = directory / f".{top}.{os.getpid()}.part"
+def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
+    """Unpack a tar file whose members all lie in folder `top`; links, devices and `..` are refused.
+
+    Tar files in it that fit the pattern `inner` are unpacked in turn, each beside itself; their
+    members may lie in any folder.
+    """
+    temporary = directory / f".{file.name}.{os.getpid()}.part"
     try:
-        with tarfile.open(file) as tar:
-            for member in tar:
-                _extract_member(tar, member, top, temporary, file)
+        _extract(file, top, temporary)
+        for nested in sorted(temporary.glob(inner)) if inner else []:
+            _extract(nested, "", nested.parent)
+            nested.unlink()
         if not (temporary / top).is_dir():
             raise UserError(f"{file} has no folder {top}", expected=f"an archive of {top}", where=str(file))
-        os.replace(temporary / top, directory / top)
+        _move_missing(temporary / top, directory / top)
         sync_directory(directory)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise UserError(
@@ -77,13 +94,29 @@ def unpack(file: Path, top: str, directory: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _move_missing(source: Path, target: Path) -> None:
+    """Move a file or folder to where it belongs; of a folder that is there, what is missing in it."""
+    if not target.exists():
+        os.replace(source, target)
+    elif source.is_dir() and target.is_dir():
+        for child in sorted(source.iterdir()):
+            _move_missing(child, target / child.name)
+
+
+def _extract(file: Path, top: str, directory: Path) -> None:
+    with tarfile.open(file) as tar:
+        for member in tar:
+            _extract_member(tar, member, top, directory, file)
+
+
 def _extract_member(
     tar: tarfile.TarFile, member: tarfile.TarInfo, top: str, directory: Path, file: Path
 ) -> None:
     parts = [part for part in PurePosixPath(member.name).parts if part != "."]
     if not parts:
         return
-    if parts[0] != top or ".." in parts or "\\" in member.name or not (member.isfile() or member.isdir()):
+    outside = parts[0] != (top or parts[0]) or parts[0].startswith("/") or ".." in parts
+    if outside or "\\" in member.name or not (member.isfile() or member.isdir()):
         raise UserError(
             f"{file.name} holds {member.name}, which isn't a file or folder inside {top}",
             expected=f"plain files below {top} only",
@@ -117,8 +150,12 @@ def _transfer(address: str, file: Path) -> None:
         resumed = response.status == 206
         length = response.headers.get("Content-Length")
         expected = int(length) + (held if resumed else 0) if length else None
-        with open(part, "ab" if resumed else "wb") as output:
-            shutil.copyfileobj(response, output, BLOCK_BYTES)
+        total = expected and expected // BLOCK_BYTES
+        with open(part, "ab" if resumed else "wb") as output, Progress(file.name, total, "MiB") as bar:
+            bar.advance(count=output.tell() // BLOCK_BYTES)
+            for block in iter(lambda: response.read(BLOCK_BYTES), b""):
+                output.write(block)
+                bar.advance(count=len(block) // BLOCK_BYTES)
             output.flush()
             os.fsync(output.fileno())
     if expected is not None and part.stat().st_size != expected:
@@ -128,17 +165,18 @@ def _transfer(address: str, file: Path) -> None:
 
 
 def _check_sum(archive: Archive, file: Path) -> None:
-    if archive.sha256 is None:
+    name, published = ("SHA-256", archive.sha256) if archive.sha256 else ("MD5", archive.md5)
+    if published is None:
         return
-    digest = hashlib.sha256()
+    digest = hashlib.sha256() if archive.sha256 else hashlib.md5(usedforsecurity=False)
     with open(file, "rb") as stream:
         for block in iter(lambda: stream.read(BLOCK_BYTES), b""):
             digest.update(block)
-    if digest.hexdigest() != archive.sha256:
+    if digest.hexdigest() != published:
         file.rename(file.with_name(file.name + ".wrong"))
         raise UserError(
-            f"{file} has SHA-256 {digest.hexdigest()}",
-            expected=archive.sha256,
+            f"{file} has {name} {digest.hexdigest()}",
+            expected=published,
             where=str(file),
             todo=f"it was renamed to {file.name}.wrong; run stage 0 again to fetch it once more",
         )
@@ -157,10 +195,11 @@ def _make_directory(directory: Path) -> None:
 
 
 def _not_reached(archive: Archive, directory: Path, failures: List[str]) -> UserError:
+    held = archive.top or archive.addresses[0].rsplit("/", 1)[1]
     return UserError(
         f"can't fetch the corpus: {'; '.join(failures)}",
-        expected=f"the folder {archive.top} in {directory}, or a network to fetch it",
+        expected=f"{held} in {directory}, or a network to fetch it",
         where=str(directory),
-        todo=f"fetch {archive.addresses[0]} elsewhere and put the archive, or {archive.top} out of it, "
-        f"into {directory}; or name the folder that holds {archive.top} with --corpus-dir",
+        todo=f"fetch {archive.addresses[0]} elsewhere and put it, or {held} out of it, "
+        f"into {directory}; or name the folder that holds {held} with --corpus-dir",
     )

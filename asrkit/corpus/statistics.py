@@ -1,9 +1,10 @@
 """Counts of each split, what splits have in common, and whether the counts are the published ones."""
 
 import collections
+import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import msgspec
 from typing_extensions import Annotated
@@ -14,6 +15,7 @@ from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 
 Splits = Mapping[str, Sequence[ValidUtterance]]
+HOURS_ROUNDED = 0.1  # published hours have one decimal, and some are cut instead of rounded
 
 
 def split_statistics(utterances: Sequence[ValidUtterance]) -> Dict[str, Any]:
@@ -70,47 +72,78 @@ def refuse_shared_audio(splits: Splits) -> None:
             )
 
 
-def check_expectations(
-    statistics: Mapping[str, Mapping[str, Any]], rejections: Sequence[Rejection], file: Path
-) -> str:
-    """Compare counts with expect.json; gives a line to print, raises UserError on a mismatch.
+@dataclasses.dataclass(frozen=True)
+class Completeness:
+    """What comparing a corpus with its published counts gave."""
 
-    expect.json: {split: {"utterances": n, "words": n, "speakers": n}, ...}, or, where a corpus is
-    about in several versions, {"versions": [{"name": ..., "splits": {split: ...}}, ...]}; one of
-    them must fit in full. Rejected utterances are counted as lacking.
+    line: str  # for the terminal
+    partial: Optional[str] = None  # "368 of 34,098 utterances"; None: it is complete, or nothing is known
+
+
+def check_expectations(
+    statistics: Mapping[str, Mapping[str, Any]],
+    rejections: Sequence[Rejection],
+    file: Path,
+    partial: bool = False,
+) -> Completeness:
+    """Compare the counts of the sets in use with expect.json; UserError on a mismatch.
+
+    expect.json: {set: {"utterances": n, "words": n, "speakers": n, "hours": h}, ...}, or, where a
+    corpus is about in several versions, {"versions": [{"name": ..., "splits": {set: ...}}, ...]}; one of
+    them must fit in full, or, with `partial`, have no less of anything. Rejected utterances are lacking.
     """
     if not file.exists():
-        return f"note: no {file.name} in {file.parent}, so counts are not compared with published ones"
-    differences: List[Tuple[str, List[str]]] = []
-    for name, splits in _read_versions(file):
-        wrong = [
-            f"{split} {count}: found {statistics.get(split, {}).get(count, 0)}, expected {published}"
-            for split, counts in splits.items()
-            for count, published in counts.items()
-            if statistics.get(split, {}).get(count, 0) != published
-        ]
-        if not wrong:
-            return f"counts are those of {name}"
-        differences.append((name, wrong))
-    name, wrong = min(differences, key=lambda difference: len(difference[1]))
+        return Completeness(f"note: no {file.name} in {file.parent}, so counts are not compared")
+    versions = [
+        (version, {name: counts for name, counts in version.splits.items() if name in statistics})
+        for version in _read_versions(file)
+    ]
+    version, sets = min(versions, key=lambda pair: len(_differences(pair[1], statistics)))
+    wrong = _differences(sets, statistics)
+    if not wrong:
+        return Completeness(f"counts are those of {version.name}")
+    lack = {name: counts["utterances"] for name, counts in sets.items() if "utterances" in counts}
+    if partial and not _differences(sets, statistics, more_only=True):
+        there = sum(statistics[name]["utterances"] for name in lack)
+        found = f"{there:,} of {sum(lack.values()):,} utterances"
+        return Completeness("\n    ".join([f"partial: {found} of {version.name}", *wrong]), found)
     lost = collections.Counter(f"{rejection.split}, {rejection.kind}" for rejection in rejections)
     explained = "".join(f"\n    rejected: {count} ({what})" for what, count in sorted(lost.items()))
     raise UserError(
         "the corpus isn't complete:" + "".join(f"\n    {line}" for line in wrong) + explained,
-        expected=f"the counts of {name}",
+        expected=f"the counts of {version.name}",
         where=str(file),
-        todo="fetch the corpus again (stage 0 into an empty --corpus-dir), or, where you changed it "
-        "on purpose, correct expect.json",
+        todo="fetch the corpus again (stage 0 into an empty --corpus-dir); take what there is of it with "
+        "--partial; or, where you changed it on purpose, correct expect.json",
     )
 
 
-def _read_versions(file: Path) -> List[Tuple[str, Dict[str, Dict[str, float]]]]:
-    """Name and counts of each version in expect.json."""
+def _differences(
+    expected: Mapping[str, Mapping[str, Union[int, float]]],
+    statistics: Mapping[str, Mapping[str, Any]],
+    more_only: bool = False,
+) -> List[str]:
+    """Counts that aren't as expected, in words; with `more_only` those that are higher."""
+    wrong: List[str] = []
+    for name, counts in expected.items():
+        of = statistics[name]
+        if not of["utterances"]:
+            wrong += [] if more_only else [f"{name}: absent"]
+            continue
+        for count, published in counts.items():
+            found = round(of["seconds"] / 3600, 2) if count == "hours" else of.get(count, 0)
+            allowed = HOURS_ROUNDED if count == "hours" else 0
+            if found - published > allowed or (published - found > allowed and not more_only):
+                wrong.append(f"{name} {count}: found {found:,}, expected {published:,}")
+    return wrong
+
+
+def _read_versions(file: Path) -> "List[_Version]":
     expected = read_json(file)
     try:
         if isinstance(expected, dict) and "versions" not in expected:
             expected = {"versions": [{"name": file.name, "splits": expected}]}
-        versions = msgspec.convert(expected, _Expectations).versions
+        return msgspec.convert(expected, _Expectations).versions
     except msgspec.ValidationError as error:
         raise UserError(
             f"{file.name}: {error}",
@@ -118,12 +151,11 @@ def _read_versions(file: Path) -> List[Tuple[str, Dict[str, Dict[str, float]]]]:
             where=str(file),
             todo="correct the file",
         ) from None
-    return [(version.name, version.splits) for version in versions]
 
 
 class _Version(msgspec.Struct, forbid_unknown_fields=True):
     name: str
-    splits: Dict[str, Dict[str, float]]
+    splits: Dict[str, Dict[str, Union[int, float]]]
 
 
 class _Expectations(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,18 +2,24 @@
 
 A corpus is one file, local/<name>.py, with two functions:
 
-    download(corpus_directory: Path) -> None
-        Put the corpus there; nothing to do if it is there. Raises UserError without network.
+    download(corpus_directory: Path, config: RecipeConfig) -> None
+        Put there what the recipe uses of the corpus; nothing to do if it is there. Raises UserError
+        without network.
     utterances(corpus_directory: Path) -> Iterable[Utterance]
         Every utterance of every split, in an order that doesn't depend on the file system.
+
+What the listing needs from recipe.yaml, utterances(corpus_directory, config: CorpusConfig) is given.
 """
 
 import dataclasses
 import importlib.util
+import inspect
+import os
 import sys
 from pathlib import Path
-from typing import Iterable, Optional, Protocol, cast
+from typing import Callable, Iterable, List, Optional, Protocol, cast
 
+from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
 
 
@@ -25,20 +31,46 @@ class Utterance:
     audio: Path  # any format libsndfile reads: WAV, FLAC, Ogg, NIST SPHERE...
     text: str  # words with single spaces between them
     speaker: str
-    split: str  # as in corpus.train, corpus.dev and corpus.tests of recipe.yaml
+    split: str  # the corpus's own set, as corpus.train_sets, dev_sets, tests or else train, dev name it
     start: Optional[float] = None  # seconds into the recording; None: its beginning
     duration: Optional[float] = None  # seconds; None: to its end
     snr: Optional[float] = None  # signal-to-noise ratio in dB, where it is known; stage score counts by it
+    # Writes the audio, where no file holds it; raises AudioProblem. One object for all of a recording.
+    derive: Optional[Callable[[Path], None]] = None
 
 
 class CorpusModule(Protocol):
     """The two functions that local/<name>.py defines."""
 
-    def download(self, corpus_directory: Path) -> None:
+    def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
         """Put the corpus into the folder, or do nothing if it is there."""
 
-    def utterances(self, corpus_directory: Path) -> Iterable[Utterance]:
-        """Every utterance of every split."""
+    utterances: Callable[..., Iterable[Utterance]]
+
+
+def list_utterances(module: CorpusModule, directory: Path, config: CorpusConfig) -> List[Utterance]:
+    """Every utterance of every split, as the module lists them with these settings."""
+    takes_settings = len(inspect.signature(module.utterances).parameters) > 1
+    return list(module.utterances(directory, config) if takes_settings else module.utterances(directory))
+
+
+def corpus_file(corpus_directory: Path, name: str) -> Path:
+    """A file that a listing names: below the corpus's folder, or anywhere by its whole path.
+
+    `..` in a name below the folder is kept, for inspect_audio to refuse.
+    """
+    return Path(os.path.normpath(name)) if os.path.isabs(name) else corpus_directory / name
+
+
+def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) -> None:
+    """Raise UserError when nothing was found of a corpus that can't be downloaded."""
+    if not any(file.exists() for file in found):
+        raise UserError(
+            f"no such corpus in {corpus_directory}",
+            expected=expected,
+            where=str(corpus_directory),
+            todo="name the corpus's folder with --corpus-dir",
+        )
 
 
 def corpus_module_file(name: str, local_directory: Path) -> Path:
@@ -67,7 +99,7 @@ def load_corpus_module(name: str, local_directory: Path) -> CorpusModule:
     if missing:
         raise UserError(
             f"{file} doesn't define {' and '.join(missing)}",
-            expected="download(corpus_directory) and utterances(corpus_directory)",
+            expected="download(corpus_directory, config) and utterances(corpus_directory)",
             where=str(file),
             todo="see asrkit/corpus/utterance.py",
         )

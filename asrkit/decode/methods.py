@@ -94,7 +94,7 @@ class UtteranceDecoder:
         """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with;
         `model`: the acoustic model, whose decoder attention rescores with; `neural`: that of lm.neural."""
         self.config, self.units, self.symbols = config, units, graph.words
-        self.fst = prepare_graph(graph, config.search_lm_scale)
+        self.fst = prepare_graph(graph)
         self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
         for entry in units.lexicon:
             self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from asrkit.decode.paths import words_outside
-from asrkit.graph.compile import erase_disambiguation
+from asrkit.graph.compile import make_acceptor
 from asrkit.graph.grammar import make_grammar
 from asrkit.lm.perplexity import load_kenlm
 from asrkit.lm.scorer import SentenceScorer
 from asrkit.model.acoustic import AcousticModel, score_sequences
-from asrkit.text.units import Units, read_symbols
+from asrkit.text.units import Units
 
-SEQUENCES_AT_ONCE = 64  # through the attention decoder: what it remembers of 40 s takes about 200 MB
+SEQUENCES_AT_ONCE = 16  # through the attention decoder: what it remembers of 40 s takes about 200 MB
 
 
 def make_ngram_scorer(arpa: Path) -> SentenceScorer:
@@ -50,10 +50,7 @@ def make_attention_scorer(model: AcousticModel, units: Units, encoded: Tensor) -
 
 def make_rescoring_grammar(arpa: Path, words_file: Path) -> k2.Fsa:
     """G of an ARPA model as an acceptor whose back-off arcs are epsilons, with lm_scores."""
-    grammar = make_grammar(arpa, words_file)
-    mark = read_symbols(words_file).index("#0")
-    erase_disambiguation(grammar, mark, mark)
-    grammar = k2.arc_sort(grammar)
+    grammar = make_acceptor(make_grammar(arpa, words_file))
     grammar.lm_scores = grammar.scores.clone()
     return grammar
 

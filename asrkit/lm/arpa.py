@@ -2,13 +2,15 @@
 
 import gzip
 import math
+import shutil
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, NoReturn, Tuple, Union
+from typing import IO, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
 import numpy as np
 
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
+from asrkit.lm.tokens import RESERVED_WORDS
 from asrkit.storage.files import whole_file
 
 _ROWS_AT_ONCE = 100_000
@@ -77,6 +79,36 @@ def ngram_counts(file: Path) -> List[int]:
     """The numbers of n-grams that an ARPA file's header states, without reading further."""
     with _Lines(file) as lines:
         return _read_header(lines)
+
+
+def read_vocabulary(file: Path) -> List[str]:
+    """The words of an ARPA file, without reading further than its unigrams."""
+    with _Lines(file) as lines:
+        counts = _read_header(lines)
+        ids: Dict[str, int] = {}
+        _read_section(lines, 1, counts[0], len(counts), ids)
+    return [word for word in ids if word not in RESERVED_WORDS]
+
+
+def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
+    """Copy an ARPA file, unpacked if it is gzipped, and give its order; UserError if that isn't `order`."""
+    found = len(ngram_counts(source))
+    if order not in (None, found):
+        raise UserError(
+            f"an n-gram model of order {found}",
+            expected=f"one of order {order}, as lm.rescore_order says",
+            where=str(source),
+            todo=f"set lm.rescore_order to {found}, or name another file",
+        )
+    try:
+        opened = gzip.open(source) if source.suffix == ".gz" else open(source, "rb")  # noqa: SIM115
+        with opened as stream, whole_file(file) as temporary, open(temporary, "wb") as target:
+            shutil.copyfileobj(stream, target, 1 << 20)
+    except (OSError, EOFError) as error:
+        raise UserError(
+            f"can't copy {source}: {error}", expected="a whole ARPA file, and space for it", where=str(source)
+        ) from None
+    return found
 
 
 class _Lines:

@@ -12,7 +12,7 @@ from asrkit.errors import UserError
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
 SPECIAL_WORDS = [UNKNOWN, START, END]  # their ids are 0, 1 and 2 in every model estimated here
 UNKNOWN_ID, START_ID, END_ID = range(3)
-_RESERVED = frozenset([*SPECIAL_WORDS, "<UNK>"])  # kenlm takes <UNK> for <unk>
+RESERVED_WORDS = frozenset([*SPECIAL_WORDS, "<UNK>"])  # kenlm takes <UNK> for <unk>
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,8 @@ def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]
     line, empty = 0, True
     for line, sentence in enumerate(sentences, start=1):
         words = sentence.split()
-        if not _RESERVED.isdisjoint(words) or "\0" in sentence:
-            reserved = [word for word in words if word in _RESERVED]
+        if not RESERVED_WORDS.isdisjoint(words) or "\0" in sentence:
+            reserved = [word for word in words if word in RESERVED_WORDS]
             raise UserError(
                 f"line {line}: " + (f"{reserved[0]} as a word" if reserved else "a NUL character"),
                 expected="words only: the ends of sentences and unknown words are marked by the estimator",

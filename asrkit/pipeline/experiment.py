@@ -28,6 +28,11 @@ class Experiment:
                 return folder / "local"
         return REPOSITORY / "local"
 
+    def named(self, name: str) -> Path:
+        """The file or folder that a setting names: in the recipe's folder, else in the corpus's, or /..."""
+        own, of_corpus = self.recipe_directory / name, self.corpus_directory / name
+        return of_corpus if of_corpus.exists() and not own.exists() else own
+
     @property
     def records(self) -> Path:
         """<N>-<stage>.json: what each finished stage was made from; see asrkit.pipeline.record."""

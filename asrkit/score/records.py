@@ -113,6 +113,11 @@ def describe(unit: str, counts: Counts, interval: Sequence[float]) -> str:
     return f"{describe_result(unit, counts, interval)}  {kinds}"
 
 
+def describe_partial(record: Mapping[str, Any]) -> str:
+    """For example ", partial: 368 of 34,098 utterances", of a corpus that isn't complete; else nothing."""
+    return f", partial: {record['partial']}" if record.get("partial") else ""
+
+
 def describe_groups(groups: Mapping[str, Sequence[int]]) -> List[str]:
     """For example ["1-4 2/300 = 0.67 %", ...] of {name: [errors, reference tokens]}."""
     return [
@@ -129,7 +134,10 @@ def describe_confusion(confusion: Sequence[Any]) -> str:
 def summary_lines(results: Sequence[Dict[str, Any]]) -> List[str]:
     """One line a record: set, method, rate with interval, kinds of errors, real-time factor."""
     names = [f"{record['set']}{' (dev)' if record['role'] == 'dev' else ''}" for record in results]
-    rates = [describe(record["unit"], record_counts(record), record["interval"]) for record in results]
+    rates = [
+        describe(record["unit"], record_counts(record), record["interval"]) + describe_partial(record)
+        for record in results
+    ]
     name_width = max(map(len, names))
     method_width = max(len(record["method"]) for record in results)
     rate_width = max(map(len, rates))

@@ -13,6 +13,7 @@ from asrkit.score.records import (
     describe_confusion,
     describe_groups,
     describe_interval,
+    describe_partial,
     describe_rate,
     describe_result,
     describe_rtf,
@@ -43,6 +44,7 @@ def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str,
         columns=RESULT_COLUMNS,
         rows=[_result_row(record) for record in results],
         notes=_settings_notes(results) + [note for record in headlines(results) for note in _notes(record)],
+        partial=results[0].get("partial"),
         normalise=", ".join(results[0]["normalise"]) or "none" if "normalise" in results[0] else ABSENT,
         confidence=f"{100 * results[0]['confidence']:g} %",
         facts=cost_facts(cost),
@@ -105,7 +107,8 @@ def replace_table(readme: str, table: str) -> str:
 
 
 def _rate_cell(record: Dict[str, Any]) -> str:
-    return describe_result(record["unit"], record_counts(record), record["interval"])
+    rate = describe_result(record["unit"], record_counts(record), record["interval"])
+    return rate + describe_partial(record)
 
 
 def _result_row(record: Dict[str, Any]) -> List[str]:

@@ -11,6 +11,10 @@ Generated from results.json and cost.json; changes made by hand are lost.
 | {{ row | join(" | ") }} |
 {% endfor %}
 
+{% if partial %}
+**Partial**: of the corpus {{ partial }} were there; published results are of the whole corpus.
+
+{% endif %}
 WER counts words, CER characters without spaces, UER units of the lexicon (units/units.txt).
 Text normalisation before WER and CER are counted (score.normalise): {{ normalise }}.
 The interval is a {{ confidence }} bootstrap by utterance, and, of five speakers or more, also one by speaker.

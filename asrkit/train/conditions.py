@@ -114,7 +114,7 @@ def make_conditions(experiment: Experiment, mean: Tensor, inverse_deviation: Ten
         )
 
     def sounds(setting: str, name: Optional[str]) -> List[Recording]:
-        return [] if name is None else list_sounds(experiment.recipe_directory / name, rate, setting)
+        return [] if name is None else list_sounds(experiment.named(name), rate, setting)
 
     noises = sounds("train.noise.directory", config.train.noise.directory)
     rooms = sounds("train.rooms.directory", config.train.rooms.directory)

@@ -1,15 +1,18 @@
 """Stage 4: the files it writes."""
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
+from typing import List
 
 import pytest
 
 from asrkit.cli.lm import run
 from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig
 from asrkit.errors import UserError
-from asrkit.lm.arpa import read_arpa
+from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
+from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
@@ -19,7 +22,7 @@ from asrkit.storage.files import read_json, write_jsonl_gz
 def experiment_with(lm: LmConfig, directory: Path) -> Experiment:
     config = RecipeConfig(name="small", corpus=CorpusConfig(module="small", case="upper"), lm=lm)
     experiment = Experiment(config, directory / "exp", directory, directory / "recipe", jobs=1)
-    for split, texts in (("train", ["YES NO", "NO"]), ("dev", ["YES", "NO MAYBE"])):
+    for split, texts in (("train", ["YES NO", "NO"]), ("dev", ["YES", "NO MAYBE"]), ("test", ["MAYBE"])):
         rows = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
         write_jsonl_gz(experiment.manifests / f"{split}_supervisions.jsonl.gz", rows)
     return experiment
@@ -47,6 +50,92 @@ def test_further_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest
     run(experiment)
     assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
     assert "2 sentences of more.txt" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("exclude", "vocabulary"), [(False, ["MAYBE", "NO", "YES"]), (True, ["NO", "YES"])])
+def test_sentences_of_dev_and_test_in_further_text_are_counted_and_left_out_where_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture, exclude: bool, vocabulary: List[str]
+) -> None:
+    experiment = experiment_with(LmConfig(order=1, text="more.txt", exclude_heldout=exclude), tmp_path)
+    experiment.recipe_directory.mkdir()
+    (experiment.recipe_directory / "more.txt").write_text("no  maybe\nno\nmaybe\nno maybe\nyes yes\n")
+    run(experiment)
+    report = read_json(experiment.lm / "report.json")
+    assert report["heldout_in_text"] == {"dev": [1, 2], "test": [1, 1]}
+    assert report["sentences"] == 2 + (2 if exclude else 5)
+    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == vocabulary
+    log = capsys.readouterr().out
+    assert "1 of 2 sentences of dev occur in more.txt" in log
+    assert ("3 sentences of more.txt are left out" in log) == exclude
+
+
+def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    lm = LmConfig(order=1, rescore_order=2, text="grammar.yaml", text_sentences=9, interpolate=True)
+    experiment = experiment_with(lm, tmp_path)
+    experiment.recipe_directory.mkdir()
+    grammar = "kinds: {one: {weight: 1, sentences: [maybe yes, maybe]}}\n"
+    (experiment.recipe_directory / "grammar.yaml").write_text(grammar)
+    run(experiment)
+    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
+    assert len(read_arpa(experiment.lm / "rescore.2.arpa").counts) == 2
+    report = read_json(experiment.lm / "report.json")
+    assert (report["sentences"], report["oov"]) == (11, {"dev": [0, 3]})
+    assert [row["order"] for row in report["interpolation"]] == [1, 2]
+    for row in report["interpolation"]:
+        assert 0 < row["weight_of_transcripts"] < 1
+        perplexities = row["perplexity_known"]
+        assert perplexities["mixture"] < min(perplexities["transcripts"], perplexities["text"])
+    assert report["interpolation"][0]["perplexity_known"]["mixture"] == pytest.approx(
+        report["perplexity"]["dev"], rel=1e-6
+    )
+    assert "2-grams of the transcripts (perplexity" in capsys.readouterr().out
+
+
+def test_the_model_of_the_graph_is_pruned_and_the_larger_one_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("kenlm", reason="kenlm isn't installed: it queries models of order 2 and up")
+    experiment = experiment_with(LmConfig(order=3, rescore_order=3, prune=0.02), tmp_path)
+    run(experiment)
+    assert read_arpa(experiment.lm / "rescore.3.arpa").counts == [5, 4, 3]
+    assert read_arpa(experiment.lm / "lm.arpa").counts == [5, 3]
+    assert "8 of 12 n-grams are left by lm.prune 0.02" in capsys.readouterr().out
+
+
+def test_rare_ngrams_are_left_out_the_last_count_standing_for_higher_orders(tmp_path: Path) -> None:
+    experiment = experiment_with(LmConfig(order=1, rescore_order=3, min_counts=(1, 2)), tmp_path)
+    with pytest.raises(UserError, match="no 3-grams occur 2 times"):
+        run(experiment)
+
+
+def test_ready_models_are_taken_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for name, order in (("small.arpa.gz", 1), ("large.arpa", 2)):
+        write_arpa(estimate(["YES YES", "NO", "NEW"], order).model, tmp_path / name)
+    experiment = experiment_with(
+        LmConfig(arpa="small.arpa.gz", rescore_arpa="large.arpa", rescore_order=2), tmp_path
+    )
+    run(experiment)
+    assert (experiment.lm / "lm.arpa").read_bytes() == gzip.decompress(
+        (tmp_path / "small.arpa.gz").read_bytes()
+    )
+    assert (experiment.lm / "rescore.2.arpa").read_bytes() == (tmp_path / "large.arpa").read_bytes()
+    report = read_json(experiment.lm / "report.json")
+    assert (report["order"], report["estimator"], report["ngrams"]) == (1, "small.arpa.gz", [6])
+    assert sorted(read_vocabulary(tmp_path / "small.arpa.gz")) == ["NEW", "NO", "YES"]
+    other = experiment_with(
+        LmConfig(arpa="small.arpa.gz", rescore_arpa="large.arpa", rescore_order=4), tmp_path
+    )
+    with pytest.raises(UserError, match=r"(?s)order 2.*order 4, as lm.rescore_order"):
+        run(other)
+
+
+def test_a_model_cut_short_is_refused(tmp_path: Path) -> None:
+    write_arpa(estimate(["YES YES", "NO"], 1).model, tmp_path / "small.arpa.gz")
+    (tmp_path / "small.arpa.gz").write_bytes((tmp_path / "small.arpa.gz").read_bytes()[:-20])
+    experiment = experiment_with(LmConfig(arpa="small.arpa.gz"), tmp_path)
+    with pytest.raises(UserError, match=r"small\.arpa\.gz"):
+        run(experiment)
+    assert not (experiment.lm / "lm.arpa").exists()
 
 
 @pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")

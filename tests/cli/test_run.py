@@ -22,6 +22,7 @@ OPTIONS = [
     "--corpus-dir",
     "--config",
     "--set",
+    "--partial",
     "--init-from",
     "--nj",
     "--debug",

@@ -15,7 +15,7 @@ from pathlib import Path
 from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
 
-def download(corpus_directory):
+def download(corpus_directory, config):
     pass
 
 def utterances(corpus_directory):

@@ -1,5 +1,6 @@
 """Fetching a corpus: resumed transfers, checksums, archives that try to escape, no network."""
 
+import dataclasses
 import hashlib
 import http.server
 import io
@@ -10,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
-from asrkit.corpus.download import Archive, fetch_corpus, unpack
+from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses, unpack
 from asrkit.errors import UserError
 
 
@@ -36,12 +37,14 @@ class Server:
         self.content = content
         self.break_after: Optional[int] = None
         self.ranges: List[Optional[str]] = []
+        self.paths: List[str] = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked = self.headers.get("Range")
                 outer.ranges.append(asked)
+                outer.paths.append(self.path)
                 first = int(asked[len("bytes=") : -1]) if asked else 0
                 if first >= len(outer.content):
                     self.send_error(416)
@@ -132,6 +135,56 @@ def test_wrong_checksum_is_refused_and_the_file_set_aside(
     with pytest.raises(UserError, match="SHA-256"):
         fetch_corpus(serve(make_archive(TOY)).archive("0" * 64), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["toy.tar.gz.wrong"]
+
+
+def test_either_checksum_is_checked(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
+    content = make_archive(TOY)
+    archive = serve(content).archive()
+    good = dataclasses.replace(archive, md5=hashlib.md5(content).hexdigest())
+    fetch_corpus(good, tmp_path / "good")
+    with pytest.raises(UserError, match=f"MD5 {good.md5}"):
+        fetch_corpus(dataclasses.replace(archive, md5="0" * 32), tmp_path / "bad")
+
+
+def test_a_mirror_is_asked_first(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
+    server = serve(make_archive(TOY))
+    mirror = server.archive().addresses[0].rsplit("/", 1)[0] + "/mirror/"
+    fetch_corpus(Archive(openslr_addresses(31, "toy.tar.gz"), "toy"), tmp_path, mirror)
+    assert server.paths == ["/mirror/31/toy.tar.gz"]
+    assert (tmp_path / "toy/a.txt").exists()
+
+
+def test_a_file_that_is_no_archive_is_kept_as_it_is(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
+    address = serve(b"text").archive().addresses[0]
+    fetch_corpus(Archive((address,)), tmp_path)
+    assert (tmp_path / "toy.tar.gz").read_bytes() == b"text"
+
+
+def test_archives_of_one_folder_complete_each_other(tmp_path: Path) -> None:
+    for name, members in (
+        ("one", {"toy/about": b"1", "toy/a/1": b"1"}),
+        ("two", {"toy/about": b"2", "toy/b/2": b"2", "toy/a/3": b"3"}),
+    ):
+        (tmp_path / name).write_bytes(make_archive(members))
+        unpack(tmp_path / name, "toy", tmp_path)
+    found = {str(f.relative_to(tmp_path / "toy")): f.read_bytes() for f in (tmp_path / "toy").rglob("*/*")}
+    assert found == {"a/1": b"1", "a/3": b"3", "b/2": b"2"}
+    assert (tmp_path / "toy/about").read_bytes() == b"1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "toy", "two"]
+
+
+@pytest.mark.parametrize(("member", "sound"), [("train/s1/a", True), ("../a", False), ("/tmp/a", False)])
+def test_archives_inside_an_archive(tmp_path: Path, member: str, sound: bool) -> None:
+    file = tmp_path / "toy.tgz"
+    file.write_bytes(make_archive({"toy/wav/s1.tar.gz": make_archive({member: b"1"}), "toy/wav/text": b"t"}))
+    if not sound:
+        with pytest.raises(UserError, match="which isn't a file or folder inside"):
+            unpack(file, "toy", tmp_path, "toy/wav/*.tar.gz")
+        assert [path.name for path in tmp_path.iterdir()] == ["toy.tgz"]
+        return
+    unpack(file, "toy", tmp_path, "toy/wav/*.tar.gz")
+    assert sorted(path.name for path in (tmp_path / "toy/wav").iterdir()) == ["text", "train"]
+    assert (tmp_path / "toy/wav/train/s1/a").read_bytes() == b"1"
 
 
 def test_without_network_the_error_says_where_to_put_the_corpus(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 
@@ -12,7 +13,7 @@ from asrkit.corpus.manifests import lhotse_objects, read_cuts
 from asrkit.corpus.utterance import Utterance
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
-from asrkit.storage.files import read_json
+from asrkit.storage.files import read_json, read_jsonl
 from tests.corpus.sound import SmallCorpus, noise, write_audio
 
 
@@ -124,6 +125,91 @@ def test_one_of_several_versions_must_fit_in_full(tmp_path: Path, capsys: pytest
     assert "counts are those of second" in capsys.readouterr().out
 
 
+COUNTS = {"train": {"utterances": 4, "hours": 0.0}, "dev": {"utterances": 1}, "test": {"utterances": 1200}}
+
+
+def test_a_partial_corpus_is_taken_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = small(tmp_path)
+    expect(corpus, COUNTS)
+    with pytest.raises(UserError, match=r"(?s)test utterances: found 2, expected 1,200.*--partial"):
+        manifests.run(corpus.experiment())
+    experiment = corpus.experiment(corpus={"partial": True})
+    manifests.run(experiment)
+    assert read_json(experiment.manifests / "statistics.json")["partial"] == "6 of 1,205 utterances"
+    assert "partial: 6 of 1,205 utterances of expect.json" in capsys.readouterr().out
+
+
+def test_more_than_was_published_is_no_part_of_it(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    expect(corpus, {**COUNTS, "dev": {"speakers": 0}})
+    with pytest.raises(UserError, match="dev speakers: found 1, expected 0"):
+        manifests.run(corpus.experiment(corpus={"partial": True}))
+
+
+def test_a_complete_corpus_is_not_partial_whatever_is_allowed(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    expect(corpus, {"train": {"utterances": 3}, "unused": {"utterances": 9}})
+    experiment = corpus.experiment(corpus={"partial": True})
+    manifests.run(experiment)
+    assert read_json(experiment.manifests / "statistics.json")["partial"] is None
+
+
+def test_splits_are_joined_of_sets_and_dev_of_speakers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = SmallCorpus(tmp_path)
+    corpus.add_splits({"clean": 2, "other": 3, "more": 1, "test": 1})
+    corpus.add("bad", "other", text="", speaker="kept-out")
+    corpus.add("good", "other", speaker="kept-out")
+    corpus.add("spare", "clean", speaker="kept-out")
+    settings = {"train_sets": ["clean", "other"], "dev_speakers": ["kept-out"]}
+    expect(corpus, {"clean": {"utterances": 3, "speakers": 2}, "other": {"utterances": 4}})
+    experiment = corpus.experiment(corpus=settings)
+    manifests.run(experiment)
+    assert sorted(cut.id for cut in read_cuts(experiment.manifests, "dev")) == ["good", "spare"]
+    assert len(read_cuts(experiment.manifests, "train")) == 5
+    (rejected,) = read_jsonl(experiment.manifests / "rejected.jsonl")
+    assert (rejected["id"], rejected["split"]) == ("bad", "dev")
+    assert "more: 1 utterances are not used" in capsys.readouterr().out
+    joined = corpus.experiment(corpus={**settings, "dev_sets": ["more"]}, name="joined")
+    manifests.run(joined)
+    assert len(read_cuts(joined.manifests, "dev")) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train_sets": ["train", "other"]}, "(?s)no utterances of other; the corpus has.*--partial"),
+        ({"dev_sets": ["other"], "partial": True}, r"(?s)no utterances of other.*corpus\.dev_speakers"),
+        ({"tests": ["other"], "partial": True}, r"(?s)no utterances of other.*corpus\.tests"),
+        ({"dev_speakers": ["nobody"]}, r"(?s)train has no speaker nobody.*some of speaker-train"),
+        ({"dev_sets": ["test"]}, "test is in 2 splits"),
+    ],
+)
+def test_sets_that_leave_a_split_without_utterances(
+    tmp_path: Path, settings: Dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        manifests.run(small(tmp_path).experiment(corpus=settings))
+
+
+def test_an_absent_training_set_is_counted_as_lacking(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    expect(corpus, {"train": {"utterances": 3}, "other": {"utterances": 10}})
+    experiment = corpus.experiment(corpus={"train_sets": ["train", "other"], "partial": True})
+    manifests.run(experiment)
+    assert read_json(experiment.manifests / "statistics.json")["partial"] == "3 of 13 utterances"
+
+
+def test_each_character_is_a_word_where_there_are_no_spaces(tmp_path: Path) -> None:
+    corpus = small(tmp_path)
+    corpus.add("chinese", "train", text="一共 三个ok")
+    experiment = corpus.experiment(corpus={"words": "characters", "case": "upper"})
+    manifests.run(experiment)
+    texts = {cut.id: cut.supervisions[0].text for cut in read_cuts(experiment.manifests, "train")}
+    assert texts["chinese"] == "一 共 三 个 O K"
+
+
 @pytest.mark.parametrize("value", [[], {"train": 3}, {"versions": []}, {"versions": [{"name": "first"}]}])
 def test_expectations_of_another_form_are_an_error(tmp_path: Path, value: object) -> None:
     corpus = small(tmp_path)
@@ -152,7 +238,7 @@ def test_a_corpus_module_that_is_missing_or_lacks_a_function(tmp_path: Path) -> 
     corpus = small(tmp_path)
     with pytest.raises(UserError, match=r"no corpus module .*other\.py"):
         manifests.run(corpus.experiment(corpus={"module": "other"}))
-    (tmp_path / "local" / "half.py").write_text("def download(corpus_directory):\n    pass\n")
+    (tmp_path / "local" / "half.py").write_text("def download(corpus_directory, config):\n    pass\n")
     with pytest.raises(UserError, match="doesn't define utterances"):
         manifests.run(corpus.experiment(corpus={"module": "half"}))
 

@@ -27,7 +27,7 @@ LATTICE = f"""0 1 1 {math.log(0.5)}
 4 5 0 0
 5 6 -1 0
 6"""
-# Determinization lets paths put out the same word at different frames: here A with C.
+# Paths put out the same word at different frames: here A with C.
 WORDS = [[1], [], [], [2], [1, 3], [2], [], [-1]]
 OF_C = 4  # the arc
 

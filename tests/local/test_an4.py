@@ -1,4 +1,4 @@
-"""AN4: official lists, both forms of transcript line, a dev set by speaker."""
+"""AN4: official lists, both forms of transcript line, speakers of dev."""
 
 import collections
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Callable
 
 import pytest
 
+from asrkit.config import load_config
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 
@@ -27,16 +28,16 @@ def test_published_lists(corpora: Callable[[str], Path]) -> None:
     an4 = load_corpus_module("an4", LOCAL)
     utterances = list(an4.utterances(corpora("an4")))
     assert collections.Counter(utterance.split for utterance in utterances) == {
-        "train": 690,
-        "dev": 103,
+        "train": 793,
         "test": 130,
     }
     speakers = collections.defaultdict(set)
     for utterance in utterances:
         speakers[utterance.split].add(utterance.speaker)
-    assert {split: len(of) for split, of in speakers.items()} == {"train": 54, "dev": 8, "test": 10}
-    assert not speakers["dev"] & speakers["train"]
-    assert {speaker[0] for speaker in speakers["dev"]} == {"f", "m"}
+    assert {split: len(of) for split, of in speakers.items()} == {"train": 62, "test": 10}
+    dev = set(load_config(LOCAL.parent / "recipes" / "an4" / "recipe.yaml").corpus.dev_speakers)
+    assert len(dev) == 8 and dev < speakers["train"]
+    assert {speaker[0] for speaker in dev} == {"f", "m"}
     assert utterances[0].text == "YES"
     assert not any("<" in utterance.text or "(" in utterance.text for utterance in utterances)
     assert sum(len(utterance.text.split()) for utterance in utterances if utterance.split == "test") == 773

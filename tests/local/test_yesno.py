@@ -6,6 +6,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
+from asrkit.config import load_config
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 from tests.corpus.sound import write_audio
@@ -25,7 +26,8 @@ def test_split_and_transcripts_of_the_published_files(corpora: Callable[[str], P
 
 
 def test_download_leaves_a_corpus_that_is_there_alone(corpora: Callable[[str], Path]) -> None:
-    load_corpus_module("yesno", LOCAL).download(corpora("yesno"))
+    config = load_config(LOCAL.parent / "recipes" / "yesno" / "recipe.yaml")
+    load_corpus_module("yesno", LOCAL).download(corpora("yesno"), config)
 
 
 def test_errors_name_the_folder_and_the_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from asrkit.cli import check_results, report, score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
-from asrkit.score.report import TABLE_BEGIN, TABLE_END
+from asrkit.score.report import TABLE_BEGIN, TABLE_END, render_table
 from asrkit.storage.files import read_json, write_json, write_jsonl, write_jsonl_gz, write_text
 from asrkit.text.units import build_units
 
@@ -48,6 +48,23 @@ def decode(experiment: Experiment, split: str, method: str, hypotheses: Dict[str
     write_jsonl(folder / f"hypotheses_{method}.jsonl", rows)
     timing: Dict[str, Any] = {"audio_seconds": 50.0, "seconds": 2.0, "fallbacks": {"wider_beam": 1}}
     write_json(folder / f"timing_{method}.json", {**timing, "settings": {"lm_scale": 0.5}})
+
+
+def test_a_partial_corpus_is_named_in_every_table(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json(experiment.manifests / "statistics.json", {"partial": "6 of 1,205 utterances"})
+    score.run(experiment)
+    results = read_json(experiment.directory / "results.json")
+    assert {row["partial"] for row in results} == {"6 of 1,205 utterances"}
+    printed = capsys.readouterr().out.splitlines()[-len(results) :]
+    text = (experiment.directory / "RESULTS.md").read_text()
+    assert "**Partial**: of the corpus 6 of 1,205 utterances were there" in text
+    rows = [line for line in text.splitlines() if line.startswith(("| test |", "| dev "))]
+    table = render_table([("tiny", results, {})]).splitlines()[2:]
+    for lines, count in ((printed, 12), (rows, 12), (table, 2)):
+        assert len(lines) == count
+        assert all(", partial: 6 of 1,205 utterances" in line for line in lines)
 
 
 def invoke(command: Any, *arguments: str) -> Result:
