@@ -164,17 +164,20 @@ def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
 ) -> None:
     run = Run(tmp_path, corpora("yesno"))
     run(
-        *("--set", "decode.methods=[hlg, attention]", "--set", "model.decoder_blocks=1"),
+        *("--set", "decode.methods=[hlg, attention, neural]"),
+        *("--set", "model.decoder_blocks=1", "--set", "lm.neural.layers=1"),
         *("--set", "train.epochs=1", "--set", "train.threads=1", "--set", "average.candidates=[best-1]"),
     )
     results = run.results()
     assert results["dev hlg"]["errors"] > 0  # after one epoch
-    assert results["dev attention"]["errors"] <= results["dev hlg"]["errors"]
-    chosen = results["test attention"]["settings"]
-    assert {"lm_scale", "word_bonus", "attention_scale", "nbest_paths"} <= set(chosen)
     tried = json.loads((run.experiment / "decode" / "scales.json").read_text())["tried"]
-    plain = [point for point in tried["attention"] if point["attention_scale"] == 0 and point["lm_scale"] > 0]
-    assert [point["errors"] for point in plain] == [point["errors"] for point in tried["hlg"]]
+    for method in ("attention", "neural"):
+        assert results[f"dev {method}"]["errors"] <= results["dev hlg"]["errors"]
+        scale = f"{method}_scale"
+        chosen = results[f"test {method}"]["settings"]
+        assert {"lm_scale", "word_bonus", scale, "nbest_paths"} <= set(chosen)
+        plain = [point for point in tried[method] if point[scale] == 0 and point["lm_scale"] > 0]
+        assert [point["errors"] for point in plain] == [point["errors"] for point in tried["hlg"]]
 
 
 STAGES = ["download", "manifests", "features", "units", "lm", "graph", "train", "average", "decode", "score"]
