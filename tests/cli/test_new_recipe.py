@@ -253,6 +253,7 @@ def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
     assert (large["units.kind"], large["units.vocabulary_size"], large["train.epochs"]) == ("bpe", 500, 15)
     assert small["model.attention_dim"] < large["model.attention_dim"]
     assert "features.sampling_rate" not in small
+    assert settings(600, sentence)["train.batch_duration"] == 10
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
 
 
