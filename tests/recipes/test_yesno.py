@@ -168,6 +168,9 @@ def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
         *("--set", "decode.methods=[hlg, attention, neural]"),
         *("--set", "model.decoder_blocks=1", "--set", "lm.neural.layers=1"),
         *("--set", "train.epochs=1", "--set", "train.threads=1", "--set", "average.candidates=[best-1]"),
+        # So little training makes wide lattices.
+        *("--set", "decode.output_beam=4", "--set", "decode.nbest_paths=20"),
+        *("--set", "decode.word_bonuses=[0, 2]", "--set", "decode.attention_scales=[0, 0.5, 1]"),
     )
     results = run.results()
     assert results["dev hlg"]["errors"] > 0  # after one epoch
