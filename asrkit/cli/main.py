@@ -16,6 +16,7 @@ from asrkit.pipeline.processor import prepare_processor
 VERBS = {
     "run": "Run the stages of a recipe; recipes/NAME/run.sh calls this.",
     "describe": "Print the acoustic model of a recipe, stage by stage.",
+    "plan": "Print the disk, memory and hours that a recipe will take.",
     "graph": "Print what a decoding graph was made of, or draw a small one.",
     "doctor": "Say whether the environment is in order, and what to type if not.",
     "report": "Write RESULTS.md of every recipe and README's table from the kept records.",

@@ -1,7 +1,7 @@
 """Read transcript files as people leave them: byte-order marks, Windows line ends, empty lines."""
 
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Dict, Iterator, Tuple
 
 from asrkit.errors import UserError
 
@@ -33,3 +33,19 @@ def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
         content = line[:-1] if line.endswith("\r") else line
         if content.strip():
             yield number, content
+
+
+def read_texts(file: Path) -> Dict[str, str]:
+    """Texts by utterance, of lines "UTTERANCE TEXT"; UserError as read_lines, and for a repeated one."""
+    texts: Dict[str, str] = {}
+    for number, line in read_lines(file):
+        id, _, text = line.strip().partition(" ")
+        if id in texts:
+            raise UserError(
+                f"a second line for {id}",
+                expected="UTTERANCE TEXT, one line an utterance",
+                where=f"{file}, line {number}",
+                todo="take one of them out",
+            )
+        texts[id] = text
+    return texts
