@@ -12,7 +12,7 @@ stage 4 lm        "the pruned 3-gram for the graph and the 4-gram for rescoring,
 stage 5 graph     "HLG over the words of the language model"
 stage 6 train     "a residual and self-attention network with CTC loss, of 28 or 80 million parameters"
 stage 7 average   "average checkpoints, chosen on dev"
-stage 8 decode    "greedy, HLG one-best, lattices rescored by the 4-gram; scales chosen on dev"
+stage 8 decode    "greedy, HLG one-best, n-best lists rescored by the 4-gram; scales chosen on dev"
 stage 9 score     "errors in test-clean and test-other"
 
 run_stages "$@"
