@@ -12,7 +12,7 @@ from asrkit.lm.model import NgramModel
 from asrkit.lm.perplexity import perplexity
 from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
-from asrkit.storage.files import read_jsonl, write_json
+from asrkit.storage.files import read_json, read_jsonl, write_json
 from asrkit.text.further_text import read_further_text
 
 
@@ -37,6 +37,8 @@ def run(experiment: Experiment) -> None:
             interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
     further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
     _report(experiment, arpa, len(transcripts) + len(further), dev, further_report)
+    if lm.neural.layers is not None:
+        _train_neural(experiment, transcripts + further, dev)
 
 
 def _further_text(experiment: Experiment) -> Tuple[List[str], Dict[str, Tuple[int, int]]]:
@@ -108,6 +110,19 @@ def _report_mixture(mixture: Interpolation, order: int, text: str) -> Dict[str, 
     )
     perplexities = {"transcripts": first, "text": second, "mixture": both}
     return {"order": order, "weight_of_transcripts": mixture.weight, "perplexity_known": perplexities}
+
+
+def _train_neural(experiment: Experiment, sentences: List[str], dev: List[str]) -> None:
+    """Write lm/neural.safetensors, and to the report its perplexity beside that of the n-gram."""
+    from asrkit.lm.neural import train_neural  # torch, which this stage else does without
+
+    split, report = experiment.config.corpus.dev, read_json(experiment.lm / "report.json")
+    file = experiment.lm / "neural.safetensors"
+    perplexity = train_neural(experiment.config.lm.neural, sentences, dev, file)
+    report["neural"] = {"perplexity_known": {split: perplexity}}
+    write_json(experiment.lm / "report.json", report)
+    ngram = report["perplexity_known"][split]
+    print(f"lm: {split}: perplexity of known words {perplexity:.2f} by lm.neural, {ngram:.2f} by n-grams")
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:

@@ -9,6 +9,7 @@ SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
+NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
 NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory")  # what a corpus may come with
@@ -98,7 +99,7 @@ STAGES = (
             "{recipe}/{lm.arpa}",
             "{recipe}/{lm.rescore_arpa}",
         ),
-        writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, NEURAL_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(
@@ -156,6 +157,7 @@ STAGES = (
             "graph/HLG.safetensors",
             "lm/lm.arpa",
             LARGER_LM,
+            NEURAL_LM,
             *features_of("{dev}", "{test}"),
             *UNITS,
         ),

@@ -84,8 +84,8 @@ def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
             lines.append(f"  {key}: {_plain(suggestion.value)}{comment}")
         else:
             lines[0] += comment
-    body = [line for lines in sections.values() for line in lines]
-    return "\n".join([f"name: {_plain(name)}", *body]) + "\n"
+    settings = [line for lines in sections.values() for line in lines]
+    return "\n".join([f"name: {_plain(name)}", *settings]) + "\n"
 
 
 def _plain(value: Any) -> str:
