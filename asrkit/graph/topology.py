@@ -1,10 +1,10 @@
 """H: the CTC topology, composed with arcs of units."""
 
-from typing import Iterator, Tuple
+from typing import Iterator, Tuple, Union
 
 import numpy as np
 
-from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table
+from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table, refuse_overflow
 
 BLANK = 0
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
@@ -52,7 +52,7 @@ def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> T
     return make_table("HLG", counts, parts())
 
 
-def _pair(state: np.ndarray, unit: np.ndarray, units: int) -> np.ndarray:
+def _pair(state: np.ndarray, unit: Union[int, np.ndarray], units: int) -> np.ndarray:
     """One number for a state together with a unit."""
     return state * np.int64(units) + unit
 
@@ -79,6 +79,7 @@ def _enter(arcs: Arcs, keys: np.ndarray, blank: np.ndarray, alike: np.ndarray, u
     """The arcs with targets among `keys`, those to states that are `alike` doubled."""
     target = np.searchsorted(keys, _pair(arcs.target, arcs.unit, units)).astype(np.int32)
     copies = 1 + alike[arcs.target]
+    refuse_overflow("HLG", len(keys) + 1, int(copies.sum()))
     which = np.repeat(np.arange(len(arcs), dtype=np.int32), copies)
     target = np.where(count_up(copies) == 1, blank[arcs.target[which]], target[which])
     return Arcs(arcs.source[which], target, arcs.unit[which], arcs.word[which], arcs.score[which])
