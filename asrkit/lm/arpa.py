@@ -1,5 +1,6 @@
 """ARPA files: written sorted, read with every line checked."""
 
+import array
 import gzip
 import math
 import shutil
@@ -176,10 +177,8 @@ def _read_section(
     if lines.text != f"\\{order}-grams:":
         lines.refuse(lines.found, expected=f"\\{order}-grams:")
     heading = lines.number
-    words: List[int] = []
-    probabilities: List[float] = []
-    backoffs: List[float] = []
-    numbers: List[int] = []
+    words, numbers = array.array("i"), array.array("q")
+    probabilities, backoffs = array.array("d"), array.array("d")
     most = order + 2 if order < highest else order + 1
     for text in lines:
         fields = text.split()

@@ -30,7 +30,10 @@ def experiment_with(lm: LmConfig, directory: Path) -> Experiment:
 
 def test_writes_model_and_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1), tmp_path)
+    (experiment.lm / "sorting").mkdir(parents=True)
+    (experiment.lm / "sorting" / "left by a killed run").touch()
     run(experiment)
+    assert sorted(file.name for file in experiment.lm.iterdir()) == ["lm.arpa", "report.json"]
     report = read_json(experiment.lm / "report.json")
     assert report["ngrams"] == [5] == read_arpa(experiment.lm / "lm.arpa").counts
     assert (report["order"], report["estimator"], report["sentences"]) == (1, "builtin", 2)
