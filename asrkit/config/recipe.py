@@ -58,12 +58,13 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
-    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
+    # Files in the recipe's folder, else in the corpus's; .gz is unpacked
+    text: Optional[str] = None  # further text; its words may be decoded too
+    arpa: Optional[str] = None  # a ready model, of whatever order, instead of an estimated one
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
-    rescore_arpa: Optional[str] = None  # a ready one of that order
+    rescore_arpa: Optional[str] = None  # a ready one of that order, instead of an estimated one
 
 
 class GraphConfig(Settings):
@@ -102,7 +103,7 @@ class ModelConfig(Settings):
 class NoiseConfig(Settings):
     """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
 
-    directory: Optional[str] = None  # in the recipe's folder, or /...: every WAV and FLAC file below it
+    directory: Optional[str] = None  # in the recipe's or corpus's folder, or /...: each WAV and FLAC below it
     probability: Fraction = 0.5  # for an utterance, anew in each epoch
     signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
 
