@@ -58,13 +58,12 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    # Files in the recipe's folder, else in the corpus's; .gz is unpacked
-    text: Optional[str] = None  # further text; its words may be decoded too
-    arpa: Optional[str] = None  # a ready model, of whatever order, instead of an estimated one
+    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
+    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
-    rescore_arpa: Optional[str] = None  # a ready one of that order, instead of an estimated one
+    rescore_arpa: Optional[str] = None  # a ready one of that order
 
 
 class GraphConfig(Settings):
