@@ -6,17 +6,16 @@ import os
 import random
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set
-
-import yaml
+from typing import Dict, Iterable, List, Sequence, Set
 
 from asrkit.config import RecipeConfig
 from asrkit.corpus.synthesis import Speech, speak_files
-from asrkit.corpus.transcripts import read_lines
+from asrkit.corpus.table import read_table
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.storage.fingerprint import hash_value
+from asrkit.text.grammar import Grammar, draw_sentence, read_grammar
 
 GRAMMAR_FILE = Path(__file__).resolve().parent.parent / "recipes" / "demo" / "grammar.yaml"
 SEED = 20240229
@@ -52,7 +51,7 @@ class Line:
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Speak the corpus into the folder; what an interrupted run left there is kept."""
-    speak_corpus(corpus_directory, sample_lines(read_grammar()), len(os.sched_getaffinity(0)))
+    speak_corpus(corpus_directory, sample_lines(read_grammar(GRAMMAR_FILE)), len(os.sched_getaffinity(0)))
 
 
 def utterances(corpus_directory: Path) -> Iterable[Utterance]:
@@ -65,18 +64,12 @@ def utterances(corpus_directory: Path) -> Iterable[Utterance]:
             where=str(marker),
             todo="recipes/demo/run.sh --stage 0 --stop-stage 0",
         )
-    for line in _read_transcripts(corpus_directory / TRANSCRIPTS):
+    for _, line in read_table(corpus_directory / TRANSCRIPTS, COLUMNS):
         audio = corpus_directory / "audio" / line["split"] / f"{line['id']}.wav"
         yield Utterance(line["id"], audio, line["text"], line["speaker"], line["split"])
 
 
-def read_grammar(file: Path = GRAMMAR_FILE) -> Dict[str, Any]:
-    """The grammar: `kinds` with weights and sentences, `rules` with alternatives."""
-    grammar: Dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return grammar
-
-
-def sample_lines(grammar: Dict[str, Any], share: float = 1.0) -> List[Line]:
+def sample_lines(grammar: Grammar, share: float = 1.0) -> List[Line]:
     """Sentences for every split and voice, no sentence twice; `share` takes that part of each count.
 
     Training comes first: a sentence for dev or test with a word not in training is drawn again.
@@ -89,30 +82,15 @@ def sample_lines(grammar: Dict[str, Any], share: float = 1.0) -> List[Line]:
         voices = [voice for voice, count in counts.items() for _ in range(max(1, round(count * share)))]
         generator.shuffle(voices)  # else the first voice would take most of the sentences that are few
         for voice in voices:
-            text = sample_sentence(grammar, generator)
+            text = draw_sentence(grammar, generator)
             while text in used or (split != "train" and not trained.issuperset(text.split())):
-                text = sample_sentence(grammar, generator)
+                text = draw_sentence(grammar, generator)
             used.add(text)
             if split == "train":
                 trained.update(text.split())
             pitch, speed = generator.randint(*PITCH), generator.randint(*SPEED)
             lines.append(Line(split, Speech(voice, pitch, speed, text)))
     return lines
-
-
-def sample_sentence(grammar: Dict[str, Any], generator: random.Random) -> str:
-    """One sentence, its kind drawn by weight and every alternative evenly."""
-    kinds = list(grammar["kinds"].values())
-    kind = generator.choices(kinds, weights=[kind["weight"] for kind in kinds])[0]
-
-    def expand(text: str) -> str:
-        return re.sub(r"\{(\w+)(:spelled)?\}", alternative, text)
-
-    def alternative(match: "re.Match[str]") -> str:
-        chosen = expand(generator.choice(grammar["rules"][match.group(1)]))
-        return " ".join(chosen) if match.group(2) else chosen
-
-    return expand(generator.choice(kind["sentences"]))
 
 
 def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) -> None:
@@ -136,16 +114,3 @@ def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) 
     table = ["\t".join(COLUMNS), *("\t".join(map(str, row)) for row in rows)]
     write_text(corpus_directory / TRANSCRIPTS, "\n".join(table) + "\n")
     write_json(marker, state)
-
-
-def _read_transcripts(file: Path) -> Iterator[Dict[str, str]]:
-    rows = [line.split("\t") for _, line in read_lines(file)]
-    if not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
-        raise UserError(
-            f"{file} is damaged",
-            expected=f"columns {', '.join(COLUMNS)}",
-            where=str(file),
-            todo="delete it and run recipes/demo/run.sh --stage 0",
-        )
-    for row in rows[1:]:
-        yield dict(zip(COLUMNS, row))

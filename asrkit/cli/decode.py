@@ -57,6 +57,8 @@ def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
         words_file=experiment.units / "words.txt",
         arpa=experiment.lm / "lm.arpa",
         larger=experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
+        model=experiment.averaged / "model.safetensors",
+        neural=experiment.lm / "neural.safetensors",
     )
 
 
@@ -107,6 +109,7 @@ def _write_posteriors(experiment: Experiment, split: str) -> List[Path]:
         shard_utterances=decode.shard_utterances,
         batch_duration=decode.batch_duration,
         jobs=experiment.jobs,
+        with_encoded="attention" in decode.methods,
     )
 
 
@@ -144,7 +147,8 @@ def _decode_shard(
     lists: Dict[str, NBest] = {}
     spent: Dict[str, float] = collections.defaultdict(lambda: posteriors.seconds)
     for utterance, log_probs in posteriors.log_probs.items():
-        for method, (nbest, seconds) in decoder.decode(utterance, log_probs, points).items():
+        encoded = posteriors.encoded.get(utterance)
+        for method, (nbest, seconds) in decoder.decode(utterance, log_probs, points, encoded).items():
             lists[f"{method}/{utterance}"] = nbest
             spent[method] += seconds
     write_lists(file, lists, {"audio_seconds": posteriors.audio_seconds, "seconds": spent})

@@ -134,8 +134,6 @@ def _examine_package(environment: Environment, name: str) -> Finding:
         text = "missing: no perplexity of n-gram models"
         todo = "make setup, which compiles it with g++ and Python's headers (apt-get install g++ python3-dev)"
         return Finding("broken", name, text, todo)
-    if name == "kaldilm":
-        return Finding("broken", name, "missing: no G from ARPA files", "pip install kaldilm")
     if name == "pyctcdecode":
         return Finding("warn", name, "missing: no decode.methods: prefix", "pip install pyctcdecode")
     if name == "py-nanotts":

@@ -13,6 +13,7 @@ import yaml
 
 from asrkit.cli import decode, score
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
+from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import read_cuts, write_manifests
 from asrkit.corpus.rejection import Rejection, summarise_rejections, write_rejections
 from asrkit.corpus.validation import validate
@@ -50,7 +51,7 @@ def command(
     trained = open_experiment(exp, nj or count_cores())
     _refuse_unfinished(trained, methods)
     name = cuts.name.partition(".")[0]
-    found = read_cut_set(cuts)
+    found = read_cut_set(cuts, "--cuts")
     evaluation = _evaluation_of(trained, name, Path(os.path.abspath(output or exp / "evaluate" / name)))
     _refuse_other_folder(evaluation.directory)
     with signals_raise(), hold_lock(evaluation.directory, ["asrkit", *sys.argv[1:]]):
@@ -115,8 +116,10 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
 
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
     """As stage manifests does, though any number of cuts may be unusable as long as one isn't."""
-    utterances, rejections = cut_utterances(cuts, name, evaluation.directory / "audio")
-    valid, unusable = validate(utterances, evaluation.config.corpus, evaluation.jobs)
+    listed = list(cut_utterances(cuts, name, Path.cwd()))
+    config = evaluation.config.corpus
+    utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
+    valid, unusable = validate(utterances, config, evaluation.jobs)
     rejections += unusable
     _list_rejections(evaluation.manifests / "rejected.jsonl", name, rejections)
     if not valid:
@@ -161,7 +164,8 @@ def _drop_other_decoding(evaluation: Experiment, shards: List[Shard]) -> None:
     """Delete what was decoded of other audio, by another model or with other settings; it resumes else."""
     directory = evaluation.directory
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
-    files += [f"lm/{file.name}" for file in sorted((directory / "lm").glob("*.arpa"))]
+    models = [*(directory / "lm").glob("*.arpa"), *(directory / "lm").glob("*.safetensors")]
+    files += sorted(f"lm/{file.name}" for file in models)
     made_of = {
         "features": hash_value([shard.key for shard in shards]),
         "decode": hash_value(msgspec.to_builtins(evaluation.config.decode)),

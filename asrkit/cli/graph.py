@@ -12,7 +12,7 @@ from asrkit.errors import UserError
 from asrkit.graph.compile import compile_hlg, graph_size
 from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.grammar import make_grammar
-from asrkit.graph.lexicon import make_lexicon_fst
+from asrkit.graph.lexicon import make_lexicon_tree
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_bytes, write_text
@@ -23,32 +23,30 @@ from asrkit.text.units import load_units, read_symbols
 def run(experiment: Experiment) -> None:
     """Write graph/HLG.safetensors."""
     started = time.monotonic()
-    units = load_units(experiment.units)
-    words = read_symbols(experiment.units / "words.txt")
-    word_ids = {word: index for index, word in enumerate(words)}
-    lexicon, first_unit_mark = make_lexicon_fst(units.lexicon, units.ids, word_ids)
-    grammar = make_grammar(experiment.lm / "lm.arpa", experiment.units / "words.txt")
-    hlg = compile_hlg(
-        lexicon,
-        grammar,
-        units=len(units),
-        first_unit_mark=first_unit_mark,
-        first_word_mark=word_ids["#0"],
-        modified=experiment.config.graph.topology == "modified",
-    )
-    made_of = {
-        "units": hash_file(experiment.units / "units.txt"),
-        "lexicon": hash_file(experiment.units / "lexicon.txt"),
-        "lm": hash_file(experiment.lm / "lm.arpa"),
-        "topology": experiment.config.graph.topology,
-        **graph_size(hlg),
-    }
-    save_graph(experiment.graph / "HLG.safetensors", DecodingGraph(hlg, words, made_of))
-    size = graph_size(hlg)
+    topology = experiment.config.graph.topology
+    graph = make_graph(experiment.units, experiment.lm / "lm.arpa", topology)
+    save_graph(experiment.graph / "HLG.safetensors", graph)
     print(
-        f"graph: HLG of {size['states']:,} states and {size['arcs']:,} arcs "
+        f"graph: HLG of {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs "
         f"in {time.monotonic() - started:.1f} s"
     )
+
+
+def make_graph(units_directory: Path, arpa: Path, topology: str) -> DecodingGraph:
+    """HLG of what stage units wrote and a language model, with what it was made of."""
+    units = load_units(units_directory)
+    words = read_symbols(units_directory / "words.txt")
+    tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
+    grammar = make_grammar(arpa, units_directory / "words.txt")
+    hlg = compile_hlg(tree, grammar, units=len(units), modified=topology == "modified")
+    made_of = {
+        "units": hash_file(units_directory / "units.txt"),
+        "lexicon": hash_file(units_directory / "lexicon.txt"),
+        "lm": hash_file(arpa),
+        "topology": topology,
+        **graph_size(hlg),
+    }
+    return DecodingGraph(hlg, words, made_of)
 
 
 @click.group("graph")

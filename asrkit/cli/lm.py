@@ -1,55 +1,128 @@
 """Stage 4: the n-gram language model from training text, and its perplexity on dev."""
 
 from pathlib import Path
-from typing import List
+from typing import Any, Dict, List, Sequence, Tuple
 
-from asrkit.lm.arpa import copy_arpa, ngram_counts, write_arpa
-from asrkit.lm.kneser_ney import estimate
+from asrkit.config.recipe import LmConfig
+from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
+from asrkit.lm.interpolation import Interpolation, interpolate
+from asrkit.lm.kneser_ney import Discounts, estimate
 from asrkit.lm.lmplz import estimate_with_lmplz
+from asrkit.lm.model import NgramModel
 from asrkit.lm.perplexity import perplexity
+from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
-from asrkit.storage.files import read_jsonl, write_json
+from asrkit.storage.files import read_json, read_jsonl, write_json
 from asrkit.text.further_text import read_further_text
 
 
 def run(experiment: Experiment) -> None:
     """Write lm/lm.arpa, that of lm.rescore_order where it is set, and lm/report.json."""
-    config = experiment.config
+    lm = experiment.config.lm
     arpa = experiment.lm / "lm.arpa"
-    sentences = _transcripts(experiment, config.corpus.train)
-    if config.lm.text is not None:
-        further = read_further_text(experiment.named(config.lm.text), config.corpus)
-        print(f"lm: {len(further):,} sentences of {config.lm.text}")
-        sentences += further
-    if config.lm.arpa is not None:
-        print(f"lm: {config.lm.arpa}, of order {copy_arpa(experiment.named(config.lm.arpa), arpa)}")
+    transcripts = _transcripts(experiment, experiment.config.corpus.train)
+    further, held_out = _further_text(experiment)
+    texts = [transcripts, further] if lm.interpolate else [transcripts + further]
+    dev = _transcripts(experiment, experiment.config.corpus.dev)
+    interpolation: List[Dict[str, Any]] = []
+    if lm.arpa is not None:
+        print(f"lm: {lm.arpa}, of order {copy_arpa(experiment.named(lm.arpa), arpa)}")
     else:
-        _estimate(config.lm.estimator, config.lm.order, sentences, arpa)
-    if config.lm.rescore_order is not None:
-        larger = experiment.lm / f"rescore.{config.lm.rescore_order}.arpa"
-        if config.lm.rescore_arpa is not None:
-            given = experiment.named(config.lm.rescore_arpa)
-            copy_arpa(given, larger, config.lm.rescore_order)
+        interpolation += _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
+    if lm.rescore_order is not None:
+        larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
+        if lm.rescore_arpa is not None:
+            copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order)
         else:
-            _estimate(config.lm.estimator, config.lm.rescore_order, sentences, larger)
-    _report(experiment, arpa, len(sentences))
+            interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
+    further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
+    _report(experiment, arpa, len(transcripts) + len(further), dev, further_report)
+    if lm.neural.layers is not None:
+        _train_neural(experiment, transcripts + further, dev)
 
 
-def _estimate(estimator: str, order: int, sentences: List[str], arpa: Path) -> None:
-    fallbacks: List[str]
-    if estimator == "lmplz":
-        fallbacks = estimate_with_lmplz(sentences, order, arpa)
-    else:
-        result = estimate(sentences, order)
-        write_arpa(result.model, arpa)
-        fallbacks = [
-            f"{row}-grams: {discounts.fallback}; took the fall-back discounts "
-            + " ".join(map(str, discounts.values))
-            for row, discounts in enumerate(result.discounts, start=1)
-            if discounts.fallback
-        ]
-    for line in fallbacks:
-        print(f"lm: {line}")
+def _further_text(experiment: Experiment) -> Tuple[List[str], Dict[str, Tuple[int, int]]]:
+    """Sentences of lm.text, and how many of the sentences of dev and each test set are there, of how many."""
+    config = experiment.config
+    if config.lm.text is None:
+        return [], {}
+    file = experiment.named(config.lm.text)
+    sentences = read_further_text(file, config.corpus, config.lm.text_sentences)
+    splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
+    transcripts = {split: _transcripts(experiment, split) for split in splits}
+    shared = {text for texts in transcripts.values() for text in texts}.intersection(sentences)
+    counts = {split: (sum(text in shared for text in of), len(of)) for split, of in transcripts.items()}
+    print(f"lm: {len(sentences):,} sentences of {config.lm.text}")
+    for split, (found, total) in counts.items():
+        print(f"lm: {found} of {total} sentences of {split} occur in {config.lm.text}")
+    if shared and config.lm.exclude_heldout:
+        left = [sentence for sentence in sentences if sentence not in shared]
+        print(f"lm: {len(sentences) - len(left):,} sentences of {config.lm.text} are left out for that")
+        return left, counts
+    return sentences, counts
+
+
+def _write_model(
+    lm: LmConfig, order: int, texts: List[List[str]], dev: List[str], arpa: Path, threshold: float
+) -> List[Dict[str, Any]]:
+    """Write the pruned model of one text, or mixture of two; gives what the report says of a mixture."""
+    # The last count stands for higher orders too
+    min_counts = [*lm.min_counts, *lm.min_counts[-1:] * order][:order]
+    whole = len(texts) == 1 and threshold == 0 and lm.estimator == "lmplz"  # the file is ready then
+    models: List[NgramModel] = []
+    for sentences in texts:
+        if lm.estimator == "lmplz":
+            fallbacks = estimate_with_lmplz(sentences, order, arpa, min_counts=min_counts)
+            models += [] if whole else [read_arpa(arpa)]
+        else:
+            result = estimate(sentences, order, min_counts=min_counts)
+            fallbacks = _fallbacks(result.discounts)
+            models.append(result.model)
+        for line in fallbacks:
+            print(f"lm: {line}")
+    report: List[Dict[str, Any]] = []
+    if len(texts) == 2:
+        mixture = interpolate(models[0], models[1], dev, where="the transcripts of corpus.dev")
+        models = [mixture.model]
+        report = [_report_mixture(mixture, order, str(lm.text))]
+    if threshold > 0:
+        before = sum(models[0].counts)
+        models = [prune(models[0], threshold)]
+        print(f"lm: {sum(models[0].counts):,} of {before:,} n-grams are left by lm.prune {threshold:g}")
+    if not whole:
+        write_arpa(models[0], arpa)
+    return report
+
+
+def _fallbacks(discounts: Sequence[Discounts]) -> List[str]:
+    return [
+        f"{order}-grams: {one.fallback}; took the fall-back discounts {' '.join(map(str, one.values))}"
+        for order, one in enumerate(discounts, start=1)
+        if one.fallback
+    ]
+
+
+def _report_mixture(mixture: Interpolation, order: int, text: str) -> Dict[str, Any]:
+    first, second, both = mixture.perplexities
+    print(
+        f"lm: {order}-grams of the transcripts (perplexity {first:.2f} on dev) weigh {mixture.weight:.3f}, "
+        f"those of {text} ({second:.2f}) {1 - mixture.weight:.3f}: {both:.2f} together"
+    )
+    perplexities = {"transcripts": first, "text": second, "mixture": both}
+    return {"order": order, "weight_of_transcripts": mixture.weight, "perplexity_known": perplexities}
+
+
+def _train_neural(experiment: Experiment, sentences: List[str], dev: List[str]) -> None:
+    """Write lm/neural.safetensors, and to the report its perplexity beside that of the n-gram."""
+    from asrkit.lm.neural import train_neural  # torch, which this stage else does without
+
+    split, report = experiment.config.corpus.dev, read_json(experiment.lm / "report.json")
+    file = experiment.lm / "neural.safetensors"
+    perplexity = train_neural(experiment.config.lm.neural, sentences, dev, file)
+    report["neural"] = {"perplexity_known": {split: perplexity}}
+    write_json(experiment.lm / "report.json", report)
+    ngram = report["perplexity_known"][split]
+    print(f"lm: {split}: perplexity of known words {perplexity:.2f} by lm.neural, {ngram:.2f} by n-grams")
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:
@@ -57,11 +130,13 @@ def _transcripts(experiment: Experiment, split: str) -> List[str]:
     return [str(row["text"]) for row in rows]
 
 
-def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:
+def _report(
+    experiment: Experiment, arpa: Path, sentences: int, dev: List[str], further: Dict[str, Any]
+) -> None:
     config = experiment.config
     split = config.corpus.dev
     counts = ngram_counts(arpa)
-    measured = perplexity(arpa, _transcripts(experiment, split), where=f"the transcripts of {split}")
+    measured = perplexity(arpa, dev, where=f"the transcripts of {split}")
     report = {
         "order": len(counts),
         "estimator": config.lm.arpa or config.lm.estimator,
@@ -70,6 +145,7 @@ def _report(experiment: Experiment, arpa: Path, sentences: int) -> None:
         "perplexity": {split: measured.perplexity},
         "perplexity_known": {split: measured.perplexity_known},
         "oov": {split: [measured.oov, measured.words]},
+        **further,
     }
     write_json(experiment.lm / "report.json", report)
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(counts, start=1))

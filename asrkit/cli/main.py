@@ -15,6 +15,9 @@ from asrkit.pipeline.processor import prepare_processor
 # A verb's module is asrkit.cli.<verb>, imported when it is called; its entry is named `command`.
 VERBS = {
     "run": "Run the stages of a recipe; recipes/NAME/run.sh calls this.",
+    "new-recipe": "Write a recipe for a corpus in a common form, with settings suggested from it.",
+    "corpus": "Report what a corpus holds, and what in it does not look right.",
+    "export-kaldi": "Write the manifests of an experiment as Kaldi data directories.",
     "describe": "Print the acoustic model of a recipe, stage by stage.",
     "plan": "Print the disk, memory and hours that a recipe will take.",
     "graph": "Print what a decoding graph was made of, or draw a small one.",

@@ -2,14 +2,16 @@
 
 import collections
 import dataclasses
-from typing import Any, Dict, List, Sequence
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.config import CorpusConfig
+from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import write_manifests
-from asrkit.corpus.rejection import refuse_too_many, summarise_rejections, write_rejections
-from asrkit.corpus.splits import refuse_absent, sets_of, split_of
+from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections, write_rejections
+from asrkit.corpus.splits import hold_out, refuse_absent_sets, sets_of, split_of
 from asrkit.corpus.statistics import check_expectations, overlaps, refuse_shared_audio, split_statistics
-from asrkit.corpus.utterance import Utterance, load_corpus_module
+from asrkit.corpus.utterance import Utterance, list_utterances, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance, validate
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_json
@@ -18,25 +20,22 @@ from asrkit.storage.files import write_json
 def run(experiment: Experiment) -> None:
     """Write manifests/; raises UserError when too much of the corpus is damaged or counts differ."""
     config = experiment.config.corpus
-    module = load_corpus_module(config.module, experiment.local_directory)
-    utterances = _in_use(list(module.utterances(experiment.corpus_directory)), experiment)
-    valid, unusable = validate(utterances, config, experiment.jobs)
-    rejections = [
-        dataclasses.replace(one, split=split_of(one.split, one.speaker, config)) for one in unusable
-    ]
     listing = experiment.manifests / "rejected.jsonl"
+    splits, rejections = read_corpus(experiment, experiment.manifests / "audio")
+    valid = [one for of in splits.values() for one in of]
     write_rejections(listing, rejections)
-    splits: Dict[str, List[ValidUtterance]] = {name: [] for name in sets_of(config)}
-    for one in valid:
-        splits[split_of(one.utterance.split, one.utterance.speaker, config)].append(one)
     for line in summarise_rejections(rejections, config.tests):
         print(line)
-    totals = collections.Counter(split_of(one.split, one.speaker, config) for one in utterances)
+    totals = collections.Counter(rejection.split for rejection in rejections)
+    totals.update({name: len(of) for name, of in splits.items()})
     refuse_too_many(rejections, totals, config.max_bad_fraction, listing)
     refuse_shared_audio(splits)
     statistics = {name: split_statistics(of) for name, of in splits.items()}
     completeness = check_expectations(
-        _set_statistics(valid, config), unusable, experiment.recipe_directory / "expect.json", config.partial
+        _set_statistics(valid, config),
+        rejections,
+        experiment.recipe_directory / "expect.json",
+        config.partial,
     )
     print(completeness.line)
     for name, of in splits.items():
@@ -58,10 +57,30 @@ def run(experiment: Experiment) -> None:
         )
 
 
+def read_corpus(
+    experiment: Experiment, folder: Path
+) -> Tuple[Dict[str, List[ValidUtterance]], List[Rejection]]:
+    """The usable utterances of each split, and those that can't be used; derived audio goes to `folder`."""
+    config = experiment.config.corpus
+    module = load_corpus_module(config.module, experiment.local_directory)
+    listed = list_utterances(module, experiment.corpus_directory, config)
+    if config.held_out:
+        listed = hold_out(listed, config.train, config.held_out)
+    utterances, damaged = derive_audio(_in_use(listed, experiment), config, folder, experiment.jobs)
+    valid, unusable = validate(utterances, config, experiment.jobs)
+    splits: Dict[str, List[ValidUtterance]] = {name: [] for name in sets_of(config)}
+    for one in valid:
+        splits[split_of(one.utterance.split, one.utterance.speaker, config)].append(one)
+    return splits, [
+        dataclasses.replace(one, split=split_of(one.split, one.speaker, config))
+        for one in [*damaged, *unusable]
+    ]
+
+
 def _in_use(utterances: Sequence[Utterance], experiment: Experiment) -> List[Utterance]:
     """Those of the sets that the recipe uses; the others are counted aloud."""
     config = experiment.config.corpus
-    refuse_absent(utterances, config, str(experiment.corpus_directory))
+    refuse_absent_sets(utterances, config, str(experiment.corpus_directory))
     used = [own for of in sets_of(config).values() for own in of]
     for name, count in collections.Counter(utterance.split for utterance in utterances).items():
         if name not in used:

@@ -9,6 +9,7 @@ SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
+NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
 # What the download may fetch beside the corpus
@@ -53,6 +54,7 @@ STAGES = (
             CUTS,
             "manifests/rejected.jsonl?",
             "manifests/statistics.json",
+            "manifests/audio?",
         ),
         settings=tuple(f"corpus.{name}" for name in CorpusConfig.__struct_fields__ if name != "mirror"),
         corpus_code=True,
@@ -80,7 +82,10 @@ STAGES = (
             "{recipe}/{lm.arpa}",
         ),
         writes=UNITS,
-        settings=("units", "lm.text", "lm.arpa", "corpus.train", "corpus.case", "corpus.words"),
+        settings=(
+            *("units", "lm.text", "lm.text_sentences", "lm.arpa"),
+            *("corpus.train", "corpus.case", "corpus.words"),
+        ),
     ),
     Stage(
         4,
@@ -90,11 +95,12 @@ STAGES = (
         reads=(
             "manifests/{train}_supervisions.jsonl.gz",
             "manifests/{dev}_supervisions.jsonl.gz",
+            "manifests/{test}_supervisions.jsonl.gz if lm.text",
             "{recipe}/{lm.text}",
             "{recipe}/{lm.arpa}",
             "{recipe}/{lm.rescore_arpa}",
         ),
-        writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, NEURAL_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(
@@ -152,6 +158,7 @@ STAGES = (
             "graph/HLG.safetensors",
             "lm/lm.arpa",
             LARGER_LM,
+            NEURAL_LM,
             *features_of("{dev}", "{test}"),
             *UNITS,
         ),

@@ -34,10 +34,11 @@ def run(experiment: Experiment) -> None:
 
 def _further_words(experiment: Experiment) -> Set[str]:
     config = experiment.config
+    lm = config.lm
     words: Set[str] = set()
-    if config.lm.arpa is not None:
-        words.update(read_vocabulary(experiment.named(config.lm.arpa)))
-    elif config.lm.text is not None:
-        for sentence in read_further_text(experiment.named(config.lm.text), config.corpus):
+    if lm.arpa is not None:
+        words.update(read_vocabulary(experiment.named(lm.arpa)))
+    elif lm.text is not None:
+        for sentence in read_further_text(experiment.named(lm.text), config.corpus, lm.text_sentences):
             words.update(sentence.split())
     return words

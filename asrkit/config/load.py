@@ -29,10 +29,10 @@ def load_config(
     `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3".
     The last one wins. Raises UserError for an unreadable file, an unknown key, a wrong type.
     """
-    tree = _read_yaml(recipe_file)
+    tree = read_yaml(recipe_file)
     where = str(recipe_file)
     if overlay is not None:
-        tree = _merge(tree, _read_yaml(overlay))
+        tree = _merge(tree, read_yaml(overlay))
         where += f", then {overlay}"
     for assignment in assignments:
         tree = _merge(tree, _parse_assignment(assignment))
@@ -50,7 +50,9 @@ def load_config(
             todo=f"correct {key}",
         ) from None
     _refuse_methods(config, where)
+    _refuse_further_text(config, where)
     _refuse_candidates(config, where)
+    _refuse_min_counts(config, where)
     return config
 
 
@@ -67,27 +69,29 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
     return flat
 
 
-def _read_yaml(file: Path) -> Dict[str, Any]:
+def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
+    """Read a YAML mapping of `content`; raises UserError for a file that can't be read or holds none."""
+    expected = f"a YAML mapping of {content}"
     try:
         tree = _Loader(file.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise UserError(
             f"can't read {file}: {error.strerror}",
-            expected="a recipe.yaml",
+            expected=expected,
             where=str(file),
             todo="check the name and the permissions",
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
             f"not YAML: {' '.join(str(error).split())}",
-            expected="a YAML mapping of settings",
+            expected=expected,
             where=str(file),
             todo="correct that line",
         ) from None
     if not isinstance(tree, dict):
         raise UserError(
             f"found a {type(tree).__name__}",
-            expected="a YAML mapping of settings",
+            expected=expected,
             where=str(file),
             todo="write key: value lines",
         )
@@ -114,6 +118,10 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
         lack = ""
         if method in ("nbest", "lattice") and config.lm.rescore_order is None:
             lack = "lm.rescore_order, the order of the n-gram that it rescores with"
+        elif method == "attention" and not (config.model.decoder_blocks and config.train.decoder_weight):
+            lack = "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder"
+        elif method == "neural" and config.lm.neural.layers is None:
+            lack = "lm.neural.layers, those of the language model that it rescores with"
         elif method == "prefix" and config.units.kind == "phones":
             lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
         elif method == "prefix" and config.lm.order == 1:
@@ -125,6 +133,35 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
                 where=where,
                 todo=f"set it, or leave {method} out of decode.methods",
             )
+
+
+def _refuse_further_text(config: RecipeConfig, where: str) -> None:
+    """Refuse settings of lm.text where there is none, or another kind of it."""
+    lm = config.lm
+    for setting, is_set, needs in (
+        ("text_sentences", lm.text_sentences is not None, ".yaml"),
+        ("interpolate", lm.interpolate, ""),
+        ("exclude_heldout", lm.exclude_heldout, ""),
+    ):
+        if is_set and (lm.text is None or not lm.text.endswith(needs)):
+            raise UserError(
+                f"lm.{setting} is set, and lm.text is {lm.text or 'not'}",
+                expected="lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text"),
+                where=where,
+                todo=f"set lm.text, or leave lm.{setting} out",
+            )
+
+
+def _refuse_min_counts(config: RecipeConfig, where: str) -> None:
+    """Refuse counts by which a longer n-gram would stay without what it begins with."""
+    counts = list(config.lm.min_counts)
+    if counts and counts != sorted([1, *counts[1:]]):
+        raise UserError(
+            f"lm.min_counts is {counts}",
+            expected="1 for unigrams, then counts of which none is less than the one before",
+            where=where,
+            todo="for example lm.min_counts: [1, 1, 2]",
+        )
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:

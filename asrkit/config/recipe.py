@@ -19,9 +19,12 @@ class CorpusConfig(Settings):
     """What the corpus is, and how much damage in it is tolerated."""
 
     module: str  # local/<module>.py, which lists the corpus's utterances
+    listing: Optional[str] = None  # for tsv and cut_set: the file in the corpus's folder; None: all of them
+    allow_pipes: bool = False  # for kaldi: run the commands in wav.scp; they may do anything that you may
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
+    held_out: Tuple[str, ...] = ()  # of dev and tests, those to be cut out of train: each a tenth, by speaker
     train_sets: Tuple[str, ...] = ()  # the corpus's own sets that train is joined of; none: that of its name
     dev_sets: Tuple[str, ...] = ()  # and dev
     dev_speakers: Tuple[str, ...] = ()  # of train, who make dev where the corpus has no set for it
@@ -32,6 +35,7 @@ class CorpusConfig(Settings):
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
+    lowest_rate: Optional[Positive] = None  # Hz; any from here on is taken. None: each split's usual one only
 
 
 class FeaturesConfig(Settings):
@@ -50,7 +54,19 @@ class UnitsConfig(Settings):
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
     vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    lexicon: Optional[str] = None  # for phones: a file in the recipe's folder, "WORD P1 P2 ..."
+    # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; where P1 is written ▁P1 in every line, the
+    # model says where a word begins, and greedy finds words that unmarked phones leave ambiguous
+    lexicon: Optional[str] = None
+
+
+class NeuralLmConfig(Settings):
+    """A recurrent language model over words, of the n-gram's text, for decode.methods: [neural]."""
+
+    layers: Optional[Positive] = None  # of an LSTM; not set: none is trained
+    dim: Positive = 128  # of its words and layers
+    dropout: Fraction = 0.2
+    epochs: Positive = 10  # that with the lowest perplexity on dev is kept
+    learning_rate: PositiveReal = 3e-3  # of Adam, at the start; it falls to 0
 
 
 class LmConfig(Settings):
@@ -58,12 +74,27 @@ class LmConfig(Settings):
 
     order: Positive = 3
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    text: Optional[str] = None  # further text, a file in the recipe's folder; its words may be decoded too
+    # Further text, a file in the recipe's folder: a sentence a line (.gz or not) or, where its name ends in
+    # .yaml, a grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
+    text: Optional[str] = None
+    text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
+    # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
+    # into one text instead, the larger drowns the smaller
+    interpolate: bool = False
+    # Leaves sentences of dev and test sets out of lm.text: in a book they are a leak. By default they are
+    # only counted, since short ones, such as names and numbers, are in any such text
+    exclude_heldout: bool = False
+    # Rarer n-grams are left out: an entry an order, the last one for higher orders too; first 1, for unigrams
+    min_counts: Tuple[Positive, ...] = ()
+    # Then n-grams of the graph's model are left out whose loss raises its perplexity by less than this share,
+    # such as 1e-8, for a smaller graph; the model of rescore_order stays whole
+    prune: NotNegativeReal = 0.0
     arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
         None  # of a second, larger n-gram to rescore with
     )
     rescore_arpa: Optional[str] = None  # a ready one of that order
+    neural: NeuralLmConfig = NeuralLmConfig()
 
 
 class GraphConfig(Settings):
@@ -186,9 +217,11 @@ class DecodeConfig(Settings):
     """Decoding; weights of language model and words are chosen on dev."""
 
     # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
-    # n-gram of lm.rescore_order: nbest, lattice (whole); oracle: the n-best list's least errors, a bound
+    # n-gram of lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
+    # model.decoder_blocks beside the graph's n-gram; neural: so with those of lm.neural; oracle: the
+    # n-best list's least errors, a bound
     methods: Annotated[
-        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "oracle"], ...],
+        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "neural", "oracle"], ...],
         msgspec.Meta(min_length=1),
     ] = ("greedy", "hlg")
     search_beam: PositiveReal = 20.0
@@ -201,9 +234,13 @@ class DecodeConfig(Settings):
         *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
     )
     word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+    # of the attention decoder, beside CTC's 1 and with the graph's n-gram or without; 0 makes it method hlg
+    attention_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
+        *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
+    )
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
-    nbest_paths: Positive = 200  # drawn from a lattice for nbest and oracle, before duplicates are removed
+    nbest_paths: Positive = 200  # drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept a frame
     # frames whose blank is more probable are left out of the search; 0.999 is faster and as good on most
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = None

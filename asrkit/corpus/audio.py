@@ -11,6 +11,7 @@ from typing import BinaryIO, Dict, Optional
 import numpy as np
 
 BLOCK_SAMPLES = 1 << 20
+UNKNOWN_LENGTH = 1 << 62  # libsndfile's largest count stands for it
 
 
 class AudioProblem(Exception):
@@ -31,8 +32,11 @@ class AudioFacts:
     content: str  # hash of the samples, the same in whatever container they are
 
 
-def inspect_audio(file: Path) -> AudioFacts:
-    """Read the whole file; raises AudioProblem unless it is sound of one channel that can be trained on."""
+def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
+    """Read the whole file; raises AudioProblem unless it is sound of one channel that can be trained on.
+
+    No more than `max_seconds` are read: a small file of compressed silence may last for years.
+    """
     import soundfile
 
     _refuse_non_file(file)
@@ -44,6 +48,10 @@ def inspect_audio(file: Path) -> AudioFacts:
             if sound.channels != 1:
                 raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
             rate, declared = int(sound.samplerate), int(sound.frames)
+            if declared >= UNKNOWN_LENGTH:
+                raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
+            if declared > max_seconds * rate:
+                raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
             while len(block := sound.read(BLOCK_SAMPLES, dtype="float32")):
                 if not np.isfinite(block).all():
                     raise AudioProblem("NaN or infinite samples", f"after sample {count}")
@@ -61,6 +69,8 @@ def inspect_audio(file: Path) -> AudioFacts:
 
 
 def _refuse_non_file(file: Path) -> None:
+    if ".." in file.parts:  # what lies outside the corpus isn't even looked at
+        raise AudioProblem("path outside the corpus", str(file))
     try:
         status = os.stat(file)
         if stat.S_ISDIR(status.st_mode):
@@ -72,8 +82,8 @@ def _refuse_non_file(file: Path) -> None:
         open(file, "rb").close()
     except FileNotFoundError:
         raise AudioProblem("missing audio file", str(file)) from None
-    except OSError as error:
-        raise AudioProblem("unreadable audio file", f"{file}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: the name holds a zero
+        raise AudioProblem("unreadable audio file", f"{file}: {getattr(error, 'strerror', error)}") from None
 
 
 def _refuse_truncated(file: Path) -> None:

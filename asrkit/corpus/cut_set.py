@@ -1,18 +1,18 @@
 """Utterances of any lhotse CutSet, as the corpus modules give those of a corpus."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence
 
 from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 
 
-def read_cut_set(file: Path) -> List[Any]:
-    """The cuts of a manifest in any of lhotse's text formats.
+def read_cut_set(file: Path, option: str) -> List[Any]:
+    """The cuts of a manifest in any of lhotse's text formats, which `option` names.
 
     Raises UserError when it can't be read, is empty, or when no cut has a supervision.
     """
@@ -27,7 +27,7 @@ def read_cut_set(file: Path) -> List[Any]:
         raise UserError(
             f"can't read {file}: {' '.join(str(error).split()) or type(error).__name__}",
             expected="a lhotse CutSet: .jsonl, .jsonl.gz, .json or .yaml",
-            where="--cuts",
+            where=option,
             todo="check the file with: lhotse validate FILE",
         ) from None
     if not any(cut.supervisions for cut in cuts):
@@ -40,53 +40,54 @@ def read_cut_set(file: Path) -> List[Any]:
     return cuts
 
 
-def cut_utterances(cuts: Sequence[Any], split: str, folder: Path) -> Tuple[List[Utterance], List[Rejection]]:
-    """An utterance of each cut, and the cuts that give none.
+def cut_utterances(cuts: Sequence[Any], split: str, root: Path) -> Iterator[Utterance]:
+    """An utterance of each cut; relative paths count from `root`.
 
     A cut of a mono recording in one file is taken from there. The audio of any other (mixed,
-    padded, perturbed, one channel of several, held in memory) is written below `folder`.
+    padded, perturbed, one channel of several, held in memory) is to be derived.
     """
-    utterances: List[Utterance] = []
-    rejections: List[Rejection] = []
-    for number, cut in enumerate(cuts):
+    for cut in cuts:
         speaker = next((each.speaker for each in cut.supervisions if each.speaker), "unknown")
         text = " ".join(each.text for each in cut.supervisions if each.text)
-        try:
-            if len(cut.supervisions) != 1:
-                found = f"found {len(cut.supervisions)}, expected 1; see lhotse cut trim-to-supervisions"
-                raise AudioProblem("other than one supervision", found)
-            plain = Utterance(cut.id, Path(), text, speaker, split, snr=_signal_to_noise_ratio(cut))
-            utterances.append(_with_audio(plain, cut, folder / f"{number:06d}.wav"))
-        except AudioProblem as problem:
-            rejections.append(Rejection(cut.id, split, problem.kind, problem.detail, speaker, text))
-    return utterances, rejections
+        plain = Utterance(cut.id, root, text, speaker, split, snr=_signal_to_noise_ratio(cut))
+        source = _own_file(cut)
+        if source is None:
+            yield dataclasses.replace(plain, derive=functools.partial(_write_audio, cut))
+        else:
+            audio = Path(os.path.abspath(root / source))
+            yield dataclasses.replace(plain, audio=audio, start=cut.start, duration=cut.duration)
 
 
-def _with_audio(utterance: Utterance, cut: Any, file: Path) -> Utterance:
+def _recordings(cut: Any) -> List[Any]:
+    tracks = [track.cut for track in cut.tracks] if hasattr(cut, "tracks") else [cut]
+    return [track.recording for track in tracks if getattr(track, "recording", None)]
+
+
+def _own_file(cut: Any) -> Optional[str]:
+    """The file that holds the cut's recording and nothing else, where there is one."""
     from lhotse import MonoCut
 
-    if not cut.has_recording:
-        raise AudioProblem("no recording in the cut")
-    tracks = [track.cut for track in cut.tracks] if hasattr(cut, "tracks") else [cut]
-    recordings = [track.recording for track in tracks if getattr(track, "recording", None)]
-    kinds = {source.type for recording in recordings for source in recording.sources}
-    if not kinds <= {"file", "memory"}:  # a manifest of a stranger must not run a command of his
-        raise AudioProblem("audio of an unusable kind", f"found {', '.join(sorted(kinds))}, expected file")
-    if isinstance(cut, MonoCut) and kinds == {"file"}:
-        recording = cut.recording
-        if len(recording.sources) == 1 and recording.num_channels == 1 and not recording.transforms:
-            audio = Path(os.path.abspath(recording.sources[0].source))
-            return dataclasses.replace(utterance, audio=audio, start=cut.start, duration=cut.duration)
-    _write_audio(cut, file)
-    return dataclasses.replace(utterance, audio=file)
+    if not isinstance(cut, MonoCut) or not cut.has_recording or len(cut.supervisions) != 1:
+        return None
+    recording = cut.recording
+    plain = len(recording.sources) == 1 and recording.num_channels == 1 and not recording.transforms
+    return str(recording.sources[0].source) if plain and recording.sources[0].type == "file" else None
 
 
 def _write_audio(cut: Any, file: Path) -> None:
-    """Write what lhotse hears in a cut, in float32."""
+    """Write what lhotse hears in a cut, in float32; raises AudioProblem for one that can't be used."""
     import soundfile
     from lhotse.audio.backend import LibsndfileBackend, audio_backend
     from lhotse.cut import MixedCut
 
+    if len(cut.supervisions) != 1:
+        found = f"found {len(cut.supervisions)}, expected 1; see lhotse cut trim-to-supervisions"
+        raise AudioProblem("other than one supervision", found)
+    if not cut.has_recording:
+        raise AudioProblem("no recording in the cut")
+    kinds = {source.type for recording in _recordings(cut) for source in recording.sources}
+    if not kinds <= {"file", "memory"}:  # a manifest of a stranger must not run a command of his
+        raise AudioProblem("audio of an unusable kind", f"found {', '.join(sorted(kinds))}, expected file")
     try:
         with audio_backend(LibsndfileBackend()):  # for SPHERE lhotse calls sph2pipe else
             samples = cut.load_audio(mono_downmix=True) if isinstance(cut, MixedCut) else cut.load_audio()

@@ -1,9 +1,12 @@
-"""Read transcript files as people leave them: byte-order marks, Windows line ends, empty lines."""
+"""Transcript files as people leave them: byte-order marks, Windows line ends, empty lines, punctuation."""
 
+import unicodedata
 from pathlib import Path
 from typing import Dict, Iterator, Tuple
 
 from asrkit.errors import UserError
+
+APOSTROPHES = "'\u2019"
 
 
 def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
@@ -33,6 +36,16 @@ def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
         content = line[:-1] if line.endswith("\r") else line
         if content.strip():
             yield number, content
+
+
+def strip_punctuation(text: str) -> str:
+    """Spaces for punctuation (Unicode categories P), except an apostrophe inside a word."""
+    kept = []
+    for index, character in enumerate(text):
+        inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
+        punctuation = unicodedata.category(character).startswith("P")
+        kept.append(" " if punctuation and not (inside and character in APOSTROPHES) else character)
+    return "".join(kept)
 
 
 def read_texts(file: Path) -> Dict[str, str]:

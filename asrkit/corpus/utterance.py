@@ -7,15 +7,19 @@ A corpus is one file, local/<name>.py, with two functions:
         without network.
     utterances(corpus_directory: Path) -> Iterable[Utterance]
         Every utterance of every split, in an order that doesn't depend on the file system.
+
+What the listing needs from recipe.yaml, utterances(corpus_directory, config: CorpusConfig) is given.
 """
 
 import dataclasses
 import importlib.util
+import inspect
+import os
 import sys
 from pathlib import Path
-from typing import Iterable, Optional, Protocol, cast
+from typing import Callable, Iterable, List, Optional, Protocol, cast
 
-from asrkit.config import RecipeConfig
+from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
 
 
@@ -31,6 +35,8 @@ class Utterance:
     start: Optional[float] = None  # seconds into the recording; None: its beginning
     duration: Optional[float] = None  # seconds; None: to its end
     snr: Optional[float] = None  # signal-to-noise ratio in dB, where it is known; stage score counts by it
+    # Writes the audio, where no file holds it; raises AudioProblem. One object for all of a recording.
+    derive: Optional[Callable[[Path], None]] = None
 
 
 class CorpusModule(Protocol):
@@ -39,8 +45,32 @@ class CorpusModule(Protocol):
     def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
         """Put the corpus into the folder, or do nothing if it is there."""
 
-    def utterances(self, corpus_directory: Path) -> Iterable[Utterance]:
-        """Every utterance of every split."""
+    utterances: Callable[..., Iterable[Utterance]]
+
+
+def list_utterances(module: CorpusModule, directory: Path, config: CorpusConfig) -> List[Utterance]:
+    """Every utterance of every split, as the module lists them with these settings."""
+    takes_settings = len(inspect.signature(module.utterances).parameters) > 1
+    return list(module.utterances(directory, config) if takes_settings else module.utterances(directory))
+
+
+def corpus_file(corpus_directory: Path, name: str) -> Path:
+    """A file that a listing names: below the corpus's folder, or anywhere by its whole path.
+
+    `..` in a name below the folder is kept, for inspect_audio to refuse.
+    """
+    return Path(os.path.normpath(name)) if os.path.isabs(name) else corpus_directory / name
+
+
+def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) -> None:
+    """Raise UserError when nothing was found of a corpus that can't be downloaded."""
+    if not any(file.exists() for file in found):
+        raise UserError(
+            f"no such corpus in {corpus_directory}",
+            expected=expected,
+            where=str(corpus_directory),
+            todo="name the corpus's folder with --corpus-dir",
+        )
 
 
 def corpus_module_file(name: str, local_directory: Path) -> Path:

@@ -16,6 +16,12 @@ from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
 
+MAX_RECORDING = 24 * 3600.0  # seconds of a recording with several utterances
+# What NFC leaves apart of one character: letters and digits as wide as Chinese characters
+RANGES = (("０", "９"), ("Ａ", "Ｚ"), ("ａ", "ｚ"))
+FULL_WIDTH = {wide: wide - 0xFEE0 for first, last in RANGES for wide in range(ord(first), ord(last) + 1)}
+DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
 
 @dataclasses.dataclass(frozen=True)
 class ValidUtterance:
@@ -37,8 +43,12 @@ def validate(
     utterances: Sequence[Utterance], config: CorpusConfig, jobs: int
 ) -> Tuple[List[ValidUtterance], List[Rejection]]:
     """Split utterances into usable and rejected ones, in their order; reads each audio file once."""
-    files = list(dict.fromkeys(utterance.audio for utterance in utterances))
-    inspections = dict(zip(files, _inspect_all(files, jobs)))
+    limits: Dict[Path, float] = {}  # seconds of each file
+    for utterance in utterances:
+        whole = utterance.start is None and utterance.duration is None
+        limit = config.max_duration if whole else MAX_RECORDING
+        limits[utterance.audio] = max(limit, limits.get(utterance.audio, 0.0))
+    inspections = dict(zip(limits, _inspect_all(limits, jobs)))
     rates = _usual_rates(utterances, inspections)
     valid: List[ValidUtterance] = []
     rejected: List[Rejection] = []
@@ -53,21 +63,26 @@ def validate(
             inspection = inspections[utterance.audio]
             if isinstance(inspection, AudioProblem):
                 raise inspection
-            valid.append(_check(utterance, inspection, rates[utterance.split], config))
+            _check_rate(inspection.sampling_rate, rates[utterance.split], utterance.split, config)
+            valid.append(_check(utterance, inspection, config))
         except AudioProblem as problem:
-            rejected.append(_reject(utterance, problem, config))
+            rejected.append(reject(utterance, problem, config))
     return valid, rejected
 
 
 def normalise_text(text: str, config: CorpusConfig) -> str:
-    """Text in Unicode form NFC with single spaces, letter case and words as the corpus section says."""
+    """Text in Unicode form NFC with single spaces, letter case and words as the corpus section says.
+
+    Full-width letters and digits become the usual ones.
+    """
+    text = text.translate(FULL_WIDTH)
     folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[config.case]
     words = unicodedata.normalize("NFC", folded).split()
     return " ".join(words if config.words == "spaced" else "".join(words))
 
 
-def _reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
-    """With the text where that is sound, so that scoring can count its words."""
+def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
+    """The rejection, with the text where that is sound, so that scoring can count its words."""
     try:
         text = _check_text(utterance.text, config)
     except AudioProblem:
@@ -75,10 +90,16 @@ def _reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -
     return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
 
 
-def _check(utterance: Utterance, audio: AudioFacts, usual_rate: int, config: CorpusConfig) -> ValidUtterance:
-    if audio.sampling_rate != usual_rate:
-        found = f"found {audio.sampling_rate} Hz, expected {usual_rate} Hz as the rest of {utterance.split}"
+def _check_rate(rate: int, usual: int, split: str, config: CorpusConfig) -> None:
+    if config.lowest_rate is None and rate != usual:
+        found = f"found {rate} Hz, expected {usual} Hz as the rest of {split}"
         raise AudioProblem("other sampling rate", found)
+    if config.lowest_rate is not None and rate < config.lowest_rate:
+        found = f"found {rate} Hz, corpus.lowest_rate is {config.lowest_rate}"
+        raise AudioProblem("other sampling rate", found)
+
+
+def _check(utterance: Utterance, audio: AudioFacts, config: CorpusConfig) -> ValidUtterance:
     text = _check_text(utterance.text, config)
     first, samples = _place(utterance, audio)
     seconds = samples / audio.sampling_rate
@@ -109,7 +130,8 @@ def _check_id(id: str) -> None:
 def _check_text(text: str, config: CorpusConfig) -> str:
     for character in text:
         # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
-        if unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") or character in "\ufeff\ufffd":
+        unusable = unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn")
+        if unusable or character in "\ufeff\ufffd" or character in DIRECTION_MARKS:
             raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
     normalised = normalise_text(text, config)
     if not normalised:
@@ -117,13 +139,14 @@ def _check_text(text: str, config: CorpusConfig) -> str:
     return normalised
 
 
-def _inspect_all(files: Sequence[Path], jobs: int) -> List[Inspection]:
+def _inspect_all(limits: Mapping[Path, float], jobs: int) -> List[Inspection]:
     # Threads suffice: libsndfile, NumPy and hashing let go of the interpreter lock.
     found: List[Inspection] = []
-    with concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool, Progress(
-        "reading audio", len(files), "files"
-    ) as bar:
-        for inspection in pool.map(_inspect, files):
+    with (
+        concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool,
+        Progress("reading audio", len(limits), "files") as bar,
+    ):
+        for inspection in pool.map(_inspect, limits, limits.values()):
             found.append(inspection)
             if isinstance(inspection, AudioFacts):
                 bar.advance(inspection.samples / inspection.sampling_rate)
@@ -132,9 +155,9 @@ def _inspect_all(files: Sequence[Path], jobs: int) -> List[Inspection]:
     return found
 
 
-def _inspect(file: Path) -> Inspection:
+def _inspect(file: Path, max_seconds: float) -> Inspection:
     try:
-        return inspect_audio(file)
+        return inspect_audio(file, max_seconds)
     except AudioProblem as problem:
         return problem
 

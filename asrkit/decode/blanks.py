@@ -6,7 +6,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-BLANK = 0
+from asrkit.graph.topology import BLANK
 
 
 def skip_blanks(log_probs: Tensor, threshold: Optional[float]) -> Tensor:

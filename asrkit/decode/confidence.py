@@ -9,9 +9,9 @@ import kaldialign
 import numpy as np
 from torch import Tensor
 
-from asrkit.decode.blanks import BLANK
 from asrkit.decode.nbest import TimedWord
 from asrkit.decode.paths import draw_paths, weigh_lattice, words_on_arcs
+from asrkit.graph.topology import BLANK
 
 PATHS = 200  # drawn: a standard error of at most 0.035; on AN4 0.015, for k2 spaces the paths evenly
 Pronunciations = Mapping[str, Sequence[Sequence[int]]]  # unit ids, by word
@@ -65,8 +65,8 @@ def word_posteriors(lattice: k2.Fsa, words: Sequence[int]) -> List[float]:
     """Posterior of each of `words` (ids), those of the best path: the share of paths that say it there.
 
     The paths are drawn by the lattice's scores, and aligned by words as a hypothesis with its reference.
-    Arc posteriors over time would need no sample, but the graph's determinization delays words, each LM
-    state by its own number of frames: an arc's time isn't its word's.
+    Arc posteriors over time would need no sample, but a word's arc is at the first frame of its last unit,
+    and which that is differs from path to path.
     """
     counts = [0] * len(words)
     for drawn, number in collections.Counter(draw_paths(lattice, PATHS)).items():

@@ -1,15 +1,11 @@
-"""The ways to decode, one table: what each searches, what its n-best lists hold, what is chosen on dev.
-
-An attention decoder takes its place here as "nbest" does: its SequenceScorer adds a column to the lists of
-"nbest", and METHOD_GRIDS gets its weight.
-"""
+"""The ways to decode, one table: what each searches, what its n-best lists hold, what is chosen on dev."""
 
 import collections
 import copy
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import k2
 import msgspec
@@ -22,17 +18,25 @@ from asrkit.decode.confidence import time_words
 from asrkit.decode.nbest import NBest, make_points, single
 from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.prefix import make_prefix_search
-from asrkit.decode.rescore import make_ngram_scorer, make_rescoring_grammar, rescore_lattice
+from asrkit.decode.rescore import (
+    make_attention_scorer,
+    make_ngram_scorer,
+    make_rescoring_grammar,
+    rescore_lattice,
+)
 from asrkit.decode.search import prepare_graph, search_lattice
 from asrkit.graph.store import DecodingGraph
-from asrkit.model.acoustic import greedy_ctc
+from asrkit.lm.neural import make_neural_scorer
+from asrkit.lm.scorer import SentenceScorer
+from asrkit.model.acoustic import greedy_ctc, load_model
 from asrkit.text.units import Units
 
 Grid = Dict[
     str, Sequence[float]
 ]  # values that are tried of each weight, in the order of an n-best list's columns
 
-LATTICE_METHODS = {"hlg", "nbest", "lattice", "oracle"}
+NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
+LATTICE_METHODS = {"hlg", "lattice", *NBEST_METHODS}
 
 
 def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
@@ -44,8 +48,21 @@ def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
         "word_bonus": config.word_bonuses,
         "rescore_scale": config.lm_scales,
     }
-    every = {"greedy": {}, "prefix": plain, "hlg": plain, "nbest": rescored, "lattice": plain, "oracle": {}}
-    return {method: every[method] for method in config.methods}
+    # Beside a better model of the same text the n-gram may be worth nothing.
+    optional: Grid = {"lm_scale": lm_scales_from_zero(config), "word_bonus": config.word_bonuses}
+    every: Dict[str, Grid] = {
+        "greedy": {},
+        "nbest": rescored,
+        "attention": {**optional, "attention_scale": config.attention_scales},
+        "neural": {**optional, "neural_scale": lm_scales_from_zero(config)},
+        "oracle": {},
+    }
+    return {method: every.get(method, plain) for method in config.methods}
+
+
+def lm_scales_from_zero(config: DecodeConfig) -> Sequence[float]:
+    """The weights of the n-gram that are tried, and none."""
+    return tuple(dict.fromkeys((0.0, *config.lm_scales)))
 
 
 def method_settings(config: DecodeConfig, method: str) -> Dict[str, Any]:
@@ -54,7 +71,7 @@ def method_settings(config: DecodeConfig, method: str) -> Dict[str, Any]:
     named: Dict[str, Sequence[str]] = {"prefix": ("prefix_beams", "search_lm_scale")}
     for each in LATTICE_METHODS:
         named[each] = (*searched, "search_lm_scale", "blank_skip_threshold")
-    for each in ("nbest", "oracle"):
+    for each in NBEST_METHODS:
         named[each] = (*named[each], "nbest_paths")
     settings = {name: getattr(config, name) for name in named.get(method, ())}
     return {name: value for name, value in settings.items() if value is not None}
@@ -71,16 +88,24 @@ class UtteranceDecoder:
         words_file: Path,
         arpa: Path,
         larger: Path,
+        model: Path,
+        neural: Path,
     ) -> None:
-        """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with."""
+        """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with;
+        `model`: the acoustic model, whose decoder attention rescores with; `neural`: that of lm.neural."""
         self.config, self.units, self.symbols = config, units, graph.words
-        self.fst = prepare_graph(graph, config.search_lm_scale)
+        self.fst = prepare_graph(graph)
         self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
         for entry in units.lexicon:
             self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])
         methods = config.methods
         self.prefix = make_prefix_search(units, arpa, config) if "prefix" in methods else None
-        self.rescore = make_ngram_scorer(larger) if "nbest" in methods else None
+        self.scorers: Dict[str, SentenceScorer] = {}
+        if "nbest" in methods:
+            self.scorers["nbest"] = make_ngram_scorer(larger)
+        if "neural" in methods:
+            self.scorers["neural"] = make_neural_scorer(neural)
+        self.model = load_model(model)[0] if "attention" in methods else None
         self.grammar = make_rescoring_grammar(larger, words_file) if "lattice" in methods else None
 
     def only(self, method: str) -> "UtteranceDecoder":
@@ -90,9 +115,13 @@ class UtteranceDecoder:
         return narrowed
 
     def decode(
-        self, utterance: str, log_probs: Tensor, points: Mapping[str, np.ndarray]
+        self,
+        utterance: str,
+        log_probs: Tensor,
+        points: Mapping[str, np.ndarray],
+        encoded: Optional[Tensor] = None,
     ) -> Dict[str, Tuple[NBest, float]]:
-        """n-best list and seconds of each method; `log_probs` (frame, unit).
+        """n-best list and seconds of each method; `log_probs` (frame, unit), `encoded` (frame, dim).
 
         `points` (point, weight) are those at which the list of "hlg" and of "lattice" must hold the best;
         where there is one, it is the chosen one, and the words of "hlg" are timed.
@@ -103,34 +132,56 @@ class UtteranceDecoder:
         found = {"greedy": (greedy, time.perf_counter() - started)}
         if self.prefix is not None and "prefix" in self.config.methods:
             started = time.perf_counter()
-            found["prefix"] = (self.prefix(utterance, log_probs), time.perf_counter() - started)
+            found["prefix"] = (self.prefix(log_probs), time.perf_counter() - started)
         if LATTICE_METHODS & set(self.config.methods):
             started = time.perf_counter()
             shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
             way, lattice = search_lattice(self.fst, utterance, shorter, self.config)
-            seconds = time.perf_counter() - started
-            for method in LATTICE_METHODS & set(self.config.methods):
-                started = time.perf_counter()
-                nbest = self._list(method, utterance, lattice, way, points) if lattice is not None else None
-                if nbest is not None and method == "hlg" and len(points[method]) == 1:
-                    nbest = self._timed(nbest, lattice, log_probs, points[method][0])
-                found[method] = (nbest or greedy, seconds + time.perf_counter() - started)
+            searched = time.perf_counter() - started
+            found.update(dict.fromkeys(LATTICE_METHODS, (greedy, searched)))
+            if lattice is not None:
+                for method, nbest, seconds in self._lists(lattice, way, log_probs, points, encoded):
+                    found[method] = (nbest or greedy, searched + seconds)
         return {method: found[method] for method in self.config.methods}
 
-    def _list(
-        self, method: str, utterance: str, lattice: k2.Fsa, way: str, points: Mapping[str, np.ndarray]
-    ) -> Optional[NBest]:
-        """What a method makes of the lattice; None where the larger model allows none of it."""
-        if method == "hlg":
-            return list_hypotheses(lattice, self.symbols, way, points[method])
-        if method == "lattice":
-            rescored = rescore_lattice(lattice, self.grammar)
-            return list_hypotheses(rescored, self.symbols, way, points[method]) if rescored.num_arcs else None
-        searched = make_points([[self.config.search_lm_scale], [0.0]])
-        nbest = list_hypotheses(lattice, self.symbols, way, searched, self.config.nbest_paths)
-        if method == "nbest" and self.rescore is not None:
-            nbest = nbest.with_column(self.rescore(utterance, nbest.words))
-        return nbest
+    def _lists(
+        self,
+        lattice: k2.Fsa,
+        way: str,
+        log_probs: Tensor,
+        points: Mapping[str, np.ndarray],
+        encoded: Optional[Tensor],
+    ) -> Iterator[Tuple[str, Optional[NBest], float]]:
+        """What each method makes of the lattice, and its seconds; None where the larger model allows none."""
+        started = time.perf_counter()
+        if "hlg" in self.config.methods:
+            nbest = list_hypotheses(lattice, self.symbols, way, points["hlg"])
+            if len(points["hlg"]) == 1:
+                nbest = self._timed(nbest, lattice, log_probs, points["hlg"][0])
+            yield "hlg", nbest, time.perf_counter() - started
+        started = time.perf_counter()
+        if "lattice" in self.config.methods:
+            whole = rescore_lattice(lattice, self.grammar)
+            found = list_hypotheses(whole, self.symbols, way, points["lattice"]) if whole.num_arcs else None
+            yield "lattice", found, time.perf_counter() - started
+        started = time.perf_counter()
+        if NBEST_METHODS & set(self.config.methods):
+            grid = make_points([lm_scales_from_zero(self.config), self.config.word_bonuses])
+            nbest = list_hypotheses(lattice, self.symbols, way, grid, self.config.nbest_paths)
+            listed = time.perf_counter() - started
+            yield "oracle", nbest, listed
+            for method, score in self._scorers(encoded).items():
+                started = time.perf_counter()
+                yield method, nbest.with_column(score(nbest.words)), listed + time.perf_counter() - started
+
+    def _scorers(self, encoded: Optional[Tensor]) -> Dict[str, SentenceScorer]:
+        """What gives the n-best list its further column, by method."""
+        scorers = dict(self.scorers)
+        if self.model is not None:
+            if encoded is None:
+                raise ValueError("method attention without the encoder's output")
+            scorers["attention"] = make_attention_scorer(self.model, self.units, encoded)
+        return {method: scorers[method] for method in scorers if method in self.config.methods}
 
     def _timed(self, nbest: NBest, lattice: k2.Fsa, log_probs: Tensor, point: np.ndarray) -> NBest:
         frames = kept_frames(log_probs, self.config.blank_skip_threshold).nonzero()[:, 0]

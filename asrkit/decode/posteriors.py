@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -16,9 +16,10 @@ from asrkit.pipeline.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Posteriors:
-    """A shard: for each utterance its log-probabilities (frame, unit)."""
+    """A shard: for each utterance its log-probabilities (frame, unit), and maybe the encoder's output."""
 
     log_probs: Dict[str, Tensor]
+    encoded: Dict[str, Tensor]  # (frame, dim)
     seconds: float  # spent in the model
     audio_seconds: float
 
@@ -31,12 +32,14 @@ def compute_posteriors(
     shard_utterances: int,
     batch_duration: float,
     jobs: int,
+    with_encoded: bool = False,
 ) -> List[Path]:
     """Write the posteriors of `cuts` in shards, by `jobs` processes; shards that are there already are kept.
 
-    `batch_duration`: seconds of audio through the model at once. Returns the shards' files. Raises
-    UserError without utterances, and for one whose posteriors aren't numbers. The caller must have set
-    torch to one thread before any work: torch's threads don't survive a fork.
+    `batch_duration`: seconds of audio through the model at once. `with_encoded`: the encoder's output,
+    which the attention decoder reads, is written too. Returns the shards' files. Raises UserError
+    without utterances, and for one whose posteriors aren't numbers. The caller must have set torch to
+    one thread before any work: torch's threads don't survive a fork.
     """
     if not cuts:
         raise UserError(
@@ -54,24 +57,34 @@ def compute_posteriors(
             bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
         make_shards(
-            files, lambda index: _write_shard(model, shards[index], files[index], batch_duration), jobs, done
+            files,
+            lambda index: _write_shard(model, shards[index], files[index], batch_duration, with_encoded),
+            jobs,
+            done,
         )
     return files
 
 
 def read_posteriors(file: Path) -> Posteriors:
-    """Read one shard; log-probabilities in single precision."""
-    tensors, about = read_shard(file)
-    log_probs = {name: tensor.float() for name, tensor in tensors.items()}
-    return Posteriors(log_probs, about["seconds"], about["audio_seconds"])
+    """Read one shard, in single precision."""
+    stored, about = read_shard(file)
+    tensors: Dict[str, Dict[str, Tensor]] = {"log_probs": {}, "encoded": {}}
+    for name, tensor in stored.items():
+        kind, _, utterance = name.partition("/")
+        tensors[kind][utterance] = tensor.float()
+    return Posteriors(seconds=about["seconds"], audio_seconds=about["audio_seconds"], **tensors)
 
 
-def _write_shard(model: AcousticModel, cuts: Sequence[Any], file: Path, batch_duration: float) -> None:
+def _write_shard(
+    model: AcousticModel, cuts: Sequence[Any], file: Path, batch_duration: float, with_encoded: bool
+) -> None:
     started = time.perf_counter()
     tensors: Dict[str, Tensor] = {}
     for batch in _batches(cuts, batch_duration):
-        for cut, log_probs in zip(batch, _log_probs(model, batch)):
-            tensors[cut.id] = _to_half(cut.id, log_probs)
+        for cut, (encoded, log_probs) in zip(batch, _encode(model, batch)):
+            tensors[f"log_probs/{cut.id}"] = _to_half(cut.id, log_probs)
+            if with_encoded:
+                tensors[f"encoded/{cut.id}"] = encoded.half()
     audio = sum(cut.duration for cut in cuts)
     write_shard(file, tensors, {"seconds": time.perf_counter() - started, "audio_seconds": audio})
 
@@ -89,12 +102,14 @@ def _to_half(utterance: str, log_probs: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _log_probs(model: AcousticModel, cuts: Sequence[Any]) -> List[Tensor]:
+def _encode(model: AcousticModel, cuts: Sequence[Any]) -> List[Tuple[Tensor, Tensor]]:
+    """The encoder's output (frame, dim) and log-probabilities (frame, unit) of each cut."""
     features = [model.normalise(torch.from_numpy(cut.load_features()).float()) for cut in cuts]
     lengths = torch.tensor([len(matrix) for matrix in features])
     padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)  # (batch, time, bin)
-    log_probs, frames = model(padded, lengths)
-    return [row[:count].clone() for row, count in zip(log_probs, frames.tolist())]
+    encoded, log_probs, frames = model.encode(padded, lengths)
+    counts = frames.tolist()
+    return [(e[:count].clone(), p[:count].clone()) for e, p, count in zip(encoded, log_probs, counts)]
 
 
 def _batches(cuts: Sequence[Any], batch_duration: float) -> Iterator[List[Any]]:

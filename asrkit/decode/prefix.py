@@ -15,7 +15,7 @@ from asrkit.lm.perplexity import load_kenlm
 from asrkit.text.units import Units
 
 
-def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callable[[str, Tensor], NBest]:
+def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callable[[Tensor], NBest]:
     """Search of an utterance's log-probabilities (frame, unit) for its n-best list.
 
     Prefixes are summed over their alignments (Hannun et al. 2014). The units must spell words. Raises
@@ -38,11 +38,11 @@ def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callab
     decoder = pyctcdecode.BeamSearchDecoderCTC(alphabet, model)
     score = make_ngram_scorer(arpa)
 
-    def search(utterance: str, log_probs: Tensor) -> NBest:
+    def search(log_probs: Tensor) -> NBest:
         beams = decoder.decode_beams(log_probs.numpy(), beam_width=config.prefix_beams)
         words = [beam[0].split() for beam in beams]
         acoustic = [beam[3] for beam in beams]
         counts = [len(each) for each in words]
-        return NBest(words, np.column_stack([acoustic, score(utterance, words), counts]), "prefix")
+        return NBest(words, np.column_stack([acoustic, score(words), counts]), "prefix")
 
     return search

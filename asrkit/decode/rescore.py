@@ -2,38 +2,55 @@
 
 import math
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import List, Sequence
 
 import k2
 import numpy as np
+import torch
+from torch import Tensor
 
 from asrkit.decode.paths import words_outside
-from asrkit.graph.compile import erase_disambiguation
+from asrkit.graph.compile import make_acceptor
 from asrkit.graph.grammar import make_grammar
 from asrkit.lm.perplexity import load_kenlm
-from asrkit.text.units import read_symbols
+from asrkit.lm.scorer import SentenceScorer
+from asrkit.model.acoustic import AcousticModel, score_sequences
+from asrkit.text.units import Units
 
-# Natural log-probabilities (hypothesis,) of word sequences, given the utterance's id: an n-gram or neural
-# language model needs the words alone, an attention decoder looks up what the encoder made of the utterance.
-SequenceScorer = Callable[[str, Sequence[Sequence[str]]], np.ndarray]
+SEQUENCES_AT_ONCE = 16  # through the attention decoder: what it remembers of 40 s takes about 200 MB
 
 
-def make_ngram_scorer(arpa: Path) -> SequenceScorer:
-    """Score sentences, with their ends, by an ARPA model of order 2 or more."""
+def make_ngram_scorer(arpa: Path) -> SentenceScorer:
+    """Score sentences by an ARPA model of order 2 or more."""
     model = load_kenlm(arpa)
 
-    def score(_: str, hypotheses: Sequence[Sequence[str]]) -> np.ndarray:
-        return math.log(10) * np.array([model.score(" ".join(words)) for words in hypotheses])
+    def score(sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        return math.log(10) * np.array([model.score(" ".join(words)) for words in sentences])
+
+    return score
+
+
+def make_attention_scorer(model: AcousticModel, units: Units, encoded: Tensor) -> SentenceScorer:
+    """Score sentences of one utterance by the attention decoder, given the encoder's output (frame, dim).
+
+    A word is spelled by its first pronunciation, as in the decoder's training.
+    """
+
+    def score(sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        spelled = [units.encode(" ".join(words)) for words in sentences]
+        frames = torch.tensor([len(encoded)])
+        scores: List[float] = []
+        for first in range(0, len(spelled), SEQUENCES_AT_ONCE):
+            part = spelled[first : first + SEQUENCES_AT_ONCE]
+            scores += score_sequences(model, encoded[None], frames, [part])[0]
+        return np.array(scores)
 
     return score
 
 
 def make_rescoring_grammar(arpa: Path, words_file: Path) -> k2.Fsa:
     """G of an ARPA model as an acceptor whose back-off arcs are epsilons, with lm_scores."""
-    grammar = make_grammar(arpa, words_file)
-    mark = read_symbols(words_file).index("#0")
-    erase_disambiguation(grammar, mark, mark)
-    grammar = k2.arc_sort(grammar)
+    grammar = make_acceptor(make_grammar(arpa, words_file))
     grammar.lm_scores = grammar.scores.clone()
     return grammar
 

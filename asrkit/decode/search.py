@@ -2,6 +2,7 @@
 
 from typing import Optional, Tuple
 
+import _k2
 import k2
 import torch
 from torch import Tensor
@@ -13,12 +14,11 @@ from asrkit.graph.store import DecodingGraph
 WAYS = ("lattice", "wider_beam", "narrower_beam", "greedy", "empty")
 
 
-def prepare_graph(graph: DecodingGraph, search_lm_scale: float) -> k2.Fsa:
-    """HLG with its scores scaled for the search; the unscaled ones stay in `lm_scores`."""
-    fst = graph.fst
-    fst.lm_scores = fst.scores.clone()
-    fst.scores = fst.lm_scores * search_lm_scale
-    return k2.Fsa.from_fsas([fst])
+def prepare_graph(graph: DecodingGraph) -> k2.Fsa:
+    """HLG as the search takes it: the same memory, which is the file's where it was read from one."""
+    fst = k2.Fsa(_k2.fsa_to_fsa_vec(graph.fst.arcs))  # k2.Fsa.from_fsas would copy the arcs
+    fst.aux_labels = graph.fst.aux_labels
+    return fst
 
 
 def search_lattice(
@@ -46,17 +46,24 @@ def search_lattice(
 
 
 def _search(fst: k2.Fsa, log_probs: Tensor, config: DecodeConfig, factor: float) -> Optional[k2.Fsa]:
+    # Instead of the graph's scores, which processes share, the sound's and the beams are scaled.
+    scale = config.search_lm_scale
     segments = torch.tensor([[0, 0, len(log_probs)]], dtype=torch.int32)
     lattice = k2.intersect_dense_pruned(
         fst,
-        k2.DenseFsaVec(log_probs[None].float().contiguous(), segments),
-        search_beam=config.search_beam * factor,
-        output_beam=config.output_beam * factor,
+        k2.DenseFsaVec((log_probs.float() / scale)[None].contiguous(), segments),
+        search_beam=config.search_beam * factor / scale,
+        output_beam=config.output_beam * factor / scale,
         min_active_states=config.min_active_states,
         max_active_states=int(config.max_active_states * factor),
+        frame_idx_name="frame",
     )
     if not lattice.num_arcs:
         return None
-    # The graph's share is taken out, so that any scale can be laid on afterwards.
-    lattice.acoustic_scores = lattice.scores - config.search_lm_scale * lattice.lm_scores
+    inside = lattice.labels >= 0  # all arcs but the last
+    acoustic = torch.zeros(lattice.num_arcs)
+    acoustic[inside] = log_probs[lattice.frame[inside].long(), lattice.labels[inside].long()].float()
+    lattice.acoustic_scores = acoustic
+    lattice.lm_scores = lattice.scores - acoustic / scale
+    lattice.scores = acoustic + scale * lattice.lm_scores
     return lattice

@@ -3,72 +3,40 @@
 from typing import Dict
 
 import k2
+import numpy as np
 import torch
 
-from asrkit.errors import UserError
+from asrkit.graph.arcs import END, NO_WORD, Arcs, join_arcs, make_table
+from asrkit.graph.compose import compose_words
+from asrkit.graph.grammar import NO_STATE, Grammar
+from asrkit.graph.lexicon import LexiconTree
+from asrkit.graph.topology import add_topology
 
 
-def compile_hlg(
-    lexicon: k2.Fsa,
-    grammar: k2.Fsa,
-    *,
-    units: int,
-    first_unit_mark: int,
-    first_word_mark: int,
-    modified: bool,
-) -> k2.Fsa:
-    """Compose H with the determinized, epsilon-free composition of L and G.
+def compile_hlg(tree: LexiconTree, grammar: Grammar, *, units: int, modified: bool) -> k2.Fsa:
+    """HLG without epsilons among its units, which `units` counts with blank.
 
-    `units` counts the units with blank; ids from `first_unit_mark` and `first_word_mark` on are
-    disambiguation symbols. Raises UserError when a step leaves nothing.
+    Raises UserError where it would be too large for k2.
     """
-    lg = k2.connect(k2.compose(k2.arc_sort(lexicon), k2.arc_sort(grammar)))
-    _refuse_empty(lg, "L composed with G", "the lexicon and the language model share no word")
-    lg = k2.connect(k2.determinize(lg))
-    _refuse_empty(lg, "LG determinized", "the lexicon lacks disambiguation symbols")
-    erase_disambiguation(lg, first_unit_mark, first_word_mark)
-    lg = k2.connect(k2.remove_epsilon(lg))
-    settle_labels(lg)
-    lg.aux_labels = lg.aux_labels.remove_values_eq(0)
-    lg = k2.arc_sort(lg)
-    topology = k2.ctc_topo(units - 1, modified=modified)
-    hlg = k2.connect(k2.compose(topology, lg, inner_labels="tokens"))
-    _refuse_empty(hlg, "H composed with LG", "the lexicon has units that the topology lacks")
-    del hlg.tokens
-    return k2.arc_sort(hlg)
+    table, words = add_topology(*compose_words(tree, grammar), units, modified)
+    return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
 
 
-def erase_disambiguation(fst: k2.Fsa, first_unit_mark: int, first_word_mark: int) -> None:
-    """Turn disambiguation symbols into epsilon, in place; an acceptor has labels only."""
-    labels = fst.labels.clone()
-    labels[labels >= first_unit_mark] = 0
-    fst.labels = labels
-    if not hasattr(fst, "aux_labels"):
-        pass
-    elif isinstance(fst.aux_labels, torch.Tensor):
-        fst.aux_labels[fst.aux_labels >= first_word_mark] = 0
-    else:
-        fst.aux_labels.values[fst.aux_labels.values >= first_word_mark] = 0
-    fst.__dict__["_properties"] = None  # they were worked out for the old labels
-
-
-def settle_labels(fst: k2.Fsa) -> None:
-    """Tell k2 that the labels are as they should be.
-
-    k2 1.23.4 copies the counter of label changes to the result of remove_epsilon, whose own tensor
-    starts anew; the next use then raises "inappropriately modified".
-    """
-    fst.labels_version = fst.labels._version
-
-
-def _refuse_empty(fst: k2.Fsa, step: str, cause: str) -> None:
-    if fst.num_arcs == 0:
-        raise UserError(
-            f"{step} is empty",
-            expected="a graph with at least one path",
-            where="stage graph",
-            todo=f"check units/lexicon.txt and lm/lm.arpa: {cause}",
-        )
+def make_acceptor(grammar: Grammar) -> k2.Fsa:
+    """G as an acceptor of words whose back-off arcs are epsilons."""
+    states = np.arange(grammar.states, dtype=np.int32)
+    backs, ends = states[grammar.backoff != NO_STATE], states[np.isfinite(grammar.final)]
+    nothing, end = np.full_like(backs, NO_WORD), np.full_like(ends, END)
+    final = np.full_like(ends, grammar.states)
+    arcs = join_arcs(
+        [
+            Arcs(grammar.source, grammar.target, grammar.word, grammar.word, grammar.score),
+            Arcs(backs, grammar.backoff[backs], nothing, nothing, grammar.backoff_score[backs]),
+            Arcs(ends, final, end, end, grammar.final[ends]),
+        ]
+    )
+    table, _ = make_table("G", np.bincount(arcs.source, minlength=grammar.states + 1), [arcs])
+    return k2.arc_sort(k2.Fsa(torch.from_numpy(table)))
 
 
 def graph_size(fst: k2.Fsa) -> Dict[str, int]:

@@ -1,56 +1,120 @@
-"""G: an ARPA language model as an acceptor over words."""
+"""G: an ARPA language model as states and arcs over words."""
 
-import contextlib
-import os
-import tempfile
+import dataclasses
 from pathlib import Path
-from typing import Iterator
+from typing import List, Tuple
 
-import k2
-import kaldilm
+import numpy as np
 
 from asrkit.errors import UserError
+from asrkit.lm.arpa import read_arpa
+from asrkit.lm.model import NgramIndex, NgramModel
+from asrkit.lm.tokens import END, START
 from asrkit.text.units import read_symbols
 
+NO_STATE = -1
+NO_WORD, START_MARK, END_MARK = -1, -2, -3  # what isn't a word of words.txt
 
-def make_grammar(arpa: Path, words_file: Path) -> k2.Fsa:
-    """G from an ARPA file; n-grams with words outside words.txt (such as <unk>) are left out."""
-    try:
-        with _quiet():
-            text = kaldilm.arpa2fst(
-                input_arpa=str(arpa), disambig_symbol="#0", read_symbol_table=str(words_file)
-            )
-    except RuntimeError as error:
+
+@dataclasses.dataclass(frozen=True)
+class Grammar:
+    """A back-off model; a state is a history that a word follows, state 0 the beginning of a sentence.
+
+    Scores are natural logarithms. `backoff` is NO_STATE for the empty history.
+    """
+
+    source: np.ndarray  # (arc,) int32, as the next two
+    target: np.ndarray
+    word: np.ndarray  # index into words.txt
+    score: np.ndarray  # (arc,) float32
+    final: np.ndarray  # (state,) float32, of the sentence's end; -inf where no n-gram has it
+    backoff: np.ndarray  # (state,) int32
+    backoff_score: np.ndarray  # (state,) float32
+
+    @property
+    def states(self) -> int:
+        """How many states there are."""
+        return len(self.final)
+
+
+def make_grammar(arpa: Path, words_file: Path) -> Grammar:
+    """G from an ARPA file; n-grams with words outside words.txt (such as <unk>) are left out.
+
+    Raises UserError when there is no other one.
+    """
+    model, symbols = read_arpa(arpa), read_symbols(words_file)
+    ids = {symbol: index for index, symbol in enumerate(symbols) if index}
+    ids.update({START: START_MARK, END: END_MARK})
+    words_of = np.array([ids.get(word, NO_WORD) for word in model.vocabulary], dtype=np.int32)
+    context, suffix, last = _link(model, words_of)
+    follows, ends = np.flatnonzero(last >= 0), np.flatnonzero(last == END_MARK)
+    if not (len(follows) and len(ends)):
         raise UserError(
-            f"can't turn {arpa.name} into G: {error}", expected="an ARPA file", where=str(arpa)
-        ) from None
-    _refuse_wordless(text, arpa, words_file)
-    grammar = k2.Fsa.from_openfst(text, acceptor=False)
-    del grammar.aux_labels  # input and output are the same word
-    return grammar
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what C++ writes to standard error off the terminal; kaldilm reports its progress there."""
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as unread:
-        os.dup2(unread.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def _refuse_wordless(text: str, arpa: Path, words_file: Path) -> None:
-    """Refuse G without a word; `text` has lines "from to word word [cost]", and "#0" counts as none."""
-    mark = str(read_symbols(words_file).index("#0"))
-    arcs = (line.split() for line in text.splitlines())
-    if not any(len(fields) >= 4 and fields[2] not in ("0", mark) for fields in arcs):
-        raise UserError(
-            "the language model has none of the words of the lexicon",
-            expected="n-grams of the words in words.txt",
+            "the language model has none of the words of the lexicon" if len(ends) else f"no {END} in it",
+            expected="n-grams of the words in words.txt, and of the sentence's end",
             where=f"{arpa} and {words_file}",
             todo="make both from the same text: run.sh --stage 3",
         )
+    score, backoff_score = (
+        (np.log(10) * np.concatenate([[0.0], *parts])).astype(np.float32)
+        for parts in zip(*((table.log_probability, table.log_backoff) for table in model.tables))
+    )
+    final = np.full(len(score), -np.inf, dtype=np.float32)
+    final[context[ends]] = score[ends]
+    start = words_of.tolist().index(START_MARK) + 1 if START in model.vocabulary else 0
+    used = np.isfinite(final)
+    used[context[follows]] = used[[0, start]] = True
+    nearest, passed = _nearest_used(used, suffix, backoff_score, len(model.tables))
+
+    states = np.flatnonzero(used)
+    states = np.concatenate([[start], states[states != start]])
+    number = np.full(len(used), NO_STATE, dtype=np.int32)
+    number[states] = np.arange(len(states), dtype=np.int32)
+    return Grammar(
+        source=number[context[follows]],
+        target=number[nearest[follows]],
+        word=last[follows],
+        score=score[follows] + passed[follows],
+        final=final[states],
+        backoff=np.where(states == 0, NO_STATE, number[nearest[suffix[states]]]).astype(np.int32),
+        backoff_score=backoff_score[states] + passed[suffix[states]],
+    )
+
+
+def _link(model: NgramModel, words_of: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each n-gram's context, longest suffix and last word, all (1 + n-grams,), the first for the empty one.
+
+    An n-gram, by its place in these arrays, is the history that it makes. The last word is NO_WORD where
+    any of its words is none.
+    """
+    index, offset = NgramIndex(len(model.vocabulary)), [1]  # where each order begins
+    nothing = np.zeros(1, dtype=np.int32)
+    links: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = [(nothing, nothing, nothing + NO_WORD)]
+    for order, table in enumerate(model.tables, start=1):
+        context = suffix = np.zeros(len(table.words), dtype=np.int32)
+        if order > 1:
+            rows = index.locate(table.words[:, :-1])
+            context = (rows + offset[-2]).astype(np.int32)
+            index.add(rows, table.words[:, -1])
+        for length in range(1, order):  # the longest that there is: a pruned model may lack some
+            rows = index.locate(table.words[:, order - length :])
+            suffix = np.where(rows >= 0, rows + offset[length - 1], suffix).astype(np.int32)
+        ids = words_of[table.words]  # (n-grams, order)
+        known = (ids != NO_WORD).all(axis=1)
+        links.append((context, suffix, np.where(known, ids[:, -1], NO_WORD).astype(np.int32)))
+        offset.append(offset[-1] + len(table.words))
+    context, suffix, last = (np.concatenate(column) for column in zip(*links))
+    return context, suffix, last
+
+
+def _nearest_used(
+    used: np.ndarray, suffix: np.ndarray, backoff_score: np.ndarray, orders: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The first history that is used among each one and its ever shorter suffixes, and the score to there."""
+    nearest = np.arange(len(used), dtype=np.int32)
+    passed = np.zeros(len(used), dtype=np.float32)
+    for _ in range(orders):
+        unused = np.flatnonzero(~used[nearest])
+        passed[unused] += backoff_score[nearest[unused]]
+        nearest[unused] = suffix[nearest[unused]]
+    return nearest, passed

@@ -1,37 +1,43 @@
-"""L: the lexicon as a transducer from units to words."""
+"""L: the lexicon as a tree of units."""
 
+import dataclasses
 from typing import Dict, List, Sequence, Tuple
 
-import k2
-import torch
+import numpy as np
 
-from asrkit.text.lexicon import Pronunciation, add_disambiguation
+from asrkit.text.lexicon import Pronunciation
 
 
-def make_lexicon_fst(
-    lexicon: Sequence[Pronunciation], unit_ids: Dict[str, int], word_ids: Dict[str, int]
-) -> Tuple[k2.Fsa, int]:
-    """L with disambiguation symbols, closed so that words follow each other.
+@dataclasses.dataclass(frozen=True)
+class LexiconTree:
+    """Pronunciations in the order of their unit ids, so that those below a node are neighbours.
 
-    Returns (L, first disambiguation id): #0 has that id among units, #1 the next, and so on. A
-    self-loop passes #0 on, which G uses on its back-off arcs.
+    `nodes` has each pronunciation's nodes, one a unit, without the last unit: there its word ends.
     """
-    first = max(unit_ids.values()) + 1
-    marked, _ = add_disambiguation(lexicon)
-    labels = dict(unit_ids)
-    arcs: List[Tuple[int, int, int, int]] = [(0, 0, first, word_ids["#0"])]  # (from, to, unit, word)
-    states = 1
-    for entry in marked:
-        source, word = 0, word_ids[entry.word]
-        for position, unit in enumerate(entry.units):
-            target = 0 if position == len(entry.units) - 1 else states
-            states += target != 0
-            label = first + int(unit[1:]) if unit.startswith("#") else labels[unit]
-            arcs.append((source, target, label, word))
-            source, word = target, 0
-    final = states
-    arcs.append((0, final, -1, -1))
-    arcs.sort(key=lambda arc: arc[0])
-    table = torch.tensor(arcs, dtype=torch.int32)  # (arc, 4)
-    tensor = torch.stack([table[:, 0], table[:, 1], table[:, 2], torch.zeros_like(table[:, 0])], dim=1)
-    return k2.Fsa(tensor, aux_labels=table[:, 3].contiguous()), first
+
+    word: np.ndarray  # (pronunciation,) int32, index into words.txt
+    length: np.ndarray  # (pronunciation,) int32, units
+    last: np.ndarray  # (pronunciation,) int32, the last unit
+    nodes: np.ndarray  # (pronunciation, longest length - 1) int32; -1 behind the pronunciation's end
+    unit: np.ndarray  # (node,) int32
+
+
+def make_lexicon_tree(
+    lexicon: Sequence[Pronunciation], unit_ids: Dict[str, int], word_ids: Dict[str, int]
+) -> LexiconTree:
+    """The tree of a lexicon; homophones and words that begin others need no disambiguation in it."""
+    entries = sorted((tuple(map(unit_ids.__getitem__, units)), word_ids[word]) for word, units in lexicon)
+    lengths = [len(units) for units, _ in entries]
+    nodes = np.full((len(entries), max(lengths) - 1), -1, dtype=np.int32)
+    found: Dict[Tuple[int, ...], int] = {}
+    for row, (units, _) in enumerate(entries):
+        for depth in range(len(units) - 1):
+            nodes[row, depth] = found.setdefault(units[: depth + 1], len(found))
+    columns: Tuple[List[int], ...] = (
+        [word for _, word in entries],
+        lengths,
+        [units[-1] for units, _ in entries],
+        [units[-1] for units in found],
+    )
+    word, length, last, unit = (np.array(column, dtype=np.int32) for column in columns)
+    return LexiconTree(word, length, last, nodes, unit)

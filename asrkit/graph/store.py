@@ -22,28 +22,21 @@ class DecodingGraph:
 
 def save_graph(file: Path, graph: DecodingGraph) -> None:
     """Write the graph, whole or not at all."""
-    tensors = {"arcs": graph.fst.arcs.values()}  # (arc, [from, to, unit, score bits])
-    if isinstance(graph.fst.aux_labels, torch.Tensor):
-        tensors["words"] = graph.fst.aux_labels  # (arc,)
-    else:
-        tensors["words"] = graph.fst.aux_labels.values
-        tensors["word_splits"] = graph.fst.aux_labels.shape.row_splits(1)  # (arc + 1,)
+    arcs: torch.Tensor = graph.fst.arcs.values()  # (arc, [from, to, unit, score bits])
+    tensors = {"arcs": arcs, "words": graph.fst.aux_labels}  # words: (arc,)
     save_tensors(file, tensors, {"symbols": graph.words, "made_of": graph.made_of})
 
 
 def load_graph(file: Path) -> DecodingGraph:
-    """Read a graph; raises UserError when the file is not one."""
+    """Map a graph into memory; raises UserError when the file is not one."""
     tensors, metadata = load_tensors(file)
-    if "arcs" not in tensors or "words" not in tensors or "symbols" not in metadata:
+    lengths = [len(tensors[name]) for name in ("arcs", "words") if name in tensors]
+    if len(lengths) < 2 or lengths[0] != lengths[1] or "symbols" not in metadata:
         raise UserError(
             f"{file.name} holds {', '.join(tensors) or 'nothing'}",
-            expected="arcs, words and symbols of a decoding graph",
+            expected="arcs, a word each, and symbols of a decoding graph",
             where=str(file),
             todo="make it anew: run.sh --stage 5 --stop-stage 5",
         )
-    words: Any = tensors["words"]
-    if "word_splits" in tensors:
-        shape = k2.ragged.create_ragged_shape2(tensors["word_splits"], None, words.numel())
-        words = k2.RaggedTensor(shape, words)
-    fst = k2.Fsa(tensors["arcs"], aux_labels=words)
+    fst = k2.Fsa(tensors["arcs"], aux_labels=tensors["words"])
     return DecodingGraph(fst, metadata["symbols"], metadata["made_of"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
+from asrkit.lm.rows import joined_rows, spelt, with_seven_decimals
 from asrkit.lm.tokens import RESERVED_WORDS
 from asrkit.storage.files import whole_file
 
@@ -29,24 +30,17 @@ def write_arpa(model: NgramModel, file: Path) -> None:
 def _write_model(model: NgramModel, stream: Union[IO[bytes], gzip.GzipFile]) -> None:
     header = "".join(f"ngram {order}={count}\n" for order, count in enumerate(model.counts, start=1))
     stream.write(f"\\data\\\n{header}".encode())
+    spellings = spelt(model.vocabulary)
     for order, table in enumerate(model.tables, start=1):
         stream.write(f"\n\\{order}-grams:\n".encode())
-        last = order == len(model.tables)
-        row = "%.7f\t" + " ".join(["%s"] * order) + ("\n" if last else "\t%.7f\n")
+        numbers = [table.log_probability, table.log_backoff][: 1 if order == len(model.tables) else 2]
+        separators = b"\t" + b" " * (order - 1) + b"\t\n"[-len(numbers) :]
         for start in range(0, len(table.words), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            words = [map(model.vocabulary.__getitem__, column.tolist()) for column in table.words[part].T]
-            columns = [_rounded(table.log_probability[part]), *words]
-            if not last:
-                columns.append(_rounded(table.log_backoff[part]))
-            stream.write("".join(map(row.__mod__, zip(*columns))).encode("utf-8"))
+            probability, *backoff = [with_seven_decimals(values[part]) for values in numbers]
+            words = [spellings.take(column) for column in table.words[part].T]
+            stream.write(joined_rows([probability, *words, *backoff], separators).data)
     stream.write(b"\n\\end\\\n")
-
-
-def _rounded(values: np.ndarray) -> List[float]:
-    # Adding 0 turns the -0.0 that rounding leaves into 0.0.
-    rounded: List[float] = (np.round(values, 7) + 0.0).tolist()
-    return rounded
 
 
 def read_arpa(file: Path) -> NgramModel:

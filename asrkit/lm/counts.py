@@ -62,6 +62,16 @@ def too_short(order: int) -> UserError:
     )
 
 
+def too_rare(order: int, min_count: int) -> UserError:
+    """The refusal of a text in which no n-gram of this order occurs so often."""
+    return UserError(
+        f"no {order}-grams occur {min_count} times",
+        expected="some that do",
+        where="lm.min_counts in recipe.yaml",
+        todo=f"lower lm.min_counts, or --set lm.order={order - 1}",
+    )
+
+
 def _extend_left(
     tokens: Tokens, length: int, where: np.ndarray, index: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

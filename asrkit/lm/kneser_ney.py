@@ -11,7 +11,7 @@ from typing import Iterable, List, Sequence, Tuple
 import numpy as np
 
 from asrkit.errors import UserError
-from asrkit.lm.counts import NgramCounts, count_ngrams, counts_of_counts
+from asrkit.lm.counts import NgramCounts, count_ngrams, counts_of_counts, too_rare
 from asrkit.lm.model import NgramModel, NgramTable
 from asrkit.lm.tokens import START_ID, tokenise
 
@@ -35,11 +35,17 @@ class Estimate:
     discounts: List[Discounts]
 
 
-def estimate(sentences: Iterable[str], order: int, where: str = "the text of the language model") -> Estimate:
+def estimate(
+    sentences: Iterable[str],
+    order: int,
+    where: str = "the text of the language model",
+    min_counts: Sequence[int] = (),
+) -> Estimate:
     """Estimate a model from sentences of words parted by white space.
 
-    Raises UserError for an order outside 1 to 5, a text without words, <s>, </s> or <unk> as a
-    word, and sentences all too short for the order.
+    `min_counts`, one an order and none less than the one before, leaves out n-grams that occur more rarely,
+    except unigrams; their counts go to back-off, as with lmplz --prune. Raises UserError for an order
+    outside 1 to 5, a text without words, <s>, </s> or <unk> as a word, and no n-grams of the order.
     """
     if not 1 <= order <= MAXIMUM_ORDER:
         raise UserError(
@@ -51,14 +57,21 @@ def estimate(sentences: Iterable[str], order: int, where: str = "the text of the
     tokens = tokenise(sentences, where)
     counts = count_ngrams(tokens, order)
     discounts = [closed_form_discounts(n) for n in counts_of_counts(counts, tokens.appearance).tolist()]
+    kept = [table.occurrences >= least for table, least in zip(counts, min_counts or [1] * order)]
+    kept[0][:] = True  # unigrams, also <unk> and <s>
+    for length, table_kept in enumerate(kept, start=1):
+        if not table_kept.any():
+            raise too_rare(length, min_counts[length - 1])
     probability, gamma = _unigram_probabilities(counts[0], discounts[0])
     probabilities, gammas = [probability], []
-    for table, discount in zip(counts[1:], discounts[1:]):
-        probability, gamma = _probabilities(table, discount, probabilities[-1])
+    for table, discount, table_kept in zip(counts[1:], discounts[1:], kept[1:]):
+        probability, gamma = _probabilities(table, discount, probabilities[-1], table_kept)
         probabilities.append(probability)
         gammas.append(gamma)
     gammas.append(np.ones(len(probability)))  # of the highest order; never written
-    return Estimate(NgramModel(tokens.vocabulary, _sorted_tables(counts, probabilities, gammas)), discounts)
+    return Estimate(
+        NgramModel(tokens.vocabulary, _sorted_tables(counts, probabilities, gammas, kept)), discounts
+    )
 
 
 def closed_form_discounts(n: Sequence[int]) -> Discounts:
@@ -94,14 +107,15 @@ def _unigram_probabilities(table: NgramCounts, discounts: Discounts) -> Tuple[np
 
 
 def _probabilities(
-    table: NgramCounts, discounts: Discounts, lower: np.ndarray
+    table: NgramCounts, discounts: Discounts, lower: np.ndarray, kept: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Probabilities of one order (n-grams,) and the back-off weight of each n-gram one order below.
 
     p(w | c) = (a(c w) - D(a(c w))) / sum_v a(c v) + gamma(c) p(w | c without its first word),
-    gamma(c) = sum_v D(a(c v)) / sum_v a(c v); 1 where c was never followed by a word.
+    gamma(c) = sum_v D(a(c v)) / sum_v a(c v); 1 where c was never followed by a word. Of n-grams that
+    aren't kept, D is the whole count.
     """
-    taken = _amounts(table.adjusted, discounts)
+    taken = np.where(kept, _amounts(table.adjusted, discounts), table.adjusted)
     total = np.bincount(table.context, weights=table.adjusted, minlength=len(lower))
     mass = np.bincount(table.context, weights=taken, minlength=len(lower))
     seen = total > 0
@@ -111,21 +125,25 @@ def _probabilities(
 
 
 def _sorted_tables(
-    counts: List[NgramCounts], probabilities: List[np.ndarray], gammas: List[np.ndarray]
+    counts: List[NgramCounts],
+    probabilities: List[np.ndarray],
+    gammas: List[np.ndarray],
+    kept: List[np.ndarray],
 ) -> List[NgramTable]:
-    """Tables for writing, each sorted by first word, then second, and so on."""
+    """Tables of what is kept, each sorted by first word, then second, and so on."""
     size = len(counts[0].first)
     words = np.arange(size, dtype=np.int32)[:, None]  # (n-grams, order), in the order of `counts`
     rank = np.arange(size)  # of each n-gram in the sorted table
     tables: List[NgramTable] = []
-    for length, (table, probability, gamma) in enumerate(zip(counts, probabilities, gammas), start=1):
-        if length > 1:
+    for table, probability, gamma, table_kept in zip(counts, probabilities, gammas, kept):
+        if tables:
             words = np.concatenate([table.first.astype(np.int32)[:, None], words[table.suffix]], axis=1)
             order = np.argsort(rank[table.context] * size + table.last, kind="stable")
             rank = np.empty(len(order), dtype=np.int64)
             rank[order] = np.arange(len(order))
         else:
             order = np.arange(size)
+        order = order[table_kept[order]]
         log_probability = np.minimum(np.log10(probability[order]), 0.0)  # 1 + rounding is 1
         tables.append(NgramTable(words[order], log_probability, np.log10(gamma[order])))
     return tables

@@ -6,11 +6,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts
-from asrkit.lm.counts import too_short
+from asrkit.lm.counts import too_rare, too_short
 from asrkit.lm.tokens import split_sentences
 from asrkit.storage.files import whole_file
 
@@ -24,12 +24,16 @@ def find_lmplz() -> Optional[str]:
 
 
 def estimate_with_lmplz(
-    sentences: Iterable[str], order: int, file: Path, where: str = "the text of the language model"
+    sentences: Iterable[str],
+    order: int,
+    file: Path,
+    where: str = "the text of the language model",
+    min_counts: Sequence[int] = (),
 ) -> List[str]:
     """Write the model that lmplz --discount_fallback estimates to the ARPA file `file`.
 
-    Gives lmplz's lines on discounts that fell back. Raises UserError when lmplz is missing or
-    fails, and for the texts that the built-in estimator refuses.
+    `min_counts` is that of the built-in estimator. Gives lmplz's lines on discounts that fell back.
+    Raises UserError when lmplz is missing or fails, and for the texts that the built-in estimator refuses.
     """
     program = find_lmplz()
     if program is None:
@@ -44,6 +48,8 @@ def estimate_with_lmplz(
         with open(text, "w", encoding="utf-8", newline="\n") as stream:
             stream.writelines(" ".join(words) + "\n" for words in split_sentences(sentences, where))
         options = ["--discount_fallback", "--memory", _SORTING_MEMORY, "--temp_prefix", f"{scratch}/sort"]
+        if min_counts:
+            options += ["--prune", *(str(least - 1) for least in min_counts)]
         files = ["--text", str(text), "--arpa", str(temporary)]
         done = subprocess.run(
             [program, "--order", str(order), *options, *files],
@@ -61,6 +67,8 @@ def estimate_with_lmplz(
                 where=program,
                 todo="--set lm.estimator=builtin, or make lmplz again",
             )
-        if 0 in ngram_counts(temporary):
-            raise too_short(ngram_counts(temporary).index(0) + 1)
+        counts = ngram_counts(temporary)
+        if 0 in counts:
+            row = counts.index(0)
+            raise too_rare(row + 1, min_counts[row]) if min_counts else too_short(row + 1)
     return [line for line in messages if "fallback" in line]

@@ -18,7 +18,7 @@ REQUIRED = (
     "numpy", "lilcom", "soundfile", "msgspec", "pyyaml", "safetensors", "sentencepiece", "kaldialign",
     "tqdm", "click", "jinja2", "urllib3", "tensorboard", "matplotlib", "six",
 )  # fmt: skip
-OPTIONAL = ("kenlm", "kaldilm", "pyctcdecode", "py-nanotts")
+OPTIONAL = ("kenlm", "pyctcdecode", "py-nanotts")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -124,25 +124,29 @@ def _overlap(write: str, read: str) -> bool:
 
 
 def _tree(name: str, place: Path) -> Dict[str, Path]:
-    """The files below a folder in order of name, or the file itself; hidden ones are no content."""
+    """The files below a folder in order of name, or the file itself."""
     if not place.is_dir():
         return {name: place}
     return {f"{name}/{relative}": place / relative for relative in sorted(walk(place))}
 
 
 def walk(top: Path) -> Iterator[str]:
-    """Names of the files below a folder, without hidden ones; each folder once, whatever links there are."""
-    seen = set()
+    """Names of the files below a folder; each folder once, whatever links there are.
+
+    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above.
+    """
+    above = (os.stat(parent) for parent in Path(os.path.realpath(top)).parents)
+    seen = {(status.st_dev, status.st_ino) for status in above}
     for folder, folders, files in os.walk(top, followlinks=True):
         status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above
+        if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = os.path.relpath(folder, top)
         for name in files:
-            if not name.startswith("."):
+            if not name.startswith(".") and os.path.exists(os.path.join(folder, name)):
                 yield name if prefix == "." else f"{prefix}/{name}"
 
 

@@ -4,21 +4,9 @@ import dataclasses
 import unicodedata
 from typing import Callable, Dict, List, Optional, Sequence
 
+from asrkit.corpus.transcripts import strip_punctuation
 from asrkit.errors import UserError
 from asrkit.score.transcripts import Transcript
-
-APOSTROPHES = "'\u2019"
-
-
-def strip_punctuation(text: str) -> str:
-    """Spaces for punctuation (Unicode categories P), except an apostrophe inside a word."""
-    kept = []
-    for index, character in enumerate(text):
-        inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
-        punctuation = unicodedata.category(character).startswith("P")
-        kept.append(" " if punctuation and not (inside and character in APOSTROPHES) else character)
-    return "".join(kept)
-
 
 # The names of score.normalise.
 STEPS: Dict[str, Callable[[str], str]] = {

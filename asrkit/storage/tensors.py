@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from asrkit.errors import UserError
-from asrkit.storage.files import write_bytes
+from asrkit.storage.files import whole_file
 
 METADATA = "asrkit"  # the header's entry that holds ours, as JSON
 
@@ -19,13 +19,19 @@ def save_tensors(file: Path, tensors: Dict[str, torch.Tensor], metadata: Dict[st
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One entry alone: safetensors writes several in an order that changes from run to run.
     header = {METADATA: json.dumps(metadata, ensure_ascii=False)}
-    write_bytes(file, safetensors.torch.save(contiguous, header))
+    with whole_file(file) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # safetensors takes 0600, whatever the user's umask
+        safetensors.torch.save_file(contiguous, temporary, header)
+        temporary.chmod(mode)
 
 
 def load_tensors(file: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
     """Read a safetensors file, with the metadata of save_tensors if it has any.
 
-    Raises UserError when the file is missing or damaged.
+    The tensors are the file's own pages, mapped when they are first used and shared by all processes that
+    read it; one that writes to a tensor gets copies of its own. Raises UserError when the file is missing or
+    damaged.
     """
     try:
         with safetensors.safe_open(str(file), framework="pt") as stored:

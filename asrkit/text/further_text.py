@@ -2,21 +2,34 @@
 
 import gzip
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 from asrkit.config import CorpusConfig
 from asrkit.corpus.validation import normalise_text
 from asrkit.errors import UserError
+from asrkit.text.grammar import draw_sentences, read_grammar
+
+DRAWN_SENTENCES = 5000  # of a grammar, where lm.text_sentences doesn't say
 
 
-def read_further_text(file: Path, config: CorpusConfig) -> List[str]:
-    """Sentences of a file, one a line, gzipped if its name ends in .gz; blank lines are left out.
+def read_further_text(file: Path, config: CorpusConfig, drawn: Optional[int] = None) -> List[str]:
+    """Sentences of a file, one a line, gzipped if its name ends in .gz; or, where it ends in .yaml, `drawn`
+    ones of that grammar.
 
-    Letter case and words are as corpus.case and corpus.words say. Raises UserError when it can't be read.
+    Letter case and words are as corpus.case and corpus.words say; blank lines are left out. Raises
+    UserError when it can't be read.
     """
+    if file.suffix == ".yaml":
+        lines = draw_sentences(read_grammar(file), drawn or DRAWN_SENTENCES)
+    else:
+        lines = _read_lines(file)
+    return [normalise_text(line, config) for line in lines if line.strip()]
+
+
+def _read_lines(file: Path) -> List[str]:
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-            lines = [line.decode("utf-8") for line in stream]
+            return [line.decode("utf-8") for line in stream]
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(
             f"can't read {file}: {error}",
@@ -24,4 +37,3 @@ def read_further_text(file: Path, config: CorpusConfig) -> List[str]:
             where="lm.text in recipe.yaml",
             todo="correct the name, or remove lm.text",
         ) from None
-    return [normalise_text(line, config) for line in lines if line.strip()]

@@ -1,8 +1,7 @@
 """Pronunciation lexicon: each word as one or more sequences of units."""
 
-import collections
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
@@ -47,24 +46,3 @@ def read_lexicon(file: Path) -> List[Pronunciation]:
 def write_lexicon(file: Path, entries: Iterable[Pronunciation]) -> None:
     """Write "WORD unit unit ..." lines."""
     write_text(file, "".join(f"{entry.word} {' '.join(entry.units)}\n" for entry in entries))
-
-
-def add_disambiguation(entries: Sequence[Pronunciation]) -> Tuple[List[Pronunciation], int]:
-    """Append #1, #2, ... where a unit sequence is shared or begins another, so that L can be determinized.
-
-    Returns the entries and the highest number used. Source: Mohri, Pereira, Riley,
-    Speech Recognition with Weighted Finite-State Transducers (2008), section 3.
-    """
-    count = collections.Counter(entry.units for entry in entries)
-    beginnings = {entry.units[:end] for entry in entries for end in range(1, len(entry.units))}
-    used: Dict[Tuple[str, ...], int] = collections.defaultdict(int)
-    highest = 0
-    marked: List[Pronunciation] = []
-    for entry in entries:
-        if count[entry.units] == 1 and entry.units not in beginnings:
-            marked.append(entry)
-            continue
-        used[entry.units] += 1
-        highest = max(highest, used[entry.units])
-        marked.append(Pronunciation(entry.word, (*entry.units, f"#{used[entry.units]}")))
-    return marked, highest

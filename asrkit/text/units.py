@@ -41,12 +41,15 @@ class Units:
     def words(self, ids: Sequence[int]) -> List[str]:
         """Words of a unit sequence (blanks and repeats removed already).
 
-        Marked units (BPE, characters) join to words at the mark. Phones are cut greedily into
-        the longest pronunciations of the lexicon; a phone that begins none is kept as it is.
+        Marked units (BPE, characters, phones of a lexicon that marks the first one) begin a word at each
+        mark; what the lexicon doesn't know is spelled out. Unmarked phones are cut greedily into the
+        longest pronunciations of the lexicon; a phone that begins none is kept as it is.
         """
         symbols = [self.symbols[index] for index in ids]
         if self._marked:
-            return "".join(symbols).replace(WORD_START, " ").split()
+            spelled = " ".join(symbols).replace(f" {WORD_START}", f"\n{WORD_START}").splitlines()
+            joined = [self._words.get(units, units.replace(" ", "")) for units in spelled]
+            return " ".join(joined).replace(WORD_START, " ").split()
         longest = max(len(entry.units) for entry in self.lexicon)
         words: List[str] = []
         position = 0
@@ -87,7 +90,7 @@ def build_units(
         lexicon += [entry for entry in further if trained.issuperset(entry.units)]
     symbols = [BLANK, *sorted(trained)]
     write_text(directory / "units.txt", "".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
-    words = ["<eps>", *sorted({entry.word for entry in lexicon}), "#0", "<s>", "</s>"]
+    words = ["<eps>", *sorted({entry.word for entry in lexicon}), "<s>", "</s>"]
     write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
     write_lexicon(directory / "lexicon.txt", lexicon)
     return Units(symbols, lexicon)

@@ -82,9 +82,7 @@ def orthogonalise(matrix: Tensor, iterations: int = 3) -> Tensor:
     return x.T if tall else x
 
 
-def make_optimizer(
-    model: AcousticModel, config: TrainConfig, world: World = ALONE
-) -> torch.optim.Optimizer:
+def make_optimizer(model: AcousticModel, config: TrainConfig, world: World = ALONE) -> torch.optim.Optimizer:
     """The optimiser of train.optimizer; biases and normalisation weights don't decay.
 
     With adamw no group has matrices, and Muon without matrices is AdamW. Muon leaves to AdamW what isn't a

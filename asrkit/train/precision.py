@@ -15,9 +15,7 @@ STEPS_TO_GROW = 2000  # without overflow
 def autocast(config: TrainConfig, device: torch.device) -> ContextManager[None]:
     """Have products computed in train.precision; weights and sums stay float32."""
     half = torch.float16 if config.precision == "float16" else torch.bfloat16
-    context: ContextManager[None] = torch.autocast(
-        device.type, half, enabled=config.precision != "float32"
-    )
+    context: ContextManager[None] = torch.autocast(device.type, half, enabled=config.precision != "float32")
     return context
 
 

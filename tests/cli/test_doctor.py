@@ -111,9 +111,7 @@ def test_lhotse_too_new_for_the_torch() -> None:
 
 
 def test_torch_that_cannot_use_the_numpy() -> None:
-    environment = change(
-        packages={**WHOLE.packages, "numpy": "2.1.0"}, numpy_error="Numpy is not available"
-    )
+    environment = change(packages={**WHOLE.packages, "numpy": "2.1.0"}, numpy_error="Numpy is not available")
     finding = find(environment, "torch")
     assert (finding.state, finding.todo) == ("broken", "pip install 'numpy<2'")
 
@@ -139,7 +137,7 @@ def test_missing_lmplz_is_a_warning() -> None:
 def test_empty_environment_names_all_that_is_missing() -> None:
     environment = change(torch=None, torch_cuda=None, k2=None, k2_torch=None, lhotse=None, packages={})
     broken = {text.split()[1] for text in not_ok(environment) if text.startswith("broken")}
-    assert broken == {"torch", "k2", "lhotse", "kenlm", "kaldilm", *REQUIRED}
+    assert broken == {"torch", "k2", "lhotse", "kenlm", *REQUIRED}
 
 
 def test_gpu_that_torch_has_no_kernels_for_is_broken() -> None:

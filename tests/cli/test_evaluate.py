@@ -150,8 +150,9 @@ def test_what_another_model_decoded_is_not_taken(trained: Path, cuts: Cuts) -> N
     assert "decoded anew" not in run(trained, cuts.write())
     (trained / "average" / "model.safetensors").write_text("second")
     assert "decoded anew" in run(trained, cuts.write())
-    write_text(trained / "lm" / "lm.arpa", "another")
-    assert "decoded anew" in run(trained, cuts.write())
+    for model in ("lm.arpa", "neural.safetensors"):
+        write_text(trained / "lm" / model, "another")
+        assert "decoded anew" in run(trained, cuts.write())
     write_audio(cuts.folder / "good.wav", noise(0.5, 9, RATE), RATE)
     assert "decoded anew" in run(trained, cuts.write())
 

@@ -1,24 +1,28 @@
 """Stage 4: the files it writes."""
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
+from typing import List
 
 import pytest
 
 from asrkit.cli.lm import run
-from asrkit.config import CorpusConfig, LmConfig, RecipeConfig
+from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
-from asrkit.pipeline.experiment import Experiment
+from asrkit.lm.neural import make_neural_scorer
+from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.storage.files import read_json, write_jsonl_gz
 
 
 def experiment_with(lm: LmConfig, directory: Path) -> Experiment:
     config = RecipeConfig(name="small", corpus=CorpusConfig(module="small", case="upper"), lm=lm)
     experiment = Experiment(config, directory / "exp", directory, directory / "recipe", jobs=1)
-    for split, texts in (("train", ["YES NO", "NO"]), ("dev", ["YES", "NO MAYBE"])):
+    for split, texts in (("train", ["YES NO", "NO"]), ("dev", ["YES", "NO MAYBE"]), ("test", ["MAYBE"])):
         rows = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
         write_jsonl_gz(experiment.manifests / f"{split}_supervisions.jsonl.gz", rows)
     return experiment
@@ -46,6 +50,62 @@ def test_further_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest
     run(experiment)
     assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
     assert "2 sentences of more.txt" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("exclude", "vocabulary"), [(False, ["MAYBE", "NO", "YES"]), (True, ["NO", "YES"])])
+def test_sentences_of_dev_and_test_in_further_text_are_counted_and_left_out_where_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture, exclude: bool, vocabulary: List[str]
+) -> None:
+    experiment = experiment_with(LmConfig(order=1, text="more.txt", exclude_heldout=exclude), tmp_path)
+    experiment.recipe_directory.mkdir()
+    (experiment.recipe_directory / "more.txt").write_text("no  maybe\nno\nmaybe\nno maybe\nyes yes\n")
+    run(experiment)
+    report = read_json(experiment.lm / "report.json")
+    assert report["heldout_in_text"] == {"dev": [1, 2], "test": [1, 1]}
+    assert report["sentences"] == 2 + (2 if exclude else 5)
+    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == vocabulary
+    log = capsys.readouterr().out
+    assert "1 of 2 sentences of dev occur in more.txt" in log
+    assert ("3 sentences of more.txt are left out" in log) == exclude
+
+
+def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    lm = LmConfig(order=1, rescore_order=2, text="grammar.yaml", text_sentences=9, interpolate=True)
+    experiment = experiment_with(lm, tmp_path)
+    experiment.recipe_directory.mkdir()
+    grammar = "kinds: {one: {weight: 1, sentences: [maybe yes, maybe]}}\n"
+    (experiment.recipe_directory / "grammar.yaml").write_text(grammar)
+    run(experiment)
+    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
+    assert len(read_arpa(experiment.lm / "rescore.2.arpa").counts) == 2
+    report = read_json(experiment.lm / "report.json")
+    assert (report["sentences"], report["oov"]) == (11, {"dev": [0, 3]})
+    assert [row["order"] for row in report["interpolation"]] == [1, 2]
+    for row in report["interpolation"]:
+        assert 0 < row["weight_of_transcripts"] < 1
+        perplexities = row["perplexity_known"]
+        assert perplexities["mixture"] < min(perplexities["transcripts"], perplexities["text"])
+    assert report["interpolation"][0]["perplexity_known"]["mixture"] == pytest.approx(
+        report["perplexity"]["dev"], rel=1e-6
+    )
+    assert "2-grams of the transcripts (perplexity" in capsys.readouterr().out
+
+
+def test_the_model_of_the_graph_is_pruned_and_the_larger_one_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("kenlm", reason="kenlm isn't installed: it queries models of order 2 and up")
+    experiment = experiment_with(LmConfig(order=3, rescore_order=3, prune=0.02), tmp_path)
+    run(experiment)
+    assert read_arpa(experiment.lm / "rescore.3.arpa").counts == [5, 4, 3]
+    assert read_arpa(experiment.lm / "lm.arpa").counts == [5, 3]
+    assert "8 of 12 n-grams are left by lm.prune 0.02" in capsys.readouterr().out
+
+
+def test_rare_ngrams_are_left_out_the_last_count_standing_for_higher_orders(tmp_path: Path) -> None:
+    experiment = experiment_with(LmConfig(order=1, rescore_order=3, min_counts=(1, 2)), tmp_path)
+    with pytest.raises(UserError, match="no 3-grams occur 2 times"):
+        run(experiment)
 
 
 def test_ready_models_are_taken_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -84,3 +144,22 @@ def test_lmplz_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) ->
     run(experiment)
     assert read_json(experiment.lm / "report.json")["estimator"] == "lmplz"
     assert "fallback discounts" in capsys.readouterr().out
+
+
+def test_a_neural_model_is_trained_beside_the_ngram_where_asked_for(tmp_path: Path) -> None:
+    run(experiment_with(LmConfig(order=1), tmp_path / "without"))
+    assert not (tmp_path / "without/exp/lm/neural.safetensors").exists()
+    neural = NeuralLmConfig(layers=1, dim=8, epochs=2)
+    experiment = experiment_with(LmConfig(order=1, neural=neural), tmp_path / "with")
+    run(experiment)
+    assert make_neural_scorer(experiment.lm / "neural.safetensors")([["YES"]]) < 0
+    report = read_json(experiment.lm / "report.json")
+    assert 1 < report["neural"]["perplexity_known"]["dev"] < 10
+    report.pop("neural")
+    assert report == read_json(tmp_path / "without/exp/lm/report.json")
+
+
+def test_stage_lm_does_without_torch_where_no_neural_model_is_asked_for() -> None:
+    code = "import sys, asrkit.cli.lm; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.stdout == "False\n"

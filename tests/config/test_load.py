@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(r
         load_config(recipe, assignments=["decode.methods=[greedy, lattice]"])
     assert "lm.rescore_order" in error.value.expected
     assert load_config(recipe, assignments=["decode.methods=[greedy, lattice]", "lm.rescore_order=5"])
+    with pytest.raises(UserError, match="methods has neural") as error:
+        load_config(recipe, assignments=["decode.methods=[neural]", "lm.neural.dim=64"])
+    assert "lm.neural.layers" in error.value.expected
+    load_config(recipe, assignments=["decode.methods=[neural]", "lm.neural.layers=1"])
+    attention = ["decode.methods=[attention]", "model.decoder_blocks=1"]
+    for assignments in (attention[:1], [*attention, "train.decoder_weight=0"]):
+        with pytest.raises(UserError, match="methods has attention") as error:
+            load_config(recipe, assignments=assignments)
+        assert "model.decoder_blocks" in error.value.expected
+    load_config(recipe, assignments=attention)
 
 
 def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -> None:
@@ -89,3 +100,28 @@ def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -
     with pytest.raises(UserError, match=r"average.candidates"):
         load_config(recipe, assignments=["average.candidates=[worst-1]"])
     load_config(recipe, assignments=["average.candidates=[last-9]", "train.keep_last=9"])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "found"),
+    [
+        (["lm.text_sentences=9"], "lm.text_sentences is set, and lm.text is not"),
+        (["lm.text_sentences=9", "lm.text=more.txt"], "lm.text_sentences is set, and lm.text is more.txt"),
+        (["lm.exclude_heldout=true"], "lm.exclude_heldout is set, and lm.text is not"),
+        (["lm.interpolate=true"], "lm.interpolate is set, and lm.text is not"),
+    ],
+)
+def test_settings_of_further_text_without_that_text_are_refused(
+    recipe: Path, assignments: List[str], found: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(recipe, assignments=assignments)
+    assert found in caught.value.found
+    assert load_config(recipe, assignments=[*assignments, "lm.text=grammar.yaml"])
+
+
+@pytest.mark.parametrize("counts", ["[2]", "[1, 3, 2]"])
+def test_counts_that_leave_ngrams_without_their_beginning_are_refused(recipe: Path, counts: str) -> None:
+    with pytest.raises(UserError, match=r"lm\.min_counts is"):
+        load_config(recipe, assignments=[f"lm.min_counts={counts}"])
+    assert load_config(recipe, assignments=["lm.min_counts=[1, 2, 2]"]).lm.min_counts == (1, 2, 2)

@@ -27,7 +27,7 @@ LATTICE = f"""0 1 1 {math.log(0.5)}
 4 5 0 0
 5 6 -1 0
 6"""
-# Determinization lets paths put out the same word at different frames: here A with C.
+# Paths put out the same word at different frames: here A with C.
 WORDS = [[1], [], [], [2], [1, 3], [2], [], [-1]]
 OF_C = 4  # the arc
 
@@ -75,7 +75,7 @@ def test_times_are_the_utterances_own_where_blanks_are_skipped(
     names = [*blanks, "R", "EH", "EH", "D", *blanks, "B", "UH", *blanks[1:], "K", *blanks[1:]]
     graph, units = build(tmp_path), make_units()
     config = DecodeConfig(methods=("hlg",), blank_skip_threshold=threshold)
-    decoder = UtteranceDecoder(config, units, graph, tmp_path / "words.txt", tmp_path, tmp_path)
+    decoder = UtteranceDecoder(config, units, graph, tmp_path / "words.txt", *[tmp_path] * 4)
     log_probs = torch.full((len(names), len(units)), -14.0)
     log_probs[range(len(names)), [units.ids[name] for name in names]] = 0.0
     chosen = {"hlg": np.array([[1.0, 0.0]])}

@@ -1,20 +1,24 @@
 import math
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
+import msgspec
 import pytest
 import torch
 
 k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = pytest.mark.k2
 
-from asrkit.config import DecodeConfig  # noqa: E402
+from asrkit.config import DecodeConfig, NeuralLmConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder, method_grids  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.decode.prefix import make_prefix_search  # noqa: E402
+from asrkit.lm.neural import make_neural_scorer, train_neural  # noqa: E402
+from asrkit.model.acoustic import AcousticModel, save_model  # noqa: E402
 from asrkit.text.lexicon import Pronunciation  # noqa: E402
 from asrkit.text.units import Units  # noqa: E402
 from tests.graph.test_compile import build, make_units  # noqa: E402
+from tests.model.test_acoustic import SMALL  # noqa: E402
 
 # Unlike the graph's model, this one wants BOOKED.
 LARGER = """\\data\\
@@ -37,18 +41,35 @@ ngram 2=2
 """
 
 
-def decode(folder: Path, config: DecodeConfig, frames: Sequence[Sequence[str]]) -> Dict[str, NBest]:
+def make_model() -> AcousticModel:
+    torch.manual_seed(0)
+    return AcousticModel(msgspec.structs.replace(SMALL, decoder_blocks=1), bins=20, units=7).eval()
+
+
+def decode(
+    folder: Path,
+    config: DecodeConfig,
+    frames: Sequence[Sequence[str]],
+    encoded: Optional[torch.Tensor] = None,
+) -> Dict[str, NBest]:
     """n-best lists for posteriors that a frame's units share between them."""
     graph, units = build(folder), make_units()
     (folder / "larger.arpa").write_text(LARGER)
     decoder = UtteranceDecoder(
-        config, units, graph, folder / "words.txt", folder / "lm.arpa", folder / "larger.arpa"
+        config,
+        units,
+        graph,
+        words_file=folder / "words.txt",
+        arpa=folder / "lm.arpa",
+        larger=folder / "larger.arpa",
+        model=folder / "model.safetensors",
+        neural=folder / "neural.safetensors",
     )
     log_probs = torch.full((len(frames), len(units)), -14.0)
     for row, names in zip(log_probs, frames):
         row[[units.ids[name] for name in names]] = -math.log(len(names))
     points = {method: make_points(grid.values()) for method, grid in method_grids(config).items() if grid}
-    return {method: nbest for method, (nbest, _) in decoder.decode("u1", log_probs, points).items()}
+    return {method: nbest for method, (nbest, _) in decoder.decode("u1", log_probs, points, encoded).items()}
 
 
 def test_a_larger_model_decides_where_the_sound_does_not(tmp_path: Path) -> None:
@@ -65,6 +86,44 @@ def test_a_larger_model_decides_where_the_sound_does_not(tmp_path: Path) -> None
         assert score == pytest.approx(-0.3 * math.log(10), abs=1e-4)
 
 
+def test_attention_adds_what_the_decoder_gives_to_the_words_units(tmp_path: Path) -> None:
+    model, units = make_model(), make_units()
+    assert model.decoder is not None
+    save_model(tmp_path / "model.safetensors", model, {})
+    encoded = torch.randn(9, SMALL.attention_dim)
+    config = DecodeConfig(methods=("hlg", "attention"), lm_scales=(0.5, 1.0), nbest_paths=100)
+    frames = [["R"], ["EH"], ["D"], ["B", "<blk>"], ["UH"], ["K"], ["D", "<blk>"]]
+    found = decode(tmp_path, config, frames, encoded)
+    attention = found["attention"]
+    heard = {" ".join(words) for words in attention.words}
+    assert heard == {"RED BOOK", "READ BOOK", "RED BOOKED", "READ BOOKED"}  # homophones too
+    for words, row in zip(attention.words, attention.scores):
+        ids = units.encode(" ".join(words))
+        read = torch.tensor([[model.decoder.boundary, *ids]])
+        log_probs = model.decoder(read, encoded[None], torch.tensor([9]))[0]
+        expected = log_probs[range(len(ids) + 1), [*ids, model.decoder.boundary]].sum()
+        assert row[3] == pytest.approx(float(expected), abs=1e-4)
+    grid = method_grids(config)["attention"]
+    assert grid["lm_scale"] == (0.0, 0.5, 1.0)
+    for point in make_points(method_grids(config)["hlg"].values()):
+        assert attention.best([*point, 0.0]) == found["hlg"].best(point)
+    with pytest.raises(ValueError, match="encoder's output"):
+        decode(tmp_path, config, frames)
+
+
+def test_neural_adds_what_the_recurrent_model_gives_to_the_words(tmp_path: Path) -> None:
+    text = ["RED BOOKED", "READ BOOK", "RED"]
+    train_neural(NeuralLmConfig(layers=1, dim=8, epochs=1), text, text, tmp_path / "neural.safetensors")
+    config = DecodeConfig(methods=("neural",), lm_scales=(0.5, 1.0))
+    frames = [["R"], ["EH"], ["D"], ["B", "<blk>"], ["UH"], ["K"], ["D", "<blk>"]]
+    found = decode(tmp_path, config, frames)["neural"]
+    expected = make_neural_scorer(tmp_path / "neural.safetensors")(found.words)
+    assert found.scores[:, 3] == pytest.approx(expected, abs=1e-5)
+    grid = method_grids(config)["neural"]
+    assert list(grid) == ["lm_scale", "word_bonus", "neural_scale"]
+    assert grid["lm_scale"] == grid["neural_scale"] == (0.0, 0.5, 1.0)
+
+
 def test_an_utterance_without_a_lattice_is_what_greedy_finds(tmp_path: Path) -> None:
     found = decode(tmp_path, DecodeConfig(methods=("greedy", "hlg")), [])
     assert found["hlg"].words == found["greedy"].words == [[]]
@@ -78,5 +137,5 @@ def test_prefix_search_uses_the_language_model_and_no_lexicon(tmp_path: Path) ->
     units = Units(["<blk>", "\u2581A", "B", "C"], lexicon)
     search = make_prefix_search(units, tmp_path / "lm.arpa", DecodeConfig())
     log_probs = torch.tensor([[0.01, 0.97, 0.01, 0.01], [0.02, 0.02, 0.4, 0.56]]).log()
-    nbest = search("u1", log_probs)
+    nbest = search(log_probs)
     assert nbest.best([0.0, 0.0]) == ["AC"] and nbest.best([1.0, 0.0]) == ["AB"]

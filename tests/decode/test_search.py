@@ -40,7 +40,7 @@ def search_words(frames: int, of_right: float, config: Optional[DecodeConfig] = 
     config = config or DecodeConfig(
         search_beam=10, output_beam=10, lm_scales=(0.0, 2.0), word_bonuses=(0.0, 4.0)
     )
-    fst = prepare_graph(make_graph(), config.search_lm_scale)
+    fst = prepare_graph(make_graph())
     way, lattice = search_lattice(fst, "u1", posteriors(frames, of_right), config)
     return way, lattice and list_hypotheses(lattice, SYMBOLS, way, points_of(config))
 

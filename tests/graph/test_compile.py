@@ -1,18 +1,26 @@
 import math
 from pathlib import Path
-from typing import List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
+import numpy as np
 import pytest
 import torch
 
 k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = pytest.mark.k2
 
+from asrkit.config import DecodeConfig  # noqa: E402
+from asrkit.decode.paths import words_on_arcs  # noqa: E402
+from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
-from asrkit.graph.compile import compile_hlg, erase_disambiguation, settle_labels  # noqa: E402
+from asrkit.graph import arcs  # noqa: E402
+from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
-from asrkit.graph.lexicon import make_lexicon_fst  # noqa: E402
+from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph  # noqa: E402
+from asrkit.lm.arpa import write_arpa  # noqa: E402
+from asrkit.lm.kneser_ney import estimate  # noqa: E402
+from asrkit.lm.model import NgramModel, NgramTable  # noqa: E402
 from asrkit.storage.tensors import save_tensors  # noqa: E402
 from asrkit.text.lexicon import Pronunciation  # noqa: E402
 from asrkit.text.units import Units  # noqa: E402
@@ -47,21 +55,14 @@ ngram 2=4
 
 
 def build(folder: Path, arpa: str = ARPA) -> DecodingGraph:
-    words = ["<eps>", "BOOK", "BOOKED", "READ", "RED", "#0", "<s>", "</s>"]
+    words = ["<eps>", "BOOK", "BOOKED", "READ", "RED", "<s>", "</s>"]
     (folder / "words.txt").write_text("".join(f"{word} {i}\n" for i, word in enumerate(words)))
     (folder / "lm.arpa").write_text(arpa)
     units = make_units()
     ids = {word: index for index, word in enumerate(words)}
-    lexicon, first_mark = make_lexicon_fst(LEXICON, units.ids, ids)
+    tree = make_lexicon_tree(LEXICON, units.ids, ids)
     grammar = make_grammar(folder / "lm.arpa", folder / "words.txt")
-    hlg = compile_hlg(
-        lexicon,
-        grammar,
-        units=len(units),
-        first_unit_mark=first_mark,
-        first_word_mark=ids["#0"],
-        modified=False,
-    )
+    hlg = compile_hlg(tree, grammar, units=len(units), modified=False)
     return DecodingGraph(hlg, words, {"units": "x"})
 
 
@@ -116,6 +117,26 @@ def test_the_stored_graph_decodes_alike(tmp_path: Path) -> None:
     assert decode(loaded, ["R", "EH", "D"]) == decode(graph, ["R", "EH", "D"])
 
 
+def test_an_opened_graph_is_its_file_in_memory_for_the_search_too(tmp_path: Path) -> None:
+    save_graph(tmp_path / "HLG.safetensors", build(tmp_path))
+    graph = load_graph(tmp_path / "HLG.safetensors")
+    before = (tmp_path / "HLG.safetensors").read_bytes()
+    fst = prepare_graph(graph)
+    search_lattice(fst, "u1", torch.randn(9, 7).log_softmax(1), DecodeConfig())
+    assert (tmp_path / "HLG.safetensors").read_bytes() == before
+    for tensor in (fst.arcs.values(), fst.aux_labels):
+        assert file_at(tensor.data_ptr()) == str(tmp_path / "HLG.safetensors")
+
+
+def file_at(address: int) -> str:
+    """The file that is mapped at an address of this process."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(part, 16) for part in line.split()[0].split("-"))
+        if first <= address < last:
+            return line.partition("/")[1] + line.partition("/")[2]
+    return ""
+
+
 def test_another_file_is_not_taken_for_a_graph(tmp_path: Path) -> None:
     save_tensors(tmp_path / "HLG.safetensors", {"weight": torch.zeros(2)}, {})
     with pytest.raises(UserError) as caught:
@@ -129,11 +150,112 @@ def test_a_language_model_of_other_words_is_an_error(tmp_path: Path) -> None:
         build(tmp_path, arpa)
 
 
-def test_labels_changed_before_remove_epsilon_are_settled(tmp_path: Path) -> None:
-    """k2 1.23.4 raises "inappropriately modified" on the result where this isn't done."""
-    fst = k2.Fsa.from_str("0 1 1 1 0.5\n1 2 9 2 0.1\n2 3 -1 -1 0\n3", num_aux_labels=1)
-    erase_disambiguation(fst, 9, 9)
-    without = k2.remove_epsilon(fst)
-    settle_labels(without)
-    assert 9 not in without.labels.tolist()
-    assert k2.connect(without).num_arcs >= 2
+@pytest.mark.parametrize("modified", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_best_paths_are_those_of_plain_composition(tmp_path: Path, seed: int, modified: bool) -> None:
+    random = np.random.default_rng(seed)
+    lexicon, symbols = draw_lexicon(random), ["<eps>", *"ABCDEFGH"]
+    model = draw_model(random, symbols[1:])
+    write_arpa(model, tmp_path / "lm.arpa")
+    (tmp_path / "words.txt").write_text("".join(f"{word} {index}\n" for index, word in enumerate(symbols)))
+    unit_ids = {unit: int(unit) for unit in "1234"}
+    tree = make_lexicon_tree(lexicon, unit_ids, {word: index for index, word in enumerate(symbols)})
+    grammar = make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt")
+    hlg = compile_hlg(tree, grammar, units=5, modified=modified)
+    ours = prepare_graph(DecodingGraph(hlg, symbols, {}))
+    plain = k2.Fsa.from_fsas([compose_plainly(lexicon, model, symbols, modified)])
+    wide = DecodeConfig(search_beam=1000, output_beam=1000, search_lm_scale=1)
+    found = 0
+    for _ in range(10):
+        log_probs = torch.from_numpy(random.normal(scale=2, size=(9, 5))).float().log_softmax(dim=-1)
+        dense = k2.DenseFsaVec(log_probs[None], torch.tensor([[0, 0, 9]], dtype=torch.int32))
+        score, words = best_path(search_lattice(ours, "u1", log_probs, wide)[1])
+        expected_score, expected_words = best_path(k2.intersect_dense(plain, dense, output_beam=1000.0))
+        assert (score, words) == (pytest.approx(expected_score, abs=1e-4), expected_words)
+        found += len(words)
+    assert found > 10
+
+
+def draw_lexicon(random: np.random.Generator) -> List[Pronunciation]:
+    """Short spellings by few units: homophones, words that begin others, and words of several spellings."""
+    words = [*"ABCDEFGH", *random.choice(list("ABCDEFGH"), 4)]
+    spellings = [tuple(random.choice(list("1234"), random.integers(1, 4))) for _ in words]
+    return list(dict.fromkeys(map(Pronunciation, words, spellings)))
+
+
+def draw_model(random: np.random.Generator, words: Sequence[str]) -> NgramModel:
+    """Trigrams of random sentences, some of them taken away as by pruning."""
+    sentences = [" ".join(random.choice(words[:-1], random.integers(2, 6))) for _ in range(40)]
+    model = estimate([*sentences, words[-1]], 3).model
+    last = model.tables[2]
+    kept = random.random(len(last.words)) < 0.7
+    contexts = {tuple(row[:2]) for row in last.words[kept].tolist()}
+    middle = model.tables[1]
+    stays = [tuple(row) in contexts or random.random() < 0.7 for row in middle.words.tolist()]
+    return NgramModel(model.vocabulary, [model.tables[0], choose(middle, stays), choose(last, kept)])
+
+
+def choose(table: NgramTable, kept: Any) -> NgramTable:
+    return NgramTable(table.words[kept], table.log_probability[kept], table.log_backoff[kept])
+
+
+def compose_plainly(
+    lexicon: Sequence[Pronunciation], model: NgramModel, symbols: Sequence[str], modified: bool
+) -> Any:
+    """HLG by k2's general algorithms, from an L and a G as they are drawn in textbooks."""
+    arcs, states = [], 1
+    for entry in lexicon:
+        source = 0
+        for position, unit in enumerate(entry.units):
+            target = 0 if position == len(entry.units) - 1 else states
+            states += target != 0
+            arcs.append((source, target, int(unit), symbols.index(entry.word) if not position else 0, 0.0))
+            source = target
+    spelling = read_arcs([*arcs, (0, states, -1, -1, 0.0)], states)
+    histories = {(): 1, ("<s>",): 0}
+    for table in model.tables[:-1]:
+        for row in table.words.tolist():
+            histories.setdefault(tuple(model.vocabulary[index] for index in row), len(histories))
+    arcs = []
+    for table in model.tables:
+        columns = (table.words.tolist(), table.log_probability.tolist(), table.log_backoff.tolist())
+        for row, score, backoff in zip(*columns):
+            *history, word = (model.vocabulary[index] for index in row)
+            ngram = (*history, word)
+            if ngram in histories:
+                arcs.append((histories[ngram], longest(histories, ngram[1:]), 0, 0, log10(backoff)))
+            if word in symbols or word == "</s>":
+                target = len(histories) if word == "</s>" else longest(histories, ngram)
+                label = -1 if word == "</s>" else symbols.index(word)
+                arcs.append((histories[tuple(history)], target, label, label, log10(score)))
+    grammar = read_arcs(arcs, len(histories))
+    lg = k2.remove_epsilon(k2.connect(k2.compose(spelling, grammar)))
+    topology = k2.ctc_topo(4, modified=modified)
+    return k2.connect(k2.compose(topology, k2.arc_sort(lg), inner_labels="tokens"))
+
+
+def longest(histories: Dict[Tuple[str, ...], int], words: Tuple[str, ...]) -> int:
+    return next(histories[words[first:]] for first in range(4) if words[first:] in histories)
+
+
+def read_arcs(arcs: Sequence[Tuple[int, int, int, int, float]], final: int) -> Any:
+    lines = [" ".join(map(str, arc)) for arc in sorted(arcs)]
+    return k2.arc_sort(k2.Fsa.from_str("\n".join([*lines, str(final)]), num_aux_labels=1))
+
+
+def best_path(lattice: Any) -> Tuple[float, List[int]]:
+    """Score and words of the best path."""
+    path = k2.shortest_path(lattice, use_double_scores=True)
+    return float(path.get_tot_scores(True, False)), words_on_arcs(path)[0].tolist()
+
+
+def test_a_graph_that_k2_cannot_number_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = graph_size(build(tmp_path).fst)
+    monkeypatch.setattr(arcs, "MOST", size["arcs"])
+    build(tmp_path)
+    monkeypatch.setattr(arcs, "MOST", size["arcs"] - 1)
+    with pytest.raises(UserError, match=f"{size['arcs']} arcs") as caught:
+        build(tmp_path)
+    assert "lm.order" in caught.value.todo

@@ -18,7 +18,7 @@ def test_every_arc_is_drawn_with_the_names_of_units_and_words(tmp_path: Path) ->
     graph = build(tmp_path)
     text = graph_as_dot(graph, make_units().symbols)
     assert text.count(" -> ") == graph.fst.num_arcs
-    assert 'label="R:RED/-0.69"' in text and 'label="end:/-0.46"' in text  # 0.3 and 0.2 in log10
+    assert 'label="D:RED/0.00"' in text and 'label="end:/-0.46"' in text  # 0.3 and 0.2 in log10
     assert 'label="1:/-0.23' in graph_as_dot(graph)  # without units.txt their numbers
 
 
@@ -37,7 +37,7 @@ def test_info_says_what_a_graph_holds_and_was_made_of(tmp_path: Path) -> None:
         "units: x",
         f"states: {graph.fst.shape[0]}",
         f"arcs: {graph.fst.num_arcs}",
-        "words: 8",
+        "words: 7",
     ]
 
 

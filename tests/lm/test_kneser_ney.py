@@ -1,9 +1,10 @@
 """The built-in estimator against lmplz, against stored figures, and against the definition."""
 
+import collections
 import pydoc_data.topics
 import re
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, List, Tuple
 
 import numpy as np
 import pytest
@@ -13,18 +14,11 @@ from asrkit.lm.arpa import read_arpa, write_arpa
 from asrkit.lm.kneser_ney import closed_form_discounts, estimate
 from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
 from asrkit.lm.model import NgramModel
+from tests.lm.ngrams import by_words, probability
 
 DATA = Path(__file__).parent / "data"
 TOLERANCE = 1e-4  # log10
 needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
-
-
-def by_words(model: NgramModel) -> Dict[Tuple[str, ...], Tuple[float, float]]:
-    entries = {}
-    for table in model.tables:
-        for row, probability, backoff in zip(table.words, table.log_probability, table.log_backoff):
-            entries[tuple(model.vocabulary[word] for word in row)] = (probability, backoff)
-    return entries
 
 
 def assert_equal_models(found: NgramModel, expected: NgramModel) -> None:
@@ -70,17 +64,33 @@ def test_equals_lmplz_on_an4(order: int, tmp_path: Path, corpora: Callable[[str]
 def test_probabilities_after_every_context_sum_to_one(order: int) -> None:
     sentences = lines_of(DATA / "licence.txt")[:8]
     entries = by_words(estimate(sentences, order).model)
-
-    def log_probability(context: Tuple[str, ...], word: str) -> float:
-        if (*context, word) in entries:
-            return entries[(*context, word)][0]
-        backoff = entries[context][1] if context in entries else 0.0
-        return backoff + log_probability(context[1:], word)
-
     predicted = [words[0] for words in entries if len(words) == 1 and words != ("<s>",)]
     contexts = [()] + [words for words in entries if len(words) < order and words[-1] != "</s>"]
     for context in contexts:
-        assert sum(10 ** log_probability(context, word) for word in predicted) == pytest.approx(1, abs=1e-9)
+        total = sum(probability(entries, (*context, word)) for word in predicted)
+        assert total == pytest.approx(1, abs=1e-9), context
+
+
+def test_rarer_ngrams_are_left_out_and_contexts_still_sum_to_one() -> None:
+    sentences = lines_of(DATA / "licence.txt")
+    whole, cut = (by_words(estimate(sentences, 3, min_counts=least).model) for least in ((), (1, 2, 3)))
+    occurrences: collections.Counter[Tuple[str, ...]] = collections.Counter()
+    for sentence in sentences:
+        words = ["<s>", *sentence.split(), "</s>"]
+        for length in (2, 3):
+            occurrences.update(tuple(words[end - length : end]) for end in range(length, len(words) + 1))
+    left = {ngram for ngram in whole if len(ngram) == 1 or occurrences[ngram] >= len(ngram)}
+    assert cut.keys() == left
+    assert len(left) < len(whole)
+    predicted = [words[0] for words in cut if len(words) == 1 and words != ("<s>",)]
+    for context in [()] + [words for words in cut if len(words) < 3 and words[-1] != "</s>"]:
+        total = sum(probability(cut, (*context, word)) for word in predicted)
+        assert total == pytest.approx(1, abs=1e-9), context
+
+
+def test_counts_that_no_ngram_reaches_are_refused() -> None:
+    with pytest.raises(UserError, match="no 2-grams occur 9 times"):
+        estimate(["a b", "a b"], 2, min_counts=[1, 9])
 
 
 def test_unigrams_of_two_words_worked_by_hand() -> None:

@@ -36,6 +36,17 @@ def test_a_failure_leaves_no_file_and_tells_the_message(
     assert list((tmp_path / "lm").iterdir()) == []
 
 
+def test_counts_are_passed_on_as_what_it_prunes_up_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "lmplz"
+    program.write_text('#!/bin/sh\necho "$@" >&2\nexit 1\n')
+    program.chmod(0o755)
+    pretend_programs(tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="--prune 0 0 1 --text"):
+        estimate_with_lmplz(["a"], 3, tmp_path / "lm" / "lm.arpa", min_counts=[1, 1, 2])
+
+
 @needs_lmplz
 def test_refuses_what_the_builtin_refuses(tmp_path: Path) -> None:
     file = tmp_path / "lm" / "lm.arpa"

@@ -26,7 +26,7 @@ def test_bigram_model(tmp_path: Path) -> None:
     model = read_arpa(tmp_path / "lm.arpa")
     one, two = (
         {
-            tuple(model.vocabulary[word] for word in row): 10 ** np_value
+            tuple(model.vocabulary[word] for word in row): 10**np_value
             for row, np_value in zip(table.words, table.log_probability)
         }
         for table in model.tables

@@ -127,9 +127,7 @@ def test_only_the_table_of_the_readme_changes() -> None:
 
 def test_summary_lines_are_aligned_and_mark_dev() -> None:
     lines = summary_lines(results())
-    assert lines[0] == (
-        "test       hlg  WER 7/773 = 0.91 % [0.39, 1.55]  ins 1 del 2 sub 4  RTF 0.012"
-    )
+    assert lines[0] == ("test       hlg  WER 7/773 = 0.91 % [0.39, 1.55]  ins 1 del 2 sub 4  RTF 0.012")
     assert lines[2].startswith("dev (dev)  hlg  WER ")
 
 

@@ -29,9 +29,7 @@ def test_each_variant_has_a_line_with_its_size_time_and_errors() -> None:
 
 def test_mean_and_spread_are_those_of_the_rates() -> None:
     (line,) = spread_lines(ROWS)
-    assert line == (
-        "test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants."
-    )
+    assert line == ("test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants.")
     assert spread_lines(ROWS[:1]) == []
 
 

@@ -18,6 +18,12 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
     assert metadata == read_metadata(tmp_path / "x.safetensors") == {"words": ["ä", "b"], "n": 3}
 
 
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)}, {})
+    (tmp_path / "y").touch()
+    assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "y").stat().st_mode
+
+
 @pytest.mark.parametrize("damage", [b"", b"\x80\x04K\x01.", b"\x00" * 100])
 def test_a_damaged_file_is_named(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "x.safetensors"

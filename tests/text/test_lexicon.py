@@ -3,24 +3,7 @@ from pathlib import Path
 import pytest
 
 from asrkit.errors import UserError
-from asrkit.text.lexicon import Pronunciation, add_disambiguation, read_lexicon, write_lexicon
-
-
-def test_homophones_and_prefixes_get_marks() -> None:
-    entries = [
-        Pronunciation("READ", ("R", "EH", "D")),
-        Pronunciation("RED", ("R", "EH", "D")),
-        Pronunciation("R", ("R",)),
-        Pronunciation("CAT", ("K", "AE", "T")),
-    ]
-    marked, highest = add_disambiguation(entries)
-    assert [entry.units for entry in marked] == [
-        ("R", "EH", "D", "#1"),
-        ("R", "EH", "D", "#2"),
-        ("R", "#1"),
-        ("K", "AE", "T"),
-    ]
-    assert highest == 2
+from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 
 
 def test_written_lexicon_is_read_back(tmp_path: Path) -> None:

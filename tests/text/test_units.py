@@ -44,6 +44,16 @@ def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     assert units.words([units.ids["UW"]]) == ["UW"]
 
 
+def test_phones_whose_first_is_marked_give_words_of_one_sound_back(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("A ▁EY\nEIGHT ▁EY T\nT ▁T IY\nEIGHTY ▁EY T IY\n", encoding="utf-8")
+    units = build_units(
+        UnitsConfig(kind="phones", lexicon="lexicon.txt"), ["A T", "EIGHTY"], tmp_path / "units", tmp_path
+    )
+    for sentence in ("A T", "EIGHTY", "EIGHT T A"):
+        assert " ".join(units.words(units.encode(sentence))) == sentence
+    assert units.words([units.ids[unit] for unit in ("IY", "▁EY", "IY")]) == ["IY", "EYIY"]
+
+
 def test_a_training_word_missing_from_the_lexicon_is_named(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\n")
     config = UnitsConfig(kind="phones", lexicon="lexicon.txt")

@@ -100,9 +100,7 @@ def test_the_probability_is_kept_and_0_leaves_the_stored_features(tmp_path: Path
     seldom = {"noise": {"directory": "noises", "probability": 0.25}}
     conditions = asked(conditions_of(experiment, **seldom))
     drawn = sum(
-        new is not old
-        for draw in range(20)
-        for new, old in zip(conditions.apply(examples, draw), examples)
+        new is not old for draw in range(20) for new, old in zip(conditions.apply(examples, draw), examples)
     )
     assert 0.18 < drawn / (20 * len(examples)) < 0.32
     assert str(conditions) == "1 noises, 25% of utterances, 10 to 30 dB below the speech"

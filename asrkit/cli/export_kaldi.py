@@ -1,0 +1,40 @@
+"""asrkit export-kaldi: the manifests of an experiment as Kaldi data directories."""
+
+import collections
+from pathlib import Path
+
+import click
+
+from asrkit.corpus.kaldi import write_data_directory
+from asrkit.corpus.manifests import read_cuts
+from asrkit.corpus.splits import sets_of
+from asrkit.pipeline.experiment import Experiment, open_experiment
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command("export-kaldi")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment whose stage 1 has run.")
+@click.argument("directory", type=FOLDER)
+def command(exp: Path, directory: Path) -> None:
+    """Write DIRECTORY/SPLIT with wav.scp, text, utt2spk, spk2utt, and segments where there are some.
+
+    What stage 1 rejected is left out. `asrkit new-recipe --from DIRECTORY` reads them back.
+    """
+    export(open_experiment(exp), directory)
+
+
+def export(experiment: Experiment, directory: Path) -> None:
+    """Write a data directory for each split."""
+    others = collections.Counter[str]()
+    for split in sets_of(experiment.config.corpus):
+        cuts = list(read_cuts(experiment.manifests, split))
+        write_data_directory(directory / split, cuts)
+        suffixes = (Path(cut.recording.sources[0].source).suffix.lower() for cut in cuts)
+        others.update(suffix for suffix in suffixes if suffix != ".wav")
+        print(f"wrote {directory / split}: {len(cuts)} utterances")
+    for suffix, count in others.items():
+        print(
+            f"note: {count} utterances are in {suffix or 'other'} files, named as they are; "
+            "Kaldi's own programs want WAV, or a command in wav.scp that puts it out"
+        )

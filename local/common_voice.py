@@ -1,0 +1,40 @@
+"""A language of Common Voice as it is downloaded: clips/ and tables of them."""
+
+from pathlib import Path
+from typing import Iterator, List
+
+from asrkit.config import RecipeConfig
+from asrkit.corpus.table import read_table
+from asrkit.corpus.transcripts import strip_punctuation
+from asrkit.corpus.utterance import Utterance, refuse_absent
+
+SPLITS = ("train", "dev", "test")
+COLUMNS = ("client_id", "path", "sentence")
+
+
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
+    """Nothing can be fetched: Common Voice wants its terms to be agreed to."""
+    expected = "the folder of a language: clips, and train.tsv, dev.tsv, test.tsv or validated.tsv"
+    refuse_absent(corpus_directory, _tables(corpus_directory), expected)
+
+
+def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+    """The published splits; where there is none of them, all validated clips as `train`.
+
+    Punctuation, which nobody says, is left out of the sentences.
+    """
+    for table in _tables(corpus_directory):
+        for _, row in read_table(table, COLUMNS):
+            path = row["path"].strip()
+            yield Utterance(
+                id=Path(path).stem,
+                audio=corpus_directory / "clips" / path,
+                text=" ".join(strip_punctuation(row["sentence"]).split()),
+                speaker=row["client_id"][:16] or "unknown",  # of 128 digits, enough to tell people apart
+                split=table.stem if table.stem in SPLITS else "train",
+            )
+
+
+def _tables(corpus_directory: Path) -> List[Path]:
+    tables = [corpus_directory / f"{split}.tsv" for split in SPLITS]
+    return [table for table in tables if table.is_file()] or [corpus_directory / "validated.tsv"]

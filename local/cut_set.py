@@ -1,0 +1,29 @@
+"""Any corpus as lhotse CutSets: files with `cuts` in their names, the rest of which is that of the split."""
+
+import re
+from pathlib import Path
+from typing import Iterator, List
+
+from asrkit.config import CorpusConfig, RecipeConfig
+from asrkit.corpus.cut_set import cut_utterances, read_cut_set
+from asrkit.corpus.utterance import Utterance, refuse_absent
+
+
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
+    """Nothing can be fetched."""
+    refuse_absent(corpus_directory, corpus_directory.glob("*.jsonl*"), "a CutSet, NAME.jsonl.gz")
+
+
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
+    """An utterance a cut; relative paths count from the corpus's folder."""
+    files = _files(corpus_directory, config)
+    for file in files:
+        name = re.sub("[-_.]?cuts[-_.]?", "", file.name.partition(".jsonl")[0])
+        split = name if len(files) > 1 else config.train
+        yield from cut_utterances(read_cut_set(file, "corpus.listing"), split, corpus_directory)
+
+
+def _files(corpus_directory: Path, config: CorpusConfig) -> List[Path]:
+    if config.listing is not None:
+        return [corpus_directory / config.listing]
+    return sorted(file for file in corpus_directory.glob("*.jsonl*") if "cuts" in file.name)

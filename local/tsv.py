@@ -1,0 +1,38 @@
+"""Any corpus as tables: columns path, text and speaker, and perhaps id and split, parted by tabs.
+
+Without a column `split`, the tables of a folder are splits by their names, and a single table is `train`.
+"""
+
+from pathlib import Path
+from typing import Iterator, List
+
+from asrkit.config import CorpusConfig, RecipeConfig
+from asrkit.corpus.table import read_table
+from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
+
+
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
+    """Nothing can be fetched."""
+    refuse_absent(corpus_directory, corpus_directory.glob("*.tsv"), "a table, NAME.tsv")
+
+
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
+    """A row each; `path` counts from the corpus's folder, and is the id where there is no column for that."""
+    tables = _tables(corpus_directory, config)
+    for table in tables:
+        split = table.stem if len(tables) > 1 else config.train
+        for _, row in read_table(table, ("path", "text", "speaker")):
+            path = row["path"].strip()
+            yield Utterance(
+                id=row.get("id", str(Path(path).with_suffix("")).strip("/").replace("/", "-")),
+                audio=corpus_file(corpus_directory, path),
+                text=row["text"],
+                speaker=row["speaker"].strip() or "unknown",
+                split=row.get("split", split).strip() or split,
+            )
+
+
+def _tables(corpus_directory: Path, config: CorpusConfig) -> List[Path]:
+    if config.listing is not None:
+        return [corpus_directory / config.listing]
+    return sorted(corpus_directory.glob("*.tsv"))

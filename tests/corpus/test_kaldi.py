@@ -1,0 +1,136 @@
+"""Kaldi data directories: read with segments and commands, written in C order, each mistake by its line."""
+
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+
+from asrkit.cli import manifests
+from asrkit.cli.export_kaldi import export
+from asrkit.corpus.kaldi import read_data_directory
+from asrkit.corpus.utterance import Utterance
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.storage.files import read_jsonl
+from tests.corpus.sound import SmallCorpus, experiment_over, kinds, noise, write_audio
+
+FILES = {
+    "wav.scp": "r1 a/one.wav\nr2 /data/x/../two.flac\n",
+    "segments": "u1 r1 0.5 1.25\nu2 r1 1.25 2\nu3 r2 0 1\n",
+    "text": "u1 ONE TWO\nu2 THREE\nu3 FOUR\n",
+    "utt2spk": "u1 s1\nu2 s1\nu3 s2\n",
+}
+
+
+def write(folder: Path, **changed: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    replaced = {name.replace("_", "."): content for name, content in changed.items()}
+    for name, content in {**FILES, **replaced}.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def read(folder: Path, allow_pipes: bool = False) -> List[Utterance]:
+    return list(read_data_directory(folder, "train", Path("/corpus"), allow_pipes))
+
+
+def test_segments_and_both_kinds_of_paths(tmp_path: Path) -> None:
+    one, two, three = read(write(tmp_path))
+    assert (one.id, one.text, one.speaker, one.split) == ("u1", "ONE TWO", "s1", "train")
+    assert (one.audio, one.start, one.duration) == (Path("/corpus/a/one.wav"), 0.5, 0.75)
+    assert (two.start, two.duration) == (1.25, 0.75)
+    assert three.audio == Path("/data/two.flac")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"segments": "u1 r1 0.5 1.25\nu2 r9 0 1\nu3 r2 0 1\n"}, "r9 is not in wav.scp|segments, line 2"),
+        ({"segments": "u1 r1 0.5 1.25\nu2 r1 0\nu3 r2 0 1\n"}, "the line u2 r1 0|segments, line 2"),
+        ({"segments": "u1 r1 0.5 1.25\n"}, "u2 has no segment|text, line 2"),
+        ({"text": "u1 ONE\nu1 TWO\n"}, "a second line for u1; the first one is line 1|text, line 2"),
+        ({"utt2spk": "u1 s1\nu3 s2\n"}, "u2 has no speaker|text, line 2"),
+        ({"wav_scp": "r1 a.wav\nr2 sph2pipe b.sph |\n"}, "line 2: sph2pipe b.sph ||allow_pipes"),
+    ],
+)
+def test_a_mistake_names_file_and_line(tmp_path: Path, changed: Dict[str, str], words: str) -> None:
+    folder = write(tmp_path, **changed)
+    with pytest.raises(UserError) as caught:
+        read(folder)
+    found, _, where = words.rpartition("|")
+    assert found in str(caught.value)
+    assert where in str(caught.value)
+
+
+def pipes(tmp_path: Path) -> SmallCorpus:
+    """A corpus with a recording that a command makes, two utterances long, and one whose command fails."""
+    corpus = SmallCorpus(tmp_path)
+    (tmp_path / "local" / "kaldi.py").write_text((REPOSITORY / "local" / "kaldi.py").read_text())
+    source = write_audio(tmp_path / "source.wav", noise(2, 1))
+    for split, seed in (("dev", 2), ("test", 3)):
+        audio = write_audio(corpus.directory / f"{split}.wav", noise(1, seed))
+        lines = {"wav_scp": f"r {audio}\n", "segments": f"{split} r 0 1\n"}
+        write(corpus.directory / split, text=f"{split} ONE\n", utt2spk=f"{split} s\n", **lines)
+    commands = f"r1 cat {source}; touch {tmp_path}/ran |\nr2 echo lost >&2; exit 3 |\n"
+    write(corpus.directory / "train", wav_scp=commands)
+    return corpus
+
+
+def experiment(corpus: SmallCorpus, allow_pipes: bool) -> Experiment:
+    return experiment_over(corpus.root, corpus={"module": "kaldi", "allow_pipes": allow_pipes})
+
+
+def test_a_command_never_runs_unless_it_is_allowed(tmp_path: Path) -> None:
+    corpus = pipes(tmp_path)
+    with pytest.raises(UserError, match=r"(?s)2 recordings are what commands put out:\s+line 1: cat"):
+        manifests.run(experiment(corpus, allow_pipes=False))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_an_allowed_command_puts_out_is_used_and_a_failure_is_a_rejection(tmp_path: Path) -> None:
+    allowed = experiment(pipes(tmp_path), allow_pipes=True)
+    manifests.run(allowed)
+    assert (tmp_path / "ran").exists()
+    rows = read_jsonl(allowed.manifests / "rejected.jsonl")
+    assert kinds(rows) == {"u3": "command failed"}
+    assert "exit status 3; lost" in rows[0]["reason"]
+    cuts = read_jsonl(allowed.manifests / "train_cuts.jsonl.gz")
+    places = [(cut["id"], cut["start"], cut["duration"]) for cut in cuts]
+    assert places == [("u1", 0.5, 0.75), ("u2", 1.25, 0.75)]
+
+
+def test_what_is_exported_reads_back_the_same(tmp_path: Path) -> None:
+    corpus = SmallCorpus(tmp_path)
+    corpus.add_splits({"train": 2, "dev": 1, "test": 1})
+    write_audio(corpus.directory / "long.flac", noise(3, 1))
+    corpus.add("é", "train", text="É UN", audio="long.flac", start=0.1, duration=1.3)
+    corpus.add("Z", "train", audio="long.flac", start=1.5)
+    made = corpus.experiment()
+    manifests.run(made)
+    export(made, tmp_path / "data")
+    folder = tmp_path / "data" / "train"
+    assert (folder / "text").read_text().splitlines() == [
+        *("Z ONE TWO", "train-00 WORD TRAIN", "train-01 WORD TRAIN", "é É UN"),
+    ]
+    assert (folder / "spk2utt").read_text() == "speaker-train Z train-00 train-01 é\n"
+    assert not (tmp_path / "data" / "dev" / "segments").exists()
+    cuts = {row["id"]: row for row in read_jsonl(made.manifests / "train_cuts.jsonl.gz")}
+    for one in read(folder):
+        cut = cuts.pop(one.id)
+        (supervision,) = cut["supervisions"]
+        assert (one.text, one.speaker) == (supervision["text"], supervision["speaker"])
+        assert str(one.audio) == cut["recording"]["sources"][0]["source"]
+        assert one.start is not None and round(one.start * 16000) == round(cut["start"] * 16000)
+        assert one.duration is not None and round(one.duration * 16000) == round(cut["duration"] * 16000)
+    assert cuts == {}
+
+
+def test_a_path_that_kaldi_would_run_is_not_exported(tmp_path: Path) -> None:
+    corpus = SmallCorpus(tmp_path)
+    corpus.add_splits({"train": 1, "dev": 1})
+    (corpus.directory / "rm.wav |").write_bytes(write_audio(tmp_path / "a.wav", noise(1, 1)).read_bytes())
+    corpus.add("a", "test", audio="rm.wav |")
+    made = corpus.experiment()
+    manifests.run(made)
+    with pytest.raises(UserError, match=r"the path .*rm\.wav \|"):
+        export(made, tmp_path / "data")

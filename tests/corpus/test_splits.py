@@ -1,0 +1,56 @@
+"""Dev and test cut out of training: by speaker, always the same, and by utterance where that can't be."""
+
+import collections
+import random
+from pathlib import Path
+from typing import Dict, List, Set
+
+import pytest
+
+from asrkit.corpus.splits import hold_out
+from asrkit.corpus.utterance import Utterance
+
+
+def corpus(counts: Dict[str, int], split: str = "train") -> List[Utterance]:
+    return [
+        Utterance(f"{speaker}-{number}", Path("a.wav"), "ONE", speaker, split)
+        for speaker, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def speakers(utterances: List[Utterance]) -> Dict[str, Set[str]]:
+    found = collections.defaultdict(set)
+    for one in utterances:
+        found[one.split].add(one.speaker)
+    return found
+
+
+def test_each_split_gets_a_tenth_by_speaker_in_whatever_order_they_come() -> None:
+    utterances = corpus({f"s{number:02d}": 10 for number in range(40)})
+    split = hold_out(utterances, "train", ["dev", "test"])
+    assert collections.Counter(one.split for one in split) == {"train": 320, "dev": 40, "test": 40}
+    found = speakers(split)
+    assert not found["train"] & (found["dev"] | found["test"]) and not found["dev"] & found["test"]
+    shuffled = random.Random(1).sample(utterances, len(utterances))
+    again = {one.id: one.split for one in hold_out(shuffled, "train", ["dev", "test"])}
+    assert again == {one.id: one.split for one in split}
+
+
+def test_a_speaker_of_much_of_it_stays_in_training() -> None:
+    split = hold_out(corpus({"large": 60, **{f"s{number}": 5 for number in range(8)}}), "train", ["test"])
+    found = speakers(split)
+    assert "large" in found["train"]
+    assert len(found["test"]) == 2
+
+
+def test_splits_that_the_corpus_has_are_left_alone() -> None:
+    utterances = [*corpus({f"s{number}": 5 for number in range(20)}), *corpus({"s0": 7}, "test")]
+    split = hold_out(utterances, "train", ["dev"])
+    assert collections.Counter(one.split for one in split) == {"train": 90, "dev": 10, "test": 7}
+
+
+def test_with_one_speaker_utterances_are_drawn_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    split = hold_out(corpus({"man": 50}), "train", ["dev", "test"])
+    assert collections.Counter(one.split for one in split) == {"train": 40, "dev": 5, "test": 5}
+    assert "too few speakers" in capsys.readouterr().out

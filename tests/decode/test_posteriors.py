@@ -1,0 +1,50 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asrkit.decode import posteriors
+from asrkit.decode.posteriors import compute_posteriors, read_posteriors
+from tests.model.test_acoustic import make_model
+
+
+@dataclasses.dataclass
+class Cut:
+    id: str
+    frames: int
+
+    @property
+    def duration(self) -> float:
+        return self.frames / 100
+
+    def load_features(self) -> np.ndarray:
+        return np.random.default_rng(self.frames).normal(size=(self.frames, 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize("with_encoded", [False, True])
+def test_the_encoders_output_is_stored_where_it_is_asked_for(
+    tmp_path: Path, with_encoded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In this process: torch's threads, which earlier tests have started, don't survive a fork.
+    monkeypatch.setattr(posteriors, "make_shards", lambda files, work, jobs, done: work(0))
+    model, cuts = make_model(), [Cut("a/1", 40), Cut("b", 61), Cut("encoded/c", 8)]
+    (file,) = compute_posteriors(
+        model,
+        cuts,
+        tmp_path,
+        shard_utterances=3,
+        batch_duration=9.0,
+        jobs=1,
+        with_encoded=with_encoded,
+    )
+    stored = read_posteriors(file)
+    assert list(stored.log_probs) == ["b", "a/1", "encoded/c"]
+    assert list(stored.encoded) == (list(stored.log_probs) if with_encoded else [])
+    for cut in cuts:
+        features = torch.from_numpy(cut.load_features())
+        encoded, log_probs, _ = model.encode(features[None], torch.tensor([cut.frames]))
+        torch.testing.assert_close(stored.log_probs[cut.id], log_probs[0], atol=0.01, rtol=0)
+        if with_encoded:
+            torch.testing.assert_close(stored.encoded[cut.id], encoded[0], atol=2e-3, rtol=0)
