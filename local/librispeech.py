@@ -1,6 +1,7 @@
 """LibriSpeech (OpenSLR 12) and Mini LibriSpeech (31): English audio books read aloud, 16 kHz FLAC.
 
-Its language models and their text (11) and MUSAN's noises (17) are fetched too, where the recipe names them.
+Its language models and their text (11), MUSAN's noises (17) and the rooms of RIRS_NOISES (28) are fetched
+too, where the recipe names them.
 """
 
 from pathlib import Path
@@ -31,11 +32,14 @@ LANGUAGE_MODELS = (
     *("librispeech-lm-norm.txt.gz", "3-gram.pruned.3e-7.arpa.gz", "3-gram.pruned.1e-7.arpa.gz"),
     *("3-gram.arpa.gz", "4-gram.arpa.gz"),
 )
-MUSAN = Archive(openslr_addresses(17, "musan.tar.gz"), "musan", md5="0c472d4fc0c5141eca47ad1ffeb2a7df")
+SOUNDS = (
+    Archive(openslr_addresses(17, "musan.tar.gz"), "musan", md5="0c472d4fc0c5141eca47ad1ffeb2a7df"),
+    Archive(openslr_addresses(28, "rirs_noises.zip"), "RIRS_NOISES", md5="e6f48e257286e05de56413b4779d8ffb"),
+)
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Fetch the sets, language models and noises that the recipe names, less those that are there.
+    """Fetch the sets, language models, noises and rooms that the recipe names, less those that are there.
 
     Of a corpus that is allowed to be partial, sets are fetched only if there are none.
     """
@@ -48,9 +52,9 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
     for file in (config.lm.text, config.lm.arpa, config.lm.rescore_arpa):
         if file in LANGUAGE_MODELS and not (corpus_directory / file).exists():
             wanted.append(Archive(openslr_addresses(11, file)))
-    noises = Path(config.train.noise.directory or "")
-    if noises.parts[:1] == ("musan",) and not (corpus_directory / noises).is_dir():
-        wanted.append(MUSAN)
+    for directory in (config.train.noise.directory, config.train.rooms.directory):
+        if directory is not None and not (corpus_directory / directory).is_dir():
+            wanted += [archive for archive in SOUNDS if archive.top == Path(directory).parts[0]]
     for archive in wanted:
         fetch_corpus(archive, corpus_directory, config.corpus.mirror)
 

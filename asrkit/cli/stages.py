@@ -12,7 +12,8 @@ LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
-NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory")  # what a corpus may come with
+# What the download may fetch beside the corpus
+NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
 

@@ -133,7 +133,7 @@ class ModelConfig(Settings):
 class NoiseConfig(Settings):
     """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
 
-    directory: Optional[str] = None  # in the recipe's folder, or /...: every WAV and FLAC file below it
+    directory: Optional[str] = None  # in the recipe's or corpus's folder, or /...: each WAV and FLAC below it
     probability: Fraction = 0.5  # for an utterance, anew in each epoch
     signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
 
