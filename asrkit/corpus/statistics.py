@@ -96,7 +96,7 @@ def check_expectations(
         return Completeness(f"note: no {file.name} in {file.parent}, so counts are not compared")
     versions = [
         (version, {name: counts for name, counts in version.splits.items() if name in statistics})
-        for version in _read_versions(file)
+        for version in read_versions(file)
     ]
     version, sets = min(versions, key=lambda pair: len(_differences(pair[1], statistics)))
     wrong = _differences(sets, statistics)
@@ -138,7 +138,8 @@ def _differences(
     return wrong
 
 
-def _read_versions(file: Path) -> "List[_Version]":
+def read_versions(file: Path) -> "List[Version]":
+    """The versions that expect.json knows, with their counts."""
     expected = read_json(file)
     try:
         if isinstance(expected, dict) and "versions" not in expected:
@@ -153,13 +154,15 @@ def _read_versions(file: Path) -> "List[_Version]":
         ) from None
 
 
-class _Version(msgspec.Struct, forbid_unknown_fields=True):
+class Version(msgspec.Struct, forbid_unknown_fields=True):
+    """A corpus as it was published once."""
+
     name: str
     splits: Dict[str, Dict[str, Union[int, float]]]
 
 
 class _Expectations(msgspec.Struct, forbid_unknown_fields=True):
-    versions: Annotated[List[_Version], msgspec.Meta(min_length=1)]
+    versions: Annotated[List[Version], msgspec.Meta(min_length=1)]
 
 
 def _content(valid: ValidUtterance) -> Tuple[str, int, int]:
