@@ -126,12 +126,12 @@ def table(costs: Dict[str, Dict[str, Cost]]) -> List[str]:
     """A row a step: processor seconds and megabytes of each share, and what an utterance of the largest share
     takes as a multiple of what one of the smallest does."""
     shares = list(costs)
-    smallest, largest = shares[0], shares[-1]
+    times = float(Fraction(shares[-1]) / Fraction(shares[0]))
     titles = "".join(f" {f'{share}: s':>10} {'MB':>7}" for share in shares)
     lines = [f"{'step, processor s':<20}{titles}  s an utterance"]
-    for name in costs[largest]:
+    for name in costs[shares[-1]]:
         row = [costs[share][name] for share in shares]
-        growth = row[-1].processor_seconds / max(row[0].processor_seconds, 1e-3) / float(Fraction(largest) / Fraction(smallest))
+        growth = row[-1].processor_seconds / max(row[0].processor_seconds, 1e-3) / times
         cells = "".join(f" {cost.processor_seconds:>10.1f} {cost.peak_bytes / 1e6:>7.0f}" for cost in row)
         lines.append(f"{name:<20}{cells}  x {growth:.2f}")
     return lines
