@@ -8,7 +8,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.features import Shard, compute_shards, plan_shards, read_shard
 from asrkit.signal.normalisation import write_normalisation
-from asrkit.storage.files import write_jsonl_gz
+from asrkit.storage.files import jsonl_gz_writer
 
 
 def run(experiment: Experiment) -> None:
@@ -29,26 +29,31 @@ def run(experiment: Experiment) -> None:
             bar.advance(seconds, len(shard.cuts) * len(shard.speeds))
 
         compute_shards(shards, config, experiment.features, experiment.jobs, done)
-    _assemble(experiment, shards, {name: len(of) for name, of in cuts.items()})
+    assemble(experiment, shards, {name: len(of) for name, of in cuts.items()})
 
 
-def _assemble(experiment: Experiment, shards: List[Shard], totals: Dict[str, int]) -> None:
-    """Join the records of shards, in their order, to cuts, rejections and normalisation."""
+def assemble(experiment: Experiment, shards: List[Shard], totals: Dict[str, int]) -> None:
+    """Join the records of shards, in their order, to cuts, rejections and normalisation.
+
+    One record is in memory at a time.
+    """
     corpus = experiment.config.corpus
-    records: Dict[str, List[Any]] = {name: [] for name in totals}
-    for shard in shards:
-        records[shard.split].append(read_shard(shard, experiment.features))
-    rejections = [
-        Rejection(**row) for of in records.values() for record in of for row in record["rejected"]
-    ]
+    rejections: List[Rejection] = []
+    sums: Dict[str, List[Dict[str, Any]]] = {name: [] for name in totals}
+    for name in totals:
+        count, seconds = 0, 0.0
+        with jsonl_gz_writer(experiment.features / f"{name}_cuts.jsonl.gz") as write:
+            for shard in [shard for shard in shards if shard.split == name]:
+                record = read_shard(shard, experiment.features)
+                rejections += [Rejection(**row) for row in record["rejected"]]
+                for row in record.pop("cuts"):
+                    write(row)
+                    count, seconds = count + 1, seconds + row["duration"]
+                sums[name].append(record)
+        print(f"{name}: {count} cuts, {seconds / 3600:.3f} h, {experiment.config.features.bins} bins")
     listing = experiment.features / "rejected.jsonl"
     write_rejections(listing, rejections)
     for line in summarise_rejections(rejections, corpus.tests):
         print(line)
     refuse_too_many(rejections, totals, corpus.max_bad_fraction, listing)
-    for name, of in records.items():
-        rows = [row for record in of for row in record["cuts"]]
-        write_jsonl_gz(experiment.features / f"{name}_cuts.jsonl.gz", rows)
-        hours = sum(row["duration"] for row in rows) / 3600
-        print(f"{name}: {len(rows)} cuts, {hours:.3f} h, {experiment.config.features.bins} bins")
-    write_normalisation(experiment.features / "normalisation.safetensors", records[corpus.train])
+    write_normalisation(experiment.features / "normalisation.safetensors", sums[corpus.train])

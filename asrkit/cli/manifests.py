@@ -10,7 +10,14 @@ from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import write_manifests
 from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections, write_rejections
 from asrkit.corpus.splits import hold_out, refuse_absent_sets, sets_of, split_of
-from asrkit.corpus.statistics import check_expectations, overlaps, refuse_shared_audio, split_statistics
+from asrkit.corpus.statistics import (
+    Completeness,
+    Splits,
+    check_expectations,
+    overlaps,
+    refuse_shared_audio,
+    split_statistics,
+)
 from asrkit.corpus.utterance import Utterance, list_utterances, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance, validate
 from asrkit.pipeline.experiment import Experiment
@@ -19,9 +26,14 @@ from asrkit.storage.files import write_json
 
 def run(experiment: Experiment) -> None:
     """Write manifests/; raises UserError when too much of the corpus is damaged or counts differ."""
+    splits, rejections = read_corpus(experiment, experiment.manifests / "audio")
+    write_splits(experiment, splits, check_splits(experiment, splits, rejections))
+
+
+def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Rejection]) -> Completeness:
+    """List rejections; raises UserError for too many of them, audio in two splits, counts that differ."""
     config = experiment.config.corpus
     listing = experiment.manifests / "rejected.jsonl"
-    splits, rejections = read_corpus(experiment, experiment.manifests / "audio")
     valid = [one for of in splits.values() for one in of]
     write_rejections(listing, rejections)
     for line in summarise_rejections(rejections, config.tests):
@@ -30,7 +42,6 @@ def run(experiment: Experiment) -> None:
     totals.update({name: len(of) for name, of in splits.items()})
     refuse_too_many(rejections, totals, config.max_bad_fraction, listing)
     refuse_shared_audio(splits)
-    statistics = {name: split_statistics(of) for name, of in splits.items()}
     completeness = check_expectations(
         _set_statistics(valid, config),
         rejections,
@@ -38,6 +49,12 @@ def run(experiment: Experiment) -> None:
         config.partial,
     )
     print(completeness.line)
+    return completeness
+
+
+def write_splits(experiment: Experiment, splits: Splits, completeness: Completeness) -> None:
+    """Write the lhotse manifests and statistics.json, and print the counts."""
+    statistics = {name: split_statistics(of) for name, of in splits.items()}
     for name, of in splits.items():
         write_manifests(experiment.manifests, name, of)
     shared = overlaps(splits)
@@ -68,12 +85,18 @@ def read_corpus(
         listed = hold_out(listed, config.train, config.held_out)
     utterances, damaged = derive_audio(_in_use(listed, experiment), config, folder, experiment.jobs)
     valid, unusable = validate(utterances, config, experiment.jobs)
+    return sort_into_splits(valid, [*damaged, *unusable], config)
+
+
+def sort_into_splits(
+    valid: Sequence[ValidUtterance], rejections: Sequence[Rejection], config: CorpusConfig
+) -> Tuple[Dict[str, List[ValidUtterance]], List[Rejection]]:
+    """The recipe's splits of utterances of the corpus's own sets; rejections with their split named."""
     splits: Dict[str, List[ValidUtterance]] = {name: [] for name in sets_of(config)}
     for one in valid:
         splits[split_of(one.utterance.split, one.utterance.speaker, config)].append(one)
     return splits, [
-        dataclasses.replace(one, split=split_of(one.split, one.speaker, config))
-        for one in [*damaged, *unusable]
+        dataclasses.replace(one, split=split_of(one.split, one.speaker, config)) for one in rejections
     ]
 
 

@@ -60,7 +60,7 @@ def _train(experiment: Experiment, world: World) -> None:
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     _initialise(experiment, model, world)
-    train, dev, rejected = _load_splits(experiment, units, model, world)
+    train, dev, rejected = load_splits(experiment, units, model, world)
     conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
@@ -115,7 +115,7 @@ def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
         print(f"train: {len(absent)} units are in no training utterance: {' '.join(absent[:20])}")
 
 
-def _load_splits(
+def load_splits(
     experiment: Experiment, units: Units, model: AcousticModel, world: World
 ) -> Tuple[List[Example], List[Example], List[Dict[str, str]]]:
     """Training examples that CTC can align, all of dev, and rows of rejected.jsonl for the others."""

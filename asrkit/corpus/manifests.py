@@ -1,10 +1,12 @@
 """Lhotse manifests of the utterances that can be used."""
 
+import collections
+import contextlib
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 from asrkit.corpus.validation import ValidUtterance
-from asrkit.storage.files import read_jsonl, write_jsonl_gz
+from asrkit.storage.files import iterate_jsonl, jsonl_gz_writer
 
 
 def write_manifests(directory: Path, split: str, utterances: Sequence[ValidUtterance]) -> None:
@@ -13,44 +15,54 @@ def write_manifests(directory: Path, split: str, utterances: Sequence[ValidUtter
     Each cut is one utterance with one supervision, and bears the hash of its recording's samples.
     Recordings are mono.
     """
-    from lhotse import CutSet, RecordingSet, SupervisionSet
     from lhotse.qa import validate, validate_recordings_and_supervisions
 
-    recordings, supervisions, cuts = lhotse_objects(utterances)
-    recording_set = RecordingSet.from_recordings(recordings)
-    supervision_set = SupervisionSet.from_segments(supervisions)
-    validate_recordings_and_supervisions(recording_set, supervision_set)
-    validate(CutSet.from_cuts(cuts))
-    for name, items in (("recordings", recordings), ("supervisions", supervisions), ("cuts", cuts)):
-        write_jsonl_gz(directory / f"{split}_{name}.jsonl.gz", _rows(items))
+    with contextlib.ExitStack() as stack:
+        names = ("recordings", "supervisions", "cuts")
+        files = [directory / f"{split}_{name}.jsonl.gz" for name in names]
+        write_recording, write_supervision, write_cut = (
+            stack.enter_context(jsonl_gz_writer(file)) for file in files
+        )
+        for recording, supervision, cut in lhotse_objects(utterances):
+            validate_recordings_and_supervisions(cut.recording, supervision)
+            validate(cut)
+            row = cut.to_dict()  # of all that a row is made with, this takes the longest
+            if recording is not None:
+                write_recording(row["recording"])
+            write_supervision({**row["supervisions"][0], "start": supervision.start})
+            write_cut(row)
 
 
-def read_cuts(directory: Path, split: str) -> Any:
-    """The lhotse CutSet that write_manifests wrote; raises UserError when it is missing or damaged."""
-    from lhotse import CutSet
+def read_cuts(directory: Path, split: str) -> Iterator[Any]:
+    """The lhotse cuts that write_manifests wrote; raises UserError when they are missing or damaged."""
     from lhotse.serialization import deserialize_item
 
-    return CutSet.from_cuts(deserialize_item(row) for row in read_jsonl(directory / f"{split}_cuts.jsonl.gz"))
+    return map(deserialize_item, iterate_jsonl(directory / f"{split}_cuts.jsonl.gz"))
 
 
-def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Tuple[List[Any], List[Any], List[Any]]:
-    """Recordings, supervisions and cuts. A recording bears the id of the first utterance in it."""
+def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Iterator[Tuple[Optional[Any], Any, Any]]:
+    """Recording, supervision and cut of each utterance; no recording where an earlier one had it.
+
+    A recording bears the id of the first utterance in it.
+    """
     from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 
-    recordings: Dict[Path, Any] = {}
-    supervisions: List[Any] = []
-    cuts: List[Any] = []
+    to_come = collections.Counter(valid.utterance.audio for valid in utterances)
+    recordings: Dict[Path, Any] = {}  # those that later utterances lie in too
     for valid in utterances:
         utterance, rate = valid.utterance, valid.audio.sampling_rate
-        recording = recordings.get(utterance.audio)
-        if recording is None:
-            recording = recordings[utterance.audio] = Recording(
-                id=utterance.id,
-                sources=[AudioSource(type="file", channels=[0], source=str(utterance.audio))],
-                sampling_rate=rate,
-                num_samples=valid.audio.samples,
-                duration=valid.audio.samples / rate,
-            )
+        known = recordings.get(utterance.audio)
+        recording = known or Recording(
+            id=utterance.id,
+            sources=[AudioSource(type="file", channels=[0], source=str(utterance.audio))],
+            sampling_rate=rate,
+            num_samples=valid.audio.samples,
+            duration=valid.audio.samples / rate,
+        )
+        recordings[utterance.audio] = recording
+        to_come[utterance.audio] -= 1
+        if not to_come[utterance.audio]:
+            del recordings[utterance.audio]
         start, duration = valid.first_sample / rate, valid.samples / rate
         supervision = SupervisionSegment(
             id=utterance.id,
@@ -61,24 +73,16 @@ def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Tuple[List[Any], Lis
             text=valid.text,
             speaker=utterance.speaker,
         )
-        supervisions.append(supervision)
-        inside = supervision.with_offset(-start)
         custom: Dict[str, Any] = {"audio_content": valid.audio.content}
         if utterance.snr is not None:
             custom["snr"] = utterance.snr
-        cuts.append(
-            MonoCut(
-                id=utterance.id,
-                start=start,
-                duration=duration,
-                channel=0,
-                supervisions=[inside],
-                recording=recording,
-                custom=custom,
-            )
+        cut = MonoCut(
+            id=utterance.id,
+            start=start,
+            duration=duration,
+            channel=0,
+            supervisions=[supervision.with_offset(-start)],
+            recording=recording,
+            custom=custom,
         )
-    return list(recordings.values()), supervisions, cuts
-
-
-def _rows(items: Iterable[Any]) -> Iterable[Dict[str, Any]]:
-    return (item.to_dict() for item in items)
+        yield None if known else recording, supervision, cut

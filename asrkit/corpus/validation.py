@@ -6,7 +6,7 @@ import dataclasses
 import math
 import unicodedata
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple, Union
 
 from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.audio import AudioFacts, AudioProblem, inspect_audio
@@ -15,7 +15,9 @@ from asrkit.corpus.utterance import Utterance
 from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
+Inspect = Callable[[Path, float], AudioFacts]  # a file and the most seconds; raises AudioProblem
 
+FILES_AT_ONCE = 10_000  # wait for a thread
 MAX_RECORDING = 24 * 3600.0  # seconds of a recording with several utterances
 # What NFC leaves apart of one character: letters and digits as wide as Chinese characters
 RANGES = (("０", "９"), ("Ａ", "Ｚ"), ("ａ", "ｚ"))
@@ -40,15 +42,15 @@ class ValidUtterance:
 
 
 def validate(
-    utterances: Sequence[Utterance], config: CorpusConfig, jobs: int
+    utterances: Sequence[Utterance], config: CorpusConfig, jobs: int, inspect: Inspect = inspect_audio
 ) -> Tuple[List[ValidUtterance], List[Rejection]]:
-    """Split utterances into usable and rejected ones, in their order; reads each audio file once."""
+    """Split utterances into usable and rejected ones, in their order; inspects each audio file once."""
     limits: Dict[Path, float] = {}  # seconds of each file
     for utterance in utterances:
         whole = utterance.start is None and utterance.duration is None
         limit = config.max_duration if whole else MAX_RECORDING
         limits[utterance.audio] = max(limit, limits.get(utterance.audio, 0.0))
-    inspections = dict(zip(limits, _inspect_all(limits, jobs)))
+    inspections = dict(zip(limits, _inspect_all(limits, jobs, inspect)))
     rates = _usual_rates(utterances, inspections)
     valid: List[ValidUtterance] = []
     rejected: List[Rejection] = []
@@ -139,27 +141,28 @@ def _check_text(text: str, config: CorpusConfig) -> str:
     return normalised
 
 
-def _inspect_all(limits: Mapping[Path, float], jobs: int) -> List[Inspection]:
+def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:
+    def facts_or_problem(file: Path) -> Inspection:
+        try:
+            return inspect(file, limits[file])
+        except AudioProblem as problem:
+            return problem
+
     # Threads suffice: libsndfile, NumPy and hashing let go of the interpreter lock.
+    files = list(limits)
     found: List[Inspection] = []
     with (
         concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool,
         Progress("reading audio", len(limits), "files") as bar,
     ):
-        for inspection in pool.map(_inspect, limits, limits.values()):
-            found.append(inspection)
-            if isinstance(inspection, AudioFacts):
-                bar.advance(inspection.samples / inspection.sampling_rate)
-            else:
-                bar.advance()
+        for first in range(0, len(files), FILES_AT_ONCE):
+            for inspection in pool.map(facts_or_problem, files[first : first + FILES_AT_ONCE]):
+                found.append(inspection)
+                if isinstance(inspection, AudioFacts):
+                    bar.advance(inspection.samples / inspection.sampling_rate)
+                else:
+                    bar.advance()
     return found
-
-
-def _inspect(file: Path, max_seconds: float) -> Inspection:
-    try:
-        return inspect_audio(file, max_seconds)
-    except AudioProblem as problem:
-        return problem
 
 
 def _usual_rates(utterances: Sequence[Utterance], inspections: Mapping[Path, Inspection]) -> Dict[str, int]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from asrkit.config import NeuralLmConfig
 from asrkit.errors import UserError
 from asrkit.lm.scorer import SentenceScorer
-from asrkit.lm.tokens import END_ID, START_ID, UNKNOWN_ID, tokenise
+from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID
 from asrkit.storage.tensors import load_tensors, save_tensors
 
 SEED = 1
@@ -82,7 +82,7 @@ def train_neural(config: NeuralLmConfig, sentences: Sequence[str], dev: Sequence
     bytes, on one number of threads.
     """
     torch.manual_seed(SEED)
-    vocabulary = tokenise(sentences).vocabulary
+    vocabulary = list(dict.fromkeys([*SPECIAL_WORDS, *(word for text in sentences for word in text.split())]))
     model = NeuralLm(config, vocabulary)
     split = sorted((sentence.split() for sentence in sentences), key=len)  # similar lengths together
     batches = [split[first : first + BATCH_SENTENCES] for first in range(0, len(split), BATCH_SENTENCES)]

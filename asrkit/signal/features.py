@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 import lhotse
 import numpy as np
 import torch
-from lhotse import CutSet, Features, MonoCut
+from lhotse import Features, MonoCut
 from lhotse.serialization import deserialize_item
 from lhotse.utils import compute_num_frames
 
@@ -23,7 +23,7 @@ from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.audio import change_speed, read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
-from asrkit.storage.files import read_jsonl, write_bytes
+from asrkit.storage.files import iterate_jsonl, write_bytes
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard made by other code than this is made anew.
@@ -46,12 +46,11 @@ class Shard:
         return f"{self.split}-{self.number:05d}"
 
 
-def load_cuts(experiment: Experiment, split: str) -> CutSet:
+def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     """The cuts of a split with features attached, ready for cut.load_features()."""
-    rows = read_jsonl(experiment.features / f"{split}_cuts.jsonl.gz")
-    for row in rows:
+    for row in iterate_jsonl(experiment.features / f"{split}_cuts.jsonl.gz"):
         row["features"]["storage_path"] = str(experiment.directory / row["features"]["storage_path"])
-    return CutSet.from_cuts(deserialize_item(row) for row in rows)
+        yield deserialize_item(row)
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
@@ -160,7 +159,9 @@ def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> float:
     file = folder / f"{shard.name}.i16"
     keys = write_shard(file, matrices)
     path = f"features/shards/{file.name}"
-    rows = [_with_features(*of_cut, path, config) for of_cut in zip(cuts, matrices, keys)]
+    rows = [
+        feature_row(cut, len(matrix), key, path, config) for cut, matrix, key in zip(cuts, matrices, keys)
+    ]
     record = {
         "key": shard.key,
         "bytes": file.stat().st_size,
@@ -203,9 +204,14 @@ def read_copies(
     # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.
     samples = resample(samples, rate, new_rate)
     for speed in speeds:
-        copy = cut if rate == new_rate else cut.resample(new_rate)
-        copy = copy if speed == 1.0 else copy.perturb_speed(speed)
+        copy = speed_copy(cut, speed, new_rate)
         yield copy, _fit(change_speed(samples, new_rate, speed), copy.num_samples)
+
+
+def speed_copy(cut: MonoCut, speed: float, new_rate: int) -> MonoCut:
+    """The cut at a speed and a sampling rate in Hz, without its samples."""
+    copy = cut if cut.sampling_rate == new_rate else cut.resample(new_rate)
+    return copy if speed == 1.0 else copy.perturb_speed(speed)
 
 
 def _fit(samples: np.ndarray, count: int) -> np.ndarray:
@@ -215,12 +221,11 @@ def _fit(samples: np.ndarray, count: int) -> np.ndarray:
     return np.pad(samples, (0, count - len(samples)))
 
 
-def _with_features(
-    cut: MonoCut, matrix: np.ndarray, key: str, path: str, config: FeaturesConfig
-) -> Dict[str, Any]:
+def feature_row(cut: MonoCut, frames: int, key: str, path: str, config: FeaturesConfig) -> Dict[str, Any]:
+    """The cut's row of a manifest, its features being those under `key` of the shard at `path`."""
     features = Features(
         type="kaldi-fbank",
-        num_frames=len(matrix),
+        num_frames=frames,
         num_features=config.bins,
         frame_shift=config.frame_shift,
         sampling_rate=config.sampling_rate,

@@ -2,12 +2,12 @@
 
 import contextlib
 import gzip
-import io
 import json
 import os
 import shutil
+import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List
+from typing import Any, Callable, Dict, Iterable, Iterator, List
 
 from asrkit.errors import UserError
 
@@ -94,27 +94,48 @@ def read_json(file: Path) -> Any:
         ) from None
 
 
+@contextlib.contextmanager
+def jsonl_gz_writer(file: Path) -> Iterator[Callable[[Dict[str, Any]], None]]:
+    """Give what writes one row of gzipped JSON lines; the bytes depend on the rows alone (no time stamp)."""
+    with (
+        whole_file(file) as temporary,
+        open(temporary, "wb") as target,
+        gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=6) as stream,
+    ):
+        yield lambda row: _write_row(stream, row)
+
+
 def write_jsonl_gz(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
     """Write rows as gzipped JSON lines; the bytes depend on the rows alone (no time stamp)."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0, compresslevel=6) as stream:
+    with jsonl_gz_writer(file) as write:
         for row in rows:
-            stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
-    write_bytes(file, buffer.getvalue())
+            write(row)
 
 
 def write_jsonl(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
     """Write rows as JSON lines."""
-    write_text(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    with whole_file(file) as temporary, open(temporary, "wb") as stream:
+        for row in rows:
+            _write_row(stream, row)
+
+
+def _write_row(stream: Any, row: Dict[str, Any]) -> None:
+    stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def read_jsonl(file: Path) -> List[Dict[str, Any]]:
-    """Read JSON lines, gzipped or not."""
+    """Read JSON lines, gzipped or not; UserError when the file is missing or damaged."""
+    return list(iterate_jsonl(file))
+
+
+def iterate_jsonl(file: Path) -> Iterator[Dict[str, Any]]:
+    """Read JSON lines one at a time, gzipped or not; UserError when the file is missing or damaged."""
     try:
-        content = file.read_bytes()
-        text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8")
-        return [json.loads(line) for line in text.splitlines() if line]
-    except (OSError, EOFError, ValueError) as error:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            for line in stream:
+                if line.strip():
+                    yield json.loads(line)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(
             f"can't read {file}: {error}", expected="JSON lines that a stage wrote", where=str(file)
         ) from None

@@ -57,7 +57,7 @@ class Conditions:
             speech = reverberate(speech, room)
         if noise is not None:
             speech = add_noise(speech, noise, decibels, random)
-        return dataclasses.replace(example, features=self.features(speech))
+        return dataclasses.replace(example, source=self.features(speech))
 
     def read_speech(self, id: str) -> np.ndarray:
         """The samples that the stored features of a training example were computed from."""

@@ -1,7 +1,8 @@
-"""Training and dev utterances: features in memory, unit ids, and what can't be used."""
+"""Training and dev utterances: where their features are, unit ids, and what can't be used."""
 
 import dataclasses
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -9,39 +10,77 @@ from torch import Tensor
 
 from asrkit.config import ModelConfig
 from asrkit.model.acoustic import output_frames
+from asrkit.signal.shard import read_rows
 from asrkit.text.units import Units
 from asrkit.train.loss import frames_needed
 
 
+class StoredFeatures(NamedTuple):
+    """Features of an utterance in a shard, to be normalised. A corpus of 1,000 hours has 300 GB of them."""
+
+    file: Path
+    key: str
+    frames: int
+    mean: Tensor  # (bin,)
+    inverse_deviation: Tensor  # (bin,)
+
+    def read(self) -> Tensor:
+        """(time, bin); UserError where the shard can't be read."""
+        return (torch.from_numpy(read_rows(self.file, self.key)) - self.mean) * self.inverse_deviation
+
+
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One utterance, or several joined. `features` is normalised, (time, bin); `target` is None where CTC
-    can't align it."""
+    """One utterance, or several joined. `target` is None where CTC can't align it."""
 
     id: str
-    features: Tensor
+    source: Union[Tensor, StoredFeatures, None]  # normalised, (time, bin); None: those of its parts
     target: Optional[List[int]]
     text: str
     seconds: float
     parts: Tuple["Example", ...] = ()  # those it was joined from
 
+    @property
+    def features(self) -> Tensor:
+        """Normalised features, (time, bin), read anew each time where they are stored."""
+        if self.source is None:
+            return torch.cat([part.features for part in self.parts])
+        return self.source.read() if isinstance(self.source, StoredFeatures) else self.source
+
+    @property
+    def frames(self) -> int:
+        """How many features there are, without reading them."""
+        if self.source is None:
+            return sum(part.frames for part in self.parts)
+        return self.source.frames if isinstance(self.source, StoredFeatures) else len(self.source)
+
 
 def load_examples(
     cuts: Iterable[Any], units: Units, model: ModelConfig, mean: Tensor, inverse_deviation: Tensor
 ) -> Tuple[List[Example], List[Dict[str, str]]]:
-    """Read the features of lhotse cuts into memory.
-
-    Returns the examples, and the id and reason of each whose target is None.
-    """
+    """Examples of lhotse cuts whose features are stored in shards, and the id and reason of each without
+    a target."""
     examples: List[Example] = []
     rejected: List[Dict[str, str]] = []
+    files: Dict[str, Path] = {}
     for cut in cuts:
         text = cut.supervisions[0].text
-        features = (torch.from_numpy(cut.load_features()).float() - mean) * inverse_deviation
-        target, reason = _make_target(text, units, output_frames(model, features.shape[0]))
+        if examples and examples[-1].text == text:
+            text = examples[-1].text  # of the same utterance at another speed: held once
+        place = cut.features.storage_path
+        stored = StoredFeatures(
+            files.setdefault(place, Path(place)),
+            cut.features.storage_key,
+            cut.features.num_frames,
+            mean,
+            inverse_deviation,
+        )
+        target, reason = _make_target(text, units, output_frames(model, stored.frames))
+        if examples and examples[-1].text is text and target is not None:
+            target = examples[-1].target or target
         if reason:
             rejected.append({"id": cut.id, "reason": reason})
-        examples.append(Example(cut.id, features, target, text, float(cut.duration)))
+        examples.append(Example(cut.id, stored, target, text, float(cut.duration)))
     return examples, rejected
 
 
@@ -59,7 +98,7 @@ def join(parts: Sequence[Example]) -> Example:
     """Examples that have targets, one after the other as one."""
     return Example(
         id="+".join(part.id for part in parts),
-        features=torch.cat([part.features for part in parts]),
+        source=None,
         target=[unit for part in parts for unit in part.target or []],
         text=" ".join(part.text for part in parts),
         seconds=sum(part.seconds for part in parts),
@@ -82,7 +121,7 @@ def concatenate(
     joined: List[Example] = []
     for first, second in zip(drawn[::2], drawn[1::2]):
         pair = join([examples[first], examples[second]])
-        fits = frames_needed(pair.target or []) <= output_frames(model, len(pair.features))
+        fits = frames_needed(pair.target or []) <= output_frames(model, pair.frames)
         joined += [pair] if fits and pair.seconds <= longest else pair.parts
     return joined + [examples[index] for index in sorted(order[len(drawn) :].tolist())]
 
@@ -94,5 +133,6 @@ def count_utterances(examples: Iterable[Example]) -> int:
 
 def collate(examples: Sequence[Example]) -> Tuple[Tensor, Tensor]:
     """Pad features with zeros to (batch, time, bin); with the numbers of frames (batch,)."""
-    lengths = torch.tensor([example.features.shape[0] for example in examples])
-    return torch.nn.utils.rnn.pad_sequence([e.features for e in examples], batch_first=True), lengths
+    features = [example.features for example in examples]
+    lengths = torch.tensor([len(of) for of in features])
+    return torch.nn.utils.rnn.pad_sequence(features, batch_first=True), lengths
