@@ -7,6 +7,7 @@ import numpy as np
 from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table, refuse_overflow
 
 BLANK = 0
+DOUBLED = 4  # what one more arc into a state may save: it leaves states that the search is in more often
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
 
 
@@ -16,8 +17,8 @@ def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> T
     A state is one of theirs together with the unit that was last, or blank. Composition gives each of these
     all arcs of the state. But where none of them has the last unit, it makes no difference whether a unit or
     a blank was last: the unit's arcs are doubled, to (state, blank) at once or by way of (state, unit), which
-    has only its loop and an arc back; that is done where it takes fewer arcs. In the modified topology, where
-    a unit may follow itself without a blank between, it makes no difference anywhere.
+    has only its loop and an arc back; that is done where it saves the search arcs. In the modified topology,
+    where a unit may follow itself without a blank between, it makes no difference anywhere.
     Gives k2's table (arc, [source, target, unit, score's bits]), sorted by source, and words (arc,).
     """
     keys = np.unique(
@@ -64,7 +65,7 @@ def _find(keys: np.ndarray, wanted: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
 
 
 def _find_alike(arcs: Arcs, keys: np.ndarray, owner: np.ndarray, states: int, units: int) -> np.ndarray:
-    """Which states (state,) have no arc of a unit that leads to them, if doubling the latter saves arcs."""
+    """Which states (state,) have no arc of a unit that leads to them, if doubling the latter saves search."""
     place, there = _find(keys, _pair(arcs.source, arcs.unit, units))
     last_units = np.bincount(owner, minlength=states) - 1
     saved = last_units * np.bincount(arcs.source, minlength=states) - np.bincount(
