@@ -73,6 +73,7 @@ class LmConfig(Settings):
     """The n-gram language model, estimated on training text only."""
 
     order: Positive = 3
+    # Either sorts in temporary files in the experiment's lm/: builtin in about 60 bytes a word of text
     estimator: Literal["builtin", "lmplz"] = "builtin"
     # Further text, a file in the recipe's folder: a sentence a line (.gz or not) or, where its name ends in
     # .yaml, a grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.

@@ -142,18 +142,20 @@ def _sorted_tables(
 ) -> List[NgramTable]:
     """Tables of what is kept, each sorted by first word, then second, and so on."""
     size = len(counts[0].first)
-    words = np.arange(size, dtype=np.int32)[:, None]  # (n-grams, order), in the order of `counts`
-    rank = np.arange(size)  # of each n-gram in the sorted table
+    rows = rank = np.arange(size)  # which n-grams the table holds; at which place each of `counts` is there
+    words = rows[:, None].astype(np.int32)  # (n-grams, order), sorted
     tables: List[NgramTable] = []
     for table, probability, gamma, table_kept in zip(counts, probabilities, gammas, kept):
         if tables:
-            words = np.concatenate([table.first.astype(np.int32)[:, None], words[table.suffix]], axis=1)
-            order = np.argsort(rank[table.context] * size + table.last, kind="stable")
-            rank = np.empty(len(order), dtype=np.int64)
-            rank[order] = np.arange(len(order))
-        else:
-            order = np.arange(size)
-        order = order[table_kept[order]]
-        log_probability = np.minimum(np.log10(probability[order]), 0.0)  # 1 + rounding is 1
-        tables.append(NgramTable(words[order], log_probability, np.log10(gamma[order])))
+            # What a kept n-gram begins with is kept: it occurs as often, and needn't occur more often
+            rows = np.flatnonzero(table_kept)
+            keys = rank[table.context[rows]] * size + table.last[rows]
+            order = np.argsort(keys)
+            rows = rows[order]
+            context, last = np.divmod(keys[order], size)
+            words = np.concatenate([words[context], last[:, None].astype(np.int32)], axis=1)
+            rank = np.empty(len(table_kept), dtype=np.int64)
+            rank[rows] = np.arange(len(rows))
+        log_probability = np.minimum(np.log10(probability[rows]), 0.0)  # 1 + rounding is 1
+        tables.append(NgramTable(words, log_probability, np.log10(gamma[rows])))
     return tables
