@@ -41,7 +41,9 @@ SHORTEST, LONGEST = 4, 40  # words of a sentence
 FRAMES_PER_SECOND = 25
 BLANKS_AFTER_UNIT = 2.7  # frames, the mean: about LibriSpeech's 2.7 words a second
 POSTERIORS = "posteriors.safetensors"
-SETTINGS = ("words", "vocabulary", "units", "sentences", "seed")
+SETTINGS = ("words", "vocabulary", "units")
+HELD_OUT = 300  # sentences that posteriors are simulated of
+SEED = 1
 
 
 def add_options(parser: Any) -> None:
@@ -50,8 +52,6 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--words", type=int, default=2_900_000, help="of the language model's text")
     parser.add_argument("--vocabulary", type=int, default=86_000)
     parser.add_argument("--units", type=int, default=500, help="BPE pieces")
-    parser.add_argument("--sentences", type=int, default=300, help="that posteriors are simulated of")
-    parser.add_argument("--seed", type=int, default=1)
 
 
 def prepare(options: Any) -> None:
@@ -80,7 +80,7 @@ def _make_models(options: Any) -> None:
 
 def split_sentences(found: List[str], options: Any) -> Tuple[List[str], List[str]]:
     """Sentences for the language model, of most frequent words alone, and others of the same words."""
-    random = np.random.default_rng(options.seed)
+    random = np.random.default_rng(SEED)
     counts = collections.Counter(word for sentence in found for word in sentence.split())
     sentences, words = list(found), sum(counts.values())
     while len(counts) < options.vocabulary or words < 1.2 * options.words:
@@ -99,7 +99,7 @@ def split_sentences(found: List[str], options: Any) -> Tuple[List[str], List[str
     ordered = new + old
     ends = np.cumsum([len(sentence.split()) for sentence in ordered])
     kept = max(len(new), int(np.searchsorted(ends, options.words)))
-    return ordered[:kept], ordered[kept:][: options.sentences]
+    return ordered[:kept], ordered[kept:][:HELD_OUT]
 
 
 def _invent(sentences: List[str], random: np.random.Generator) -> str:
@@ -139,7 +139,7 @@ def _make_posteriors(options: Any) -> None:
     sentences = read_json(options.dir / "held-out.json")
     tensors = {}
     for index, sentence in enumerate(sentences):
-        random = np.random.default_rng([options.seed, index])
+        random = np.random.default_rng([SEED, index])
         tensors[f"sentence-{index:04d}"] = simulate_posteriors(units, sentence, random).half()
     seconds = sum(map(len, tensors.values())) / FRAMES_PER_SECOND
     references = dict(zip(tensors, sentences))
@@ -157,15 +157,15 @@ def simulate_posteriors(units: Units, sentence: str, random: np.random.Generator
     spikes = np.cumsum(1 + blanks) - blanks + int(random.integers(2, 12))
     frames = int(spikes[-1] + blanks[-1]) + int(random.integers(2, 12))
     scores = random.normal(scale=1.2, size=(frames, len(units)))
-    unsure = random.random(frames) < 0.1
-    scores[:, BLANK] += np.where(unsure, random.normal(7, 2, frames), random.normal(14, 2, frames))
+    unsure = random.random(frames) < 0.08
+    scores[:, BLANK] += np.where(unsure, random.normal(7, 2, frames), random.normal(17, 2, frames))
     for around in (-1, 1):
-        scores[spikes + around, ids] += random.normal(4, 2.5, len(ids))
-    scores[spikes, BLANK] -= 11
-    scores[spikes, ids] += random.normal(10, 2, len(ids))
+        scores[spikes + around, ids] += random.normal(4, 2, len(ids))
+    scores[spikes, BLANK] -= 13
+    scores[spikes, ids] += random.normal(11, 2, len(ids))
     for offset in (7, 31, 101):
         other = 1 + (np.array(ids) - 1 + offset) % (len(units) - 1)
-        scores[spikes, other] += random.normal(4.5, 2.5, len(ids))
+        scores[spikes, other] += random.normal(4, 2.5, len(ids))
     return torch.from_numpy(scores).float().log_softmax(dim=-1)
 
 

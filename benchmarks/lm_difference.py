@@ -32,7 +32,7 @@ def measure() -> None:
     parser.add_argument("--words", type=int, default=100_000)
     parser.add_argument("--order", type=int, default=3)
     options = parser.parse_args()
-    lines = generate(options.words, 5_000, seed=1)
+    lines = list(generate(options.words, 5_000, seed=1))
     if options.text:
         lines = options.text.read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as name:

@@ -1,85 +1,91 @@
 #!/usr/bin/env python3
-"""How long the built-in n-gram estimation takes, as a multiple of lmplz's time.
+"""Seconds and memory that the built-in n-gram estimation takes; their ratio to lmplz's where that is built.
 
 Text: words drawn from a Zipf distribution, each with probability 1/2 from one that depends on
 the word before; both programs go from a text file to an ARPA file.
 """
 
-import argparse
-import sys
+import resource
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, List
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from typing import Callable, Dict, Iterator, Tuple
 
 import numpy as np
+from measure import make_parser, print_figure, run_measurement
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, write_arpa
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import estimate_with_lmplz
+from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
+from asrkit.pipeline.parallel import run_parallel
+
+_WORDS_AT_ONCE = 1_000_000
 
 
-def generate(words: int, vocabulary: int, seed: int) -> List[str]:
+def generate(words: int, vocabulary: int, seed: int) -> Iterator[str]:
     """Sentences of 5 to 30 words, `words` in all."""
     random = np.random.default_rng(seed)
     weights = 1.0 / np.arange(1, vocabulary + 1)
-    drawn = random.choice(vocabulary, size=words, p=weights / weights.sum())
-    follows = random.random(words) < 0.5
-    # What follows a word is the same distribution, moved by an amount that the word fixes.
-    drawn[1:] = np.where(follows[1:], (drawn[1:] + drawn[:-1] * 7919) % vocabulary, drawn[1:])
-    ends = np.cumsum(random.integers(5, 31, size=words // 5))
-    text = [f"w{word}" for word in drawn.tolist()]
-    starts = [0, *ends[ends < words].tolist()]
-    return [" ".join(text[start:end]) for start, end in zip(starts, [*starts[1:], words])]
+    for begun in range(0, words, _WORDS_AT_ONCE):
+        size = min(_WORDS_AT_ONCE, words - begun)
+        drawn = random.choice(vocabulary, size=size, p=weights / weights.sum())
+        follows = random.random(size) < 0.5
+        # What follows a word is the same distribution, moved by an amount that the word fixes.
+        drawn[1:] = np.where(follows[1:], (drawn[1:] + drawn[:-1] * 7919) % vocabulary, drawn[1:])
+        ends = np.cumsum(random.integers(5, 31, size=size // 5))
+        for sentence in np.split(drawn, ends[ends < size]):
+            yield " ".join([f"w{word}" for word in sentence.tolist()])
 
 
-def seconds_of(action: Callable[[], object], repetitions: int) -> float:
-    """The shortest of some runs, for other work on the machine only ever adds time."""
-    times = []
-    for _ in range(repetitions):
+def cost_of(action: Callable[[], object]) -> Tuple[float, float]:
+    """Wall seconds and peak memory in MB of a process that does it, and of programs that it starts."""
+    costs: Dict[int, Tuple[float, float]] = {}
+
+    def measured(_: int) -> Tuple[float, float]:
         begun = time.perf_counter()
         action()
-        times.append(time.perf_counter() - begun)
-    return min(times)
+        seconds = time.perf_counter() - begun
+        peaks = [
+            resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
+        return seconds, max(peaks) / 1e3
+
+    run_parallel(measured, 1, 1, costs.__setitem__)
+    return costs[0]
 
 
-def main() -> int:
-    """Measure and print `lm_estimate_over_lmplz: RATIO` last."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--words", type=int, default=1_000_000)
+def measure() -> None:
+    """Estimate with each program that is there; seconds of the built-in one last."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--words", type=int, default=20_000_000)
     parser.add_argument("--vocabulary", type=int, default=50_000)
     parser.add_argument("--order", type=int, default=3)
-    parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         text, ours, theirs = (Path(name) / part for part in ("text", "builtin.arpa", "lmplz.arpa"))
-        text.write_text("\n".join(generate(options.words, options.vocabulary, seed=1)) + "\n")
+        with open(text, "w", encoding="utf-8") as stream:
+            stream.writelines(f"{line}\n" for line in generate(options.words, options.vocabulary, seed=1))
 
         def builtin() -> None:
             with open(text, encoding="utf-8") as lines:
-                write_arpa(estimate(lines, options.order).model, ours)
+                write_arpa(estimate(lines, options.order, scratch=Path(name)).model, ours)
 
         def lmplz() -> None:
             with open(text, encoding="utf-8") as lines:
-                estimate_with_lmplz(lines, options.order, theirs)
+                estimate_with_lmplz(lines, options.order, theirs, scratch=Path(name))
 
-        try:
-            reference = seconds_of(lmplz, options.repetitions)
-        except UserError as error:
-            print(error, file=sys.stderr)
-            return 1
-        found = seconds_of(builtin, options.repetitions)
-        if ngram_counts(ours) != ngram_counts(theirs):
-            print("the two models differ in their numbers of n-grams", file=sys.stderr)
-            return 1
-        print(f"n-grams: {' '.join(map(str, ngram_counts(ours)))}")
-    print(f"{options.words} words, order {options.order}: lmplz {reference:.2f} s, built-in {found:.2f} s")
-    print(f"lm_estimate_over_lmplz: {found / reference:.2f}")
-    return 0
+        seconds, megabytes = cost_of(builtin)
+        listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(ngram_counts(ours), 1))
+        print(f"built-in: {seconds:.1f} s, {megabytes:.0f} MB for {options.words:,} words: {listing}")
+        if find_lmplz():
+            reference, megabytes = cost_of(lmplz)
+            print(f"lmplz: {reference:.1f} s, {megabytes:.0f} MB")
+            if ngram_counts(ours) != ngram_counts(theirs):
+                raise UserError("the two models differ in their numbers of n-grams")
+            print_figure("lm_estimate_over_lmplz", seconds / reference, digits=3)
+    print_figure("lm_estimate_seconds", seconds, digits=3)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_measurement(measure)

@@ -58,6 +58,7 @@ def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
         arpa=experiment.lm / "lm.arpa",
         larger=experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
         model=experiment.averaged / "model.safetensors",
+        neural=experiment.lm / "neural.safetensors",
     )
 
 

@@ -164,7 +164,8 @@ def _drop_other_decoding(evaluation: Experiment, shards: List[Shard]) -> None:
     """Delete what was decoded of other audio, by another model or with other settings; it resumes else."""
     directory = evaluation.directory
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
-    files += [f"lm/{file.name}" for file in sorted((directory / "lm").glob("*.arpa"))]
+    models = [*(directory / "lm").glob("*.arpa"), *(directory / "lm").glob("*.safetensors")]
+    files += sorted(f"lm/{file.name}" for file in models)
     made_of = {
         "features": hash_value([shard.key for shard in shards]),
         "decode": hash_value(msgspec.to_builtins(evaluation.config.decode)),

@@ -1,7 +1,7 @@
 """Stage 4: the n-gram language model from training text, and its perplexity on dev."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 from asrkit.config.recipe import LmConfig
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
@@ -12,7 +12,7 @@ from asrkit.lm.model import NgramModel
 from asrkit.lm.perplexity import perplexity
 from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
-from asrkit.storage.files import read_jsonl, write_json
+from asrkit.storage.files import read_json, read_jsonl, scratch_folder, write_json, write_text
 from asrkit.text.further_text import read_further_text
 
 
@@ -20,62 +20,82 @@ def run(experiment: Experiment) -> None:
     """Write lm/lm.arpa, that of lm.rescore_order where it is set, and lm/report.json."""
     lm = experiment.config.lm
     arpa = experiment.lm / "lm.arpa"
-    transcripts = _transcripts(experiment, experiment.config.corpus.train)
-    further, held_out = _further_text(experiment)
-    texts = [transcripts, further] if lm.interpolate else [transcripts + further]
     dev = _transcripts(experiment, experiment.config.corpus.dev)
     interpolation: List[Dict[str, Any]] = []
-    if lm.arpa is not None:
-        print(f"lm: {lm.arpa}, of order {copy_arpa(experiment.named(lm.arpa), arpa)}")
-    else:
-        interpolation += _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
-    if lm.rescore_order is not None:
-        larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
-        if lm.rescore_arpa is not None:
-            copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order)
+    with scratch_folder(experiment.lm / "sorting") as scratch:
+        texts, sentences, held_out = _write_texts(experiment, scratch)
+        if lm.arpa is not None:
+            print(f"lm: {lm.arpa}, of order {copy_arpa(experiment.named(lm.arpa), arpa)}")
         else:
-            interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
-    further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
-    _report(experiment, arpa, len(transcripts) + len(further), dev, further_report)
+            interpolation += _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
+        if lm.rescore_order is not None:
+            larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
+            if lm.rescore_arpa is not None:
+                copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order)
+            else:
+                interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
+        further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
+        _report(experiment, arpa, sentences, dev, further_report)
+        if lm.neural.layers is not None:
+            _train_neural(experiment, texts, dev)
 
 
-def _further_text(experiment: Experiment) -> Tuple[List[str], Dict[str, Tuple[int, int]]]:
-    """Sentences of lm.text, and how many of the sentences of dev and each test set are there, of how many."""
+def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int, Dict[str, Tuple[int, int]]]:
+    """Files of training text, one for each model to mix, a sentence a line; the number of sentences; and how
+    many of the sentences of dev and each test set are in lm.text, of how many.
+    """
     config = experiment.config
+    transcripts = _transcripts(experiment, config.corpus.train)
+    texts = [scratch / "transcripts"]
+    write_text(texts[0], "".join(f"{' '.join(text.split())}\n" for text in transcripts))
     if config.lm.text is None:
-        return [], {}
-    file = experiment.named(config.lm.text)
-    sentences = read_further_text(file, config.corpus, config.lm.text_sentences)
+        return texts, len(transcripts), {}
     splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
-    transcripts = {split: _transcripts(experiment, split) for split in splits}
-    shared = {text for texts in transcripts.values() for text in texts}.intersection(sentences)
-    counts = {split: (sum(text in shared for text in of), len(of)) for split, of in transcripts.items()}
-    print(f"lm: {len(sentences):,} sentences of {config.lm.text}")
-    for split, (found, total) in counts.items():
-        print(f"lm: {found} of {total} sentences of {split} occur in {config.lm.text}")
-    if shared and config.lm.exclude_heldout:
-        left = [sentence for sentence in sentences if sentence not in shared]
-        print(f"lm: {len(sentences) - len(left):,} sentences of {config.lm.text} are left out for that")
-        return left, counts
-    return sentences, counts
+    held_out = {split: _transcripts(experiment, split) for split in splits}
+    watched = {text for of in held_out.values() for text in of}
+    found: Set[str] = set()
+    read = left_out = 0
+    if config.lm.interpolate:
+        texts.append(scratch / "text")
+    with open(texts[-1], "a", encoding="utf-8", newline="\n") as stream:
+        for sentence in read_further_text(
+            experiment.named(config.lm.text), config.corpus, config.lm.text_sentences
+        ):
+            read += 1
+            if sentence in watched:
+                found.add(sentence)
+                if config.lm.exclude_heldout:
+                    left_out += 1
+                    continue
+            stream.write(sentence + "\n")
+    counts = {split: (sum(text in found for text in of), len(of)) for split, of in held_out.items()}
+    print(f"lm: {read:,} sentences of {config.lm.text}")
+    for split, (shared, total) in counts.items():
+        print(f"lm: {shared} of {total} sentences of {split} occur in {config.lm.text}")
+    if left_out:
+        print(f"lm: {left_out:,} sentences of {config.lm.text} are left out for that")
+    return texts, len(transcripts) + read - left_out, counts
 
 
 def _write_model(
-    lm: LmConfig, order: int, texts: List[List[str]], dev: List[str], arpa: Path, threshold: float
+    lm: LmConfig, order: int, texts: List[Path], dev: List[str], arpa: Path, threshold: float
 ) -> List[Dict[str, Any]]:
     """Write the pruned model of one text, or mixture of two; gives what the report says of a mixture."""
     # The last count stands for higher orders too
     min_counts = [*lm.min_counts, *lm.min_counts[-1:] * order][:order]
     whole = len(texts) == 1 and threshold == 0 and lm.estimator == "lmplz"  # the file is ready then
     models: List[NgramModel] = []
-    for sentences in texts:
-        if lm.estimator == "lmplz":
-            fallbacks = estimate_with_lmplz(sentences, order, arpa, min_counts=min_counts)
-            models += [] if whole else [read_arpa(arpa)]
-        else:
-            result = estimate(sentences, order, min_counts=min_counts)
-            fallbacks = _fallbacks(result.discounts)
-            models.append(result.model)
+    for text in texts:
+        with open(text, encoding="utf-8", newline="\n") as sentences:
+            if lm.estimator == "lmplz":
+                fallbacks = estimate_with_lmplz(
+                    sentences, order, arpa, min_counts=min_counts, scratch=text.parent
+                )
+                models += [] if whole else [read_arpa(arpa)]
+            else:
+                result = estimate(sentences, order, min_counts=min_counts, scratch=text.parent)
+                fallbacks = _fallbacks(result.discounts)
+                models.append(result.model)
         for line in fallbacks:
             print(f"lm: {line}")
     report: List[Dict[str, Any]] = []
@@ -108,6 +128,20 @@ def _report_mixture(mixture: Interpolation, order: int, text: str) -> Dict[str, 
     )
     perplexities = {"transcripts": first, "text": second, "mixture": both}
     return {"order": order, "weight_of_transcripts": mixture.weight, "perplexity_known": perplexities}
+
+
+def _train_neural(experiment: Experiment, texts: List[Path], dev: List[str]) -> None:
+    """Write lm/neural.safetensors, and to the report its perplexity beside that of the n-gram."""
+    from asrkit.lm.neural import train_neural  # torch, which this stage else does without
+
+    split, report = experiment.config.corpus.dev, read_json(experiment.lm / "report.json")
+    file = experiment.lm / "neural.safetensors"
+    sentences = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
+    perplexity = train_neural(experiment.config.lm.neural, sentences, dev, file)
+    report["neural"] = {"perplexity_known": {split: perplexity}}
+    write_json(experiment.lm / "report.json", report)
+    ngram = report["perplexity_known"][split]
+    print(f"lm: {split}: perplexity of known words {perplexity:.2f} by lm.neural, {ngram:.2f} by n-grams")
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import math
 import re
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
@@ -68,7 +69,8 @@ def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Option
     for split, of in statistics.items():
         hours = of["seconds"] / 3600
         click.echo(f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers")
-    click.echo(f"wrote {directory}; now: {directory}/run.sh --corpus-dir {source.directory}")
+    run, folder = shlex.quote(str(directory / "run.sh")), shlex.quote(str(source.directory))
+    click.echo(f"wrote {directory}; now: {run} --corpus-dir {folder}")
 
 
 def _corpus_settings(source: Source, directory: Path, allow_pipes: bool) -> List[Suggestion]:

@@ -9,9 +9,11 @@ SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
 CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
+NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
-NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory")  # what a corpus may come with
+# What the download may fetch beside the corpus
+NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory")
 SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
 
 
@@ -98,7 +100,7 @@ STAGES = (
             "{recipe}/{lm.arpa}",
             "{recipe}/{lm.rescore_arpa}",
         ),
-        writes=("lm/lm.arpa", LARGER_LM, "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, NEURAL_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(
@@ -156,6 +158,7 @@ STAGES = (
             "graph/HLG.safetensors",
             "lm/lm.arpa",
             LARGER_LM,
+            NEURAL_LM,
             *features_of("{dev}", "{test}"),
             *UNITS,
         ),

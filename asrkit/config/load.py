@@ -120,6 +120,8 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
             lack = "lm.rescore_order, the order of the n-gram that it rescores with"
         elif method == "attention" and not (config.model.decoder_blocks and config.train.decoder_weight):
             lack = "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder"
+        elif method == "neural" and config.lm.neural.layers is None:
+            lack = "lm.neural.layers, those of the language model that it rescores with"
         elif method == "prefix" and config.units.kind == "phones":
             lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
         elif method == "prefix" and config.lm.order == 1:

@@ -45,7 +45,6 @@ class FeaturesConfig(Settings):
     bins: Positive = 80
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
-    subtract_mean: bool = False  # of each bin over the utterance: takes away level and microphone
     speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
     shard_utterances: Positive = 200  # what a killed job loses at most, a process
 
@@ -58,6 +57,16 @@ class UnitsConfig(Settings):
     # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; where P1 is written ▁P1 in every line, the
     # model says where a word begins, and greedy finds words that unmarked phones leave ambiguous
     lexicon: Optional[str] = None
+
+
+class NeuralLmConfig(Settings):
+    """A recurrent language model over words, of the n-gram's text, for decode.methods: [neural]."""
+
+    layers: Optional[Positive] = None  # of an LSTM; not set: none is trained
+    dim: Positive = 128  # of its words and layers
+    dropout: Fraction = 0.2
+    epochs: Positive = 10  # that with the lowest perplexity on dev is kept
+    learning_rate: PositiveReal = 3e-3  # of Adam, at the start; it falls to 0
 
 
 class LmConfig(Settings):
@@ -85,6 +94,7 @@ class LmConfig(Settings):
         None  # of a second, larger n-gram to rescore with
     )
     rescore_arpa: Optional[str] = None  # a ready one of that order
+    neural: NeuralLmConfig = NeuralLmConfig()
 
 
 class GraphConfig(Settings):
@@ -123,7 +133,7 @@ class ModelConfig(Settings):
 class NoiseConfig(Settings):
     """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
 
-    directory: Optional[str] = None  # in the recipe's folder, or /...: every WAV and FLAC file below it
+    directory: Optional[str] = None  # in the recipe's or corpus's folder, or /...: each WAV and FLAC below it
     probability: Fraction = 0.5  # for an utterance, anew in each epoch
     signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
 
@@ -208,9 +218,10 @@ class DecodeConfig(Settings):
 
     # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
     # n-gram of lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
-    # model.decoder_blocks beside the graph's n-gram; oracle: the n-best list's least errors, a bound
+    # model.decoder_blocks beside the graph's n-gram; neural: so with those of lm.neural; oracle: the
+    # n-best list's least errors, a bound
     methods: Annotated[
-        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "oracle"], ...],
+        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "neural", "oracle"], ...],
         msgspec.Meta(min_length=1),
     ] = ("greedy", "hlg")
     search_beam: PositiveReal = 20.0

@@ -5,12 +5,14 @@ import hashlib
 import http.client
 import os
 import shutil
+import stat
 import tarfile
 import urllib.error
 import urllib.request
+import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import List, Optional, Tuple
+from typing import IO, List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.pipeline.progress import Progress
@@ -24,7 +26,7 @@ OPENSLR = ("www.openslr.org", "us.openslr.org", "openslr.elda.org", "openslr.trm
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A published tar archive, or a file that is used as it is."""
+    """A published tar or zip archive, or a file that is used as it is."""
 
     addresses: Tuple[str, ...]  # tried in this order
     top: str = ""  # the one folder it unpacks to; empty: it isn't unpacked
@@ -68,7 +70,7 @@ def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str]
 
 
 def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
-    """Unpack a tar file whose members all lie in folder `top`; links, devices and `..` are refused.
+    """Unpack a tar or zip file whose members all lie in folder `top`; links, devices and `..` are refused.
 
     Tar files in it that fit the pattern `inner` are unpacked in turn, each beside itself; their
     members may lie in any folder.
@@ -83,10 +85,10 @@ def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
             raise UserError(f"{file} has no folder {top}", expected=f"an archive of {top}", where=str(file))
         _move_missing(temporary / top, directory / top)
         sync_directory(directory)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise UserError(
             f"can't unpack {file}: {error}",
-            expected="a whole tar archive, and space to unpack it",
+            expected="a whole archive, and space to unpack it",
             where=str(file),
             todo=f"delete {file} and run stage 0 again",
         ) from None
@@ -104,34 +106,43 @@ def _move_missing(source: Path, target: Path) -> None:
 
 
 def _extract(file: Path, top: str, directory: Path) -> None:
-    with tarfile.open(file) as tar:
-        for member in tar:
-            _extract_member(tar, member, top, directory, file)
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 where the system that packed it has none
+                plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+                content = None if entry.is_dir() else archive.open(entry)
+                _write_member(entry.filename, plain, content, top, directory, file)
+    else:
+        with tarfile.open(file) as tar:
+            for member in tar:
+                plain = member.isfile() or member.isdir()
+                content = tar.extractfile(member) if member.isfile() else None
+                _write_member(member.name, plain, content, top, directory, file)
 
 
-def _extract_member(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, top: str, directory: Path, file: Path
+def _write_member(
+    name: str, plain: bool, content: Optional[IO[bytes]], top: str, directory: Path, file: Path
 ) -> None:
-    parts = [part for part in PurePosixPath(member.name).parts if part != "."]
+    """Write one member of an archive, a folder where it has no content; UserError for anything else."""
+    parts = [part for part in PurePosixPath(name).parts if part != "."]
     if not parts:
         return
     outside = parts[0] != (top or parts[0]) or parts[0].startswith("/") or ".." in parts
-    if outside or "\\" in member.name or not (member.isfile() or member.isdir()):
+    if outside or "\\" in name or not plain:
         raise UserError(
-            f"{file.name} holds {member.name}, which isn't a file or folder inside {top}",
+            f"{file.name} holds {name}, which isn't a file or folder inside {top}",
             expected=f"plain files below {top} only",
             where=str(file),
             todo="don't use this archive; fetch the corpus from its publisher",
         )
     target = directory.joinpath(*parts)
-    if member.isdir():
+    if content is None:
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    source = tar.extractfile(member)
-    assert source is not None
-    with source, open(target, "wb") as output:
-        shutil.copyfileobj(source, output, BLOCK_BYTES)
+    with content, open(target, "wb") as output:
+        shutil.copyfileobj(content, output, BLOCK_BYTES)
 
 
 def _transfer(address: str, file: Path) -> None:

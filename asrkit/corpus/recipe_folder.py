@@ -84,7 +84,8 @@ def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
             lines.append(f"  {key}: {_plain(suggestion.value)}{comment}")
         else:
             lines[0] += comment
-    return "\n".join([f"name: {name}", *(line for lines in sections.values() for line in lines)]) + "\n"
+    settings = [line for lines in sections.values() for line in lines]
+    return "\n".join([f"name: {_plain(name)}", *settings]) + "\n"
 
 
 def _plain(value: Any) -> str:

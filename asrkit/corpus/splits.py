@@ -57,11 +57,11 @@ def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, wh
             f"no utterances of {', '.join(sets[config.dev])}{has}",
             expected=f"a set for {config.dev}, to choose settings on",
             where=where,
-            todo="name speakers of training for it: --set 'corpus.dev_speakers=[SPEAKER, ...]'",
+            todo="fetch it (stage 0), or name training speakers: --set 'corpus.dev_speakers=[SPEAKER, ...]'",
         )
     if empty or (absent and not config.partial):
         raise UserError(
-            f"no utterances of {', '.join(absent)}{has}",
+            f"no utterances of {', '.join(absent or empty)}{has}",
             expected=f"sets {', '.join(own for of in sets.values() for own in of)} "
             "(corpus.train_sets, corpus.dev_sets, corpus.tests)",
             where=where,

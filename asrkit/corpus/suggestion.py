@@ -9,6 +9,7 @@ from asrkit.corpus.validation import ValidUtterance
 
 STEPS = 5000  # that recipes/an4 takes from a random start
 LEAST_EPOCHS, MOST_EPOCHS = 15, 60
+BATCHES = ((900.0, 10.0), (7200.0, 40.0))  # seconds a step where there are fewer than so many in all
 LARGE_ALPHABET = 200  # symbols: more are syllables or words rather than letters
 PIECE_COUNT = 300  # letters of text for each word piece, so that a piece is seen about a hundred times
 MOST_PIECES = 500
@@ -119,7 +120,7 @@ def _suggest_model(hours: float) -> List[Suggestion]:
 
 
 def _suggest_training(seconds: float) -> List[Suggestion]:
-    batch = 40.0 if seconds < 2 * 3600 else TrainConfig().batch_duration
+    batch = next((size for most, size in BATCHES if seconds < most), TrainConfig().batch_duration)
     copies = len(FeaturesConfig().speed_factors)
     steps = max(1.0, copies * seconds / batch)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS / steps)))

@@ -2,7 +2,7 @@
 
 import unicodedata
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Dict, Iterator, Tuple
 
 from asrkit.errors import UserError
 
@@ -46,3 +46,19 @@ def strip_punctuation(text: str) -> str:
         punctuation = unicodedata.category(character).startswith("P")
         kept.append(" " if punctuation and not (inside and character in APOSTROPHES) else character)
     return "".join(kept)
+
+
+def read_texts(file: Path) -> Dict[str, str]:
+    """Texts by utterance, of lines "UTTERANCE TEXT"; UserError as read_lines, and for a repeated one."""
+    texts: Dict[str, str] = {}
+    for number, line in read_lines(file):
+        id, _, text = line.strip().partition(" ")
+        if id in texts:
+            raise UserError(
+                f"a second line for {id}",
+                expected="UTTERANCE TEXT, one line an utterance",
+                where=f"{file}, line {number}",
+                todo="take one of them out",
+            )
+        texts[id] = text
+    return texts

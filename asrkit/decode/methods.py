@@ -19,7 +19,6 @@ from asrkit.decode.nbest import NBest, make_points, single
 from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.prefix import make_prefix_search
 from asrkit.decode.rescore import (
-    SentenceScorer,
     make_attention_scorer,
     make_ngram_scorer,
     make_rescoring_grammar,
@@ -27,6 +26,8 @@ from asrkit.decode.rescore import (
 )
 from asrkit.decode.search import prepare_graph, search_lattice
 from asrkit.graph.store import DecodingGraph
+from asrkit.lm.neural import make_neural_scorer
+from asrkit.lm.scorer import SentenceScorer
 from asrkit.model.acoustic import greedy_ctc, load_model
 from asrkit.text.units import Units
 
@@ -34,7 +35,7 @@ Grid = Dict[
     str, Sequence[float]
 ]  # values that are tried of each weight, in the order of an n-best list's columns
 
-NBEST_METHODS = {"nbest", "attention", "oracle"}  # they share one n-best list
+NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
 LATTICE_METHODS = {"hlg", "lattice", *NBEST_METHODS}
 
 
@@ -47,13 +48,15 @@ def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
         "word_bonus": config.word_bonuses,
         "rescore_scale": config.lm_scales,
     }
-    # Beside a decoder that knows the training text the n-gram may be worth nothing.
-    attended: Grid = {
-        "lm_scale": lm_scales_from_zero(config),
-        "word_bonus": config.word_bonuses,
-        "attention_scale": config.attention_scales,
+    # Beside a better model of the same text the n-gram may be worth nothing.
+    optional: Grid = {"lm_scale": lm_scales_from_zero(config), "word_bonus": config.word_bonuses}
+    every: Dict[str, Grid] = {
+        "greedy": {},
+        "nbest": rescored,
+        "attention": {**optional, "attention_scale": config.attention_scales},
+        "neural": {**optional, "neural_scale": lm_scales_from_zero(config)},
+        "oracle": {},
     }
-    every: Dict[str, Grid] = {"nbest": rescored, "attention": attended, "greedy": {}, "oracle": {}}
     return {method: every.get(method, plain) for method in config.methods}
 
 
@@ -86,9 +89,10 @@ class UtteranceDecoder:
         arpa: Path,
         larger: Path,
         model: Path,
+        neural: Path,
     ) -> None:
         """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with;
-        `model`: the acoustic model, whose decoder attention rescores with."""
+        `model`: the acoustic model, whose decoder attention rescores with; `neural`: that of lm.neural."""
         self.config, self.units, self.symbols = config, units, graph.words
         self.fst = prepare_graph(graph)
         self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
@@ -99,6 +103,8 @@ class UtteranceDecoder:
         self.scorers: Dict[str, SentenceScorer] = {}
         if "nbest" in methods:
             self.scorers["nbest"] = make_ngram_scorer(larger)
+        if "neural" in methods:
+            self.scorers["neural"] = make_neural_scorer(neural)
         self.model = load_model(model)[0] if "attention" in methods else None
         self.grammar = make_rescoring_grammar(larger, words_file) if "lattice" in methods else None
 

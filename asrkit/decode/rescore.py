@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import List, Protocol, Sequence
+from typing import List, Sequence
 
 import k2
 import numpy as np
@@ -13,17 +13,11 @@ from asrkit.decode.paths import words_outside
 from asrkit.graph.compile import make_acceptor
 from asrkit.graph.grammar import make_grammar
 from asrkit.lm.perplexity import load_kenlm
+from asrkit.lm.scorer import SentenceScorer
 from asrkit.model.acoustic import AcousticModel, score_sequences
 from asrkit.text.units import Units
 
-SEQUENCES_AT_ONCE = 64  # through the attention decoder: what it remembers of 40 s takes about 200 MB
-
-
-class SentenceScorer(Protocol):
-    """What can give an n-best list a column."""
-
-    def __call__(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-        """Natural log-probabilities (sentence,) of word sequences, each with its end."""
+SEQUENCES_AT_ONCE = 16  # through the attention decoder: what it remembers of 40 s takes about 200 MB
 
 
 def make_ngram_scorer(arpa: Path) -> SentenceScorer:

@@ -39,7 +39,10 @@ def count_up(counts: np.ndarray) -> np.ndarray:
 
 
 def refuse_overflow(graph: str, states: int, arcs: int) -> None:
-    """Refuse a graph before it is made whose states and arcs k2 can't number."""
+    """Refuse a graph before it is made whose states and arcs k2 can't number.
+
+    A search's product of states and utterances needs no check: utterances are searched one at a time.
+    """
     if max(states, arcs) > MOST:
         raise UserError(
             f"{graph} would have {states:,} states and {arcs:,} arcs",

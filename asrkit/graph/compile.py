@@ -18,8 +18,7 @@ def compile_hlg(tree: LexiconTree, grammar: Grammar, *, units: int, modified: bo
 
     Raises UserError where it would be too large for k2.
     """
-    arcs, final = compose_words(tree, grammar)
-    table, words = add_topology(arcs, final, units, modified)
+    table, words = add_topology(*compose_words(tree, grammar), units, modified)
     return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
 
 

@@ -42,8 +42,9 @@ def compose_words(tree: LexiconTree, grammar: Grammar) -> Tuple[Arcs, np.ndarray
     ends = _end_words(tree, grammar, words[~alone])
     tails, states = _share_tails(tree, grammar, words[alone], certain[alone], states)
     del words
-    arcs = join_arcs([*beginnings, *ends, *tails])
-    return arcs, np.pad(final, (0, states - len(final)), constant_values=-np.inf)
+    parts = [*beginnings, *ends, *tails]
+    refuse_overflow("L composed with G", states, sum(map(len, parts)))
+    return join_arcs(parts), np.pad(final, (0, states - len(final)), constant_values=-np.inf)
 
 
 def _spell(tree: LexiconTree, grammar: Grammar) -> Tuple[Words, np.ndarray]:
@@ -96,6 +97,7 @@ def _share_beginnings(tree: LexiconTree, words: Words, states: int) -> Tuple[Lis
         begins = _begins(node, state[left])
         first, group = np.flatnonzero(begins), np.cumsum(begins) - 1
         several = np.diff(first, append=len(left)) > 1
+        refuse_overflow("L composed with G", states + int(several.sum()), 0)
         certain[left[first[~several]]] = depth
         number = (states - 1 + np.cumsum(several)).astype(np.int32)
         best = np.maximum.reduceat(score[left], first)
@@ -128,7 +130,7 @@ def _share_tails(
     ends = words[order[first]]  # a word of each tail
     spans = tree.length[ends.spelling] - 1 - earliest  # states of each tail
     states_after = states + int(spans.sum())
-    refuse_overflow("L composed with G", states_after, states_after)
+    refuse_overflow("L composed with G", states_after, 0)
     base = (states + np.cumsum(spans) - spans - earliest).astype(np.int32)  # base + depth is a tail's state
 
     unit = tree.unit[tree.nodes[words.spelling, certain]]

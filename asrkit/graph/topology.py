@@ -1,10 +1,10 @@
 """H: the CTC topology, composed with arcs of units."""
 
-from typing import Iterator, Tuple
+from typing import Iterator, Tuple, Union
 
 import numpy as np
 
-from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table
+from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table, refuse_overflow
 
 BLANK = 0
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
@@ -13,27 +13,29 @@ STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
 def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> Tuple[np.ndarray, np.ndarray]:
     """H composed with `arcs`, sorted by source, and `final` scores (state,); `units` counts blank too.
 
-    A state of it is one of theirs together with the unit that was last, or blank. In the modified topology
-    a unit may follow itself without a blank between, and arcs of words leave states of blank only. Gives
-    k2's table (arc, [source, target, unit, score's bits]), sorted by source, and the arcs' words (arc,).
+    A state is one of theirs together with the unit that was last, or blank. Composition gives each of these
+    all arcs of the state. But where none of them has the last unit, it makes no difference whether a unit or
+    a blank was last: the unit's arcs are doubled, to (state, blank) at once or by way of (state, unit), which
+    has only its loop and an arc back; that is done where it takes fewer arcs. In the modified topology, where
+    a unit may follow itself without a blank between, it makes no difference anywhere.
+    Gives k2's table (arc, [source, target, unit, score's bits]), sorted by source, and words (arc,).
     """
-    entering = arcs.target * np.int64(units) + arcs.unit
-    keys = np.unique(np.concatenate([entering, np.arange(len(final)) * np.int64(units)]))
-    target = np.searchsorted(keys, entering).astype(np.int32)
-    del entering
+    keys = np.unique(
+        np.concatenate([_pair(arcs.target, arcs.unit, units), _pair(np.arange(len(final)), BLANK, units)])
+    )
     owner, last = (part.astype(np.int32) for part in np.divmod(keys, units))
     state = np.arange(len(owner), dtype=np.int32)
-    blank, spoken = state[last == BLANK], state[last != BLANK]  # blank (state of `arcs`,): its place here
-    ending = blank if modified else state
-    ending = ending[np.isfinite(final[owner[ending]])]
-    if modified:
-        leaving = np.zeros(len(state) + 1, dtype=np.int64)
-        leaving[blank] = 2 * np.bincount(arcs.source, minlength=len(final))
-    else:
-        leaving = _count_leaving(arcs, keys, owner, units)
-    del keys
-    counts = leaving + 1
-    counts[-1] = 0  # the final state
+    blank, spoken = state[last == BLANK], state[last != BLANK]  # blank: the place of (state, blank), by state
+    alike = np.full(len(final), modified) | _find_alike(arcs, keys, owner, len(final), units)
+    arcs = _enter(arcs, keys, blank, alike, units)
+    closed = alike[owner] & (last != BLANK)
+    ending = state[~closed & np.isfinite(final[owner])]
+    leaving = np.where(closed, 0, np.bincount(arcs.source, minlength=len(final))[owner])
+    place, there = _find(keys, _pair(arcs.source, arcs.unit, units))
+    place = place[there & ~closed[place]]
+    leaving -= np.bincount(place, minlength=len(keys))
+    del keys, place, there
+    counts = np.append(leaving + 1, 0)
     counts[spoken] += 1
     counts[ending] += 1
 
@@ -41,35 +43,59 @@ def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> T
         end = np.full_like(ending, END)
         yield Arcs(ending, np.full_like(ending, len(state)), end, end, final[owner[ending]])
         yield _wordless(state, state, last)
-        yield _wordless(spoken, blank[owner[spoken]], last[spoken] if modified else np.zeros_like(spoken))
-        if modified:
-            for entered in (blank[arcs.target], target):
-                yield Arcs(blank[arcs.source], entered, arcs.unit, arcs.word, arcs.score)
-        else:
-            for first in range(0, len(state), STATES_AT_ONCE):
-                part = slice(first, first + STATES_AT_ONCE)
-                yield _leave(arcs, target, state[part], owner[part], last[part])
+        yield _wordless(spoken, blank[owner[spoken]], np.where(closed, last, BLANK)[spoken])
+        for first in range(0, len(state), STATES_AT_ONCE):
+            some = np.arange(first, min(first + STATES_AT_ONCE, len(state)), dtype=np.int32)
+            some = some[~closed[some]]
+            yield _leave(arcs, some, owner[some], last[some])
 
     return make_table("HLG", counts, parts())
+
+
+def _pair(state: np.ndarray, unit: Union[int, np.ndarray], units: int) -> np.ndarray:
+    """One number for a state together with a unit."""
+    return state * np.int64(units) + unit
+
+
+def _find(keys: np.ndarray, wanted: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Where among `keys`, which are sorted, each wanted one is, and whether it is there."""
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return place, keys[place] == wanted
+
+
+def _find_alike(arcs: Arcs, keys: np.ndarray, owner: np.ndarray, states: int, units: int) -> np.ndarray:
+    """Which states (state,) have no arc of a unit that leads to them, if doubling the latter saves arcs."""
+    place, there = _find(keys, _pair(arcs.source, arcs.unit, units))
+    last_units = np.bincount(owner, minlength=states) - 1
+    saved = last_units * np.bincount(arcs.source, minlength=states) - np.bincount(
+        arcs.target, minlength=states
+    )
+    alike = saved > 0
+    alike[owner[place[there]]] = False
+    return alike
+
+
+def _enter(arcs: Arcs, keys: np.ndarray, blank: np.ndarray, alike: np.ndarray, units: int) -> Arcs:
+    """The arcs with targets among `keys`, those to states that are `alike` doubled."""
+    target = np.searchsorted(keys, _pair(arcs.target, arcs.unit, units)).astype(np.int32)
+    copies = 1 + alike[arcs.target]
+    refuse_overflow("HLG", len(keys) + 1, int(copies.sum()))
+    which = np.repeat(np.arange(len(arcs), dtype=np.int32), copies)
+    target = np.where(count_up(copies) == 1, blank[arcs.target[which]], target[which])
+    return Arcs(arcs.source[which], target, arcs.unit[which], arcs.word[which], arcs.score[which])
 
 
 def _wordless(source: np.ndarray, target: np.ndarray, unit: np.ndarray) -> Arcs:
     return Arcs(source, target, unit, np.full_like(unit, NO_WORD), np.zeros(len(unit), dtype=np.float32))
 
 
-def _count_leaving(arcs: Arcs, keys: np.ndarray, owner: np.ndarray, units: int) -> np.ndarray:
-    """How many arcs of the owner each state has: all but those of its last unit; (state + 1,), the last 0."""
-    again = arcs.source * np.int64(units) + arcs.unit  # sorted nearly: quickly found
-    place = np.minimum(np.searchsorted(keys, again), len(keys) - 1)
-    again = np.bincount(place[keys[place] == again], minlength=len(keys))
-    return np.append(np.bincount(arcs.source, minlength=int(owner[-1]) + 1)[owner] - again, 0)
-
-
-def _leave(arcs: Arcs, target: np.ndarray, state: np.ndarray, owner: np.ndarray, last: np.ndarray) -> Arcs:
+def _leave(arcs: Arcs, state: np.ndarray, owner: np.ndarray, last: np.ndarray) -> Arcs:
     """Arcs of some states, which are those of the owner but for the last unit's."""
     first, after = (np.searchsorted(arcs.source, owner, side=side) for side in ("left", "right"))
     which = np.repeat(first, after - first) + count_up(after - first)
     source = np.repeat(np.arange(len(state)), after - first)
     differ = arcs.unit[which] != last[source]
     which = which[differ]
-    return Arcs(state[source[differ]], target[which], arcs.unit[which], arcs.word[which], arcs.score[which])
+    return Arcs(
+        state[source[differ]], arcs.target[which], arcs.unit[which], arcs.word[which], arcs.score[which]
+    )

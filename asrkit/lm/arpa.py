@@ -1,5 +1,6 @@
 """ARPA files: written sorted, read with every line checked."""
 
+import array
 import gzip
 import math
 import shutil
@@ -10,6 +11,7 @@ import numpy as np
 
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
+from asrkit.lm.rows import joined_rows, spelt, with_seven_decimals
 from asrkit.lm.tokens import RESERVED_WORDS
 from asrkit.storage.files import whole_file
 
@@ -29,24 +31,17 @@ def write_arpa(model: NgramModel, file: Path) -> None:
 def _write_model(model: NgramModel, stream: Union[IO[bytes], gzip.GzipFile]) -> None:
     header = "".join(f"ngram {order}={count}\n" for order, count in enumerate(model.counts, start=1))
     stream.write(f"\\data\\\n{header}".encode())
+    spellings = spelt(model.vocabulary)
     for order, table in enumerate(model.tables, start=1):
         stream.write(f"\n\\{order}-grams:\n".encode())
-        last = order == len(model.tables)
-        row = "%.7f\t" + " ".join(["%s"] * order) + ("\n" if last else "\t%.7f\n")
+        numbers = [table.log_probability, table.log_backoff][: 1 if order == len(model.tables) else 2]
+        separators = b"\t" + b" " * (order - 1) + b"\t\n"[-len(numbers) :]
         for start in range(0, len(table.words), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            words = [map(model.vocabulary.__getitem__, column.tolist()) for column in table.words[part].T]
-            columns = [_rounded(table.log_probability[part]), *words]
-            if not last:
-                columns.append(_rounded(table.log_backoff[part]))
-            stream.write("".join(map(row.__mod__, zip(*columns))).encode("utf-8"))
+            probability, *backoff = [with_seven_decimals(values[part]) for values in numbers]
+            words = [spellings.take(column) for column in table.words[part].T]
+            stream.write(joined_rows([probability, *words, *backoff], separators).data)
     stream.write(b"\n\\end\\\n")
-
-
-def _rounded(values: np.ndarray) -> List[float]:
-    # Adding 0 turns the -0.0 that rounding leaves into 0.0.
-    rounded: List[float] = (np.round(values, 7) + 0.0).tolist()
-    return rounded
 
 
 def read_arpa(file: Path) -> NgramModel:
@@ -182,10 +177,8 @@ def _read_section(
     if lines.text != f"\\{order}-grams:":
         lines.refuse(lines.found, expected=f"\\{order}-grams:")
     heading = lines.number
-    words: List[int] = []
-    probabilities: List[float] = []
-    backoffs: List[float] = []
-    numbers: List[int] = []
+    words, numbers = array.array("i"), array.array("q")
+    probabilities, backoffs = array.array("d"), array.array("d")
     most = order + 2 if order < highest else order + 1
     for text in lines:
         fields = text.split()

@@ -1,12 +1,19 @@
 """Adjusted counts of n-grams, as Kneser-Ney smoothing needs them."""
 
+import contextlib
 import dataclasses
-from typing import List, Tuple
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Iterable, Iterator, List, Tuple
 
 import numpy as np
 
 from asrkit.errors import UserError
-from asrkit.lm.tokens import START_ID, Tokens
+from asrkit.lm.tokens import END_ID, START_ID, Tokens
+
+_RUN = np.dtype([("key", np.int64), ("context", np.int32), ("occurrences", np.int32)])
+_Block = Tuple[np.ndarray, np.ndarray, np.ndarray]  # (n-grams,) each: keys, contexts, occurrences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,41 +21,54 @@ class NgramCounts:
     """The n-grams of one order, sorted by last word, then the one before it, and so on.
 
     An n-gram is held by its first word and two indices into the next lower order, so that
-    memory and sorting don't depend on the order: all arrays are (n-grams,).
+    memory and sorting don't depend on the order: all arrays are (n-grams,) int32, most in files.
     """
 
-    first: np.ndarray  # int64, id of the first word
-    last: np.ndarray  # int64, id of the last word
-    suffix: np.ndarray  # int64, index one order below of the n-gram without its first word
-    context: np.ndarray  # int64, index one order below of the n-gram without its last word
-    occurrences: np.ndarray  # int64
-    adjusted: np.ndarray  # int64, adjusted count
+    first: np.ndarray  # id of the first word
+    last: np.ndarray  # id of the last word
+    suffix: np.ndarray  # index one order below of the n-gram without its first word
+    context: np.ndarray  # index one order below of the n-gram without its last word
+    occurrences: np.ndarray
+    adjusted: np.ndarray  # adjusted count
 
 
-def count_ngrams(tokens: Tokens, order: int) -> List[NgramCounts]:
+def count_ngrams(tokens: Tokens, order: int, scratch: Path) -> List[NgramCounts]:
     """Adjusted counts of orders 1 to `order` (Chen & Goodman 1998; Heafield et al. 2013, section 3).
 
     The adjusted count of the highest order, and of n-grams that begin with <s>, is the number
     of occurrences; of others, the number of different words seen before them. <unk> and <s>
     count 0. Raises UserError when no sentence is long enough for the order.
+
+    The n-grams of each part of the text are sorted into a file, and the files are merged: the tables are
+    in files of the folder `scratch`, and what is held in memory doesn't grow with the text.
     """
     size = len(tokens.vocabulary)
-    words = np.arange(size, dtype=np.int64)
-    occurrences = np.bincount(tokens.ids, minlength=size)
+    words = np.arange(size, dtype=np.int32)
+    occurrences = sum(np.bincount(tokens.ids[part], minlength=size) for part in tokens.parts)
+    occurrences = np.asarray(occurrences, dtype=np.int32)
     below = NgramCounts(words, words, words, words, occurrences, occurrences)  # the links mean nothing
     tables: List[NgramCounts] = []
-    where = np.arange(len(tokens.ids))  # tokens at which an n-gram of this order ends
-    index = tokens.ids.astype(np.int64)  # which n-gram it is
+    shutil.copyfile(scratch / "tokens", scratch / "index")
+    index = np.memmap(scratch / "index", np.int32, "r+")  # the n-gram that ends at each token; -1: none
     for length in range(2, order + 1):
-        keys, where, index, occurrences = _extend_left(tokens, length, where, index)
-        if not len(keys):
-            raise too_short(length)
-        suffix, first = np.divmod(keys, size)
-        extensions = np.bincount(suffix, minlength=len(below.first))
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            runs: List[np.ndarray] = []
+            for part in tokens.parts[::-1]:  # backwards, for contexts end a token earlier
+                run = _count_part(tokens, part, length, index, below)
+                if len(run):
+                    run.tofile(file := Path(folder) / str(part.start))
+                    run = np.memmap(file, _RUN, "r")
+                runs.append(run)
+            if not any(map(len, runs)):
+                raise too_short(length)
+            keys, above = _write_table(_merged(runs, tokens.at_once), below, scratch / str(length), size)
+            if length < order:
+                for part, run in zip(tokens.parts[::-1], runs):
+                    rows = np.append(np.searchsorted(keys, run["key"]), -1)
+                    index[part] = rows[index[part]]
+        extensions = np.bincount(above.suffix, minlength=len(below.first))
         tables.append(_adjust(below, extensions))
-        # The context of (a b c) is a before the context of its suffix, (b); it is in the order below.
-        context = first if length == 2 else _locate(below, below.context[suffix], first, size)
-        below = NgramCounts(first, below.last[suffix], suffix, context, occurrences, occurrences)
+        below = above
     return [*tables, below]
 
 
@@ -72,31 +92,72 @@ def too_rare(order: int, min_count: int) -> UserError:
     )
 
 
-def _extend_left(
-    tokens: Tokens, length: int, where: np.ndarray, index: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """From n-grams of length - 1 at each token to distinct ones of `length`, sorted.
+def _count_part(
+    tokens: Tokens, part: slice, length: int, index: np.ndarray, below: NgramCounts
+) -> np.ndarray:
+    """The distinct n-grams that end in a part of the text, sorted: (n-grams,) of _RUN.
 
-    A key is (index of the suffix) * vocabulary + first word. At most one <s> begins an n-gram.
+    A key is (index of the suffix) * vocabulary + first word. At most one <s> begins an n-gram. `index`
+    gets the row here instead of the index of the suffix.
     """
-    long_enough = tokens.position[where] >= length - 2
-    where, index = where[long_enough], index[long_enough]
-    first = np.where(tokens.position[where] >= length - 1, tokens.ids[where - length + 1], START_ID)
-    keys, index, occurrences = np.unique(
-        index * len(tokens.vocabulary) + first, return_inverse=True, return_counts=True
+    suffix = index[part].copy()
+    extended = np.flatnonzero((suffix >= 0) & (below.first[suffix] != START_ID))
+    ends = part.start + extended
+    first = tokens.ids[ends - (length - 1)]  # of index -1, too, </s>: the last token of the text
+    first = np.where(first == END_ID, START_ID, first)
+    keys, rows, occurrences = np.unique(
+        suffix[extended].astype(np.int64) * len(tokens.vocabulary) + first,
+        return_inverse=True,
+        return_counts=True,
     )
-    return keys, where, index, occurrences
+    run = np.empty(len(keys), dtype=_RUN)
+    run["key"], run["occurrences"] = keys, occurrences
+    run["context"][rows] = first if length == 2 else index[ends - 1]
+    index[part] = -1
+    index[ends] = rows
+    return run
+
+
+def _merged(runs: List[np.ndarray], at_once: int) -> Iterator[_Block]:
+    """The distinct n-grams of all runs, sorted, in blocks of about `at_once` or less."""
+    while runs := [run for run in runs if len(run)]:
+        heads = [run[: at_once // len(runs) + 1]["key"] for run in runs]
+        last = min(keys[-1] for keys in heads)  # up to here, no run has more than its head
+        ends = [int(np.searchsorted(keys, last, side="right")) for keys in heads]
+        block = np.concatenate([run[:end] for run, end in zip(runs, ends)])
+        runs = [run[end:] for run, end in zip(runs, ends)]
+        block = block[np.argsort(block["key"], kind="stable")]
+        starts = np.flatnonzero(np.diff(block["key"], prepend=-1))
+        distinct = block[starts]
+        yield distinct["key"], distinct["context"], np.add.reduceat(block["occurrences"], starts)
+
+
+def _write_table(
+    blocks: Iterable[_Block], below: NgramCounts, folder: Path, vocabulary: int
+) -> Tuple[np.ndarray, NgramCounts]:
+    """The keys, and the n-grams before their counts are adjusted, as files."""
+    folder.mkdir()
+    names = ["keys", "first", "last", "suffix", "context", "occurrences"]
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(open(folder / name, "wb")) for name in names]
+        for keys, context, occurrences in blocks:
+            suffix, first = np.divmod(keys, vocabulary)
+            keys.tofile(streams[0])
+            for stream, column in zip(streams[1:], (first, below.last[suffix], suffix, context, occurrences)):
+                column.astype(np.int32).tofile(stream)
+    first, last, suffix, context, occurrences = (
+        np.memmap(folder / name, np.int32, "r") for name in names[1:]
+    )
+    return np.memmap(folder / "keys", np.int64, "r"), NgramCounts(
+        first, last, suffix, context, occurrences, occurrences
+    )
 
 
 def _adjust(table: NgramCounts, extensions: np.ndarray) -> NgramCounts:
     # Nothing stands before <s>, so an n-gram that begins with it keeps its occurrences.
     # The unigram <s> has neither: 0.
     adjusted = np.where(table.first == START_ID, table.occurrences, extensions)
-    return dataclasses.replace(table, adjusted=adjusted)
-
-
-def _locate(table: NgramCounts, suffix: np.ndarray, first: np.ndarray, size: int) -> np.ndarray:
-    return np.searchsorted(table.suffix * size + table.first, suffix * size + first)
+    return dataclasses.replace(table, adjusted=adjusted.astype(np.int32))
 
 
 def counts_of_counts(tables: List[NgramCounts], appearance: np.ndarray) -> np.ndarray:

@@ -6,14 +6,16 @@ language model estimation", ACL 2013. Equal to lmplz --discount_fallback up to r
 """
 
 import dataclasses
-from typing import Iterable, List, Sequence, Tuple
+import tempfile
+from pathlib import Path
+from typing import Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from asrkit.errors import UserError
 from asrkit.lm.counts import NgramCounts, count_ngrams, counts_of_counts, too_rare
 from asrkit.lm.model import NgramModel, NgramTable
-from asrkit.lm.tokens import START_ID, tokenise
+from asrkit.lm.tokens import START_ID, TOKENS_AT_ONCE, Tokens, tokenise
 
 MAXIMUM_ORDER = 5
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # lmplz's, for texts on which the closed form fails
@@ -40,12 +42,16 @@ def estimate(
     order: int,
     where: str = "the text of the language model",
     min_counts: Sequence[int] = (),
+    scratch: Optional[Path] = None,
+    tokens_at_once: int = TOKENS_AT_ONCE,
 ) -> Estimate:
     """Estimate a model from sentences of words parted by white space.
 
     `min_counts`, one an order and none less than the one before, leaves out n-grams that occur more rarely,
-    except unigrams; their counts go to back-off, as with lmplz --prune. Raises UserError for an order
-    outside 1 to 5, a text without words, <s>, </s> or <unk> as a word, and no n-grams of the order.
+    except unigrams; their counts go to back-off, as with lmplz --prune. Text and counts are sorted in files
+    in `scratch`, by default the system's folder for temporary files; the model itself is held in memory.
+    Raises UserError for an order outside 1 to 5, a text without words, <s>, </s> or <unk> as a word, and no
+    n-grams of the order.
     """
     if not 1 <= order <= MAXIMUM_ORDER:
         raise UserError(
@@ -54,10 +60,14 @@ def estimate(
             where="lm.order in recipe.yaml",
             todo="--set lm.order=3 is a usual choice",
         )
-    tokens = tokenise(sentences, where)
-    counts = count_ngrams(tokens, order)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        tokens = tokenise(sentences, Path(folder), where, tokens_at_once)
+        return _estimate(tokens, count_ngrams(tokens, order, Path(folder)), min_counts)
+
+
+def _estimate(tokens: Tokens, counts: List[NgramCounts], min_counts: Sequence[int]) -> Estimate:
     discounts = [closed_form_discounts(n) for n in counts_of_counts(counts, tokens.appearance).tolist()]
-    kept = [table.occurrences >= least for table, least in zip(counts, min_counts or [1] * order)]
+    kept = [table.occurrences >= least for table, least in zip(counts, min_counts or [1] * len(counts))]
     kept[0][:] = True  # unigrams, also <unk> and <s>
     for length, table_kept in enumerate(kept, start=1):
         if not table_kept.any():

@@ -29,11 +29,13 @@ def estimate_with_lmplz(
     file: Path,
     where: str = "the text of the language model",
     min_counts: Sequence[int] = (),
+    scratch: Optional[Path] = None,
 ) -> List[str]:
     """Write the model that lmplz --discount_fallback estimates to the ARPA file `file`.
 
-    `min_counts` is that of the built-in estimator. Gives lmplz's lines on discounts that fell back.
-    Raises UserError when lmplz is missing or fails, and for the texts that the built-in estimator refuses.
+    `min_counts` and `scratch` are those of the built-in estimator. Gives lmplz's lines on discounts that
+    fell back. Raises UserError when lmplz is missing or fails, and for the texts that the built-in estimator
+    refuses.
     """
     program = find_lmplz()
     if program is None:
@@ -43,11 +45,11 @@ def estimate_with_lmplz(
             where="lm.estimator: lmplz",
             todo="make lmplz, or --set lm.estimator=builtin, which gives the same model",
         )
-    with whole_file(file) as temporary, tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-        text = Path(scratch) / "text"
+    with whole_file(file) as temporary, tempfile.TemporaryDirectory(dir=scratch) as folder:
+        text = Path(folder) / "text"
         with open(text, "w", encoding="utf-8", newline="\n") as stream:
             stream.writelines(" ".join(words) + "\n" for words in split_sentences(sentences, where))
-        options = ["--discount_fallback", "--memory", _SORTING_MEMORY, "--temp_prefix", f"{scratch}/sort"]
+        options = ["--discount_fallback", "--memory", _SORTING_MEMORY, "--temp_prefix", f"{folder}/sort"]
         if min_counts:
             options += ["--prune", *(str(least - 1) for least in min_counts)]
         files = ["--text", str(text), "--arpa", str(temporary)]

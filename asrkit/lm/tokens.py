@@ -3,6 +3,7 @@
 import array
 import collections
 import dataclasses
+from pathlib import Path
 from typing import DefaultDict, Iterable, Iterator, List
 
 import numpy as np
@@ -15,14 +16,23 @@ UNKNOWN_ID, START_ID, END_ID = range(3)
 RESERVED_WORDS = frozenset([*SPECIAL_WORDS, "<UNK>"])  # kenlm takes <UNK> for <unk>
 
 
+TOKENS_AT_ONCE = 1 << 22  # that counting holds in memory, with some 100 bytes each
+
+
 @dataclasses.dataclass(frozen=True)
 class Tokens:
     """Sentences one behind another, each closed by </s>; <s> is implied before each."""
 
     vocabulary: List[str]  # <unk>, <s>, </s>, then words in code point order
-    ids: np.ndarray  # (tokens,) int32
-    position: np.ndarray  # (tokens,) int32, counted from 0 inside each sentence
+    ids: np.ndarray  # (tokens,) int32, in a file
     appearance: np.ndarray  # (words of the vocabulary,) int32, which word appeared first, second, ...
+    at_once: int  # tokens a part
+
+    @property
+    def parts(self) -> List[slice]:
+        """Where the parts are that are counted one by one."""
+        starts = range(0, len(self.ids), self.at_once)
+        return [slice(start, min(start + self.at_once, len(self.ids))) for start in starts]
 
 
 def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]:
@@ -53,25 +63,44 @@ def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]
         )
 
 
-def tokenise(sentences: Iterable[str], where: str = "the text of the language model") -> Tokens:
-    """Number the words of a text; raises UserError as split_sentences does."""
+def tokenise(
+    sentences: Iterable[str],
+    scratch: Path,
+    where: str = "the text of the language model",
+    at_once: int = TOKENS_AT_ONCE,
+) -> Tokens:
+    """Number the words of a text, in a file in the folder `scratch`.
+
+    Raises UserError as split_sentences does, and for 2^31 tokens or more.
+    """
     found: DefaultDict[str, int] = collections.defaultdict()
     found.default_factory = found.__len__  # a new word gets the next id
     for word in SPECIAL_WORDS:
         found[word]
-    ids, lengths = array.array("i"), array.array("i")
-    for words in split_sentences(sentences, where):
-        ids.extend(map(found.__getitem__, words))
-        ids.append(END_ID)
-        lengths.append(len(words) + 1)
+    ids, written = array.array("i"), 0
+    with open(scratch / "tokens", "wb") as stream:
+        for words in split_sentences(sentences, where):
+            ids.extend(map(found.__getitem__, words))
+            ids.append(END_ID)
+            if len(ids) >= at_once:
+                written += len(ids)
+                ids.tofile(stream)
+                del ids[:]
+        ids.tofile(stream)
+    if written + len(ids) >= 1 << 31:
+        raise UserError(
+            f"{written + len(ids):,} words and ends of sentences",
+            expected="less than 2^31",
+            where=where,
+            todo="take a part of the text, or --set lm.estimator=lmplz",
+        )
     # Ids in order of appearance become ids in code point order, for sorted files.
     special = len(SPECIAL_WORDS)
     vocabulary = SPECIAL_WORDS + sorted(list(found)[special:])
     appearance = np.array([found[word] for word in vocabulary], dtype=np.int32)
     renumbered = np.empty_like(appearance)
     renumbered[appearance] = np.arange(len(vocabulary))
-    sizes = np.frombuffer(lengths, dtype=np.int32).astype(np.int64)
-    starts = np.cumsum(sizes) - sizes
-    position = np.arange(len(ids)) - np.repeat(starts, sizes)
-    numbered = renumbered[np.frombuffer(ids, dtype=np.int32)]
-    return Tokens(vocabulary, numbered, position.astype(np.int32), appearance)
+    tokens = Tokens(vocabulary, np.memmap(scratch / "tokens", np.int32, "r+"), appearance, at_once)
+    for part in tokens.parts:
+        tokens.ids[part] = renumbered[tokens.ids[part]]
+    return tokens

@@ -60,7 +60,7 @@ class Experiment:
 
     @property
     def lm(self) -> Path:
-        """lm.arpa and report.json with its perplexity on dev."""
+        """lm.arpa and report.json with its perplexity on dev; the models to rescore with, where asked for."""
         return self.directory / "lm"
 
     @property

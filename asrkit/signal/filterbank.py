@@ -36,8 +36,6 @@ class FilterBank:
         """Features as multiples of 1/STEPS, int16 of shape (frames, bins)."""
         with torch.no_grad():
             features = self._extractor.extract(torch.from_numpy(samples), self.config.sampling_rate)
-            if self.config.subtract_mean:
-                features = features - features.mean(0)
             rounded = features.mul_(STEPS).round_().clamp_(-32768, 32767)
             steps: np.ndarray = rounded.to(torch.int16).numpy()
         return steps

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import os
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List
@@ -35,6 +36,27 @@ def whole_file(file: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder for temporary files, removed at the end; what a killed run left in it goes first.
+
+    Raises UserError when the disk is full or the folder can't be written.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    except OSError as error:
+        raise UserError(
+            f"can't write temporary files: {error}",
+            expected="a folder one may write to, with free space",
+            where=str(folder),
+            todo="free some space or mend the permissions, then run the same command",
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_directory(directory: Path) -> None:

@@ -41,6 +41,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_text(folder / file, "first")
     write_json(folder / "decode" / "scales.json", {"lm_scale": 0.5})
     write_json(folder / "cost.json", {"parameters": 7})
+    write_json(folder / "manifests" / "statistics.json", {"partial": "1 of 9 utterances"})
     for method in ("greedy", "hlg"):
         write_jsonl(folder / "decode" / "dev" / f"hypotheses_{method}.jsonl", [])
 
@@ -127,6 +128,7 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
     assert "WARNING: 3 utterances of test set noisy can't be used" in output
     listing = (folder / "score" / "noisy_hlg.txt").read_text()
     assert "  absent  missing audio file" in listing and "in no count" in listing
+    assert {row["partial"] for row in results} == {"1 of 9 utterances"}  # what it was trained on
     assert "# Results of tiny on noisy" in (folder / "RESULTS.md").read_text()
 
 
@@ -148,8 +150,9 @@ def test_what_another_model_decoded_is_not_taken(trained: Path, cuts: Cuts) -> N
     assert "decoded anew" not in run(trained, cuts.write())
     (trained / "average" / "model.safetensors").write_text("second")
     assert "decoded anew" in run(trained, cuts.write())
-    write_text(trained / "lm" / "lm.arpa", "another")
-    assert "decoded anew" in run(trained, cuts.write())
+    for model in ("lm.arpa", "neural.safetensors"):
+        write_text(trained / "lm" / model, "another")
+        assert "decoded anew" in run(trained, cuts.write())
     write_audio(cuts.folder / "good.wav", noise(0.5, 9, RATE), RATE)
     assert "decoded anew" in run(trained, cuts.write())
 

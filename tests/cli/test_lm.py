@@ -1,18 +1,21 @@
 """Stage 4: the files it writes."""
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 from typing import List
 
 import pytest
 
 from asrkit.cli.lm import run
-from asrkit.config import CorpusConfig, LmConfig, RecipeConfig
+from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
-from asrkit.pipeline.experiment import Experiment
+from asrkit.lm.neural import make_neural_scorer
+from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.storage.files import read_json, write_jsonl_gz
 
 
@@ -27,7 +30,10 @@ def experiment_with(lm: LmConfig, directory: Path) -> Experiment:
 
 def test_writes_model_and_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1), tmp_path)
+    (experiment.lm / "sorting").mkdir(parents=True)
+    (experiment.lm / "sorting" / "left by a killed run").touch()
     run(experiment)
+    assert sorted(file.name for file in experiment.lm.iterdir()) == ["lm.arpa", "report.json"]
     report = read_json(experiment.lm / "report.json")
     assert report["ngrams"] == [5] == read_arpa(experiment.lm / "lm.arpa").counts
     assert (report["order"], report["estimator"], report["sentences"]) == (1, "builtin", 2)
@@ -141,3 +147,22 @@ def test_lmplz_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) ->
     run(experiment)
     assert read_json(experiment.lm / "report.json")["estimator"] == "lmplz"
     assert "fallback discounts" in capsys.readouterr().out
+
+
+def test_a_neural_model_is_trained_beside_the_ngram_where_asked_for(tmp_path: Path) -> None:
+    run(experiment_with(LmConfig(order=1), tmp_path / "without"))
+    assert not (tmp_path / "without/exp/lm/neural.safetensors").exists()
+    neural = NeuralLmConfig(layers=1, dim=8, epochs=2)
+    experiment = experiment_with(LmConfig(order=1, neural=neural), tmp_path / "with")
+    run(experiment)
+    assert make_neural_scorer(experiment.lm / "neural.safetensors")([["YES"]]) < 0
+    report = read_json(experiment.lm / "report.json")
+    assert 1 < report["neural"]["perplexity_known"]["dev"] < 10
+    report.pop("neural")
+    assert report == read_json(tmp_path / "without/exp/lm/report.json")
+
+
+def test_stage_lm_does_without_torch_where_no_neural_model_is_asked_for() -> None:
+    code = "import sys, asrkit.cli.lm; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.stdout == "False\n"

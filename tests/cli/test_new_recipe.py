@@ -226,6 +226,15 @@ def test_what_is_no_corpus_and_a_recipe_that_is_there_are_refused(tmp_path: Path
         new_recipe(corpus / "all.tsv", tmp_path)
 
 
+def test_a_name_that_yaml_takes_for_something_else_and_a_folder_with_a_space(tmp_path: Path) -> None:
+    table = as_table(tmp_path / "my corpus")
+    (tmp_path / "recipes").mkdir()
+    arguments = ["yes", "--from", str(table), "--recipes", str(tmp_path / "recipes"), "--nj", "1"]
+    output = CliRunner().invoke(command, arguments, catch_exceptions=False).output
+    assert output.endswith(f"yes/run.sh --corpus-dir '{tmp_path}/my corpus'\n")
+    assert load_config(tmp_path / "recipes" / "yes" / "recipe.yaml").name == "yes"
+
+
 def settings(seconds: float, texts: Sequence[str], rate: int = 16000) -> Dict[str, Any]:
     """Suggested for utterances of ten seconds that have these texts in turn."""
     audio = AudioFacts(rate, 10 * rate, "c")
@@ -253,6 +262,7 @@ def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
     assert (large["units.kind"], large["units.vocabulary_size"], large["train.epochs"]) == ("bpe", 500, 15)
     assert small["model.attention_dim"] < large["model.attention_dim"]
     assert "features.sampling_rate" not in small
+    assert settings(600, sentence)["train.batch_duration"] == 10
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
 
 

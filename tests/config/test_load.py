@@ -82,6 +82,10 @@ def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(r
         load_config(recipe, assignments=["decode.methods=[greedy, lattice]"])
     assert "lm.rescore_order" in error.value.expected
     assert load_config(recipe, assignments=["decode.methods=[greedy, lattice]", "lm.rescore_order=5"])
+    with pytest.raises(UserError, match="methods has neural") as error:
+        load_config(recipe, assignments=["decode.methods=[neural]", "lm.neural.dim=64"])
+    assert "lm.neural.layers" in error.value.expected
+    load_config(recipe, assignments=["decode.methods=[neural]", "lm.neural.layers=1"])
     attention = ["decode.methods=[attention]", "model.decoder_blocks=1"]
     for assignments in (attention[:1], [*attention, "train.decoder_weight=0"]):
         with pytest.raises(UserError, match="methods has attention") as error:

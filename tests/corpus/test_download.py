@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import http.server
 import io
+import stat
 import tarfile
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -158,6 +160,31 @@ def test_a_file_that_is_no_archive_is_kept_as_it_is(serve: Callable[[bytes], Ser
     address = serve(b"text").archive().addresses[0]
     fetch_corpus(Archive((address,)), tmp_path)
     assert (tmp_path / "toy.tar.gz").read_bytes() == b"text"
+
+
+def make_zip(file: Path, members: Dict[str, bytes], mode: int = stat.S_IFREG) -> Path:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (mode | 0o644) << 16
+            archive.writestr(entry, content)
+    return file
+
+
+def test_a_zip_file_is_unpacked_as_carefully(tmp_path: Path) -> None:
+    unpack(make_zip(tmp_path / "toy.zip", {"toy/sub/": b"", **TOY}), "toy", tmp_path)
+    assert (tmp_path / "toy/a.txt").read_bytes() == TOY["toy/a.txt"]
+    for number, (name, mode) in enumerate(
+        [("../a", stat.S_IFREG), ("other/a", stat.S_IFREG), ("toy/link", stat.S_IFLNK)]
+    ):
+        bad = make_zip(tmp_path / f"{number}.zip", {name: b"x"}, mode)
+        with pytest.raises(UserError, match="which isn't a file or folder inside toy"):
+            unpack(bad, "toy", tmp_path)
+    (tmp_path / "bad.zip").write_bytes((tmp_path / "toy.zip").read_bytes()[:-30])
+    with pytest.raises(UserError, match="can't unpack"):
+        unpack(tmp_path / "bad.zip", "toy", tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"toy", "toy.zip", "bad.zip", "0.zip", "1.zip", "2.zip"}
 
 
 def test_archives_of_one_folder_complete_each_other(tmp_path: Path) -> None:

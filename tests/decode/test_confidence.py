@@ -75,7 +75,7 @@ def test_times_are_the_utterances_own_where_blanks_are_skipped(
     names = [*blanks, "R", "EH", "EH", "D", *blanks, "B", "UH", *blanks[1:], "K", *blanks[1:]]
     graph, units = build(tmp_path), make_units()
     config = DecodeConfig(methods=("hlg",), blank_skip_threshold=threshold)
-    decoder = UtteranceDecoder(config, units, graph, tmp_path / "words.txt", tmp_path, tmp_path, tmp_path)
+    decoder = UtteranceDecoder(config, units, graph, tmp_path / "words.txt", *[tmp_path] * 4)
     log_probs = torch.full((len(names), len(units)), -14.0)
     log_probs[range(len(names)), [units.ids[name] for name in names]] = 0.0
     chosen = {"hlg": np.array([[1.0, 0.0]])}

@@ -9,10 +9,11 @@ import torch
 k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = pytest.mark.k2
 
-from asrkit.config import DecodeConfig  # noqa: E402
+from asrkit.config import DecodeConfig, NeuralLmConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder, method_grids  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.decode.prefix import make_prefix_search  # noqa: E402
+from asrkit.lm.neural import make_neural_scorer, train_neural  # noqa: E402
 from asrkit.model.acoustic import AcousticModel, save_model  # noqa: E402
 from asrkit.text.lexicon import Pronunciation  # noqa: E402
 from asrkit.text.units import Units  # noqa: E402
@@ -62,6 +63,7 @@ def decode(
         arpa=folder / "lm.arpa",
         larger=folder / "larger.arpa",
         model=folder / "model.safetensors",
+        neural=folder / "neural.safetensors",
     )
     log_probs = torch.full((len(frames), len(units)), -14.0)
     for row, names in zip(log_probs, frames):
@@ -107,6 +109,19 @@ def test_attention_adds_what_the_decoder_gives_to_the_words_units(tmp_path: Path
         assert attention.best([*point, 0.0]) == found["hlg"].best(point)
     with pytest.raises(ValueError, match="encoder's output"):
         decode(tmp_path, config, frames)
+
+
+def test_neural_adds_what_the_recurrent_model_gives_to_the_words(tmp_path: Path) -> None:
+    text = ["RED BOOKED", "READ BOOK", "RED"]
+    train_neural(NeuralLmConfig(layers=1, dim=8, epochs=1), text, text, tmp_path / "neural.safetensors")
+    config = DecodeConfig(methods=("neural",), lm_scales=(0.5, 1.0))
+    frames = [["R"], ["EH"], ["D"], ["B", "<blk>"], ["UH"], ["K"], ["D", "<blk>"]]
+    found = decode(tmp_path, config, frames)["neural"]
+    expected = make_neural_scorer(tmp_path / "neural.safetensors")(found.words)
+    assert found.scores[:, 3] == pytest.approx(expected, abs=1e-5)
+    grid = method_grids(config)["neural"]
+    assert list(grid) == ["lm_scale", "word_bonus", "neural_scale"]
+    assert grid["lm_scale"] == grid["neural_scale"] == (0.0, 0.5, 1.0)
 
 
 def test_an_utterance_without_a_lattice_is_what_greedy_finds(tmp_path: Path) -> None:

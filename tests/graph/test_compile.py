@@ -161,13 +161,16 @@ def test_best_paths_are_those_of_plain_composition(tmp_path: Path, seed: int, mo
     unit_ids = {unit: int(unit) for unit in "1234"}
     tree = make_lexicon_tree(lexicon, unit_ids, {word: index for index, word in enumerate(symbols)})
     grammar = make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt")
-    ours = compile_hlg(tree, grammar, units=5, modified=modified)
-    plain = compose_plainly(lexicon, model, symbols, modified)
+    hlg = compile_hlg(tree, grammar, units=5, modified=modified)
+    ours = prepare_graph(DecodingGraph(hlg, symbols, {}))
+    plain = k2.Fsa.from_fsas([compose_plainly(lexicon, model, symbols, modified)])
+    wide = DecodeConfig(search_beam=1000, output_beam=1000, search_lm_scale=1)
     found = 0
     for _ in range(10):
-        dense = draw_posteriors(random)
-        score, words = best_path(ours, dense)
-        expected_score, expected_words = best_path(plain, dense)
+        log_probs = torch.from_numpy(random.normal(scale=2, size=(9, 5))).float().log_softmax(dim=-1)
+        dense = k2.DenseFsaVec(log_probs[None], torch.tensor([[0, 0, 9]], dtype=torch.int32))
+        score, words = best_path(search_lattice(ours, "u1", log_probs, wide)[1])
+        expected_score, expected_words = best_path(k2.intersect_dense(plain, dense, output_beam=1000.0))
         assert (score, words) == (pytest.approx(expected_score, abs=1e-4), expected_words)
         found += len(words)
     assert found > 10
@@ -240,14 +243,9 @@ def read_arcs(arcs: Sequence[Tuple[int, int, int, int, float]], final: int) -> A
     return k2.arc_sort(k2.Fsa.from_str("\n".join([*lines, str(final)]), num_aux_labels=1))
 
 
-def draw_posteriors(random: np.random.Generator) -> Any:
-    log_probs = torch.from_numpy(random.normal(scale=2, size=(1, 9, 5))).float().log_softmax(dim=-1)
-    return k2.DenseFsaVec(log_probs, torch.tensor([[0, 0, 9]], dtype=torch.int32))
-
-
-def best_path(fst: Any, dense: Any) -> Tuple[float, List[int]]:
-    """Score and words of the best path of all."""
-    path = k2.shortest_path(k2.intersect_dense(k2.Fsa.from_fsas([fst]), dense, output_beam=1000.0), True)
+def best_path(lattice: Any) -> Tuple[float, List[int]]:
+    """Score and words of the best path."""
+    path = k2.shortest_path(lattice, use_double_scores=True)
     return float(path.get_tot_scores(True, False)), words_on_arcs(path)[0].tolist()
 
 

@@ -116,8 +116,10 @@ def test_closed_form_discounts() -> None:
 
 def test_bytes_of_the_file_depend_on_the_text_alone(tmp_path: Path) -> None:
     sentences = lines_of(DATA / "licence.txt")
-    for name in ("one.arpa", "two.arpa"):
-        write_arpa(estimate(iter(sentences), 3).model, tmp_path / name)
+    for name, at_once in (("one.arpa", 10**6), ("two.arpa", 10)):
+        model = estimate(iter(sentences), 3, scratch=tmp_path, tokens_at_once=at_once).model
+        write_arpa(model, tmp_path / name)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["one.arpa", "two.arpa"]
     assert (tmp_path / "one.arpa").read_bytes() == (tmp_path / "two.arpa").read_bytes()
     rows = (tmp_path / "one.arpa").read_text().split("\\2-grams:\n")[1].split("\n\n")[0].splitlines()
     pairs = [tuple(row.split("\t")[1].split()) for row in rows]

@@ -57,6 +57,15 @@ def test_files_of_a_pattern_have_stable_names(experiment: Experiment) -> None:
     }
 
 
+def test_a_file_that_a_setting_names_may_be_the_corpus_s(experiment: Experiment) -> None:
+    of_corpus, own = experiment.corpus_directory / "4-gram.arpa", experiment.recipe_directory / "4-gram.arpa"
+    of_corpus.touch()
+    assert locate("{recipe}/4-gram.arpa", experiment) == {"recipe/4-gram.arpa": of_corpus}
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.touch()
+    assert locate("{recipe}/4-gram.arpa", experiment) == {"recipe/4-gram.arpa": own}
+
+
 def test_a_loop_of_links_is_walked_once(experiment: Experiment) -> None:
     (experiment.corpus_directory / "sub/up").symlink_to(experiment.corpus_directory)
     assert list(locate("{corpus}", experiment)) == ["corpus/b.wav", "corpus/sub/a.sph"]

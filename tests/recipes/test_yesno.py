@@ -137,8 +137,9 @@ def test_a_run_killed_in_features_training_and_decoding_ends_the_same(finished: 
 
 def test_transcripts_do_not_depend_on_the_batch(finished: Run) -> None:
     before = content(finished, "decode/*/hypotheses_*")
-    finished("--set", "decode.batch_duration=1", "--stop-stage", "8")
-    assert content(finished, "decode/*/hypotheses_*") == before
+    for seconds in (1, 30, 1000):  # one utterance, four of about 6 s, all
+        finished("--set", f"decode.batch_duration={seconds}", "--stop-stage", "8")
+        assert content(finished, "decode/*/hypotheses_*") == before
     finished()  # as it was, for the other tests
 
 
@@ -164,17 +165,23 @@ def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
 ) -> None:
     run = Run(tmp_path, corpora("yesno"))
     run(
-        *("--set", "decode.methods=[hlg, attention]", "--set", "model.decoder_blocks=1"),
+        *("--set", "decode.methods=[hlg, attention, neural]"),
+        *("--set", "model.decoder_blocks=1", "--set", "lm.neural.layers=1"),
         *("--set", "train.epochs=1", "--set", "train.threads=1", "--set", "average.candidates=[best-1]"),
+        # So little training makes wide lattices.
+        *("--set", "decode.output_beam=4", "--set", "decode.nbest_paths=20"),
+        *("--set", "decode.word_bonuses=[0, 2]", "--set", "decode.attention_scales=[0, 0.5, 1]"),
     )
     results = run.results()
     assert results["dev hlg"]["errors"] > 0  # after one epoch
-    assert results["dev attention"]["errors"] <= results["dev hlg"]["errors"]
-    chosen = results["test attention"]["settings"]
-    assert {"lm_scale", "word_bonus", "attention_scale", "nbest_paths"} <= set(chosen)
     tried = json.loads((run.experiment / "decode" / "scales.json").read_text())["tried"]
-    plain = [point for point in tried["attention"] if point["attention_scale"] == 0 and point["lm_scale"] > 0]
-    assert [point["errors"] for point in plain] == [point["errors"] for point in tried["hlg"]]
+    for method in ("attention", "neural"):
+        assert results[f"dev {method}"]["errors"] <= results["dev hlg"]["errors"]
+        scale = f"{method}_scale"
+        chosen = results[f"test {method}"]["settings"]
+        assert {"lm_scale", "word_bonus", scale, "nbest_paths"} <= set(chosen)
+        plain = [point for point in tried[method] if point[scale] == 0 and point["lm_scale"] > 0]
+        assert [point["errors"] for point in plain] == [point["errors"] for point in tried["hlg"]]
 
 
 STAGES = ["download", "manifests", "features", "units", "lm", "graph", "train", "average", "decode", "score"]

@@ -8,7 +8,7 @@ from typing import Iterator
 import pytest
 
 from asrkit.errors import UserError
-from asrkit.storage.files import whole_file, write_bytes, write_text
+from asrkit.storage.files import scratch_folder, whole_file, write_bytes, write_text
 
 
 @contextlib.contextmanager
@@ -56,3 +56,16 @@ def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="can't write"):
         write_text(tmp_path / "taken" / "counts.json", "new")
+
+
+def test_a_scratch_folder_begins_empty_and_is_gone_at_the_end_also_where_space_ends(tmp_path: Path) -> None:
+    (tmp_path / "sorting" / "left").mkdir(parents=True)
+
+    def fill() -> None:
+        with scratch_folder(tmp_path / "sorting") as folder, little_space():
+            assert not list(folder.iterdir())
+            (folder / "run").write_bytes(b"x" * 5000)
+
+    with pytest.raises(UserError, match=r"can't write temporary files: .*File too large"):
+        fill()
+    assert not list(tmp_path.iterdir())

@@ -40,8 +40,8 @@ def test_sentences_are_the_same_each_time_and_more_begin_with_fewer() -> None:
 def test_text_of_a_grammar_gets_the_corpus_letter_case_and_the_number_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "grammar.yaml"
     file.write_text("kinds: {one: {weight: 2.5, sentences: [say  it]}}\n")
-    assert read_further_text(file, CorpusConfig(module="x", case="upper"), 3) == ["SAY IT"] * 3
-    assert len(read_further_text(file, CorpusConfig(module="x"))) == 5000
+    assert list(read_further_text(file, CorpusConfig(module="x", case="upper"), 3)) == ["SAY IT"] * 3
+    assert len(list(read_further_text(file, CorpusConfig(module="x")))) == 5000
 
 
 KINDS = "kinds: {one: {weight: 1, sentences: ['{digit}']}}\n"

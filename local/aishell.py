@@ -1,0 +1,41 @@
+"""AISHELL-1 (OpenSLR 33): read Mandarin, 400 speakers, 16 kHz; text in words that spaces part."""
+
+import unicodedata
+from pathlib import Path
+from typing import Iterator
+
+from asrkit.config import RecipeConfig
+from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
+from asrkit.corpus.transcripts import read_texts
+from asrkit.corpus.utterance import Utterance
+
+ARCHIVE = Archive(
+    addresses=openslr_addresses(33, "data_aishell.tgz"),
+    top="data_aishell",
+    md5="2f494334227864a8a8fec932999db9d8",
+    inner="data_aishell/wav/*.tar.gz",  # one a speaker
+)
+SETS = ("train", "dev", "test")
+
+
+def download(corpus_directory: Path, config: RecipeConfig) -> None:
+    """Fetch the corpus unless its transcripts are there."""
+    if not _transcript_file(corpus_directory).is_file():
+        fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
+
+
+def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+    """Every recording of the official sets; some have no transcript, and so no text."""
+    listing = _transcript_file(corpus_directory)
+    texts = read_texts(listing)
+    for own_set in SETS:
+        for audio in sorted((listing.parent.parent / "wav" / own_set).glob("*/*.wav")):
+            # Some Latin letters are full-width ones there.
+            text = unicodedata.normalize("NFKC", texts.get(audio.stem, ""))
+            yield Utterance(audio.stem, audio, text, audio.parent.name, own_set)
+
+
+def _transcript_file(corpus_directory: Path) -> Path:
+    inner = corpus_directory / ARCHIVE.top
+    folder = inner if inner.is_dir() else corpus_directory
+    return folder / "transcript" / "aishell_transcript_v0.8.txt"

@@ -1,0 +1,71 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from asrkit.config import NeuralLmConfig
+from asrkit.errors import UserError
+from asrkit.lm import neural
+from asrkit.lm.neural import NeuralLm, make_neural_scorer, train_neural
+from asrkit.lm.tokens import SPECIAL_WORDS, START_ID
+from asrkit.storage.tensors import load_tensors, save_tensors
+
+CONFIG = NeuralLmConfig(layers=1, dim=16, epochs=15, learning_rate=0.03)
+# After A always B, after B as often C as the end: the rest is certain.
+TEXT = ["A B C", "A B"] * 32
+
+
+def test_a_score_is_the_sum_of_what_each_word_gets_after_those_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_neural(CONFIG, TEXT, ["A"], tmp_path / "lm")
+    tensors, about = load_tensors(tmp_path / "lm")
+    assert about["vocabulary"] == [*SPECIAL_WORDS, "A", "B", "C"]
+    model = NeuralLm(CONFIG, about["vocabulary"])
+    model.load_state_dict(tensors)
+    model.eval()
+    sentences = [["A", "B", "C"], [], ["C", "D", "A", "A"], ["B"]]
+    expected = []
+    for words in sentences:
+        ids, score = [START_ID], 0.0
+        for word in [*words, "</s>"]:
+            follows = model.ids.get(word, model.ids["<unk>"])
+            score += float(model(torch.tensor([ids]))[0, -1, follows])
+            ids.append(follows)
+        expected.append(score)
+    assert make_neural_scorer(tmp_path / "lm")(sentences) == pytest.approx(expected, abs=1e-5)
+    monkeypatch.setattr(neural, "LARGEST_OUTPUT", 60)  # two sentences at a time
+    assert make_neural_scorer(tmp_path / "lm")(sentences) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_can_be_learnt_is_learnt_and_the_perplexity_is_that_of_the_file(tmp_path: Path) -> None:
+    perplexity = train_neural(CONFIG, TEXT, ["A B", "A B C"], tmp_path / "lm")
+    assert perplexity == pytest.approx(2 ** (2 / 7), abs=0.05)
+    scores = make_neural_scorer(tmp_path / "lm")([["A", "B"], ["A", "B", "C"]])
+    assert perplexity == pytest.approx(math.exp(-scores.sum() / 7), rel=1e-5)
+    # A word outside the vocabulary is read, and isn't counted.
+    assert train_neural(CONFIG, TEXT, ["A B", "A B C", "D"], tmp_path / "lm") > perplexity
+
+
+def test_the_same_text_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        train_neural(CONFIG, TEXT, ["A B"], tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_the_epoch_that_is_best_on_dev_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    perplexity = train_neural(CONFIG, TEXT, ["C B A"], tmp_path / "lm")
+    told = [float(line.split()[-3]) for line in capsys.readouterr().out.splitlines()]
+    assert len(told) == 15
+    assert told.index(min(told)) < 14  # what is learnt makes it worse on this
+    assert perplexity == pytest.approx(min(told), abs=0.005)
+    scores = make_neural_scorer(tmp_path / "lm")([["C", "B", "A"]])
+    assert perplexity == pytest.approx(math.exp(-scores[0] / 4), rel=1e-5)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    save_tensors(tmp_path / "lm", {"bias": torch.zeros(3)}, {"vocabulary": ["A"]})
+    with pytest.raises(UserError, match="does not hold a language model") as error:
+        make_neural_scorer(tmp_path / "lm")
+    assert "--stage 4" in error.value.todo

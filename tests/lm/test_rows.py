@@ -1,0 +1,30 @@
+"""Rows of an ARPA file against Python's own formatting."""
+
+import numpy as np
+import pytest
+
+from asrkit.lm.rows import joined_rows, spelt, with_seven_decimals
+
+
+def test_rows_equal_pythons_formatting() -> None:
+    random = np.random.default_rng(1)
+    edges = [0.0, -0.0, -4e-8, 4e-8, -6e-8, -0.99999996, -9.99999994, -9.99999996, -99, -1234567.8901234]
+    numbers = np.concatenate([edges, -10 * random.random(500), 10.0 ** random.uniform(-9, 6, 500)])
+    words = ["a", "né", "\u3042\u3044", "-", "w" * 300]
+    choice = random.integers(0, len(words), (len(numbers), 2))
+    rounded = (np.round([numbers, -numbers], 7) + 0.0).T.tolist()
+    rows = [
+        f"{first:.7f}\t{words[one]} {words[two]}\t{second:.7f}\n"
+        for (first, second), (one, two) in zip(rounded, choice.tolist())
+    ]
+    probability, backoff = with_seven_decimals(numbers), with_seven_decimals(-numbers)
+    spellings = [spelt(words).take(column) for column in choice.T]
+    found = joined_rows([probability, *spellings, backoff], b"\t \t\n")
+    assert found.tobytes().decode() == "".join(rows)
+    assert joined_rows([with_seven_decimals(np.array([-0.25]))], b"\n").tobytes() == b"-0.2500000\n"
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_refuses_what_is_not_finite(value: float) -> None:
+    with pytest.raises(FloatingPointError):
+        with_seven_decimals(np.array([-1.0, value]))

@@ -1,0 +1,56 @@
+"""AISHELL-1: its tree, recordings without a transcript, full-width letters."""
+
+from pathlib import Path
+
+import pytest
+
+from asrkit.config import load_config
+from asrkit.corpus import download as downloads
+from asrkit.corpus.utterance import load_corpus_module
+from asrkit.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOCAL = REPOSITORY / "local"
+
+
+def make_corpus(root: Path, transcript: str) -> Path:
+    folder = root / "data_aishell"
+    for name in ("train/S0002/BAC1", "train/S0002/BAC2", "test/S0764/BAC3"):
+        audio = folder / "wav" / f"{name}.wav"
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        audio.touch()
+    (folder / "transcript").mkdir()
+    (folder / "transcript" / "aishell_transcript_v0.8.txt").write_text(transcript, encoding="utf-8")
+    return root
+
+
+def test_recordings_of_the_official_sets(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path, "BAC1 而  对 楼市\nBAC3 ａｐｐ 下载\nBAC9 没有\n")
+    aishell = load_corpus_module("aishell", LOCAL)
+    found = list(aishell.utterances(root))
+    assert [(one.split, one.speaker, one.id, one.text.split()) for one in found] == [
+        ("train", "S0002", "BAC1", ["而", "对", "楼市"]),
+        ("train", "S0002", "BAC2", []),  # validation lists it, with the reason
+        ("test", "S0764", "BAC3", ["app", "下载"]),
+    ]
+    assert found == list(aishell.utterances(root / "data_aishell"))
+
+
+def test_a_line_given_twice_and_an_absent_corpus_are_errors(tmp_path: Path) -> None:
+    aishell = load_corpus_module("aishell", LOCAL)
+    with pytest.raises(UserError, match=r"aishell_transcript_v0\.8\.txt"):
+        list(aishell.utterances(tmp_path))
+    with pytest.raises(UserError, match="a second line for BAC1"):
+        list(aishell.utterances(make_corpus(tmp_path, "BAC1 而\nBAC1 对\n")))
+
+
+def test_the_archive_is_fetched_where_there_is_no_transcript(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+    monkeypatch.setattr(downloads, "fetch_corpus", lambda archive, *_: fetched.append(archive.inner))
+    aishell = load_corpus_module("aishell", LOCAL)
+    config = load_config(REPOSITORY / "recipes" / "aishell" / "recipe.yaml")
+    aishell.download(tmp_path, config)
+    aishell.download(make_corpus(tmp_path, "BAC1 而\n"), config)
+    assert fetched == ["data_aishell/wav/*.tar.gz"]
