@@ -14,6 +14,7 @@ import numpy as np
 
 from asrkit.cli import features, lm, manifests, score, units
 from asrkit.config import FeaturesConfig, RecipeConfig, load_config
+from asrkit.config.recipe import LmConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
@@ -90,10 +91,10 @@ def parse_share(text: str) -> Fraction:
 def rehearsal_settings(config: RecipeConfig) -> RecipeConfig:
     """Those of the recipe, for a share of it, with an n-gram of the transcripts instead of given files."""
     corpus = msgspec.structs.replace(config.corpus, partial=True)
-    lm_settings = msgspec.structs.replace(
-        config.lm, text=None, text_sentences=None, interpolate=False, arpa=None, rescore_order=None,
-        rescore_arpa=None,
-    )  # fmt: skip
+    of_lm = config.lm
+    lm_settings = LmConfig(
+        order=of_lm.order, estimator=of_lm.estimator, min_counts=of_lm.min_counts, prune=of_lm.prune
+    )
     return msgspec.structs.replace(config, corpus=corpus, lm=lm_settings)
 
 

@@ -4,21 +4,23 @@ The rest keep their stored features, so what isn't drawn costs nothing.
 """
 
 import dataclasses
+import json
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from lhotse import MonoCut, Recording
+from lhotse.serialization import deserialize_item
 from torch import Tensor
 
 from asrkit.config import TrainConfig
 from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import copy_name, read_copies
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.noise import add_noise, list_sounds, reverberate
+from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_value
 from asrkit.train.examples import Example, join
 
@@ -31,7 +33,8 @@ class Conditions:
     bank: FilterBank
     mean: Tensor  # (bin,), as of the stored features
     inverse_deviation: Tensor  # (bin,)
-    copies: Dict[str, Tuple[MonoCut, float]]  # audio and speed of each training example, by its id
+    # The manifest's row and the speed of each training example, by its id: as text, which is compact
+    copies: Dict[str, Tuple[str, float]]
     noises: Sequence[Recording]
     rooms: Sequence[Recording]
 
@@ -61,7 +64,8 @@ class Conditions:
 
     def read_speech(self, id: str) -> np.ndarray:
         """The samples that the stored features of a training example were computed from."""
-        cut, speed = self.copies[id]
+        row, speed = self.copies[id]
+        cut: MonoCut = deserialize_item(json.loads(row))
         try:
             ((_, speech),) = read_copies(cut, [speed], self.bank.config.sampling_rate)
         except AudioProblem as problem:
@@ -121,8 +125,9 @@ def make_conditions(experiment: Experiment, mean: Tensor, inverse_deviation: Ten
     if not noises and not rooms:
         return None
     copies = {
-        copy_name(cut.id, speed): (cut, speed)
-        for cut in read_cuts(experiment.manifests, config.corpus.train)
+        copy_name(row["id"], speed): (text, speed)
+        for row in iterate_jsonl(experiment.manifests / f"{config.corpus.train}_cuts.jsonl.gz")
+        for text in [json.dumps(row)]
         for speed in config.features.speed_factors
     }
     bank = FilterBank(config.features)

@@ -1,5 +1,6 @@
 """A model and examples so small that training takes a second."""
 
+import json
 from pathlib import Path
 from typing import List
 
@@ -53,7 +54,7 @@ def make_conditions(config: TrainConfig, folder: Path, examples: List[Example]) 
         file = folder / f"speech/{example.id}.wav"
         if not file.exists():
             write_audio(file, random.normal(0, 0.1, 160 * len(example.features)))
-        copies[example.id] = (Recording.from_file(file).to_cut(), 1.0)
+        copies[example.id] = (json.dumps(Recording.from_file(file).to_cut().to_dict()), 1.0)
     if not (folder / "noise").exists():
         write_audio(folder / "noise/n.wav", random.normal(0, 0.1, 8000))
     sounds = list_sounds(folder / "noise", 16000, "train.noise.directory")
