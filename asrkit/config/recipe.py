@@ -225,10 +225,10 @@ class DecodeConfig(Settings):
         Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "neural", "oracle"], ...],
         msgspec.Meta(min_length=1),
     ] = ("greedy", "hlg")
-    search_beam: PositiveReal = 20.0
+    search_beam: PositiveReal = 10.0  # the usual 20 finds no other words, and takes several times as long
     output_beam: PositiveReal = 10.0  # keeps what another lm_scale or word_bonus may make the best
     min_active_states: Positive = 30
-    max_active_states: Positive = 10000
+    max_active_states: Positive = 1000  # benchmarks/beam_sweep.py shows what these beams are worth
     search_lm_scale: PositiveReal = 0.5  # during the search; about the middle of what lm_scales tries
     # The grid that is tried on dev: weight of the language model, and what is added to the log score a word
     lm_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
@@ -243,8 +243,8 @@ class DecodeConfig(Settings):
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
     nbest_paths: Positive = 200  # drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept a frame
-    # frames whose blank is more probable are left out of the search; 0.999 is faster and as good on most
-    blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = None
+    # Frames whose blank is more probable are left out of the search, their scores are not; null: none are
+    blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = 0.999
     ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider
 
 

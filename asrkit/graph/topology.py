@@ -1,24 +1,23 @@
 """H: the CTC topology, composed with arcs of units."""
 
+import dataclasses
 from typing import Iterator, Tuple, Union
 
 import numpy as np
 
-from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table, refuse_overflow
+from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table
 
 BLANK = 0
-DOUBLED = 4  # what one more arc into a state may save: it leaves states that the search is in more often
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
 
 
 def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> Tuple[np.ndarray, np.ndarray]:
     """H composed with `arcs`, sorted by source, and `final` scores (state,); `units` counts blank too.
 
-    A state is one of theirs together with the unit that was last, or blank. Composition gives each of these
-    all arcs of the state. But where none of them has the last unit, it makes no difference whether a unit or
-    a blank was last: the unit's arcs are doubled, to (state, blank) at once or by way of (state, unit), which
-    has only its loop and an arc back; that is done where it saves the search arcs. In the modified topology,
-    where a unit may follow itself without a blank between, it makes no difference anywhere.
+    A state is one of theirs together with the unit that was last, or blank; it has the arcs of theirs, but
+    for those of the last unit, which takes a blank before it. In the modified topology it takes none, and a
+    unit's arcs are doubled: to (state, blank) at once, or by way of (state, unit), which has only its loop
+    and an arc there.
     Gives k2's table (arc, [source, target, unit, score's bits]), sorted by source, and words (arc,).
     """
     keys = np.unique(
@@ -27,9 +26,8 @@ def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> T
     owner, last = (part.astype(np.int32) for part in np.divmod(keys, units))
     state = np.arange(len(owner), dtype=np.int32)
     blank, spoken = state[last == BLANK], state[last != BLANK]  # blank: the place of (state, blank), by state
-    alike = np.full(len(final), modified) | _find_alike(arcs, keys, owner, len(final), units)
-    arcs = _enter(arcs, keys, blank, alike, units)
-    closed = alike[owner] & (last != BLANK)
+    arcs = _enter(arcs, keys, blank, modified, units)
+    closed = modified & (last != BLANK)
     ending = state[~closed & np.isfinite(final[owner])]
     leaving = np.where(closed, 0, np.bincount(arcs.source, minlength=len(final))[owner])
     place, there = _find(keys, _pair(arcs.source, arcs.unit, units))
@@ -64,25 +62,13 @@ def _find(keys: np.ndarray, wanted: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
     return place, keys[place] == wanted
 
 
-def _find_alike(arcs: Arcs, keys: np.ndarray, owner: np.ndarray, states: int, units: int) -> np.ndarray:
-    """Which states (state,) have no arc of a unit that leads to them, if doubling the latter saves search."""
-    place, there = _find(keys, _pair(arcs.source, arcs.unit, units))
-    last_units = np.bincount(owner, minlength=states) - 1
-    saved = last_units * np.bincount(arcs.source, minlength=states) - np.bincount(
-        arcs.target, minlength=states
-    )
-    alike = saved > 0
-    alike[owner[place[there]]] = False
-    return alike
-
-
-def _enter(arcs: Arcs, keys: np.ndarray, blank: np.ndarray, alike: np.ndarray, units: int) -> Arcs:
-    """The arcs with targets among `keys`, those to states that are `alike` doubled."""
+def _enter(arcs: Arcs, keys: np.ndarray, blank: np.ndarray, doubled: bool, units: int) -> Arcs:
+    """The arcs with targets among `keys`, or each of them twice, with the target after a blank too."""
     target = np.searchsorted(keys, _pair(arcs.target, arcs.unit, units)).astype(np.int32)
-    copies = 1 + alike[arcs.target]
-    refuse_overflow("HLG", len(keys) + 1, int(copies.sum()))
-    which = np.repeat(np.arange(len(arcs), dtype=np.int32), copies)
-    target = np.where(count_up(copies) == 1, blank[arcs.target[which]], target[which])
+    if not doubled:
+        return dataclasses.replace(arcs, target=target)
+    which = np.repeat(np.arange(len(arcs), dtype=np.int32), 2)
+    target = np.stack([target, blank[arcs.target]], axis=1).flatten()
     return Arcs(arcs.source[which], target, arcs.unit[which], arcs.word[which], arcs.score[which])
 
 

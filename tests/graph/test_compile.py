@@ -13,7 +13,7 @@ from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode.paths import words_on_arcs  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
-from asrkit.graph import arcs, topology  # noqa: E402
+from asrkit.graph import arcs  # noqa: E402
 from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
 from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
@@ -152,10 +152,7 @@ def test_a_language_model_of_other_words_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("modified", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_best_paths_are_those_of_plain_composition(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, modified: bool
-) -> None:
-    monkeypatch.setattr(topology, "DOUBLED", seed % 2)  # 0: wherever it may be done
+def test_best_paths_are_those_of_plain_composition(tmp_path: Path, seed: int, modified: bool) -> None:
     random = np.random.default_rng(seed)
     lexicon, symbols = draw_lexicon(random), ["<eps>", *"ABCDEFGH"]
     model = draw_model(random, symbols[1:])
