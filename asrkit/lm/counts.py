@@ -40,7 +40,7 @@ def count_ngrams(tokens: Tokens, order: int, scratch: Path) -> List[NgramCounts]
     count 0. Raises UserError when no sentence is long enough for the order.
 
     The n-grams of each part of the text are sorted into a file, and the files are merged: the tables are
-    in files of the folder `scratch`, and what is held in memory doesn't grow with the text.
+    in files of the folder `scratch`, and in memory only the adjusted counts grow with the text.
     """
     size = len(tokens.vocabulary)
     words = np.arange(size, dtype=np.int32)
