@@ -54,7 +54,7 @@ def test_units_words_and_language_model_are_of_training_text_alone(finished: Pat
     units = read_symbols(finished / "units" / "units.txt")
     assert {unit[len(WORD_START) :] for unit in units[1:]} == trained
     words = read_symbols(finished / "units" / "words.txt")
-    assert set(words[1:-3]) == trained
+    assert set(words[1:-2]) == trained
     unigrams = (finished / "lm" / "lm.arpa").read_text().partition("\\2-grams:")[0].split()
     others = (characters("dev") | characters("held-out")) - trained
     assert not others.intersection(unigrams)
