@@ -1,5 +1,6 @@
 """Units that the acoustic model predicts: BPE pieces, characters or phones."""
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
@@ -13,11 +14,20 @@ BLANK = "<blk>"
 WORD_START = "\u2581"  # the mark sentencepiece puts before a word
 
 
-class Units:
-    """The table of units, with the way from words to unit ids and back."""
+Spelling = Callable[[str], Tuple[str, ...]]
 
-    def __init__(self, symbols: Sequence[str], lexicon: Sequence[Pronunciation]) -> None:
+
+class Units:
+    """The table of units, with the way from words to unit ids and back.
+
+    `spell` gives the units of any word, known or not: for BPE and characters; phones have the lexicon alone.
+    """
+
+    def __init__(
+        self, symbols: Sequence[str], lexicon: Sequence[Pronunciation], spell: Optional[Spelling] = None
+    ) -> None:
         self.symbols = list(symbols)
+        self._spell = spell
         self.ids: Dict[str, int] = {symbol: index for index, symbol in enumerate(self.symbols)}
         self.lexicon = list(lexicon)
         self._first: Dict[str, List[int]] = {}
@@ -31,12 +41,21 @@ class Units:
         return len(self.symbols)
 
     def unknown_words(self, text: str) -> List[str]:
-        """Words of `text` that the lexicon lacks."""
-        return [word for word in text.split() if word not in self._first]
+        """Words of `text` that the lexicon lacks and these units can't spell."""
+        return [word for word in text.split() if not self._ids_of(word)]
 
     def encode(self, text: str) -> List[int]:
-        """Unit ids of a transcript by each word's first pronunciation; KeyError for an unknown word."""
-        return [unit for word in text.split() for unit in self._first[word]]
+        """Unit ids of a transcript by each word's first pronunciation, or by its spelling where it has none.
+
+        Nothing for a word of unknown_words.
+        """
+        return [unit for word in text.split() for unit in self._ids_of(word)]
+
+    def _ids_of(self, word: str) -> List[int]:
+        if word not in self._first and self._spell is not None:
+            units = self._spell(word)
+            return [self.ids[unit] for unit in units] if self.ids.keys() >= set(units) else []
+        return self._first.get(word, [])
 
     def words(self, ids: Sequence[int]) -> List[str]:
         """Words of a unit sequence (blanks and repeats removed already).
@@ -78,6 +97,8 @@ def build_units(
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
         raise UserError("no word in the training text", expected="transcripts", where=str(directory))
+    with contextlib.suppress(FileNotFoundError):
+        (directory / "bpe.model").unlink()  # of an earlier setting: load_units would spell by it
     if config.kind == "phones":
         lexicon = _phone_lexicon(config.lexicon, vocabulary, recipe_directory)
         trained = {unit for entry in lexicon for unit in entry.units}
@@ -93,12 +114,18 @@ def build_units(
     words = ["<eps>", *sorted({entry.word for entry in lexicon}), "<s>", "</s>"]
     write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
     write_lexicon(directory / "lexicon.txt", lexicon)
-    return Units(symbols, lexicon)
+    return load_units(directory)
 
 
 def load_units(directory: Path) -> Units:
     """Open what build_units wrote."""
-    return Units(read_symbols(directory / "units.txt"), read_lexicon(directory / "lexicon.txt"))
+    lexicon = read_lexicon(directory / "lexicon.txt")
+    spell: Optional[Spelling] = None
+    if (directory / "bpe.model").is_file():
+        spell = _bpe_spelling((directory / "bpe.model").read_bytes())
+    elif all(entry.units == _characters(entry.word) for entry in lexicon):
+        spell = _characters
+    return Units(read_symbols(directory / "units.txt"), lexicon, spell)
 
 
 def read_symbols(file: Path) -> List[str]:
@@ -149,7 +176,7 @@ def _characters(word: str) -> Tuple[str, ...]:
     return (WORD_START + word[0], *word[1:])
 
 
-def _bpe_pieces(size: int, sentences: Sequence[str], directory: Path) -> Callable[[str], Tuple[str, ...]]:
+def _bpe_pieces(size: int, sentences: Sequence[str], directory: Path) -> Spelling:
     """Train BPE on the sentences, and return what cuts a word into its pieces."""
     import sentencepiece
 
@@ -175,5 +202,11 @@ def _bpe_pieces(size: int, sentences: Sequence[str], directory: Path) -> Callabl
             todo="set another units.vocabulary_size",
         ) from None
     write_bytes(directory / "bpe.model", model.getvalue())
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return _bpe_spelling(model.getvalue())
+
+
+def _bpe_spelling(model: bytes) -> Spelling:
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     return lambda word: tuple(processor.encode(word, out_type=str))

@@ -35,6 +35,19 @@ def test_words_of_further_text_join_the_lexicon_where_trained_units_spell_them(
     assert "SEVENTEEN" in read_symbols(tmp_path / "words.txt")
 
 
+@pytest.mark.parametrize(
+    "config", [UnitsConfig(kind="characters"), UnitsConfig(kind="bpe", vocabulary_size=20)]
+)
+def test_words_outside_the_lexicon_are_spelled_where_the_units_can(
+    tmp_path: Path, config: UnitsConfig
+) -> None:
+    build_units(config, SENTENCES, tmp_path, tmp_path)
+    units = load_units(tmp_path)
+    assert units.unknown_words("FIVE SEVENTEEN QUIZ") == ["QUIZ"]  # no transcript has Q or Z
+    assert " ".join(units.words(units.encode("FIVE SEVENTEEN"))) == "FIVE SEVENTEEN"
+    assert "SEVENTEEN" not in read_symbols(tmp_path / "words.txt")
+
+
 def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\nNOT N OW T\nTO T UW\n")
     config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
