@@ -11,11 +11,14 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLE = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
+NEED_K2 = ("benchmarks/beam_sweep.py", "benchmarks/large_graph.py")
 COMMANDS = re.findall(r"`(benchmarks/[a-z_]+\.py[^`]*)` \|", TABLE)
 
 
 @pytest.mark.parametrize("script", sorted({shlex.split(command)[0] for command in COMMANDS}))
 def test_a_listed_command_is_executable_and_answers_help(script: str) -> None:
+    if script in NEED_K2:
+        pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
     file = REPOSITORY / script
     assert os.access(file, os.X_OK), f"{script} is missing or not executable"
     run = subprocess.run([sys.executable, str(file), "--help"], capture_output=True, text=True, timeout=120)
