@@ -53,6 +53,7 @@ def load_config(
     _refuse_further_text(config, where)
     _refuse_candidates(config, where)
     _refuse_min_counts(config, where)
+    _refuse_unused(config, where)
     return config
 
 
@@ -149,6 +150,27 @@ def _refuse_further_text(config: RecipeConfig, where: str) -> None:
                 expected="lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text"),
                 where=where,
                 todo=f"set lm.text, or leave lm.{setting} out",
+            )
+
+
+def _refuse_unused(config: RecipeConfig, where: str) -> None:
+    """Refuse settings that would change nothing because of others."""
+    lm, corpus = config.lm, config.corpus
+    estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
+    for setting, is_unused, reason in (
+        ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
+        ("lm.min_counts", bool(lm.min_counts) and not estimated, "lm.arpa gives a ready model"),
+        ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
+        ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
+        ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
+    ):
+        if is_unused:
+            raise UserError(
+                f"{setting} is set, and {reason}",
+                expected="settings that something depends on",
+                where=where,
+                todo=f"leave {setting} out, or change the other",
             )
 
 

@@ -120,6 +120,24 @@ def test_settings_of_further_text_without_that_text_are_refused(
     assert load_config(recipe, assignments=[*assignments, "lm.text=grammar.yaml"])
 
 
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["lm.arpa=a.arpa", "lm.prune=1e-7"], "lm.prune is set, and lm.arpa gives a ready model"),
+        (["lm.arpa=a.arpa", "lm.min_counts=[1, 2]"], "lm.min_counts is set, and lm.arpa"),
+        (["lm.rescore_arpa=a.arpa"], "lm.rescore_arpa is set, and lm.rescore_order is not"),
+        (["corpus.held_out=[valid]"], "neither corpus.dev nor corpus.tests has valid"),
+    ],
+)
+def test_settings_that_change_nothing_because_of_others_are_refused(
+    recipe: Path, assignments: List[str], words: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(recipe, assignments=assignments)
+    assert words in caught.value.found
+    load_config(recipe, assignments=["lm.arpa=a.arpa", "lm.rescore_order=4", "lm.min_counts=[1, 2]"])
+
+
 @pytest.mark.parametrize("counts", ["[2]", "[1, 3, 2]"])
 def test_counts_that_leave_ngrams_without_their_beginning_are_refused(recipe: Path, counts: str) -> None:
     with pytest.raises(UserError, match=r"lm\.min_counts is"):
