@@ -4,9 +4,9 @@ import unicodedata
 from pathlib import Path
 from typing import Iterator
 
-from asrkit.config import RecipeConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
-from asrkit.corpus.transcripts import read_texts
+from asrkit.corpus.transcripts import read_keyed_lines
 from asrkit.corpus.utterance import Utterance
 
 ARCHIVE = Archive(
@@ -24,15 +24,20 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
-def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """Every recording of the official sets; some have no transcript, and so no text."""
     listing = _transcript_file(corpus_directory)
-    texts = read_texts(listing)
+    texts = {id: text for id, (_, text) in read_keyed_lines(listing).items()}
+    unheard = set(texts)
     for own_set in SETS:
         for audio in sorted((listing.parent.parent / "wav" / own_set).glob("*/*.wav")):
             # Some Latin letters are full-width ones there.
+            unheard.discard(audio.stem)
             text = unicodedata.normalize("NFKC", texts.get(audio.stem, ""))
             yield Utterance(audio.stem, audio, text, audio.parent.name, own_set)
+    if unheard:  # the listing doesn't say of which set; nearly all, where only a part of the corpus is there
+        found = f"{len(unheard):,} of {len(texts):,} transcripts have no audio here"
+        print(f"aishell: {found}, for example {min(unheard)}")
 
 
 def _transcript_file(corpus_directory: Path) -> Path:

@@ -7,10 +7,10 @@ too, where the recipe names them.
 from pathlib import Path
 from typing import Iterator
 
-from asrkit.config import RecipeConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
 from asrkit.corpus.splits import sets_of
-from asrkit.corpus.transcripts import read_texts
+from asrkit.corpus.transcripts import read_keyed_lines
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 
@@ -59,7 +59,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
         fetch_corpus(archive, corpus_directory, config.corpus.mirror)
 
 
-def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """Every utterance of every set that is there; one that lacks its audio or its text too."""
     folder = _folder(corpus_directory)
     chapters = sorted(path for path in folder.glob("*/*/*") if path.is_dir())
@@ -72,7 +72,8 @@ def utterances(corpus_directory: Path) -> Iterator[Utterance]:
         )
     for chapter in chapters:
         own_set, speaker, number = chapter.parts[-3:]
-        texts = read_texts(chapter / f"{speaker}-{number}.trans.txt")
+        lines = read_keyed_lines(chapter / f"{speaker}-{number}.trans.txt")
+        texts = {id: text for id, (_, text) in lines.items()}
         for id in sorted({*texts, *(file.stem for file in chapter.glob("*.flac"))}):
             yield Utterance(id, chapter / f"{id}.flac", texts.get(id, ""), speaker, own_set)
 

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 from asrkit.corpus.derived_audio import run_command
-from asrkit.corpus.transcripts import read_lines
+from asrkit.corpus.transcripts import KeyedLines, read_keyed_lines
 from asrkit.corpus.utterance import Utterance, corpus_file
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
-
-Lines = Dict[str, Tuple[int, str]]  # first word of a line: its number, and the rest
 
 
 def data_directories(folder: Path, name: str) -> Dict[str, Path]:
@@ -24,16 +22,23 @@ def data_directories(folder: Path, name: str) -> Dict[str, Path]:
 def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bool) -> Iterator[Utterance]:
     """An utterance a line of `text`; relative paths in wav.scp count from `root`.
 
-    A recording that a command makes has `derive`, which runs it. Raises UserError, with the numbers of
-    the lines, for commands unless `allow_pipes`, and for a line that can't be understood.
+    Where a segment, or without segments a recording, has no such line, its utterance has an empty text, by
+    which validation lists it. A recording that a command makes has `derive`, which runs it. Raises
+    UserError, with the numbers of the lines, for commands unless `allow_pipes`, and for a line that can't
+    be understood.
     """
-    recordings = _read_file(directory / "wav.scp")
+    recordings = read_keyed_lines(directory / "wav.scp")
     if not allow_pipes:
         _refuse_pipes(recordings, directory / "wav.scp")
     audio = {name: _audio(place, root) for name, (_, place) in recordings.items()}
     segments = _read_segments(directory / "segments", audio)
-    speakers = _read_file(directory / "utt2spk")
-    for id, (number, text) in _read_file(directory / "text").items():
+    speakers = read_keyed_lines(directory / "utt2spk")
+    texts = read_keyed_lines(directory / "text")
+    for id in segments or recordings:
+        if id not in texts:
+            texts[id] = (0, "")
+            speakers.setdefault(id, (0, "unknown"))
+    for id, (number, text) in texts.items():
         recording, start, end = segments.get(id, (id, None, None))
         if recording not in audio or (segments and id not in segments):
             raise UserError(
@@ -83,22 +88,7 @@ def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:
         write_text(directory / name, "".join(f"{key} {value}\n" for key, value in ordered))
 
 
-def _read_file(file: Path) -> Lines:
-    lines: Lines = {}
-    for number, line in read_lines(file):
-        name, *rest = line.split(None, 1)
-        if name in lines:
-            raise UserError(
-                f"a second line for {name}; the first one is line {lines[name][0]}",
-                expected="one line each",
-                where=f"{file}, line {number}",
-                todo="take one of them out",
-            )
-        lines[name] = (number, rest[0].strip() if rest else "")
-    return lines
-
-
-def _refuse_pipes(recordings: Lines, file: Path) -> None:
+def _refuse_pipes(recordings: KeyedLines, file: Path) -> None:
     pipes = [(number, place) for number, place in recordings.values() if _is_pipe(place)]
     if pipes:
         shown = "".join(f"\n    line {number}: {place}" for number, place in pipes[:5])
@@ -126,7 +116,7 @@ def _read_segments(file: Path, recordings: Dict[str, Any]) -> Dict[str, Tuple[st
     if not file.exists():
         return {}
     segments: Dict[str, Tuple[str, float, float]] = {}
-    for id, (number, rest) in _read_file(file).items():
+    for id, (number, rest) in read_keyed_lines(file).items():
         try:
             recording, start, end = rest.split()[:3]
             segments[id] = (recording, float(start), float(end))

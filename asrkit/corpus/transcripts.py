@@ -7,6 +7,7 @@ from typing import Dict, Iterator, Tuple
 from asrkit.errors import UserError
 
 APOSTROPHES = "'\u2019"
+KeyedLines = Dict[str, Tuple[int, str]]  # the first word of a line: its number, and the rest
 
 
 def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
@@ -48,17 +49,17 @@ def strip_punctuation(text: str) -> str:
     return "".join(kept)
 
 
-def read_texts(file: Path) -> Dict[str, str]:
-    """Texts by utterance, of lines "UTTERANCE TEXT"; UserError as read_lines, and for a repeated one."""
-    texts: Dict[str, str] = {}
+def read_keyed_lines(file: Path) -> KeyedLines:
+    """Lines "KEY REST" by key; UserError as read_lines, and for a repeated key."""
+    lines: KeyedLines = {}
     for number, line in read_lines(file):
-        id, _, text = line.strip().partition(" ")
-        if id in texts:
+        key, *rest = line.split(None, 1)
+        if key in lines:
             raise UserError(
-                f"a second line for {id}",
-                expected="UTTERANCE TEXT, one line an utterance",
+                f"a second line for {key}; the first one is line {lines[key][0]}",
+                expected="one line each",
                 where=f"{file}, line {number}",
                 todo="take one of them out",
             )
-        texts[id] = text
-    return texts
+        lines[key] = (number, rest[0].strip() if rest else "")
+    return lines

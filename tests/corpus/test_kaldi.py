@@ -42,6 +42,21 @@ def test_segments_and_both_kinds_of_paths(tmp_path: Path) -> None:
     assert three.audio == Path("/data/two.flac")
 
 
+def test_what_has_no_line_in_text_is_an_utterance_without_text(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "segments", text="u1 ONE TWO\nu3 FOUR\n"))
+    assert [(one.id, one.text, one.speaker) for one in found] == [
+        ("u1", "ONE TWO", "s1"),
+        ("u3", "FOUR", "s2"),
+        ("u2", "", "s1"),
+    ]
+    folder = write(tmp_path / "recordings", text="r1 ONE\n", utt2spk="r1 s1\n")
+    (folder / "segments").unlink()
+    assert [(one.id, one.text, one.speaker) for one in read(folder)] == [
+        ("r1", "ONE", "s1"),
+        ("r2", "", "unknown"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.config import load_config
+from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus import download as downloads
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
@@ -24,24 +24,25 @@ def make_corpus(root: Path, transcript: str) -> Path:
     return root
 
 
-def test_recordings_of_the_official_sets(tmp_path: Path) -> None:
+def test_recordings_of_the_official_sets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     root = make_corpus(tmp_path, "BAC1 而  对 楼市\nBAC3 ａｐｐ 下载\nBAC9 没有\n")
     aishell = load_corpus_module("aishell", LOCAL)
-    found = list(aishell.utterances(root))
+    found = list(aishell.utterances(root, CorpusConfig(module="aishell")))
     assert [(one.split, one.speaker, one.id, one.text.split()) for one in found] == [
         ("train", "S0002", "BAC1", ["而", "对", "楼市"]),
         ("train", "S0002", "BAC2", []),  # validation lists it, with the reason
         ("test", "S0764", "BAC3", ["app", "下载"]),
     ]
-    assert found == list(aishell.utterances(root / "data_aishell"))
+    assert "1 of 3 transcripts have no audio here, for example BAC9" in capsys.readouterr().out
+    assert found == list(aishell.utterances(root / "data_aishell", CorpusConfig(module="aishell")))
 
 
 def test_a_line_given_twice_and_an_absent_corpus_are_errors(tmp_path: Path) -> None:
     aishell = load_corpus_module("aishell", LOCAL)
     with pytest.raises(UserError, match=r"aishell_transcript_v0\.8\.txt"):
-        list(aishell.utterances(tmp_path))
+        list(aishell.utterances(tmp_path, CorpusConfig(module="aishell")))
     with pytest.raises(UserError, match="a second line for BAC1"):
-        list(aishell.utterances(make_corpus(tmp_path, "BAC1 而\nBAC1 对\n")))
+        list(aishell.utterances(make_corpus(tmp_path, "BAC1 而\nBAC1 对\n"), CorpusConfig(module="aishell")))
 
 
 def test_the_archive_is_fetched_where_there_is_no_transcript(
