@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterator
 
-from asrkit.config import RecipeConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus
 from asrkit.corpus.transcripts import read_lines
 from asrkit.corpus.utterance import Utterance
@@ -26,7 +26,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
-def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """The official lists, train and test."""
     folder = _folder(corpus_directory)
     for part in ("train", "test"):

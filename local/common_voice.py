@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Iterator, List
 
-from asrkit.config import RecipeConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.table import read_table
 from asrkit.corpus.transcripts import strip_punctuation
 from asrkit.corpus.utterance import Utterance, refuse_absent
@@ -18,7 +18,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
     refuse_absent(corpus_directory, _tables(corpus_directory), expected)
 
 
-def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """The published splits; where there is none of them, all validated clips as `train`.
 
     Punctuation, which nobody says, is left out of the sentences.

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Dict, Iterable, List, Sequence, Set
 
-from asrkit.config import RecipeConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.synthesis import Speech, speak_files
 from asrkit.corpus.table import read_table
 from asrkit.corpus.utterance import Utterance
@@ -54,7 +54,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
     speak_corpus(corpus_directory, sample_lines(read_grammar(GRAMMAR_FILE)), len(os.sched_getaffinity(0)))
 
 
-def utterances(corpus_directory: Path) -> Iterable[Utterance]:
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]:
     """Every utterance of every split, as the transcript file lists them. Raises UserError when unfinished."""
     marker = corpus_directory / MARKER
     if not marker.is_file():

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Iterator
 
-from asrkit.config import RecipeConfig
+from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
@@ -23,7 +23,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
-def utterances(corpus_directory: Path) -> Iterator[Utterance]:
+def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """All files sorted by name: the second half is the test set, as in icefall, so that results compare.
 
     icefall trains on the whole first half and has no dev set; here its last 6 files are dev,

@@ -18,7 +18,7 @@ from asrkit.corpus.statistics import (
     refuse_shared_audio,
     split_statistics,
 )
-from asrkit.corpus.utterance import Utterance, list_utterances, load_corpus_module
+from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance, validate
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_json
@@ -80,9 +80,9 @@ def read_corpus(
     """The usable utterances of each split, and those that can't be used; derived audio goes to `folder`."""
     config = experiment.config.corpus
     module = load_corpus_module(config.module, experiment.local_directory)
-    listed = list_utterances(module, experiment.corpus_directory, config)
+    listed = list(module.utterances(experiment.corpus_directory, config))
     if config.held_out:
-        listed = hold_out(listed, config.train, config.held_out)
+        listed = hold_out(listed, config)
     utterances, damaged = derive_audio(_in_use(listed, experiment), config, folder, experiment.jobs)
     valid, unusable = validate(utterances, config, experiment.jobs)
     return sort_into_splits(valid, [*damaged, *unusable], config)

@@ -19,7 +19,7 @@ from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_reject
 from asrkit.corpus.source import Source, choose_splits, identify_source
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
 from asrkit.corpus.suggestion import Suggestion, suggest_settings, suggest_text
-from asrkit.corpus.utterance import list_utterances, load_corpus_module
+from asrkit.corpus.utterance import load_corpus_module
 from asrkit.corpus.validation import ValidUtterance, normalise_text
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
@@ -82,7 +82,7 @@ def _corpus_settings(source: Source, directory: Path, allow_pipes: bool) -> List
         settings.append(Suggestion("corpus.allow_pipes", True, "its commands were said to be trusted"))
     experiment = _experiment(source, directory, settings, None)
     module = load_corpus_module(source.module, experiment.local_directory)
-    listed = list_utterances(module, source.directory, experiment.config.corpus)
+    listed = list(module.utterances(source.directory, experiment.config.corpus))
     splits = choose_splits((one.split for one in listed), source.directory)
     settings += [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
     if splits["held_out"]:

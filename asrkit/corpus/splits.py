@@ -70,14 +70,15 @@ def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, wh
         )
 
 
-def hold_out(utterances: Sequence[Utterance], train: str, held_out: Sequence[str]) -> List[Utterance]:
-    """Give about a tenth of the utterances of `train` to each split of `held_out`, speaker by speaker.
+def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utterance]:
+    """Give about a tenth of the training utterances to each split of corpus.held_out, speaker by speaker.
 
     The order of speakers is that of a hash of their names, so it depends neither on the order of
     utterances nor on names that resemble each other. Where too few speakers are small enough,
     utterances are drawn instead, by a hash of their ids, and that is printed.
     """
-    of_train = [utterance for utterance in utterances if utterance.split == train]
+    held_out, train = config.held_out, config.train
+    of_train = [utterance for utterance in utterances if utterance.split in sets_of(config)[train]]
     groups = collections.Counter(utterance.speaker for utterance in of_train)
     chosen = _choose(groups, held_out)
     by_speaker = all(
@@ -89,7 +90,8 @@ def hold_out(utterances: Sequence[Utterance], train: str, held_out: Sequence[str
     result = []
     for utterance in utterances:
         key = utterance.speaker if by_speaker else utterance.id
-        split = chosen.get(key, train) if utterance.split == train else utterance.split
+        own_set = utterance.split
+        split = chosen.get(key, own_set) if own_set in sets_of(config)[train] else own_set
         result.append(dataclasses.replace(utterance, split=split))
     for split in held_out:
         moved = [one for one, other in zip(result, utterances) if one.split == split != other.split]

@@ -5,19 +5,16 @@ A corpus is one file, local/<name>.py, with two functions:
     download(corpus_directory: Path, config: RecipeConfig) -> None
         Put there what the recipe uses of the corpus; nothing to do if it is there. Raises UserError
         without network.
-    utterances(corpus_directory: Path) -> Iterable[Utterance]
+    utterances(corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]
         Every utterance of every split, in an order that doesn't depend on the file system.
-
-What the listing needs from recipe.yaml, utterances(corpus_directory, config: CorpusConfig) is given.
 """
 
 import dataclasses
 import importlib.util
-import inspect
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Iterable, List, Optional, Protocol, cast
+from typing import Callable, Iterable, Optional, Protocol, cast
 
 from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
@@ -45,13 +42,8 @@ class CorpusModule(Protocol):
     def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
         """Put the corpus into the folder, or do nothing if it is there."""
 
-    utterances: Callable[..., Iterable[Utterance]]
-
-
-def list_utterances(module: CorpusModule, directory: Path, config: CorpusConfig) -> List[Utterance]:
-    """Every utterance of every split, as the module lists them with these settings."""
-    takes_settings = len(inspect.signature(module.utterances).parameters) > 1
-    return list(module.utterances(directory, config) if takes_settings else module.utterances(directory))
+    def utterances(self, corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]:
+        """Every utterance of every split."""
 
 
 def corpus_file(corpus_directory: Path, name: str) -> Path:
@@ -99,7 +91,7 @@ def load_corpus_module(name: str, local_directory: Path) -> CorpusModule:
     if missing:
         raise UserError(
             f"{file} doesn't define {' and '.join(missing)}",
-            expected="download(corpus_directory, config) and utterances(corpus_directory)",
+            expected="download(corpus_directory, config) and utterances(corpus_directory, config)",
             where=str(file),
             todo="see asrkit/corpus/utterance.py",
         )

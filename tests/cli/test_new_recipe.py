@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from asrkit.cli import manifests
 from asrkit.cli.new_recipe import command
-from asrkit.config import load_config
+from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.audio import AudioFacts
 from asrkit.corpus.suggestion import suggest_settings
 from asrkit.corpus.synthesis import Speech, speak_files
@@ -351,7 +351,7 @@ def test_an4_as_a_table_runs_to_a_score(tmp_path: Path, corpora: Callable[[str],
     pytest.importorskip("k2")
     module = load_corpus_module("an4", REPOSITORY / "local")
     rows = []
-    for one in module.utterances(corpora("an4")):
+    for one in module.utterances(corpora("an4"), CorpusConfig(module="an4")):
         if sum(row[3] == one.split for row in rows) < {"train": 80, "dev": 10, "test": 10}[one.split]:
             rows.append((str(one.audio), one.text, one.speaker, one.split))
     (tmp_path / "an4").mkdir()

@@ -18,7 +18,7 @@ from asrkit.corpus.utterance import Utterance
 def download(corpus_directory, config):
     pass
 
-def utterances(corpus_directory):
+def utterances(corpus_directory, config):
     for _, line in read_lines(corpus_directory / "list.tsv"):
         id, audio, speaker, split, start, duration, *text = line.split("\\t", 6)
         yield Utterance(id=id, audio=corpus_directory / audio, text=text[0], speaker=speaker, split=split,

@@ -3,10 +3,11 @@
 import collections
 import random
 from pathlib import Path
-from typing import Dict, List, Set
+from typing import Dict, List, Set, Tuple
 
 import pytest
 
+from asrkit.config import CorpusConfig
 from asrkit.corpus.splits import hold_out
 from asrkit.corpus.utterance import Utterance
 
@@ -19,6 +20,10 @@ def corpus(counts: Dict[str, int], split: str = "train") -> List[Utterance]:
     ]
 
 
+def held_out(splits: List[str], train_sets: Tuple[str, ...] = ()) -> CorpusConfig:
+    return CorpusConfig(module="any", held_out=tuple(splits), train_sets=train_sets)
+
+
 def speakers(utterances: List[Utterance]) -> Dict[str, Set[str]]:
     found = collections.defaultdict(set)
     for one in utterances:
@@ -28,17 +33,17 @@ def speakers(utterances: List[Utterance]) -> Dict[str, Set[str]]:
 
 def test_each_split_gets_a_tenth_by_speaker_in_whatever_order_they_come() -> None:
     utterances = corpus({f"s{number:02d}": 10 for number in range(40)})
-    split = hold_out(utterances, "train", ["dev", "test"])
+    split = hold_out(utterances, held_out(["dev", "test"]))
     assert collections.Counter(one.split for one in split) == {"train": 320, "dev": 40, "test": 40}
     found = speakers(split)
     assert not found["train"] & (found["dev"] | found["test"]) and not found["dev"] & found["test"]
     shuffled = random.Random(1).sample(utterances, len(utterances))
-    again = {one.id: one.split for one in hold_out(shuffled, "train", ["dev", "test"])}
+    again = {one.id: one.split for one in hold_out(shuffled, held_out(["dev", "test"]))}
     assert again == {one.id: one.split for one in split}
 
 
 def test_a_speaker_of_much_of_it_stays_in_training() -> None:
-    split = hold_out(corpus({"large": 60, **{f"s{number}": 5 for number in range(8)}}), "train", ["test"])
+    split = hold_out(corpus({"large": 60, **{f"s{number}": 5 for number in range(8)}}), held_out(["test"]))
     found = speakers(split)
     assert "large" in found["train"]
     assert len(found["test"]) == 2
@@ -46,11 +51,21 @@ def test_a_speaker_of_much_of_it_stays_in_training() -> None:
 
 def test_splits_that_the_corpus_has_are_left_alone() -> None:
     utterances = [*corpus({f"s{number}": 5 for number in range(20)}), *corpus({"s0": 7}, "test")]
-    split = hold_out(utterances, "train", ["dev"])
+    split = hold_out(utterances, held_out(["dev"]))
     assert collections.Counter(one.split for one in split) == {"train": 90, "dev": 10, "test": 7}
 
 
+def test_a_training_split_of_several_sets_gives_of_all_of_them() -> None:
+    utterances = [
+        *corpus({f"a{n}": 5 for n in range(10)}, "a"),
+        *corpus({f"b{n}": 5 for n in range(10)}, "b"),
+    ]
+    split = hold_out(utterances, held_out(["dev"], train_sets=("a", "b")))
+    counts = collections.Counter(one.split for one in split)
+    assert counts["dev"] == 10 and counts["a"] + counts["b"] == 90
+
+
 def test_with_one_speaker_utterances_are_drawn_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    split = hold_out(corpus({"man": 50}), "train", ["dev", "test"])
+    split = hold_out(corpus({"man": 50}), held_out(["dev", "test"]))
     assert collections.Counter(one.split for one in split) == {"train": 40, "dev": 5, "test": 5}
     assert "too few speakers" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from typing import Callable
 
 import pytest
 
-from asrkit.config import load_config
+from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 
@@ -26,7 +26,7 @@ def lists(root: Path, train: str, test: str, train_ids: str = "an4_clstk/fash/an
 
 def test_published_lists(corpora: Callable[[str], Path]) -> None:
     an4 = load_corpus_module("an4", LOCAL)
-    utterances = list(an4.utterances(corpora("an4")))
+    utterances = list(an4.utterances(corpora("an4"), CorpusConfig(module="an4")))
     assert collections.Counter(utterance.split for utterance in utterances) == {
         "train": 793,
         "test": 130,
@@ -42,7 +42,7 @@ def test_published_lists(corpora: Callable[[str], Path]) -> None:
     assert not any("<" in utterance.text or "(" in utterance.text for utterance in utterances)
     assert sum(len(utterance.text.split()) for utterance in utterances if utterance.split == "test") == 773
     assert all(utterance.audio.is_file() for utterance in utterances)
-    assert utterances == list(an4.utterances(corpora("an4") / "an4"))
+    assert utterances == list(an4.utterances(corpora("an4") / "an4", CorpusConfig(module="an4")))
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -50,7 +50,7 @@ def test_published_lists(corpora: Callable[[str], Path]) -> None:
 def test_line_forms(tmp_path: Path, mark: str, end: str) -> None:
     an4 = load_corpus_module("an4", LOCAL)
     root = lists(tmp_path, f"{mark}<s> A  B </s> (an1-fash-b){end}{end}", f"C D (an2-fcaw-b){end}")
-    assert [(one.id, one.split, one.text) for one in an4.utterances(root)] == [
+    assert [(one.id, one.split, one.text) for one in an4.utterances(root, CorpusConfig(module="an4"))] == [
         ("an1-fash-b", "train", "A  B"),
         ("an2-fcaw-b", "test", "C D"),
     ]
@@ -60,7 +60,7 @@ def test_a_list_without_its_transcript_is_an_error(tmp_path: Path) -> None:
     an4 = load_corpus_module("an4", LOCAL)
     root = lists(tmp_path, "<s> A </s> (other)\n", "C (an2-fcaw-b)\n")
     with pytest.raises(UserError, match="an1-fash-b has no transcript") as caught:
-        list(an4.utterances(root))
+        list(an4.utterances(root, CorpusConfig(module="an4")))
     assert caught.value.where.endswith("an4_train.fileids, line 1")
 
 
@@ -68,4 +68,4 @@ def test_a_list_without_its_transcript_is_an_error(tmp_path: Path) -> None:
 def test_a_transcript_line_without_name_or_with_one_twice_is_an_error(tmp_path: Path, line: str) -> None:
     an4 = load_corpus_module("an4", LOCAL)
     with pytest.raises(UserError, match=r"the line 'A B'|a second line for an1-fash-b"):
-        list(an4.utterances(lists(tmp_path, line, "C (an2-fcaw-b)\n")))
+        list(an4.utterances(lists(tmp_path, line, "C (an2-fcaw-b)\n"), CorpusConfig(module="an4")))

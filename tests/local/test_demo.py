@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Set
 import numpy as np
 import pytest
 
+from asrkit.config import CorpusConfig
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import hash_value
@@ -126,11 +127,12 @@ def test_the_same_lines_in_another_order_give_the_same_bytes(
 def test_it_speaks_where_a_recipe_loads_it_and_no_package_local_can_be_imported(tmp_path: Path) -> None:
     program = """
 import pathlib, sys
+from asrkit.config import CorpusConfig
 from asrkit.corpus.utterance import load_corpus_module
 demo = load_corpus_module("demo", pathlib.Path(sys.argv[1]))
 folder = pathlib.Path(sys.argv[2])
 demo.speak_corpus(folder, demo.sample_lines(demo.read_grammar(demo.GRAMMAR_FILE))[:2], processes=2)
-print(*(one.audio.is_file() for one in demo.utterances(folder)))
+print(*(one.audio.is_file() for one in demo.utterances(folder, CorpusConfig(module="demo"))))
 """
     command = [sys.executable, "-c", program, str(REPOSITORY / "local"), str(tmp_path)]
     place = {**os.environ, "PYTHONPATH": ""}
@@ -145,11 +147,11 @@ def test_an_interrupted_corpus_is_refused_then_completed(few: List[demo.Line], t
     lost.unlink()
     (tmp_path / demo.MARKER).unlink()
     with pytest.raises(UserError, match="no finished demo corpus"):
-        list(demo.utterances(tmp_path))
+        list(demo.utterances(tmp_path, CorpusConfig(module="demo")))
     demo.speak_corpus(tmp_path, few[:4], processes=2)
     assert kept.stat().st_mtime_ns == stamp
     assert lost.read_bytes() == content
-    texts = [utterance.text for utterance in demo.utterances(tmp_path)]
+    texts = [utterance.text for utterance in demo.utterances(tmp_path, CorpusConfig(module="demo"))]
     assert texts == [line.speech.text for line in few[:4]]
 
 
@@ -167,4 +169,4 @@ def test_a_damaged_transcript_file_is_refused(few: List[demo.Line], tmp_path: Pa
     demo.speak_corpus(tmp_path, few[:2], processes=1)
     (tmp_path / demo.TRANSCRIPTS).write_text("id\tsplit\n", encoding="utf-8")
     with pytest.raises(UserError, match="the columns id, split"):
-        list(demo.utterances(tmp_path))
+        list(demo.utterances(tmp_path, CorpusConfig(module="demo")))

@@ -5,7 +5,7 @@ from typing import Any, List
 
 import pytest
 
-from asrkit.config import RecipeConfig, load_config
+from asrkit.config import CorpusConfig, RecipeConfig, load_config
 from asrkit.corpus import download as downloads
 from asrkit.corpus.download import Archive
 from asrkit.corpus.utterance import load_corpus_module
@@ -29,7 +29,7 @@ def test_every_utterance_of_every_set(tmp_path: Path) -> None:
     add_chapter(tmp_path, "train-clean-100/19/7", "19-7-0000 A\n19-7-0002 C\n", "19-7-0000", "19-7-0001")
     (tmp_path / "LibriSpeech" / "SPEAKERS.TXT").touch()
     librispeech = load_corpus_module("librispeech", LOCAL)
-    found = list(librispeech.utterances(tmp_path))
+    found = list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
     assert [(one.split, one.speaker, one.id, one.text) for one in found] == [
         ("dev-clean", "84", "84-1-0000", "GO ON"),
         ("dev-clean", "84", "84-1-0001", "STOP"),
@@ -38,16 +38,16 @@ def test_every_utterance_of_every_set(tmp_path: Path) -> None:
         ("train-clean-100", "19", "19-7-0002", "C"),  # no audio: likewise
     ]
     assert [one.audio.is_file() for one in found] == [True, True, True, True, False]
-    assert found == list(librispeech.utterances(tmp_path / "LibriSpeech"))
+    assert found == list(librispeech.utterances(tmp_path / "LibriSpeech", CorpusConfig(module="librispeech")))
 
 
 def test_no_tree_and_a_line_given_twice_are_errors(tmp_path: Path) -> None:
     librispeech = load_corpus_module("librispeech", LOCAL)
     with pytest.raises(UserError, match="no SET/SPEAKER/CHAPTER folders"):
-        list(librispeech.utterances(tmp_path))
+        list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
     add_chapter(tmp_path, "dev-clean/84/1", "84-1-0000 GO\n84-1-0000 ON\n", "84-1-0000")
     with pytest.raises(UserError, match="a second line for 84-1-0000"):
-        list(librispeech.utterances(tmp_path))
+        list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
 
 
 @pytest.fixture
