@@ -199,7 +199,7 @@ AFTER_FEATURES = ["train", "average", "decode", "score"]
         ("graph.topology=modified", "graph", "setting graph.topology", ["decode", "score"]),
         ("model.dropout=0.2", "train", "setting model.dropout: 0.0 -> 0.2", ["average", "decode", "score"]),
         ("average.candidates=[best-1]", "average", "setting average.candidates", ["decode", "score"]),
-        ("decode.search_beam=12", "decode", "setting decode.search_beam: 10.0 -> 12.0", ["score"]),
+        ("decode.search_beam=12", "decode", "setting decode.search_beam: 20.0 -> 12.0", ["score"]),
         ("score.confidence=0.9", "score", "setting score.confidence: 0.95 -> 0.9", []),
     ],
 )
