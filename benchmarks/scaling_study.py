@@ -2,7 +2,8 @@
 """Train the variants of a recipe that recipes/NAME/studies/STUDY.yaml lists, and keep their figures.
 
 A row a variant goes to recipes/NAME/records/study_STUDY.json as soon as it is scored, so that an interrupted
-study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records.
+study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records. With --keep
+the experiments stay, and one that was interrupted goes on where it was.
 """
 
 import statistics
@@ -38,6 +39,7 @@ def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
 def run_variant(recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path) -> Dict[str, Any]:
     """Run all stages of one variant; gives its row."""
     overlay = exp.with_suffix(".yaml")
+    overlay.parent.mkdir(parents=True, exist_ok=True)
     write_text(overlay, yaml.safe_dump(settings))
     run_recipe(recipe, exp, corpus, "--config", str(overlay))
     cost = read_json(exp / "cost.json")
@@ -87,6 +89,7 @@ def measure() -> None:
     parser = make_parser(__doc__, recipe="an4")
     parser.add_argument("--study", default="scaling", help="a file of recipes/NAME/studies, without .yaml")
     parser.add_argument("--last", metavar="NAME", help="the figure to print last, without RECIPE_STUDY_")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the variants' experiments below DIR/STUDY")
     options = parser.parse_args()
     recipe = REPOSITORY / "recipes" / options.recipe
     variants = read_study(recipe / "studies" / f"{options.study}.yaml")
@@ -96,10 +99,11 @@ def measure() -> None:
     done = {row["variant"] for row in rows}
     with tempfile.TemporaryDirectory() as folder:
         corpus = find_corpus(options.recipe, options.corpus_dir, Path(folder))
-        for number, (name, settings) in enumerate(variants.items()):
+        for name, settings in variants.items():
             if name not in done:
                 print(f"==== {options.study}: {name}", flush=True)
-                exp = Path(folder) / str(number)
+                kept = options.keep / options.study if options.keep else Path(folder)
+                exp = kept.resolve() / name.replace(" ", "-").replace(",", "")
                 rows.append(run_variant(options.recipe, name, settings, corpus, exp))
                 write_json(file, rows)
     draw_study(rows, file.with_suffix(".png"))
