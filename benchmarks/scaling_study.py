@@ -2,8 +2,8 @@
 """Train the variants of a recipe that recipes/NAME/studies/STUDY.yaml lists, and keep their figures.
 
 A row a variant goes to recipes/NAME/records/study_STUDY.json as soon as it is scored, so that an interrupted
-study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records. With --keep
-the experiments stay, and one that was interrupted goes on where it was.
+study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records. With
+--keep the experiments stay, and one that was interrupted goes on where it was.
 """
 
 import statistics
@@ -89,7 +89,7 @@ def measure() -> None:
     parser = make_parser(__doc__, recipe="an4")
     parser.add_argument("--study", default="scaling", help="a file of recipes/NAME/studies, without .yaml")
     parser.add_argument("--last", metavar="NAME", help="the figure to print last, without RECIPE_STUDY_")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the variants' experiments below DIR/STUDY")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the experiments below DIR/STUDY")
     options = parser.parse_args()
     recipe = REPOSITORY / "recipes" / options.recipe
     variants = read_study(recipe / "studies" / f"{options.study}.yaml")
