@@ -38,7 +38,7 @@ def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
 
 def run_variant(recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path) -> Dict[str, Any]:
     """Run all stages of one variant; gives its row."""
-    overlay = exp.with_suffix(".yaml")
+    overlay = exp.parent / f"{exp.name}-settings.yaml"
     overlay.parent.mkdir(parents=True, exist_ok=True)
     write_text(overlay, yaml.safe_dump(settings))
     run_recipe(recipe, exp, corpus, "--config", str(overlay))

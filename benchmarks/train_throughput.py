@@ -3,10 +3,12 @@
 
 Presets are the recipes' models, ResNets at widths for a CPU, and a model of 4.6 million parameters. Features
 are noise and targets random letters, as many as in AN4. Whole steps are timed: masking, forward, backward,
-optimiser; in as many processes as the recipe has. The roofs, measured right after in the same processes: a
-large float32 product of matrices, and the model's own convolutions in channels-last, apart from all else.
+optimiser; in as many processes as the recipe has. GFLOP/s are those of the model's products, then with those
+that make Muon's matrices orthogonal. The roofs, measured right after in the same processes: a large float32
+product of matrices, and the model's own convolutions in channels-last, apart from all else.
 """
 
+import dataclasses
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +22,8 @@ from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.processor import prepare_processor
 
 if TYPE_CHECKING:
+    import torch
+
     from asrkit.model.acoustic import AcousticModel
     from asrkit.train.examples import Example
     from asrkit.train.world import World
@@ -50,6 +54,19 @@ PRESETS: Dict[str, Tuple[str, Tuple[str, ...]]] = {  # a recipe, and what is set
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What one process measured."""
+
+    audio: float  # seconds, of all processes
+    seconds: float  # wall time, after warming up
+    parameters: int
+    multiply_adds: int  # of the model, a second of audio
+    muon: int  # operations of one step's orthogonalisation, in all processes
+    matrices: float  # GFLOP/s of this process
+    convolutions: float  # the same
+
+
 def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
     """Noise in lengths like AN4's, most of 1 to 5 seconds, batched as in training."""
     import torch
@@ -72,12 +89,12 @@ def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
     return [[examples[index] for index in batch] for batch in plan[:steps]]
 
 
-def train(config: RecipeConfig, steps: int, world: "World") -> Tuple[float, float, float, float]:
-    """Seconds of audio of all processes, wall seconds after warming up; then the roofs of this process, of
-    matrices and of convolutions, in GFLOP/s."""
+def train(config: RecipeConfig, steps: int, world: "World") -> Measured:
+    """Take the steps, then measure the roofs."""
     import torch
 
     from asrkit.model.acoustic import AcousticModel
+    from asrkit.model.description import describe_model
     from asrkit.text.units import Units
     from asrkit.train.checkpoint import Position
     from asrkit.train.loop import Training, take_step
@@ -93,9 +110,30 @@ def train(config: RecipeConfig, steps: int, world: "World") -> Tuple[float, floa
         if step == WARM_UP:
             begun = time.perf_counter()
         take_step(training, position, batches[step * world.size : (step + 1) * world.size], progress=0.5)
-    seconds = time.perf_counter() - begun
-    audio = sum(example.seconds for batch in batches[WARM_UP * world.size :] for example in batch)
-    return audio, seconds, matrix_rate(), convolution_rate(model, batches[-1])
+    return Measured(
+        seconds=time.perf_counter() - begun,
+        audio=sum(example.seconds for batch in batches[WARM_UP * world.size :] for example in batch),
+        parameters=model.parameter_count(),
+        multiply_adds=sum(p.multiply_adds for p in describe_model(model, config.features.frame_shift)),
+        muon=orthogonalisation_work(optimizer),
+        matrices=matrix_rate(),
+        convolutions=convolution_rate(model, batches[-1]),
+    )
+
+
+def orthogonalisation_work(optimizer: "torch.optim.Optimizer") -> int:
+    """Operations of a step: each of Muon's iterations takes three products of a matrix's shorter side r and
+    longer side c: (r, c) by (c, r), (r, r) by (r, r), (r, r) by (r, c)."""
+    from asrkit.train.optimizer import ITERATIONS
+
+    work = 0
+    for group in optimizer.param_groups:
+        for weight in group["params"] if group["matrices"] else ():
+            rows = weight.shape[0] // group["matrices"]
+            columns = weight[0].numel()
+            r, c = sorted((rows, columns))
+            work += group["matrices"] * ITERATIONS * 2 * (2 * r * r * c + r**3)
+    return work
 
 
 def matrix_rate() -> float:
@@ -142,24 +180,23 @@ def least_seconds(call: Callable[[], Any], times: int = 3) -> float:
     return min(taken)
 
 
-def train_together(config: RecipeConfig, steps: int, threads: int) -> Tuple[float, float, float, float]:
-    """The same of all processes that the recipe has; the roofs are sums."""
+def train_together(config: RecipeConfig, steps: int, threads: int) -> List[Measured]:
+    """What each of the recipe's processes measured. Torch runs in them alone: a fork loses its threads."""
     import torch
 
     from asrkit.pipeline.parallel import run_parallel
     from asrkit.train.world import join_world
 
     size = config.train.processes
-    measured: List[Tuple[float, float, float, float]] = []
+    measured: List[Measured] = []
 
-    def work(rank: int) -> Tuple[float, float, float, float]:
+    def work(rank: int) -> Measured:
         torch.set_num_threads(threads)
         return train(config, steps, join_world(rank, size, Path(folder) / "rendezvous"))
 
     with tempfile.TemporaryDirectory() as folder:
         run_parallel(work, size, size, lambda _, result: measured.append(result))
-    audio, seconds = measured[0][:2]
-    return audio, seconds, sum(row[2] for row in measured), sum(row[3] for row in measured)
+    return measured
 
 
 def measure() -> None:
@@ -172,13 +209,10 @@ def measure() -> None:
     if not set(options.presets) <= set(PRESETS):
         parser.error(f"presets are {', '.join(PRESETS)}")
     prepare_processor()
-    from asrkit.model.acoustic import AcousticModel
-    from asrkit.model.description import describe_model
-
-    row = "{:<10} {:>9} {:>11} {:>14} {:>8} {:>8} {:>10} {:>11} {:>16}"
+    row = "{:<10} {:>9} {:>11} {:>14} {:>8} {:>8} {:>10} {:>12} {:>11} {:>16}"
     print(row.format(
-        "preset", "processes", "parameters", "mult-adds/s", "audio/s", "GFLOP/s", "of matmul", "(GFLOP/s)",
-        "of convolutions (GFLOP/s)",
+        "preset", "processes", "parameters", "mult-adds/s", "audio/s", "GFLOP/s", "with Muon's", "of matmul",
+        "(GFLOP/s)", "of convolutions (GFLOP/s)",
     ))  # fmt: skip
     rate = 0.0
     for preset in options.presets or PRESETS:
@@ -187,16 +221,18 @@ def measure() -> None:
         config = load_config(file, None, [*assignments, *options.set])
         processes = config.train.processes
         threads = config.train.threads or max(1, count_cores() // processes)
-        audio, seconds, matrices, convolutions = train_together(config, options.steps, threads)
-        model = AcousticModel(config.model, config.features.bins, UNITS)
-        work = sum(part.multiply_adds for part in describe_model(model, config.features.frame_shift))
-        rate = audio / seconds
+        measured = train_together(config, options.steps, threads)
+        one = measured[0]
+        rate = one.audio / one.seconds
         # Two operations a multiply-add; the backward pass takes two products for each of the forward pass.
-        gflops = 6 * work * rate / 1e9
+        of_model = 6 * one.multiply_adds * rate / 1e9
+        all_work = of_model + one.muon * options.steps / one.seconds / 1e9
+        matrices = sum(process.matrices for process in measured)
+        convolutions = sum(process.convolutions for process in measured)
         print(row.format(
-            preset, f"{processes} x {threads}", f"{model.parameter_count():,}", f"{work:,}", f"{rate:.1f}",
-            f"{gflops:.1f}", f"{gflops / matrices:.0%}", f"({matrices:.0f})",
-            f"{gflops / convolutions:.0%} ({convolutions:.0f})",
+            preset, f"{processes} x {threads}", f"{one.parameters:,}", f"{one.multiply_adds:,}",
+            f"{rate:.1f}", f"{of_model:.1f}", f"{all_work:.1f}", f"{all_work / matrices:.0%}",
+            f"({matrices:.0f})", f"{of_model / convolutions:.0%} ({convolutions:.0f})",
         ), flush=True)  # fmt: skip
     print_figure("train_audio_seconds_per_second", rate)
 
