@@ -1,8 +1,9 @@
 """asrkit corpus report: what the manifests of an experiment hold, as JSON and as a page with players."""
 
 import concurrent.futures
+import dataclasses
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
@@ -15,6 +16,7 @@ from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.files import read_json, write_json, write_text
+from asrkit.storage.fingerprint import hash_file
 
 FOLDER = click.Path(path_type=Path)
 
@@ -27,17 +29,56 @@ def command() -> None:
 @command.command("report")
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment whose stage 1 has run.")
 @click.option("--nj", type=click.IntRange(min=1), help="Threads at once.  [default: the cores]")
-def report(exp: Path, nj: Optional[int]) -> None:
-    """Write EXP/corpus/report.json and report.html: amounts, levels, symbols, and what doesn't look right."""
+@click.option("--worst", default=20, show_default=True, help="Texts least like what the model hears, listed.")
+def report(exp: Path, nj: Optional[int], worst: int) -> None:
+    """Write EXP/corpus/report.json and report.html: amounts, levels, symbols, and what doesn't look right.
+
+    After stage 7 each text is also scored against what the model hears in its audio.
+    """
     experiment = open_experiment(exp, nj or count_cores())
     utterances = _measure_all(experiment)
-    found = make_report(utterances, read_json(experiment.manifests / "statistics.json"))
+    alignments = _score_texts(experiment, utterances)[:worst]
+    found = make_report(utterances, read_json(experiment.manifests / "statistics.json"), alignments)
     folder = experiment.directory / "corpus"
     write_json(folder / "report.json", found)
     write_text(folder / "report.html", render_page(experiment.config.name, found, utterances, folder))
     for kind, rows in found["suspects"].items():
         click.echo(f"{kind}: {len(rows)} utterances, for example {rows[0]['id']} ({rows[0]['detail']})")
+    for row in alignments[:1]:
+        click.echo(f"least like what the model hears: {row['id']}: {row['text']}; heard: {row['heard']}")
     click.echo(f"wrote {folder / 'report.html'}")
+
+
+def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dict[str, Any]]:
+    """Every utterance that has features with its alignment, the worst first; none before there is a model."""
+    import torch
+
+    from asrkit.decode.alignment import score_alignments
+    from asrkit.model.acoustic import load_model
+    from asrkit.signal.features import load_cuts
+    from asrkit.text.units import load_units
+
+    file = experiment.averaged / "model.safetensors"
+    if not file.exists():
+        click.echo("no model yet: after stage 7 the report scores each text against what it hears")
+        return []
+    torch.set_num_threads(1)
+    model, made_of = load_model(file)
+    if made_of.get("units") != hash_file(experiment.units / "units.txt"):
+        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage 6")
+    measured, cuts = {one.id: one for one in utterances}, []
+    for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
+        if cut.id in measured:  # copies at other speeds aren't
+            cut.supervisions[0].text = measured[cut.id].text  # corrected since, perhaps
+            cuts.append(cut)
+    seconds = experiment.config.decode.batch_duration
+    found = score_alignments(model, load_units(experiment.units), cuts, seconds, experiment.jobs)
+    click.echo(f"{len(found)} of {len(utterances)} utterances have features, and their texts are scored")
+    rows = [
+        {"id": id, "split": measured[id].split, "text": measured[id].text, **dataclasses.asdict(alignment)}
+        for id, alignment in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row["score"] is not None, row["score"] or 0.0, row["id"]))
 
 
 def _measure_all(experiment: Experiment) -> List[Measured]:

@@ -52,8 +52,11 @@ QUANTITIES: Dict[str, Callable[[Measured], float]] = {
 }
 
 
-def make_report(utterances: Sequence[Measured], of_manifests: Mapping[str, Any]) -> Dict[str, Any]:
-    """The report as JSON; `of_manifests` is statistics.json of stage 1, with counts and overlaps."""
+def make_report(
+    utterances: Sequence[Measured], of_manifests: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
+) -> Dict[str, Any]:
+    """The report as JSON; `of_manifests` is statistics.json of stage 1, with counts and overlaps, and
+    `alignments` lists id, split, text, heard, score, reason of the texts least like what a model hears."""
     splits: Dict[str, List[Measured]] = {name: [] for name in of_manifests["splits"]}
     for one in utterances:
         splits[one.split].append(one)
@@ -64,6 +67,7 @@ def make_report(utterances: Sequence[Measured], of_manifests: Mapping[str, Any])
         "overlaps": of_manifests["overlaps"],
         "symbols": _count_symbols(utterances),
         "suspects": find_suspects(utterances),
+        "alignments": list(alignments),
     }
 
 

@@ -48,7 +48,8 @@ manifests/rejected.jsonl. Players need the audio where it was, and a browser tha
 <h2>{{ title }}</h2>
 <table>
 {% for one in utterances %}
-<tr><td>{{ one.id }}<br>{{ one.detail }}</td><td dir="auto">{{ one.text }}</td>
+<tr><td>{{ one.id }}<br>{{ one.detail }}</td><td dir="auto">{{ one.text }}
+{%- if one.heard %}<br>heard: {{ one.heard }}{% endif %}</td>
 <td><audio controls preload="none" src="{{ one.address }}"></audio></td></tr>
 {% endfor %}
 </table>
@@ -95,6 +96,12 @@ def _groups(report: Mapping[str, Any], utterances: Sequence[Measured], folder: P
     """Title and utterances of each list with players."""
     by_id = {one.id: one for one in utterances}
     groups = []
+    if report["alignments"]:
+        scored = [
+            _shown(by_id[row["id"]], _describe_score(row), folder, row["heard"] or "nothing")
+            for row in report["alignments"]
+        ]
+        groups.append(("Texts least like what the model hears", scored))
     for kind, suspects in report["suspects"].items():
         more = f", the worst {SHOWN} of {len(suspects)}" if len(suspects) > SHOWN else ""
         shown = [
@@ -108,10 +115,15 @@ def _groups(report: Mapping[str, Any], utterances: Sequence[Measured], folder: P
     return groups
 
 
-def _shown(one: Measured, detail: str, folder: Path) -> Dict[str, str]:
+def _shown(one: Measured, detail: str, folder: Path, heard: str = "") -> Dict[str, str]:
     path = urllib.parse.quote(os.path.relpath(one.audio, folder))
     part = f"#t={one.start:.3f},{one.start + one.seconds:.3f}"
-    return {"id": one.id, "detail": detail, "text": one.text, "address": path + part}
+    return {"id": one.id, "detail": detail, "text": one.text, "heard": heard, "address": path + part}
+
+
+def _describe_score(row: Mapping[str, Any]) -> str:
+    of = row["reason"] or f"log-probability {row['score']:.2f} a unit, against what is heard"
+    return f"{row['split']}; {of}"
 
 
 def _describe_percentiles(of: Any) -> str:

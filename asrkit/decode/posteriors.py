@@ -75,16 +75,25 @@ def read_posteriors(file: Path) -> Posteriors:
     return Posteriors(seconds=about["seconds"], audio_seconds=about["audio_seconds"], **tensors)
 
 
+def encode_cuts(
+    model: AcousticModel, cuts: Sequence[Any], batch_duration: float
+) -> Iterator[Tuple[Any, Tensor, Tensor]]:
+    """Each cut, the longest of which come first, with the encoder's output (frame, dim) and its
+    log-probabilities (frame, unit); `batch_duration` seconds of audio go through the model at once."""
+    for batch in _batches(cuts, batch_duration):
+        for cut, (encoded, log_probs) in zip(batch, _encode(model, batch)):
+            yield cut, encoded, log_probs
+
+
 def _write_shard(
     model: AcousticModel, cuts: Sequence[Any], file: Path, batch_duration: float, with_encoded: bool
 ) -> None:
     started = time.perf_counter()
     tensors: Dict[str, Tensor] = {}
-    for batch in _batches(cuts, batch_duration):
-        for cut, (encoded, log_probs) in zip(batch, _encode(model, batch)):
-            tensors[f"log_probs/{cut.id}"] = _to_half(cut.id, log_probs)
-            if with_encoded:
-                tensors[f"encoded/{cut.id}"] = encoded.half()
+    for cut, encoded, log_probs in encode_cuts(model, cuts, batch_duration):
+        tensors[f"log_probs/{cut.id}"] = _to_half(cut.id, log_probs)
+        if with_encoded:
+            tensors[f"encoded/{cut.id}"] = encoded.half()
     audio = sum(cut.duration for cut in cuts)
     write_shard(file, tensors, {"seconds": time.perf_counter() - started, "audio_seconds": audio})
 

@@ -12,6 +12,8 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
+from asrkit.storage.files import read_jsonl, write_jsonl_gz
+
 pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = [pytest.mark.k2, pytest.mark.recipe]
 
@@ -158,6 +160,29 @@ def test_evaluated_cuts_of_the_test_set_give_what_the_stages_gave(finished: Run)
     same = ("errors", "reference", "interval", "settings", "speakers", "lengths", "confusions")
     assert {key: record[key] for key in same} == {key: expected[key] for key in same}
     assert "# Results of yesno on test_cuts" in (evaluation / "RESULTS.md").read_text()
+
+
+def test_swapped_transcripts_are_least_like_what_the_model_hears(finished: Run, tmp_path: Path) -> None:
+    for name in ("recipe.yaml", "manifests", "features", "units", "average"):
+        source = finished.experiment / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    swapped = {}
+    for split in ("train", "test"):
+        file = tmp_path / "manifests" / f"{split}_cuts.jsonl.gz"
+        cuts = read_jsonl(file)
+        first, last = cuts[0]["supervisions"][0], cuts[-1]["supervisions"][0]
+        swapped.update({first["id"]: first["text"], last["id"]: last["text"]})
+        first["text"], last["text"] = last["text"], first["text"]
+        write_jsonl_gz(file, cuts)
+    arguments = ["corpus", "report", "--exp", str(tmp_path), "--nj", "2", "--worst", "5"]
+    main = "from asrkit.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", main, *arguments], env=finished.environment(), check=True)
+    rows = json.loads((tmp_path / "corpus" / "report.json").read_text())["alignments"]
+    assert {row["id"]: row["heard"] for row in rows[:4]} == swapped
+    assert len(rows) == 5
+    assert [row["score"] for row in rows] == sorted(row["score"] for row in rows)
+    page = (tmp_path / "corpus" / "report.html").read_text()
+    assert page.index("Texts least like") < page.index(f"heard: {rows[0]['heard']}")
 
 
 def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
