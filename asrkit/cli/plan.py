@@ -15,6 +15,10 @@ from asrkit.storage.files import read_json
 FOLDER = click.Path(path_type=Path)
 NUMBER_BYTES = 2  # of a feature: shards hold int16
 WEIGHT_BYTES = 4
+BACKWARD = 3  # the work of a training pass, in forward passes
+# Operations a second of a GPU by train.precision, in 10^12: an NVIDIA A100's, by its data sheet
+GPU_RATES = {"float32": 19.5, "bfloat16": 312.0, "float16": 312.0}
+GPU_SHARE = 0.1  # of that rate that training reaches: a guess, since small convolutions seldom fill a GPU
 RESUMING = 2  # checkpoints of weights and momentum that training keeps to resume and to fall back on
 ROW = "{:<10} {:>9}  {:>9}  {}"
 
@@ -28,7 +32,24 @@ ROW = "{:<10} {:>9}  {:>9}  {}"
 @click.option(
     "--measured", type=FOLDER, metavar="DIR", default=Path("recipes/an4/records"), show_default=True
 )
-@click.option("--train-speed", type=float, metavar="N", help="Audio seconds trained a second, as measured.")
+@click.option(
+    "--throughput",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Audio seconds trained a second, as measured; with --gpus by one of them.",
+)
+@click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Train on so many GPUs.")
+@click.option(
+    "--gpu-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="TFLOPS",
+    help="Of a GPU at train.precision, by its data sheet.  [default: an A100's, 312; 19.5 in float32]",
+)
+@click.option(
+    "--gpu-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    help=f"Share of --gpu-rate that training reaches.  [default: {GPU_SHARE}, a guess]",
+)
 def command(
     recipe: Path,
     config: Optional[Path],
@@ -36,13 +57,17 @@ def command(
     units: int,
     exp: Optional[Path],
     measured: Path,
-    train_speed: Optional[float],
+    throughput: Optional[float],
+    gpus: Optional[int],
+    gpu_rate: Optional[float],
+    gpu_share: Optional[float],
 ) -> None:
     """Print what the stages of a recipe will take on the hardware that --measured was recorded on.
 
     --measured is a finished experiment, or the records of one: results.json, cost.json, recipe.yaml. Stages
     are taken to need time in proportion to hours of audio, and training in proportion to multiply-adds too.
-    For other hardware give the speed that training prints there with --train-speed.
+    For other hardware give the speed that training prints there with --throughput. Without it, the speed of
+    --gpus is extrapolated from the model's multiply-adds. N GPUs are taken to be N times as fast as one.
     """
     settings = load_config(recipe / "recipe.yaml", config, assignments)
     hours = _hours_of_experiment(exp) if exp else _published_hours(settings, recipe / "expect.json")
@@ -62,20 +87,14 @@ def command(
     features = f"measured {known.features:,.0f} audio s/s; extrapolated by hours"
     _print_row("features", stored, (epoch + others) / known.features, features)
     kept = settings.train.keep_best + settings.train.keep_last + 2 * RESUMING
-    speed = train_speed or known.train * known.work / work
-    train = f"measured {known.train:,.0f} audio s/s; extrapolated by multiply-adds: {speed:,.1f}"
-    train = f"given {train_speed:,.0f} audio s/s" if train_speed else train
+    speed, train = _training_speed(known, settings, work, throughput, gpus, gpu_rate, gpu_share)
     _print_row("train", parameters * WEIGHT_BYTES * kept, settings.train.epochs * epoch / speed, train)
     methods = [method for method in settings.decode.methods if method in known.rtf]
     unknown = "".join(f"; {way} not measured" for way in settings.decode.methods if way not in methods)
     decode = ", ".join(f"{method} RTF {known.rtf[method]:.2g}" for method in methods)
     decode = f"measured {decode}; extrapolated by hours, as if model and graph were as small{unknown}"
     _print_row("decode", 0, others * sum(known.rtf[method] for method in methods), decode)
-    least = 4 * WEIGHT_BYTES * parameters / 1e9
-    click.echo(
-        f"memory of training: computed {least:.1f} GB for weights, gradients, momentum and running mean; "
-        "the rest is not extrapolated: training tries its largest step first"
-    )
+    _print_memory(settings, units, gpus)
 
 
 class _Measured:
@@ -87,6 +106,7 @@ class _Measured:
         results = read_results(folder / "results.json")
         _, self.work = _size_of(done, units)
         self.features = cost["audio_hours"] * 3600 / seconds["features"]
+        self.work *= _views(done)
         self.train = done.train.epochs * cost["audio_hours"] * 3600 / seconds["train"]
         self.rtf = {record["method"]: record["rtf"] for record in headlines(results, "test")}
         peaks = ", ".join(
@@ -98,6 +118,67 @@ class _Measured:
             f"{done.name} on {cost['cores']} cores, {cost['device']}; its model has "
             f"{self.work / 1e6:,.0f} M multiply-adds; its memory was {peaks}"
         )
+
+
+def _training_speed(
+    known: _Measured,
+    config: RecipeConfig,
+    work: int,
+    throughput: Optional[float],
+    gpus: Optional[int],
+    gpu_rate: Optional[float],
+    gpu_share: Optional[float],
+) -> Tuple[float, str]:
+    """Audio seconds trained a second, and where the figure is from."""
+    if (gpu_rate or gpu_share) and (throughput or not gpus):
+        raise UserError(
+            "--gpu-rate or --gpu-share has nothing to say here",
+            expected="--gpus, and no measured --throughput, beside it",
+        )
+    work *= _views(config)
+    if throughput:
+        speed, source = throughput, f"given {throughput:,.0f} audio s/s"
+    elif gpus:
+        rate, share = gpu_rate or GPU_RATES[config.train.precision], gpu_share or GPU_SHARE
+        speed = rate * 1e12 * share / (BACKWARD * 2 * work)  # a multiply-add is two operations
+        source = f"never run: extrapolated from {100 * share:g} % of {rate:g} TFLOP/s: {speed:,.1f} audio s/s"
+    else:
+        speed = known.train * known.work / work
+        source = f"measured {known.train:,.0f} audio s/s; extrapolated by multiply-adds: {speed:,.1f}"
+    if gpus:
+        speed *= gpus
+        source += f" a GPU; assumed {gpus} times that, as if gradients and features came in no time"
+    return speed, source
+
+
+def _print_memory(config: RecipeConfig, units: int, gpus: Optional[int]) -> None:
+    """Print what a process of training holds: weights, and activations of its part of a step."""
+    from asrkit.model.acoustic import AcousticModel
+    from asrkit.model.description import SECONDS, activation_bytes
+    from asrkit.train.optimizer import make_optimizer
+
+    model = AcousticModel(config.model, config.features.bins, units)
+    copies = 3 if config.train.ema_decay else 2  # weights and gradients, and perhaps the running mean
+    numbers = copies * model.parameter_count()
+    for group in make_optimizer(model, config.train).param_groups:
+        # Muon keeps one number for each, AdamW two
+        numbers += (1 if group["matrices"] else 2) * sum(weight.numel() for weight in group["params"])
+    processes = gpus or config.train.processes
+    seconds = config.train.batch_duration / (processes * config.train.accumulate)
+    activations = activation_bytes(model, config.features.frame_shift) * seconds * _views(config)
+    name = "GPU" if gpus else "process"
+    of_weights = "weights, gradients, optimiser" + (" and running mean" if copies == 3 else "")
+    click.echo(f"memory of a {name}: computed {WEIGHT_BYTES * numbers / 1e9:.2f} GB for {of_weights}")
+    click.echo(
+        f"    and {activations / 1e9:.2f} GB for activations of its {seconds:,.0f} s of audio of a step, "
+        f"extrapolated from those of {SECONDS:g} s, counted in float32; what allocators and libraries take "
+        "comes on top"
+    )
+
+
+def _views(config: RecipeConfig) -> int:
+    """How often an utterance passes the model in a step."""
+    return 2 if config.train.consistency_weight else 1
 
 
 def _print_row(stage: str, disk: float, hours: float, source: str) -> None:

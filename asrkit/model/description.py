@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any, Dict, List, Tuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.attention import AttentionBlock, CrossAttention, RelativeSelfAttention, SelfAttention
@@ -28,7 +28,7 @@ class Part:
 def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
     """The parts in the order that sound passes; `frame_shift` in seconds."""
     pieces = _pieces(model)
-    shapes, work = _measure(model, pieces, round(SECONDS / frame_shift))
+    shapes, work = _measure(model, pieces, frame_shift)
     parts: List[Part] = []
     stride, seen = 1, 1
     of_decoder = set(model.decoder.modules() if model.decoder is not None else ())
@@ -52,6 +52,38 @@ def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
             )
         )
     return parts
+
+
+def activation_bytes(model: AcousticModel, frame_shift: float) -> float:
+    """Bytes a second of audio that a training pass keeps for its backward pass, weights left out.
+
+    Counted on one utterance of SECONDS in single precision; attention's share grows with its length.
+    """
+    sizes: Dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        place = tensor.data_ptr()  # several operations keep the same one
+        sizes[place] = max(sizes.get(place, 0), tensor.numel() * tensor.element_size())
+        return tensor
+
+    was_training = model.training
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        results = _pass_utterance(model.train(), frame_shift)  # what is kept lives as long as they do
+    model.train(was_training)
+    weights = {parameter.data_ptr() for parameter in model.parameters()}
+    kept = sum(size for place, size in sizes.items() if place not in weights)
+    del results
+    return kept / SECONDS
+
+
+def _pass_utterance(model: AcousticModel, frame_shift: float) -> List[Tensor]:
+    """Results of an utterance of SECONDS in the encoder and, where there is one, in the decoder."""
+    frames = round(SECONDS / frame_shift)
+    encoded, log_probs, lengths = model.encode(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
+    if model.decoder is None:
+        return [log_probs]
+    tokens = torch.ones(1, round(UNITS_A_SECOND * SECONDS), dtype=torch.long)
+    return [log_probs, model.decoder(tokens, encoded, lengths)]
 
 
 def _pieces(model: AcousticModel) -> Dict[str, List[nn.Module]]:
@@ -82,9 +114,9 @@ def _time_kernels(module: nn.Module) -> List[Tuple[int, int]]:
 
 @torch.no_grad()
 def _measure(
-    model: AcousticModel, pieces: Dict[str, List[nn.Module]], frames: int
+    model: AcousticModel, pieces: Dict[str, List[nn.Module]], frame_shift: float
 ) -> Tuple[Dict[str, str], Dict[str, int]]:
-    """Output shapes a frame, and multiply-adds in all, of one utterance of `frames` frames."""
+    """Output shapes a frame, and multiply-adds in all, of one utterance of SECONDS."""
     shapes: Dict[str, str] = {}
     work = dict.fromkeys(pieces, 0)
     hooks = []
@@ -103,9 +135,7 @@ def _measure(
         for module in modules:
             hooks += [child.register_forward_hook(count) for child in module.modules()]
     was_training = model.training
-    encoded, _, lengths = model.eval().encode(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
-    if model.decoder is not None:
-        model.decoder(torch.ones(1, round(UNITS_A_SECOND * SECONDS), dtype=torch.long), encoded, lengths)
+    _pass_utterance(model.eval(), frame_shift)
     model.train(was_training)
     for hook in hooks:
         hook.remove()
