@@ -180,7 +180,8 @@ def draw_lexicon(random: np.random.Generator) -> List[Pronunciation]:
     """Short spellings by few units: homophones, words that begin others, and words of several spellings."""
     words = [*"ABCDEFGH", *random.choice(list("ABCDEFGH"), 4)]
     spellings = [tuple(random.choice(list("1234"), random.integers(1, 4))) for _ in words]
-    return list(dict.fromkeys(map(Pronunciation, words, spellings)))
+    different = dict.fromkeys(zip(words, spellings))
+    return [Pronunciation(*entry, float(random.uniform(0.01, 1))) for entry in different]
 
 
 def draw_model(random: np.random.Generator, words: Sequence[str]) -> NgramModel:
@@ -206,10 +207,12 @@ def compose_plainly(
     arcs, states = [], 1
     for entry in lexicon:
         source = 0
+        highest = max(other.probability for other in lexicon if other.word == entry.word)
         for position, unit in enumerate(entry.units):
             target = 0 if position == len(entry.units) - 1 else states
             states += target != 0
-            arcs.append((source, target, int(unit), symbols.index(entry.word) if not position else 0, 0.0))
+            word, score = (symbols.index(entry.word), math.log(entry.probability / highest))
+            arcs.append((source, target, int(unit), *((0, 0.0) if position else (word, score))))
             source = target
     spelling = read_arcs([*arcs, (0, states, -1, -1, 0.0)], states)
     histories = {(): 1, ("<s>",): 0}
