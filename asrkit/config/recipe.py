@@ -103,6 +103,10 @@ class GraphConfig(Settings):
     """Decoding graph: H (CTC topology) composed with L and G."""
 
     topology: Literal["standard", "modified"] = "standard"
+    # A unit of the lexicon, such as SIL of the line "<SIL> SIL", that may be before, between and after words.
+    # None: the blank of CTC covers silence, and training learns the unit only from transcripts with its word
+    optional_silence: Optional[str] = None
+    silence_probability: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5  # at each of these places; Kaldi's
 
 
 class ModelConfig(Settings):

@@ -32,8 +32,8 @@ def make_lexicon_tree(
     word doesn't lose to others for having several.
     """
     highest: Dict[str, float] = {}
-    for word, _, probability in lexicon:
-        highest[word] = max(probability, highest.get(word, 0.0))
+    for entry in lexicon:
+        highest[entry.word] = max(entry.probability, highest.get(entry.word, 0.0))
     entries = sorted(
         (tuple(map(unit_ids.__getitem__, units)), word_ids[word], probability / highest[word])
         for word, units, probability in lexicon
