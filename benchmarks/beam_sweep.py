@@ -23,7 +23,7 @@ from measure import make_parser, print_figure, run_measurement
 from torch import Tensor
 
 from asrkit.cli.graph import make_graph
-from asrkit.config import DecodeConfig
+from asrkit.config import DecodeConfig, GraphConfig
 from asrkit.decode.blanks import skip_blanks
 from asrkit.decode.choose import word_errors
 from asrkit.decode.paths import list_hypotheses
@@ -60,7 +60,7 @@ def simulated(options: argparse.Namespace) -> Material:
     large_graph.prepare(options)
     file = options.dir / "graph" / "HLG.safetensors"
     if not file.exists():
-        save_graph(file, make_graph(options.dir / "units", options.dir / "lm" / "lm.arpa", "standard"))
+        save_graph(file, make_graph(options.dir / "units", options.dir / "lm" / "lm.arpa", GraphConfig()))
     graph, config = load_graph(file), DecodeConfig()
     halves, about = read_shard(options.dir / large_graph.POSTERIORS)
     chosen = list(halves)[: options.sentences]

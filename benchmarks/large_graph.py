@@ -21,7 +21,7 @@ import torch
 from measure import make_parser, print_figure, run_measurement
 
 from asrkit.cli.graph import make_graph
-from asrkit.config import UnitsConfig
+from asrkit.config import GraphConfig, UnitsConfig
 from asrkit.decode.shards import write_shard
 from asrkit.graph.store import save_graph
 from asrkit.graph.topology import BLANK
@@ -179,7 +179,8 @@ def measure() -> None:
 
     def compile_graph(_: int) -> Dict[str, Any]:
         begun, processor = time.perf_counter(), time.process_time()
-        graph = make_graph(options.dir / "units", options.dir / "lm" / "lm.arpa", options.topology)
+        config = GraphConfig(topology=options.topology)
+        graph = make_graph(options.dir / "units", options.dir / "lm" / "lm.arpa", config)
         save_graph(options.dir / "graph" / "HLG.safetensors", graph)
         return {
             **graph.made_of,

@@ -7,24 +7,26 @@ from pathlib import Path
 from typing import Optional
 
 import click
+from msgspec import to_builtins
 
+from asrkit.config import GraphConfig
 from asrkit.errors import UserError
 from asrkit.graph.compile import compile_hlg, graph_size
 from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.grammar import make_grammar
 from asrkit.graph.lexicon import make_lexicon_tree
+from asrkit.graph.silence import OptionalSilence
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.storage.fingerprint import hash_file
-from asrkit.text.units import load_units, read_symbols
+from asrkit.text.units import Units, load_units, read_symbols
 
 
 def run(experiment: Experiment) -> None:
     """Write graph/HLG.safetensors."""
     started = time.monotonic()
-    topology = experiment.config.graph.topology
-    graph = make_graph(experiment.units, experiment.lm / "lm.arpa", topology)
+    graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph)
     save_graph(experiment.graph / "HLG.safetensors", graph)
     print(
         f"graph: HLG of {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs "
@@ -32,21 +34,40 @@ def run(experiment: Experiment) -> None:
     )
 
 
-def make_graph(units_directory: Path, arpa: Path, topology: str) -> DecodingGraph:
-    """HLG of what stage units wrote and a language model, with what it was made of."""
+def make_graph(units_directory: Path, arpa: Path, config: GraphConfig) -> DecodingGraph:
+    """HLG of what stage units wrote and a language model, with what it was made of.
+
+    Raises UserError where graph.optional_silence isn't a unit.
+    """
     units = load_units(units_directory)
     words = read_symbols(units_directory / "words.txt")
     tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
     grammar = make_grammar(arpa, units_directory / "words.txt")
-    hlg = compile_hlg(tree, grammar, units=len(units), modified=topology == "modified")
+    silence = _find_silence(config, units)
+    modified = config.topology == "modified"
+    hlg = compile_hlg(tree, grammar, units=len(units), modified=modified, silence=silence)
     made_of = {
         "units": hash_file(units_directory / "units.txt"),
         "lexicon": hash_file(units_directory / "lexicon.txt"),
         "lm": hash_file(arpa),
-        "topology": topology,
+        **{name: value for name, value in to_builtins(config).items() if silence or "silence" not in name},
         **graph_size(hlg),
     }
     return DecodingGraph(hlg, words, made_of)
+
+
+def _find_silence(config: GraphConfig, units: Units) -> Optional[OptionalSilence]:
+    name = config.optional_silence
+    if name is None:
+        return None
+    if name not in units.symbols[1:]:
+        raise UserError(
+            f"graph.optional_silence is {name}, which is no unit",
+            expected=f"one of {' '.join(units.symbols[1:20])}{' ...' if len(units) > 20 else ''}",
+            where="units/units.txt",
+            todo=f'add the line "<SIL> {name}" to units.lexicon, or leave graph.optional_silence out',
+        )
+    return OptionalSilence(units.ids[name], config.silence_probability)
 
 
 @click.group("graph")

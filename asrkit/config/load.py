@@ -162,6 +162,11 @@ def _refuse_unused(config: RecipeConfig, where: str) -> None:
         ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
         ("lm.min_counts", bool(lm.min_counts) and not estimated, "lm.arpa gives a ready model"),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
+        (
+            "graph.silence_probability",
+            config.graph.silence_probability != 0.5 and config.graph.optional_silence is None,
+            "graph.optional_silence is not",
+        ),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):

@@ -54,8 +54,9 @@ class UnitsConfig(Settings):
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
     vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    # for phones: a file in the recipe's folder, "WORD P1 P2 ..."; where P1 is written ▁P1 in every line, the
-    # model says where a word begins, and greedy finds words that unmarked phones leave ambiguous
+    # for phones: a file in the recipe's folder, "WORD P1 P2 ..." or, with probabilities of pronunciations,
+    # "WORD 0.7 P1 P2 ..."; where P1 is written ▁P1 in every line, the model says where a word begins, and
+    # greedy finds words that unmarked phones leave ambiguous
     lexicon: Optional[str] = None
 
 
@@ -102,6 +103,10 @@ class GraphConfig(Settings):
     """Decoding graph: H (CTC topology) composed with L and G."""
 
     topology: Literal["standard", "modified"] = "standard"
+    # A unit of the lexicon, such as SIL of the line "<SIL> SIL", that may be before, between and after words.
+    # None: the blank of CTC covers silence, and training learns the unit only from transcripts with its word
+    optional_silence: Optional[str] = None
+    silence_probability: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5  # at each of these places; Kaldi's
 
 
 class ModelConfig(Settings):

@@ -2,7 +2,7 @@
 
 import collections
 import re
-from typing import List, Mapping, Sequence, Tuple
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import k2
 import kaldialign
@@ -23,16 +23,17 @@ def time_words(
     pronunciations: Pronunciations,
     point: np.ndarray,
     frames: Tensor,
+    silence: Optional[int] = None,
 ) -> Tuple[TimedWord, ...]:
     """Words of the lattice's best path at one point (weight,), with their frames and confidences.
 
     `frames` (frame,) are those of the utterance that the lattice's frames stand for: they differ where
-    blanks were skipped.
+    blanks were skipped. `silence` is the unit of optional silence.
     """
     weighed = weigh_lattice(lattice, point[None])
     path = k2.shortest_path(weighed, use_double_scores=True)
     ids, _ = words_on_arcs(path)
-    spans = word_spans(path.labels[:-1].tolist(), [symbols[index] for index in ids], pronunciations)
+    spans = word_spans(path.labels[:-1].tolist(), [symbols[index] for index in ids], pronunciations, silence)
     confidences = word_posteriors(weighed, ids.tolist())
     return tuple(
         TimedWord(int(frames[first]), int(frames[last]), confidence)
@@ -41,11 +42,12 @@ def time_words(
 
 
 def word_spans(
-    path: Sequence[int], words: Sequence[str], pronunciations: Pronunciations
+    path: Sequence[int], words: Sequence[str], pronunciations: Pronunciations, silence: Optional[int] = None
 ) -> Sequence[Tuple[int, int]]:
     """First and last frame of each of `words`, of a path that has a unit id or blank for every frame.
 
-    A word goes from the first frame of its first unit to the last one of its last: CTC knows no more.
+    The path may have `silence` around words. A word goes from the first frame of its first unit to the last
+    one of its last: CTC knows no more.
     """
     # A regular expression over frames, each of which is a character: a unit is one or more of them.
     blanks = f"{re.escape(chr(BLANK))}*"
@@ -55,7 +57,8 @@ def word_spans(
             blanks.join(f"{re.escape(chr(unit))}+" for unit in units) for units in pronunciations[word]
         ]
         groups.append(f"({'|'.join(spellings)})")
-    match = re.fullmatch(blanks.join(["", *groups, ""]), "".join(map(chr, path)))
+    between = blanks if silence is None else f"[{re.escape(chr(BLANK))}{re.escape(chr(silence))}]*"
+    match = re.fullmatch(between.join(["", *groups, ""]), "".join(map(chr, path)))
     if match is None:
         raise ValueError(f"a path of other units than those of {' '.join(words)}")
     return [(start, end - 1) for start, end in (match.span(group + 1) for group in range(len(words)))]

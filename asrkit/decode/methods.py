@@ -95,6 +95,7 @@ class UtteranceDecoder:
         `model`: the acoustic model, whose decoder attention rescores with; `neural`: that of lm.neural."""
         self.config, self.units, self.symbols = config, units, graph.words
         self.fst = prepare_graph(graph)
+        self.silence = units.ids.get(graph.made_of.get("optional_silence", ""))
         self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
         for entry in units.lexicon:
             self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])
@@ -185,5 +186,5 @@ class UtteranceDecoder:
 
     def _timed(self, nbest: NBest, lattice: k2.Fsa, log_probs: Tensor, point: np.ndarray) -> NBest:
         frames = kept_frames(log_probs, self.config.blank_skip_threshold).nonzero()[:, 0]
-        timed = time_words(lattice, self.symbols, self.pronunciations, point, frames)
+        timed = time_words(lattice, self.symbols, self.pronunciations, point, frames, self.silence)
         return dataclasses.replace(nbest, timed=timed)

@@ -33,7 +33,7 @@ def make_ngram_scorer(arpa: Path) -> SentenceScorer:
 def make_attention_scorer(model: AcousticModel, units: Units, encoded: Tensor) -> SentenceScorer:
     """Score sentences of one utterance by the attention decoder, given the encoder's output (frame, dim).
 
-    A word is spelled by its first pronunciation, as in the decoder's training.
+    A word is spelled by its most probable pronunciation, as in the decoder's training.
     """
 
     def score(sentences: Sequence[Sequence[str]]) -> np.ndarray:

@@ -25,6 +25,9 @@ class Arcs:
     def __len__(self) -> int:
         return len(self.source)
 
+    def __getitem__(self, chosen: np.ndarray) -> "Arcs":
+        return Arcs(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
+
 
 def join_arcs(parts: Sequence[Arcs]) -> Arcs:
     """All arcs of some parts, sorted by their sources."""

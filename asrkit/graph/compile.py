@@ -1,6 +1,6 @@
 """HLG: CTC topology, lexicon and grammar composed into one decoding graph."""
 
-from typing import Dict
+from typing import Dict, Optional
 
 import k2
 import numpy as np
@@ -10,15 +10,26 @@ from asrkit.graph.arcs import END, NO_WORD, Arcs, join_arcs, make_table
 from asrkit.graph.compose import compose_words
 from asrkit.graph.grammar import NO_STATE, Grammar
 from asrkit.graph.lexicon import LexiconTree
+from asrkit.graph.silence import OptionalSilence, add_silence
 from asrkit.graph.topology import add_topology
 
 
-def compile_hlg(tree: LexiconTree, grammar: Grammar, *, units: int, modified: bool) -> k2.Fsa:
+def compile_hlg(
+    tree: LexiconTree,
+    grammar: Grammar,
+    *,
+    units: int,
+    modified: bool,
+    silence: Optional[OptionalSilence] = None,
+) -> k2.Fsa:
     """HLG without epsilons among its units, which `units` counts with blank.
 
     Raises UserError where it would be too large for k2.
     """
-    table, words = add_topology(*compose_words(tree, grammar), units, modified)
+    arcs, final = compose_words(tree, grammar)
+    if silence is not None:
+        arcs, final = add_silence(arcs, final, silence)
+    table, words = add_topology(arcs, final, units, modified)
     return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
 
 

@@ -69,7 +69,8 @@ def _spell(tree: LexiconTree, grammar: Grammar) -> Tuple[Words, np.ndarray]:
     spelling = by_word[np.repeat(first, counts) + count_up(counts)]
     order = np.argsort(np.repeat(source.astype(np.int64), counts) * len(tree.word) + spelling)
     source, target, score = (np.repeat(column, counts)[order] for column in (source, target, score))
-    return Words(source, spelling[order].astype(np.int32), target, score), final
+    spelling = spelling[order].astype(np.int32)
+    return Words(source, spelling, target, score + tree.score[spelling]), final
 
 
 def _begins(*columns: np.ndarray) -> np.ndarray:

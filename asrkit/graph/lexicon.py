@@ -18,6 +18,7 @@ class LexiconTree:
     word: np.ndarray  # (pronunciation,) int32, index into words.txt
     length: np.ndarray  # (pronunciation,) int32, units
     last: np.ndarray  # (pronunciation,) int32, the last unit
+    score: np.ndarray  # (pronunciation,) float32, natural logarithm; 0 for a word's most probable one
     nodes: np.ndarray  # (pronunciation, longest length - 1) int32; -1 behind the pronunciation's end
     unit: np.ndarray  # (node,) int32
 
@@ -25,19 +26,30 @@ class LexiconTree:
 def make_lexicon_tree(
     lexicon: Sequence[Pronunciation], unit_ids: Dict[str, int], word_ids: Dict[str, int]
 ) -> LexiconTree:
-    """The tree of a lexicon; homophones and words that begin others need no disambiguation in it."""
-    entries = sorted((tuple(map(unit_ids.__getitem__, units)), word_ids[word]) for word, units in lexicon)
-    lengths = [len(units) for units, _ in entries]
+    """The tree of a lexicon; homophones and words that begin others need no disambiguation in it.
+
+    Probabilities are divided by that of the word's most probable pronunciation, as Kaldi does, so that a
+    word doesn't lose to others for having several.
+    """
+    highest: Dict[str, float] = {}
+    for entry in lexicon:
+        highest[entry.word] = max(entry.probability, highest.get(entry.word, 0.0))
+    entries = sorted(
+        (tuple(map(unit_ids.__getitem__, units)), word_ids[word], probability / highest[word])
+        for word, units, probability in lexicon
+    )
+    lengths = [len(units) for units, _, _ in entries]
     nodes = np.full((len(entries), max(lengths) - 1), -1, dtype=np.int32)
     found: Dict[Tuple[int, ...], int] = {}
-    for row, (units, _) in enumerate(entries):
+    for row, (units, _, _) in enumerate(entries):
         for depth in range(len(units) - 1):
             nodes[row, depth] = found.setdefault(units[: depth + 1], len(found))
     columns: Tuple[List[int], ...] = (
-        [word for _, word in entries],
+        [word for _, word, _ in entries],
         lengths,
-        [units[-1] for units, _ in entries],
+        [units[-1] for units, _, _ in entries],
         [units[-1] for units in found],
     )
     word, length, last, unit = (np.array(column, dtype=np.int32) for column in columns)
-    return LexiconTree(word, length, last, nodes, unit)
+    score = np.log([probability for _, _, probability in entries]).astype(np.float32)
+    return LexiconTree(word, length, last, score, nodes, unit)

@@ -20,7 +20,7 @@ def characters(transcript: Sequence[str]) -> List[str]:
 def unit_tokeniser(units: Units) -> Tokenise:
     """A function that gives the units (units/units.txt) of a transcript.
 
-    A word of the lexicon gives those of its first pronunciation. Any other, which only greedy
+    A word of the lexicon gives those of its most probable pronunciation. Any other, which only greedy
     search or a test set's reference has, is cut into the longest written units that it holds; where
     units aren't written signs (phones), it is one token by itself.
     """

@@ -32,7 +32,7 @@ class Units:
         self.lexicon = list(lexicon)
         self._first: Dict[str, List[int]] = {}
         self._words: Dict[str, str] = {}
-        for entry in self.lexicon:
+        for entry in sorted(self.lexicon, key=lambda entry: -entry.probability):  # of equal ones the first
             self._first.setdefault(entry.word, [self.ids[unit] for unit in entry.units])
             self._words.setdefault(" ".join(entry.units), entry.word)
         self._marked = any(symbol.startswith(WORD_START) for symbol in self.symbols)
@@ -45,7 +45,8 @@ class Units:
         return [word for word in text.split() if not self._ids_of(word)]
 
     def encode(self, text: str) -> List[int]:
-        """Unit ids of a transcript by each word's first pronunciation, or by its spelling where it has none.
+        """Unit ids of a transcript by each word's most probable pronunciation, of equal ones the first, or by
+        its spelling where it has none.
 
         Nothing for a word of unknown_words.
         """

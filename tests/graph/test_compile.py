@@ -1,6 +1,6 @@
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from asrkit.graph import arcs  # noqa: E402
 from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
 from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
+from asrkit.graph.silence import OptionalSilence  # noqa: E402
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph  # noqa: E402
 from asrkit.lm.arpa import write_arpa  # noqa: E402
 from asrkit.lm.kneser_ney import estimate  # noqa: E402
@@ -150,9 +151,14 @@ def test_a_language_model_of_other_words_is_an_error(tmp_path: Path) -> None:
         build(tmp_path, arpa)
 
 
-@pytest.mark.parametrize("modified", [False, True])
+@pytest.mark.parametrize(
+    ("modified", "silence"),
+    [(False, None), (True, None), (False, OptionalSilence(4, 0.7)), (True, OptionalSilence(5, 0.4))],
+)
 @pytest.mark.parametrize("seed", range(4))
-def test_best_paths_are_those_of_plain_composition(tmp_path: Path, seed: int, modified: bool) -> None:
+def test_best_paths_are_those_of_plain_composition(
+    tmp_path: Path, seed: int, modified: bool, silence: Optional[OptionalSilence]
+) -> None:
     random = np.random.default_rng(seed)
     lexicon, symbols = draw_lexicon(random), ["<eps>", *"ABCDEFGH"]
     model = draw_model(random, symbols[1:])
@@ -161,13 +167,13 @@ def test_best_paths_are_those_of_plain_composition(tmp_path: Path, seed: int, mo
     unit_ids = {unit: int(unit) for unit in "1234"}
     tree = make_lexicon_tree(lexicon, unit_ids, {word: index for index, word in enumerate(symbols)})
     grammar = make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt")
-    hlg = compile_hlg(tree, grammar, units=5, modified=modified)
+    hlg = compile_hlg(tree, grammar, units=6, modified=modified, silence=silence)
     ours = prepare_graph(DecodingGraph(hlg, symbols, {}))
-    plain = k2.Fsa.from_fsas([compose_plainly(lexicon, model, symbols, modified)])
+    plain = k2.Fsa.from_fsas([compose_plainly(lexicon, model, symbols, modified, silence)])
     wide = DecodeConfig(search_beam=1000, output_beam=1000, search_lm_scale=1)
     found = 0
     for _ in range(10):
-        log_probs = torch.from_numpy(random.normal(scale=2, size=(9, 5))).float().log_softmax(dim=-1)
+        log_probs = torch.from_numpy(random.normal(scale=2, size=(9, 6))).float().log_softmax(dim=-1)
         dense = k2.DenseFsaVec(log_probs[None], torch.tensor([[0, 0, 9]], dtype=torch.int32))
         score, words = best_path(search_lattice(ours, "u1", log_probs, wide)[1])
         expected_score, expected_words = best_path(k2.intersect_dense(plain, dense, output_beam=1000.0))
@@ -180,7 +186,8 @@ def draw_lexicon(random: np.random.Generator) -> List[Pronunciation]:
     """Short spellings by few units: homophones, words that begin others, and words of several spellings."""
     words = [*"ABCDEFGH", *random.choice(list("ABCDEFGH"), 4)]
     spellings = [tuple(random.choice(list("1234"), random.integers(1, 4))) for _ in words]
-    return list(dict.fromkeys(map(Pronunciation, words, spellings)))
+    different = dict.fromkeys(zip(words, spellings))
+    return [Pronunciation(*entry, float(random.uniform(0.01, 1))) for entry in different]
 
 
 def draw_model(random: np.random.Generator, words: Sequence[str]) -> NgramModel:
@@ -200,18 +207,33 @@ def choose(table: NgramTable, kept: Any) -> NgramTable:
 
 
 def compose_plainly(
-    lexicon: Sequence[Pronunciation], model: NgramModel, symbols: Sequence[str], modified: bool
+    lexicon: Sequence[Pronunciation],
+    model: NgramModel,
+    symbols: Sequence[str],
+    modified: bool,
+    silence: Optional[OptionalSilence],
 ) -> Any:
     """HLG by k2's general algorithms, from an L and a G as they are drawn in textbooks."""
-    arcs, states = [], 1
+    # 0: the start, 1: before a word, 2: before silence
+    present = silence.probability if silence else 0.0
+    absent = math.log(1 - present)
+    arcs, states = [(0, 1, 0, 0, absent)], 3
+    if silence:
+        arcs += [(0, 2, 0, 0, math.log(present)), (2, 1, silence.unit, 0, 0.0)]
     for entry in lexicon:
-        source = 0
+        source = 1
+        highest = max(other.probability for other in lexicon if other.word == entry.word)
         for position, unit in enumerate(entry.units):
-            target = 0 if position == len(entry.units) - 1 else states
-            states += target != 0
-            arcs.append((source, target, int(unit), symbols.index(entry.word) if not position else 0, 0.0))
-            source = target
-    spelling = read_arcs([*arcs, (0, states, -1, -1, 0.0)], states)
+            word, score = (symbols.index(entry.word), math.log(entry.probability / highest))
+            label = (int(unit), *((0, 0.0) if position else (word, score)))
+            if position == len(entry.units) - 1:
+                arcs.append((source, 1, *label[:2], label[2] + absent))
+                if silence:
+                    arcs.append((source, 2, *label[:2], label[2] + math.log(present)))
+            else:
+                arcs.append((source, states, *label))
+                source, states = states, states + 1
+    spelling = read_arcs([*arcs, (1, states, -1, -1, 0.0)], states)
     histories = {(): 1, ("<s>",): 0}
     for table in model.tables[:-1]:
         for row in table.words.tolist():
@@ -230,7 +252,7 @@ def compose_plainly(
                 arcs.append((histories[tuple(history)], target, label, label, log10(score)))
     grammar = read_arcs(arcs, len(histories))
     lg = k2.remove_epsilon(k2.connect(k2.compose(spelling, grammar)))
-    topology = k2.ctc_topo(4, modified=modified)
+    topology = k2.ctc_topo(5, modified=modified)
     return k2.connect(k2.compose(topology, k2.arc_sort(lg), inner_labels="tokens"))
 
 

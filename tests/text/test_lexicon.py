@@ -6,8 +6,14 @@ from asrkit.errors import UserError
 from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 
 
-def test_written_lexicon_is_read_back(tmp_path: Path) -> None:
-    entries = [Pronunciation("A", ("EY",)), Pronunciation("A", ("AH",)), Pronunciation("你好", ("n", "i3"))]
+@pytest.mark.parametrize("probability", [1.0, 0.3])
+@pytest.mark.parametrize("unit", ["nan", "7"])
+def test_written_lexicon_is_read_back(tmp_path: Path, unit: str, probability: float) -> None:
+    entries = [
+        Pronunciation("A", ("EY",), 1e-05),
+        Pronunciation("A", ("AH",)),
+        Pronunciation("你好", (unit, "i3"), probability),
+    ][probability == 1 :]
     write_lexicon(tmp_path / "lexicon.txt", entries)
     assert read_lexicon(tmp_path / "lexicon.txt") == entries
 
@@ -19,6 +25,12 @@ def test_written_lexicon_is_read_back(tmp_path: Path) -> None:
         ("YES Y #1\n", "reserved symbol"),
         ("YES <blk>\n", "reserved symbol"),
         ("YES Y\nYES Y\n", "given twice"),
+        ("YES Y\n\nNO 0.5 N\n", "NO has a probability, unlike the lines above"),
+        ("YES .5 Y\nNO N\n", "NO has no probability"),
+        ("YES 0 Y\n", "YES has probability 0"),
+        ("YES 1.5 Y\n", "YES has probability 1.5"),
+        ("YES -1e-1 Y\n", "YES has probability -1e-1"),
+        ("YES 0.5\n", "word YES has no units"),
         ("\n\n", "the lexicon is empty"),
     ],
 )
@@ -32,7 +44,7 @@ def test_a_wrong_lexicon_is_refused_with_its_place(tmp_path: Path, text: str, wo
 
 def test_the_same_pronunciation_further_down_is_refused_too(tmp_path: Path) -> None:
     file = tmp_path / "lexicon.txt"
-    file.write_text("A EY\nB B IY\nA EY\n")
+    file.write_text("A 0.5 EY\nB 1 B IY\nA 0.2 EY\n")
     with pytest.raises(UserError, match="given twice") as caught:
         read_lexicon(file)
     assert "line 3" in caught.value.where

@@ -57,6 +57,15 @@ def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     assert units.words([units.ids["UW"]]) == ["UW"]
 
 
+def test_the_most_probable_pronunciation_is_trained_on_and_found(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("THE .4 DH IY\nTHE .6 DH AH\nTHEE 1 DH IY\n")
+    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
+    units = build_units(config, ["THE", "THEE"], tmp_path / "units", tmp_path)
+    assert [units.symbols[unit] for unit in units.encode("THE")] == ["DH", "AH"]
+    assert units.words(units.encode("THEE THE")) == ["THEE", "THE"]
+    assert load_units(tmp_path / "units").lexicon == units.lexicon
+
+
 def test_phones_whose_first_is_marked_give_words_of_one_sound_back(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("A ▁EY\nEIGHT ▁EY T\nT ▁T IY\nEIGHTY ▁EY T IY\n", encoding="utf-8")
     units = build_units(
