@@ -15,6 +15,7 @@ from asrkit.config import load_config
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.launch import check_launch, launched_rank
 from asrkit.pipeline.processor import prepare_processor
 from asrkit.pipeline.runner import Request, choose_stages, run_stages
@@ -91,6 +92,7 @@ def command(
     )
     rank = launched_rank()
     if rank is not None:
+        die_with(os.getppid())
         check_launch(request.stages, experiment.config.train.processes)
     if rank:  # the first one runs the stage as always; the others join it there
         prepare_processor()

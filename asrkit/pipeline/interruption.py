@@ -1,8 +1,12 @@
-"""Signals that ask a run to end."""
+"""Signals that end a run."""
 
 import contextlib
+import ctypes
+import os
 import signal
 from typing import Any, Iterator, NoReturn
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Interrupted(BaseException):
@@ -29,3 +33,14 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, even by SIGKILL.
+
+    One left over would keep the experiment's lock.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # Linux only
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

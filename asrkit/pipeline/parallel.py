@@ -1,6 +1,5 @@
 """Do pieces of a stage in forked processes, which end with the process that started them."""
 
-import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -9,6 +8,7 @@ import sys
 from typing import Any, Callable, Dict, Optional, Tuple, TypeVar
 
 from asrkit.errors import UserError
+from asrkit.pipeline.interruption import die_with
 
 Result = TypeVar("Result")
 
@@ -76,7 +76,7 @@ def _cause(exitcode: int) -> str:
 def _work_on(work: Callable[[int], Any], count: int, next_index: Any, sender: Any, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this process
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the `finally` of what is being written
-    _die_with_parent()
+    die_with(parent)
     while os.getppid() == parent:
         with next_index.get_lock():
             index = next_index.value
@@ -89,13 +89,3 @@ def _work_on(work: Callable[[int], Any], count: int, next_index: Any, sender: An
         except Exception as error:  # handed to the parent, which raises it
             message = (index, None, error)
         sender.send(message)
-
-
-def _die_with_parent() -> None:
-    """On Linux have the kernel kill this process when its parent ends, even by SIGKILL.
-
-    A process left over would keep the experiment's lock.
-    """
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

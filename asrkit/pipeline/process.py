@@ -6,7 +6,6 @@ started ends with it; a guard process ends the group when this process is killed
 
 import atexit
 import contextlib
-import ctypes
 import dataclasses
 import json
 import os
@@ -21,9 +20,9 @@ import warnings
 from typing import Any, Callable, Dict, NoReturn, Optional, TextIO
 
 from asrkit.errors import UserError
+from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.log import StageLog, text_decoder
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.5
 
@@ -173,7 +172,7 @@ def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) ->
     code, report = 1, {}
     try:
         os.setpgid(0, 0)
-        _die_with(parent)
+        die_with(parent)  # elsewhere than on Linux the guard ends it
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -214,14 +213,6 @@ def _device() -> Optional[str]:
     if torch is not None and torch.cuda.is_initialized():
         return str(torch.cuda.get_device_name())
     return None
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends."""
-    with contextlib.suppress(AttributeError, OSError):  # Linux only; the guard does it elsewhere
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _keep_guard(reader: int) -> NoReturn:

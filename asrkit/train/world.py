@@ -30,9 +30,17 @@ class World:
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Add the tensors of all processes, in place; all get the same bits."""
+        """Add the tensors of all processes, in place; all get the same bits. UserError: one is gone."""
         if self.size > 1:
-            torch.distributed.all_reduce(tensor)
+            try:
+                torch.distributed.all_reduce(tensor)
+            except RuntimeError as error:
+                raise UserError(
+                    f"process {self.rank} of {self.size}, counted from 0, can't reach another one: {error}",
+                    expected="all of them to take part in every step",
+                    where="what the others, or torchrun, said last",
+                    todo="run the same command again: it resumes; if memory ran out, raise train.accumulate",
+                ) from error
         return tensor
 
     def sum_all(self, tensors: Sequence[Tensor]) -> None:

@@ -22,10 +22,36 @@ def run_recipe(
     name: str, corpus: Path, exp: Path, *options: str, settings: List[str]
 ) -> "subprocess.CompletedProcess[str]":
     """Run recipes/NAME over the corpus in the folder `exp`, with these settings and the tiny ones."""
-    assignments = [word for setting in (*TINY, *settings) for word in ("--set", setting)]
     command = [sys.executable, "-c", "from asrkit.cli.main import main; main()", "run"]
-    command += ["--recipe", str(PROJECT / "recipes" / name), "--corpus-dir", str(corpus), "--exp", str(exp)]
-    environment: Dict[str, str] = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    return subprocess.run(
-        [*command, "--nj", "2", *assignments, *options], env=environment, capture_output=True, text=True
+    command += ["--recipe", str(PROJECT / "recipes" / name), *arguments(corpus, exp, settings), *options]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True)
+
+
+def launch_training(
+    name: str, corpus: Path, exp: Path, *options: str, settings: List[str]
+) -> "subprocess.Popen[str]":
+    """Start stage train of the recipe by torchrun, as docs/training.md says: two processes of run.sh."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--no_python"]
+    # tests/known_issues/test_torchrun.py says why -r and -t
+    command += ["--monitor_interval", "0.1", "-r", "9:1", "-t", "9:1"]
+    command += [str(PROJECT / "recipes" / name / "run.sh"), "--stage", "train", "--stop-stage", "train"]
+    command += [*arguments(corpus, exp, settings), *options]
+    return subprocess.Popen(
+        command,
+        env={**environment(), "VIRTUAL_ENV": sys.prefix},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+
+
+def arguments(corpus: Path, exp: Path, settings: List[str]) -> List[str]:
+    """Of asrkit run: where things are, these settings and the tiny ones."""
+    assignments = [word for setting in (*TINY, *settings) for word in ("--set", setting)]
+    return ["--corpus-dir", str(corpus), "--exp", str(exp), "--nj", "2", *assignments]
+
+
+def environment() -> Dict[str, str]:
+    """One in which this project is what `import asrkit` finds."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -1,7 +1,12 @@
 """The recipe librispeech in miniature on real fragments: from manifests to scores, as a partial corpus."""
 
+import os
+import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
-from typing import Callable, List
+from typing import Callable, Dict, List
 
 import pytest
 
@@ -10,15 +15,21 @@ pytestmark = [pytest.mark.k2, pytest.mark.recipe]
 
 from asrkit.corpus.manifests import read_cuts  # noqa: E402
 from asrkit.storage.files import read_json, read_jsonl  # noqa: E402
-from tests.recipes.miniature import run_recipe  # noqa: E402
+from tests.recipes.miniature import PROJECT, launch_training, run_recipe  # noqa: E402
 
-SETTINGS = [
-    "corpus.train_sets=[train-clean-100]",
-    "corpus.dev_speakers=['26']",  # dev-clean and dev-other are absent
-    "units.vocabulary_size=100",
-    *("lm.arpa=null", "lm.rescore_arpa=null", "lm.rescore_order=null", "train.noise.directory=null"),
-]
+FRAGMENTS = ("--config", str(PROJECT / "recipes/librispeech/fragments.yaml"))
+SETTINGS = ["corpus.tests=[test-clean, test-other]", "train.checkpoint_steps=3"]
 PARTIAL = "372 of 39,665 utterances"
+
+
+@pytest.fixture(scope="module")
+def finished(corpora: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an experiment, trained by two processes that asrkit forked."""
+    exp = tmp_path_factory.mktemp("librispeech")
+    done = run_recipe("librispeech", corpora("librispeech"), exp, "--partial", *FRAGMENTS, settings=SETTINGS)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (exp / "said.txt").write_text(done.stdout)
+    return exp
 
 
 def test_fragments_are_refused_unless_a_partial_corpus_is_asked_for(
@@ -26,17 +37,17 @@ def test_fragments_are_refused_unless_a_partial_corpus_is_asked_for(
 ) -> None:
     corpus = corpora("librispeech")
     without_dev: List[str] = ["corpus.dev_sets=[]", *SETTINGS]
-    refused = run_recipe("librispeech", corpus, tmp_path, "--stop-stage", "1", settings=without_dev)
+    refused = run_recipe(
+        "librispeech", corpus, tmp_path, *FRAGMENTS, "--stop-stage", "1", settings=without_dev
+    )
     assert refused.returncode == 1
     assert "train-clean-100 utterances: found 288, expected 28,539" in refused.stderr
     assert "test-clean words: found 58, expected 52,576" in refused.stderr
     assert "--partial" in refused.stderr
 
 
-def test_all_stages_on_the_fragments(corpora: Callable[[str], Path], tmp_path: Path) -> None:
-    done = run_recipe("librispeech", corpora("librispeech"), tmp_path, "--partial", settings=SETTINGS)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    manifests = tmp_path / "manifests"
+def test_all_stages_on_the_fragments(finished: Path) -> None:
+    manifests = finished / "manifests"
     statistics = read_json(manifests / "statistics.json")
     assert statistics["partial"] == PARTIAL
     counts = {
@@ -50,11 +61,65 @@ def test_all_stages_on_the_fragments(corpora: Callable[[str], Path], tmp_path: P
     }
     assert {cut.supervisions[0].speaker for cut in read_cuts(manifests, "dev")} == {"26"}
     assert read_jsonl(manifests / "rejected.jsonl") == []
-    results = {(row["set"], row["method"], row["unit"]): row for row in read_json(tmp_path / "results.json")}
+    results = {(row["set"], row["method"], row["unit"]): row for row in read_json(finished / "results.json")}
     assert len(results) == 18
     assert results["test-other", "hlg", "word"]["reference"] == 1473
     assert {row["partial"] for row in results.values()} == {PARTIAL}
-    table = [line for line in (tmp_path / "RESULTS.md").read_text().splitlines() if "| test-other |" in line]
+    table = [line for line in (finished / "RESULTS.md").read_text().splitlines() if "| test-other |" in line]
     assert len(table) == 6
     assert all(f"partial: {PARTIAL}" in line for line in table)
-    assert done.stdout.count(f"partial: {PARTIAL}") == 19
+    assert (finished / "said.txt").read_text().count(f"partial: {PARTIAL}") == 19
+
+
+def processes_of(exp: Path) -> Dict[int, str]:
+    """Each process of an experiment, and the rank that torchrun gave it; "" is torchrun's own."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"\0{exp}\0" in (folder / "cmdline").read_text():
+                _, _, after = (folder / "environ").read_text().partition("\0RANK=")
+                found[int(folder.name)] = after.partition("\0")[0]
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def test_torchrun_killed_in_mid_epoch_goes_on_to_the_bytes_of_an_uninterrupted_training(
+    finished: Path, corpora: Callable[[str], Path], tmp_path: Path
+) -> None:
+    exp = tmp_path / "exp"
+    later = ("train", "average", "decode", "score", "6-*", "7-*", "8-*", "9-*")
+    shutil.copytree(finished, exp, ignore=shutil.ignore_patterns(*later))
+
+    def launch() -> "subprocess.Popen[str]":
+        corpus = corpora("librispeech")
+        return launch_training("librispeech", corpus, exp, "--partial", *FRAGMENTS, settings=SETTINGS)
+
+    def kill_at(step: int, kill: Callable[["subprocess.Popen[str]"], None]) -> str:
+        launched, point = launch(), exp / f"train/checkpoints/resume-{step:08d}.safetensors"
+        while launched.poll() is None and not point.exists():
+            time.sleep(0.01)
+        assert launched.poll() is None, launched.communicate()[0]
+        kill(launched)
+        said = launched.communicate()[0]  # all that could write have ended
+        deadline = time.monotonic() + 5
+        while processes_of(exp) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert processes_of(exp) == {}
+        assert launched.returncode != 0
+        return said
+
+    def kill_second(launched: "subprocess.Popen[str]") -> None:
+        (second,) = [process for process, rank in processes_of(exp).items() if rank == "1"]
+        os.kill(second, signal.SIGKILL)
+
+    said = kill_at(3, kill_second)
+    assert "rank      : 1" in said and "Signal 9 (SIGKILL)" in said  # torchrun's words
+    kill_at(6, lambda launched: os.killpg(launched.pid, signal.SIGKILL))
+    kill_at(9, lambda launched: launched.kill())  # torchrun alone
+    last = launch()
+    said = last.communicate()[0]
+    assert last.returncode == 0, said
+    assert "train: resumes at step 9, epoch 1" in said
+    weights = "train/checkpoints/epoch-0001.safetensors"
+    assert (exp / weights).read_bytes() == (finished / weights).read_bytes()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from asrkit.cli.stages import STAGES
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.train.world import join_world, share_gradients
@@ -69,6 +70,31 @@ def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
     assert first == second
     assert first["counts"] == [2.0, 9.0 + 49.0]
     torch.testing.assert_close(torch.tensor(first["gradient"]), torch.tensor([[24.0, 34.0]]))
+
+
+def leave_the_first(folder: Path, queue: Any) -> None:
+    """Process 1 ends after it has met process 0, which waits for its share."""
+
+    def work(rank: int) -> str:
+        world = join_world(rank, 2, folder / "meet")
+        if rank:
+            return ""
+        with pytest.raises(UserError) as caught:
+            world.sum(torch.zeros(1))
+        return str(caught.value)
+
+    run_parallel(work, 2, 2, lambda _, said: queue.put(said))
+
+
+def test_a_process_that_has_gone_is_said(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=leave_the_first, args=(tmp_path, queue))
+    process.start()
+    said = "".join(queue.get(timeout=120) for _ in range(2))
+    process.join()
+    assert said.startswith("process 0 of 2, counted from 0, can't reach another one: ")
+    assert "run the same command again: it resumes" in said
 
 
 @pytest.mark.k2
