@@ -125,7 +125,7 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
             lack = "lm.neural.layers, those of the language model that it rescores with"
         elif method == "prefix" and config.units.kind == "phones":
             lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
-        elif method == "prefix" and config.lm.order == 1:
+        elif method in ("prefix", "h") and config.lm.order == 1:
             lack = "lm.order 2 or more: kenlm reads no smaller model"
         if lack:
             raise UserError(

@@ -92,6 +92,8 @@ def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(r
             load_config(recipe, assignments=assignments)
         assert "model.decoder_blocks" in error.value.expected
     load_config(recipe, assignments=attention)
+    with pytest.raises(UserError, match="methods has h\n"):
+        load_config(recipe, assignments=["decode.methods=[h]", "lm.order=1"])
 
 
 def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -> None:
