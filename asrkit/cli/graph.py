@@ -4,11 +4,10 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import click
 import k2
-from msgspec import to_builtins
 
 from asrkit.config import GraphConfig
 from asrkit.errors import UserError
@@ -50,15 +49,15 @@ def make_graph(units_directory: Path, arpa: Path, config: GraphConfig, kind: str
     else:
         modified = config.topology == "modified"
         fst = compile_hlg(tree, grammar, units=len(units), modified=modified, silence=silence)
-    made_of = {
+    made_of: Dict[str, Any] = {
         "units": hash_file(units_directory / "units.txt"),
         "lexicon": hash_file(units_directory / "lexicon.txt"),
         "lm": hash_file(arpa),
-        **{name: value for name, value in to_builtins(config).items() if silence or "silence" not in name},
+        "topology": config.topology if kind == "HLG" else "none",
         **graph_size(fst),
     }
-    if kind == "LG":
-        del made_of["topology"]
+    if silence is not None:
+        made_of.update(optional_silence=config.optional_silence, silence_probability=silence.probability)
     return DecodingGraph(fst, words, made_of)
 
 
@@ -90,6 +89,10 @@ def write_lg(exp: Path, output: Path) -> None:
     A .txt file is OpenFst's text, with the numbers of units.txt and words.txt and -log scores; a
     .safetensors file can be looked at by asrkit graph info and draw.
     """
+    if output.suffix not in (".txt", ".safetensors"):
+        raise UserError(
+            f"--output {output}", expected="FILE.txt or FILE.safetensors", where="asrkit graph lg"
+        )
     experiment = open_experiment(exp)
     graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph, kind="LG")
     if output.suffix == ".txt":

@@ -141,12 +141,13 @@ class UtteranceDecoder:
         if self.prefix is not None and "prefix" in self.config.methods:
             started = time.perf_counter()
             found["prefix"] = (self.prefix(log_probs), time.perf_counter() - started)
-        shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
         if self.topology is not None and "h" in self.config.methods:
             started = time.perf_counter()
+            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
             found["h"] = (self.topology(utterance, shorter) or greedy, time.perf_counter() - started)
         if HLG_METHODS & set(self.config.methods):
             started = time.perf_counter()
+            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
             way, lattice = search_lattice(self.fst, utterance, shorter, self.config)
             searched = time.perf_counter() - started
             found.update(dict.fromkeys(HLG_METHODS, (greedy, searched)))

@@ -127,6 +127,7 @@ def test_settings_of_further_text_without_that_text_are_refused(
     [
         (["lm.arpa=a.arpa", "lm.prune=1e-7"], "lm.prune is set, and lm.arpa gives a ready model"),
         (["lm.arpa=a.arpa", "lm.min_counts=[1, 2]"], "lm.min_counts is set, and lm.arpa"),
+        (["graph.silence_probability=0.1"], "silence_probability is set, and graph.optional_silence is not"),
         (["lm.rescore_arpa=a.arpa"], "lm.rescore_arpa is set, and lm.rescore_order is not"),
         (["corpus.held_out=[valid]"], "neither corpus.dev nor corpus.tests has valid"),
     ],
