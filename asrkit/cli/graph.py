@@ -4,20 +4,20 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import click
-from msgspec import to_builtins
+import k2
 
 from asrkit.config import GraphConfig
 from asrkit.errors import UserError
-from asrkit.graph.compile import compile_hlg, graph_size
+from asrkit.graph.compile import compile_hlg, compile_lg, graph_size
 from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.grammar import make_grammar
 from asrkit.graph.lexicon import make_lexicon_tree
 from asrkit.graph.silence import OptionalSilence
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.storage.fingerprint import hash_file
 from asrkit.text.units import Units, load_units, read_symbols
@@ -34,8 +34,8 @@ def run(experiment: Experiment) -> None:
     )
 
 
-def make_graph(units_directory: Path, arpa: Path, config: GraphConfig) -> DecodingGraph:
-    """HLG of what stage units wrote and a language model, with what it was made of.
+def make_graph(units_directory: Path, arpa: Path, config: GraphConfig, kind: str = "HLG") -> DecodingGraph:
+    """HLG, or LG, of what stage units wrote and a language model, with what it was made of.
 
     Raises UserError where graph.optional_silence isn't a unit.
     """
@@ -44,16 +44,21 @@ def make_graph(units_directory: Path, arpa: Path, config: GraphConfig) -> Decodi
     tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
     grammar = make_grammar(arpa, units_directory / "words.txt")
     silence = _find_silence(config, units)
-    modified = config.topology == "modified"
-    hlg = compile_hlg(tree, grammar, units=len(units), modified=modified, silence=silence)
-    made_of = {
+    if kind == "LG":
+        fst = compile_lg(tree, grammar, silence)
+    else:
+        modified = config.topology == "modified"
+        fst = compile_hlg(tree, grammar, units=len(units), modified=modified, silence=silence)
+    made_of: Dict[str, Any] = {
         "units": hash_file(units_directory / "units.txt"),
         "lexicon": hash_file(units_directory / "lexicon.txt"),
         "lm": hash_file(arpa),
-        **{name: value for name, value in to_builtins(config).items() if silence or "silence" not in name},
-        **graph_size(hlg),
+        "topology": config.topology if kind == "HLG" else "none",
+        **graph_size(fst),
     }
-    return DecodingGraph(hlg, words, made_of)
+    if silence is not None:
+        made_of.update(optional_silence=config.optional_silence, silence_probability=silence.probability)
+    return DecodingGraph(fst, words, made_of)
 
 
 def _find_silence(config: GraphConfig, units: Units) -> Optional[OptionalSilence]:
@@ -72,7 +77,29 @@ def _find_silence(config: GraphConfig, units: Units) -> Optional[OptionalSilence
 
 @click.group("graph")
 def command() -> None:
-    """Look at a decoding graph."""
+    """Look at a decoding graph, or write LG."""
+
+
+@command.command("lg")
+@click.argument("exp", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="FILE.safetensors, or .txt.")
+def write_lg(exp: Path, output: Path) -> None:
+    """Write LG of EXP, without epsilons among its units, for a decoder that adds a topology itself.
+
+    A .txt file is OpenFst's text, with the numbers of units.txt and words.txt and -log scores; a
+    .safetensors file can be looked at by asrkit graph info and draw.
+    """
+    if output.suffix not in (".txt", ".safetensors"):
+        raise UserError(
+            f"--output {output}", expected="FILE.txt or FILE.safetensors", where="asrkit graph lg"
+        )
+    experiment = open_experiment(exp)
+    graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph, kind="LG")
+    if output.suffix == ".txt":
+        write_text(output, k2.to_str(graph.fst, openfst=True))
+    else:
+        save_graph(output, graph)
+    click.echo(f"wrote {output}: {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs")
 
 
 @command.command("info")

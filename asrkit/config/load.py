@@ -125,7 +125,7 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
             lack = "lm.neural.layers, those of the language model that it rescores with"
         elif method == "prefix" and config.units.kind == "phones":
             lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
-        elif method == "prefix" and config.lm.order == 1:
+        elif method in ("prefix", "h") and config.lm.order == 1:
             lack = "lm.order 2 or more: kenlm reads no smaller model"
         if lack:
             raise UserError(
@@ -157,16 +157,13 @@ def _refuse_unused(config: RecipeConfig, where: str) -> None:
     """Refuse settings that would change nothing because of others."""
     lm, corpus = config.lm, config.corpus
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     for setting, is_unused, reason in (
         ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
         ("lm.min_counts", bool(lm.min_counts) and not estimated, "lm.arpa gives a ready model"),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
-        (
-            "graph.silence_probability",
-            config.graph.silence_probability != 0.5 and config.graph.optional_silence is None,
-            "graph.optional_silence is not",
-        ),
+        ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):

@@ -222,12 +222,15 @@ class AverageConfig(Settings):
 class DecodeConfig(Settings):
     """Decoding; weights of language model and words are chosen on dev."""
 
-    # greedy; prefix: CTC prefix beam search, no lexicon; hlg: search in the graph; of its lattice, with the
-    # n-gram of lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
+    # greedy; prefix: CTC prefix beam search, no lexicon; h: search in the CTC topology alone, no lexicon, and
+    # its n-best list with the graph's n-gram; hlg: search in the graph; of its lattice, with the n-gram of
+    # lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
     # model.decoder_blocks beside the graph's n-gram; neural: so with those of lm.neural; oracle: the
     # n-best list's least errors, a bound
     methods: Annotated[
-        Tuple[Literal["greedy", "prefix", "hlg", "nbest", "lattice", "attention", "neural", "oracle"], ...],
+        Tuple[
+            Literal["greedy", "prefix", "h", "hlg", "nbest", "lattice", "attention", "neural", "oracle"], ...
+        ],
         msgspec.Meta(min_length=1),
     ] = ("greedy", "hlg")
     # 10 is faster and loses nothing of voices like those of training, but 1.5 % of the demo's unseen one

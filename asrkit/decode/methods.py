@@ -25,6 +25,7 @@ from asrkit.decode.rescore import (
     rescore_lattice,
 )
 from asrkit.decode.search import prepare_graph, search_lattice
+from asrkit.decode.topology import make_topology_search
 from asrkit.graph.store import DecodingGraph
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.lm.scorer import SentenceScorer
@@ -36,7 +37,8 @@ Grid = Dict[
 ]  # values that are tried of each weight, in the order of an n-best list's columns
 
 NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
-LATTICE_METHODS = {"hlg", "lattice", *NBEST_METHODS}
+HLG_METHODS = {"hlg", "lattice", *NBEST_METHODS}
+LATTICE_METHODS = {"h", *HLG_METHODS}
 
 
 def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
@@ -52,6 +54,7 @@ def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
     optional: Grid = {"lm_scale": lm_scales_from_zero(config), "word_bonus": config.word_bonuses}
     every: Dict[str, Grid] = {
         "greedy": {},
+        "h": optional,
         "nbest": rescored,
         "attention": {**optional, "attention_scale": config.attention_scales},
         "neural": {**optional, "neural_scale": lm_scales_from_zero(config)},
@@ -68,8 +71,11 @@ def lm_scales_from_zero(config: DecodeConfig) -> Sequence[float]:
 def method_settings(config: DecodeConfig, method: str) -> Dict[str, Any]:
     """The settings that a method's result depends on, as its record names them."""
     searched = ("search_beam", "output_beam", "min_active_states", "max_active_states", "ladder_beam_factor")
-    named: Dict[str, Sequence[str]] = {"prefix": ("prefix_beams", "search_lm_scale")}
-    for each in LATTICE_METHODS:
+    named: Dict[str, Sequence[str]] = {
+        "prefix": ("prefix_beams", "search_lm_scale"),
+        "h": (*searched, "blank_skip_threshold", "nbest_paths"),
+    }
+    for each in HLG_METHODS:
         named[each] = (*searched, "search_lm_scale", "blank_skip_threshold")
     for each in NBEST_METHODS:
         named[each] = (*named[each], "nbest_paths")
@@ -101,6 +107,7 @@ class UtteranceDecoder:
             self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])
         methods = config.methods
         self.prefix = make_prefix_search(units, arpa, config) if "prefix" in methods else None
+        self.topology = make_topology_search(units, arpa, config) if "h" in methods else None
         self.scorers: Dict[str, SentenceScorer] = {}
         if "nbest" in methods:
             self.scorers["nbest"] = make_ngram_scorer(larger)
@@ -134,12 +141,16 @@ class UtteranceDecoder:
         if self.prefix is not None and "prefix" in self.config.methods:
             started = time.perf_counter()
             found["prefix"] = (self.prefix(log_probs), time.perf_counter() - started)
-        if LATTICE_METHODS & set(self.config.methods):
+        if self.topology is not None and "h" in self.config.methods:
+            started = time.perf_counter()
+            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
+            found["h"] = (self.topology(utterance, shorter) or greedy, time.perf_counter() - started)
+        if HLG_METHODS & set(self.config.methods):
             started = time.perf_counter()
             shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
             way, lattice = search_lattice(self.fst, utterance, shorter, self.config)
             searched = time.perf_counter() - started
-            found.update(dict.fromkeys(LATTICE_METHODS, (greedy, searched)))
+            found.update(dict.fromkeys(HLG_METHODS, (greedy, searched)))
             if lattice is not None:
                 for method, nbest, seconds in self._lists(lattice, way, log_probs, points, encoded):
                     found[method] = (nbest or greedy, searched + seconds)

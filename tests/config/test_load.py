@@ -92,6 +92,8 @@ def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(r
             load_config(recipe, assignments=assignments)
         assert "model.decoder_blocks" in error.value.expected
     load_config(recipe, assignments=attention)
+    with pytest.raises(UserError, match="methods has h\n"):
+        load_config(recipe, assignments=["decode.methods=[h]", "lm.order=1"])
 
 
 def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -> None:
@@ -125,6 +127,7 @@ def test_settings_of_further_text_without_that_text_are_refused(
     [
         (["lm.arpa=a.arpa", "lm.prune=1e-7"], "lm.prune is set, and lm.arpa gives a ready model"),
         (["lm.arpa=a.arpa", "lm.min_counts=[1, 2]"], "lm.min_counts is set, and lm.arpa"),
+        (["graph.silence_probability=0.1"], "silence_probability is set, and graph.optional_silence is not"),
         (["lm.rescore_arpa=a.arpa"], "lm.rescore_arpa is set, and lm.rescore_order is not"),
         (["corpus.held_out=[valid]"], "neither corpus.dev nor corpus.tests has valid"),
     ],

@@ -130,6 +130,21 @@ def test_an_utterance_without_a_lattice_is_what_greedy_finds(tmp_path: Path) -> 
     assert found["hlg"].way == "empty"
 
 
+def test_the_topology_alone_finds_what_greedy_does_and_its_list_what_the_language_model_wants(
+    tmp_path: Path,
+) -> None:
+    config = DecodeConfig(methods=("greedy", "h", "hlg"), lm_scales=(1.0,))
+    found = decode(tmp_path, config, [["R"], ["EH"], ["D"], ["<blk>"], ["B"], ["UH"], ["K"]])
+    assert found["h"].best([0.0, 0.0]) == found["greedy"].words[0] == ["READ", "BOOK"]
+    found = decode(tmp_path, config, [["B"], ["UH"], ["K"], ["K", "D"]])
+    assert {"BOOK", "BOOKED"} == {" ".join(words) for words in found["h"].words}
+    row = found["h"].scores[found["h"].words.index(["BOOKED"])]
+    # BOOKED and the end by their unigrams, with what <s> and BOOKED back off by
+    assert row == pytest.approx([-math.log(2), -2.4 * math.log(10), 1], abs=1e-2)
+    assert found["h"].best([1.0, 0.0]) == ["BOOK"] and found["h"].way == "lattice"
+    assert decode(tmp_path, config, [])["h"].words == [[]]
+
+
 def test_prefix_search_uses_the_language_model_and_no_lexicon(tmp_path: Path) -> None:
     pytest.importorskip("pyctcdecode", reason="pyctcdecode is not installed")
     (tmp_path / "lm.arpa").write_text(LARGER.replace("BOOKED", "AB").replace("BOOK", "AC"))

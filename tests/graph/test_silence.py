@@ -5,14 +5,16 @@ from typing import List
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = pytest.mark.k2
 
-from asrkit.cli.graph import make_graph  # noqa: E402
+from asrkit.cli.graph import command, make_graph  # noqa: E402
 from asrkit.config import DecodeConfig, GraphConfig, UnitsConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
+from asrkit.graph.store import load_graph  # noqa: E402
 from asrkit.text.units import Units, build_units  # noqa: E402
 
 # Without <s> the graph's first state is one that words lead to.
@@ -47,6 +49,29 @@ def test_silence_around_words_costs_its_probability_and_is_no_words_time(
     assert nbest.words == [["YES", "NO"]]
     assert nbest.scores[0, 1] == pytest.approx(-1.2 * math.log(10) + math.log(probability), abs=1e-4)
     assert [word[:2] for word in nbest.timed] == spans
+
+
+def test_lg_as_text_composed_with_a_topology_scores_as_hlg(tmp_path: Path) -> None:
+    units = make_units(tmp_path)
+    (tmp_path / "lm").mkdir()
+    (tmp_path / "lm.arpa").rename(tmp_path / "lm" / "lm.arpa")
+    settings = "graph: {optional_silence: SIL, silence_probability: 0.2}"
+    (tmp_path / "recipe.yaml").write_text(f"name: x\ncorpus: {{module: yesno}}\n{settings}\n")
+    result = CliRunner().invoke(command, ["lg", str(tmp_path), "--output", str(tmp_path / "LG.txt")])
+    assert result.exception is None, result.exception
+    lg = k2.Fsa.from_openfst((tmp_path / "LG.txt").read_text(), acceptor=False)
+    hlg = k2.connect(k2.compose(k2.ctc_topo(len(units) - 1), k2.arc_sort(lg)))
+    made = make_graph(tmp_path / "units", tmp_path / "lm" / "lm.arpa", SILENT).fst
+    log_probs = torch.randn(1, 9, len(units), generator=torch.manual_seed(1)).log_softmax(dim=-1)
+    dense = k2.DenseFsaVec(log_probs, torch.tensor([[0, 0, 9]], dtype=torch.int32))
+    scores = [
+        float(k2.intersect_dense(k2.Fsa.from_fsas([fst]), dense, 1e3).get_tot_scores(True, False))
+        for fst in (hlg, made)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    file = tmp_path / "LG.safetensors"
+    CliRunner().invoke(command, ["lg", str(tmp_path), "--output", str(file)])
+    assert load_graph(file).made_of["optional_silence"] == "SIL"
 
 
 def test_silence_that_is_no_unit_is_refused(tmp_path: Path) -> None:
