@@ -19,6 +19,7 @@ from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.storage.fingerprint import hash_file
 
 FOLDER = click.Path(path_type=Path)
+WORST = "How many texts least like what the model hears are listed; 0: none is scored."
 
 
 @click.group("corpus")
@@ -29,7 +30,7 @@ def command() -> None:
 @command.command("report")
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment whose stage 1 has run.")
 @click.option("--nj", type=click.IntRange(min=1), help="Threads at once.  [default: the cores]")
-@click.option("--worst", default=20, show_default=True, help="Texts least like what the model hears, listed.")
+@click.option("--worst", type=click.IntRange(min=0), default=20, show_default=True, help=WORST)
 def report(exp: Path, nj: Optional[int], worst: int) -> None:
     """Write EXP/corpus/report.json and report.html: amounts, levels, symbols, and what doesn't look right.
 
@@ -37,7 +38,7 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     """
     experiment = open_experiment(exp, nj or count_cores())
     utterances = _measure_all(experiment)
-    alignments = _score_texts(experiment, utterances)[:worst]
+    alignments = _score_texts(experiment, utterances)[:worst] if worst else []
     found = make_report(utterances, read_json(experiment.manifests / "statistics.json"), alignments)
     folder = experiment.directory / "corpus"
     write_json(folder / "report.json", found)

@@ -65,7 +65,8 @@ def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Option
     corpus = _experiment(source, directory, settings, nj).config.corpus
     splits = {split: [_with_text(valid, corpus) for valid in of] for split, of in splits.items()}
     statistics = {split: split_statistics(of) for split, of in splits.items()}
-    write_recipe(directory, source, [*settings, *suggest_settings(splits[corpus.train])], statistics)
+    settings += suggest_settings(splits[corpus.train], splits[corpus.dev])
+    write_recipe(directory, source, settings, statistics)
     for split, of in statistics.items():
         hours = of["seconds"] / 3600
         click.echo(f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers")

@@ -13,6 +13,7 @@ from asrkit.score.records import headlines, read_results
 from asrkit.storage.files import read_json
 
 FOLDER = click.Path(path_type=Path)
+POSITIVE, SHARE = click.FloatRange(0, min_open=True), click.FloatRange(0, 1, min_open=True)
 NUMBER_BYTES = 2  # of a feature: shards hold int16
 WEIGHT_BYTES = 4
 BACKWARD = 3  # the work of a training pass, in forward passes
@@ -32,24 +33,10 @@ ROW = "{:<10} {:>9}  {:>9}  {}"
 @click.option(
     "--measured", type=FOLDER, metavar="DIR", default=Path("recipes/an4/records"), show_default=True
 )
-@click.option(
-    "--throughput",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="N",
-    help="Audio seconds trained a second, as measured; with --gpus by one of them.",
-)
-@click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Train on so many GPUs.")
-@click.option(
-    "--gpu-rate",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="TFLOPS",
-    help="Of a GPU at train.precision, by its data sheet.  [default: an A100's, 312; 19.5 in float32]",
-)
-@click.option(
-    "--gpu-share",
-    type=click.FloatRange(0, 1, min_open=True),
-    help=f"Share of --gpu-rate that training reaches.  [default: {GPU_SHARE}, a guess]",
-)
+@click.option("--throughput", type=POSITIVE, help="Audio seconds trained a second, as measured; of one GPU.")
+@click.option("--gpus", type=click.IntRange(min=1), help="Train on so many GPUs.")
+@click.option("--gpu-rate", type=POSITIVE, help="TFLOP/s of a GPU.  [default: an A100's 312; float32: 19.5]")
+@click.option("--gpu-share", type=SHARE, help=f"Reached of --gpu-rate.  [default: {GPU_SHARE}, a guess]")
 def command(
     recipe: Path,
     config: Optional[Path],
@@ -106,7 +93,7 @@ class _Measured:
         results = read_results(folder / "results.json")
         _, self.work = _size_of(done, units)
         self.features = cost["audio_hours"] * 3600 / seconds["features"]
-        self.work *= _views(done)
+        self.trained = self.work * _views(done)
         self.train = done.train.epochs * cost["audio_hours"] * 3600 / seconds["train"]
         self.rtf = {record["method"]: record["rtf"] for record in headlines(results, "test")}
         peaks = ", ".join(
@@ -143,7 +130,7 @@ def _training_speed(
         speed = rate * 1e12 * share / (BACKWARD * 2 * work)  # a multiply-add is two operations
         source = f"never run: extrapolated from {100 * share:g} % of {rate:g} TFLOP/s: {speed:,.1f} audio s/s"
     else:
-        speed = known.train * known.work / work
+        speed = known.train * known.trained / work
         source = f"measured {known.train:,.0f} audio s/s; extrapolated by multiply-adds: {speed:,.1f}"
     if gpus:
         speed *= gpus
@@ -163,16 +150,13 @@ def _print_memory(config: RecipeConfig, units: int, gpus: Optional[int]) -> None
     for group in make_optimizer(model, config.train).param_groups:
         # Muon keeps one number for each, AdamW two
         numbers += (1 if group["matrices"] else 2) * sum(weight.numel() for weight in group["params"])
-    processes = gpus or config.train.processes
-    seconds = config.train.batch_duration / (processes * config.train.accumulate)
+    seconds = config.train.batch_duration / ((gpus or config.train.processes) * config.train.accumulate)
     activations = activation_bytes(model, config.features.frame_shift) * seconds * _views(config)
-    name = "GPU" if gpus else "process"
-    of_weights = "weights, gradients, optimiser" + (" and running mean" if copies == 3 else "")
-    click.echo(f"memory of a {name}: computed {WEIGHT_BYTES * numbers / 1e9:.2f} GB for {of_weights}")
+    averaged = ", running mean" if copies == 3 else ""
     click.echo(
-        f"    and {activations / 1e9:.2f} GB for activations of its {seconds:,.0f} s of audio of a step, "
-        f"extrapolated from those of {SECONDS:g} s, counted in float32; what allocators and libraries take "
-        "comes on top"
+        f"memory of a {'GPU' if gpus else 'process'}: computed {WEIGHT_BYTES * numbers / 1e9:.2f} GB for "
+        f"weights, gradients, optimiser{averaged}; extrapolated {activations / 1e9:.2f} GB for activations "
+        f"of its {seconds:,.0f} s of a step, from {SECONDS:g} s counted in float32; allocators take more"
     )
 
 

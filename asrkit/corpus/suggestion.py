@@ -9,7 +9,10 @@ from asrkit.corpus.validation import ValidUtterance
 
 STEPS = 5000  # that recipes/an4 takes from a random start
 LEAST_EPOCHS, MOST_EPOCHS = 15, 60
-BATCHES = ((900.0, 10.0), (7200.0, 40.0))  # seconds a step where there are fewer than so many in all
+# Seconds a step below so many hours, as in recipes/yesno, an4, mini_librispeech, librispeech (100 h, 960 h)
+BATCHES = ((0.25, 10.0), (2.0, 40.0), (20.0, 100.0), (200.0, 400.0), (math.inf, 1600.0))
+MOST_WARMUP = 2000  # steps, as in recipes/librispeech
+UNKNOWN = 0.05  # share of dev's words, from which on a vocabulary isn't enough
 LARGE_ALPHABET = 200  # symbols: more are syllables or words rather than letters
 PIECE_COUNT = 300  # letters of text for each word piece, so that a piece is seen about a hundred times
 MOST_PIECES = 500
@@ -76,14 +79,16 @@ def suggest_text(texts: Sequence[str]) -> List[Suggestion]:
     return suggestions
 
 
-def suggest_settings(train: Sequence[ValidUtterance]) -> List[Suggestion]:
-    """Features, units, model size and training for these training utterances, their texts as they will be."""
-    seconds = sum(valid.seconds for valid in train)
+def suggest_settings(train: Sequence[ValidUtterance], dev: Sequence[ValidUtterance]) -> List[Suggestion]:
+    """Features, units, model size, training, decoding for these utterances, their texts as they will be."""
+    hours = sum(valid.seconds for valid in train) / 3600
+    texts = [valid.text for valid in train]
     return [
         *_suggest_features(train),
-        *_suggest_units([valid.text for valid in train]),
-        *_suggest_model(seconds / 3600),
-        *_suggest_training(seconds),
+        *_suggest_units(texts),
+        *_suggest_model(hours),
+        *_suggest_training(hours),
+        *_suggest_vocabulary(texts, [valid.text for valid in dev]),
     ]
 
 
@@ -119,18 +124,32 @@ def _suggest_model(hours: float) -> List[Suggestion]:
     return [remark, *(Suggestion(f"model.{name}", value) for name, value in settings.items())]
 
 
-def _suggest_training(seconds: float) -> List[Suggestion]:
-    batch = next((size for most, size in BATCHES if seconds < most), TrainConfig().batch_duration)
+def _suggest_training(hours: float) -> List[Suggestion]:
+    batch = next(size for most, size in BATCHES if hours < most)
     copies = len(FeaturesConfig().speed_factors)
-    steps = max(1.0, copies * seconds / batch)
+    steps = max(1.0, copies * 3600 * hours / batch)
     epochs = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(STEPS / steps)))
     about = f"of about {math.ceil(steps):,} steps, with every utterance at {copies} speeds"
     suggestions = [Suggestion("train.epochs", epochs, about)]
-    if batch != TrainConfig().batch_duration:
-        suggestions.append(
-            Suggestion("train.batch_duration", int(batch), "seconds; small, since there is little speech")
-        )
-    if epochs * steps < 10 * TrainConfig().warmup_steps:
-        warmup = max(1, round(epochs * steps / 20))
-        suggestions.append(Suggestion("train.warmup_steps", warmup, "a twentieth of all steps"))
+    default = TrainConfig()
+    if batch != default.batch_duration:
+        little = batch < default.batch_duration
+        reason = "small, since there is little speech" if little else "if memory is short, train.accumulate"
+        suggestions.append(Suggestion("train.batch_duration", int(batch), f"seconds; {reason}"))
+    warmup = max(1, min(MOST_WARMUP, round(epochs * steps / 20)))
+    if not default.warmup_steps / 2 <= warmup <= default.warmup_steps * 5:
+        reason = f"a twentieth of all steps, {MOST_WARMUP:,} at most"
+        suggestions.append(Suggestion("train.warmup_steps", warmup, reason))
     return suggestions
+
+
+def _suggest_vocabulary(train: Sequence[str], dev: Sequence[str]) -> List[Suggestion]:
+    """A search without lexicon, where dev has many words that training lacks but could spell."""
+    known = {word for text in train for word in text.split()}
+    symbols = {symbol for word in known for symbol in word}
+    words = [word for text in dev for word in text.split()]
+    unknown = sum(word not in known and symbols.issuperset(word) for word in words)
+    if unknown <= UNKNOWN * len(words):
+        return []
+    reason = f"training lacks {unknown:,} of {len(words):,} words of dev, which hlg finds only with lm.text"
+    return [Suggestion("decode.methods", ["greedy", "prefix", "hlg"], reason)]

@@ -235,7 +235,9 @@ def test_a_name_that_yaml_takes_for_something_else_and_a_folder_with_a_space(tmp
     assert load_config(tmp_path / "recipes" / "yes" / "recipe.yaml").name == "yes"
 
 
-def settings(seconds: float, texts: Sequence[str], rate: int = 16000) -> Dict[str, Any]:
+def settings(
+    seconds: float, texts: Sequence[str], rate: int = 16000, dev_texts: Sequence[str] = ()
+) -> Dict[str, Any]:
     """Suggested for utterances of ten seconds that have these texts in turn."""
     audio = AudioFacts(rate, 10 * rate, "c")
     train = [
@@ -248,7 +250,8 @@ def settings(seconds: float, texts: Sequence[str], rate: int = 16000) -> Dict[st
         )
         for number in range(round(seconds / 10))
     ]
-    return {suggestion.key: suggestion.value for suggestion in suggest_settings(train)}
+    dev = [dataclasses.replace(train[0], text=text) for text in dev_texts]
+    return {suggestion.key: suggestion.value for suggestion in suggest_settings(train, dev)}
 
 
 def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
@@ -263,7 +266,18 @@ def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
     assert small["model.attention_dim"] < large["model.attention_dim"]
     assert "features.sampling_rate" not in small
     assert settings(600, sentence)["train.batch_duration"] == 10
+    assert (large["train.batch_duration"], large["train.warmup_steps"]) == (400, 2000)
+    assert "train.warmup_steps" not in small
+    assert large["train.epochs"] * 3 * 100 * 3600 / 400 == 40500  # steps, with copies at three speeds
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
+
+
+def test_words_that_training_lacks_call_for_a_search_without_lexicon() -> None:
+    sentence = ["THE QUICK BROWN FOX"]
+    lacking = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"])
+    assert lacking["decode.methods"] == ["greedy", "prefix", "hlg"]
+    for few in (["THE FOX"] * 10 + ["THE THORN"], ["THE DAY"]):  # nothing spells the last
+        assert "decode.methods" not in settings(600, sentence, dev_texts=few)
 
 
 @pytest.mark.parametrize(
@@ -298,6 +312,7 @@ TINY = (
     *("train.epochs=1", "features.speed_factors=[1.0]", "train.threads=1"),
     *("average.candidates=[best-1]", "decode.lm_scales=[0.5]", "decode.word_bonuses=[0.0]"),
     *("decode.search_beam=4", "decode.output_beam=2", "decode.max_active_states=200"),  # all is alike to it
+    "decode.prefix_beams=4",
 )
 
 
@@ -360,6 +375,7 @@ def test_an4_as_a_table_runs_to_a_score(tmp_path: Path, corpora: Callable[[str],
     words = sum(len(row[1].split()) for row in rows if row[3] == "test")
     assert scores(run_recipe(tmp_path, tmp_path / "an4")) == {
         ("test", "greedy"): words,
+        ("test", "prefix"): words,  # since so little training lacks many words
         ("test", "hlg"): words,
     }
 
@@ -383,7 +399,8 @@ def test_librispeech_as_kaldi_directories_runs_to_a_score(
         for name, content in lines.items():
             (tmp_path / "data" / split / name).write_text("".join(content))
     new_recipe(tmp_path / "data", tmp_path)
-    assert scores(run_recipe(tmp_path, tmp_path / "data")) == {
+    methods = ("--set", "decode.methods=[greedy, hlg]")  # prefix would be tried too, and an4 has it
+    assert scores(run_recipe(tmp_path, tmp_path / "data", *methods)) == {
         ("test-other", "greedy"): words,
         ("test-other", "hlg"): words,
     }
