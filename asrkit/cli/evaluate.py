@@ -9,7 +9,6 @@ from typing import Any, List, Optional, Tuple
 
 import click
 import msgspec
-import yaml
 
 from asrkit.cli import decode, score
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
@@ -19,12 +18,12 @@ from asrkit.corpus.rejection import Rejection, summarise_rejections, write_rejec
 from asrkit.corpus.validation import validate
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
-from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.features import Shard, compute_shards, plan_shards, read_shard
-from asrkit.storage.files import read_json, write_json, write_jsonl_gz, write_text
+from asrkit.storage.files import read_json, write_json, write_jsonl_gz
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 FOLDER = click.Path(path_type=Path)
@@ -110,8 +109,7 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
     for file in ("decode/scales.json", "cost.json", "manifests/statistics.json"):
         if (trained.directory / file).exists():
             write_json(directory / file, read_json(trained.directory / file))
-    settings = yaml.safe_dump(msgspec.to_builtins(evaluation.config), sort_keys=False, allow_unicode=True)
-    write_text(directory / "recipe.yaml", settings)
+    write_settings(evaluation)
 
 
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
