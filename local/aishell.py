@@ -41,6 +41,4 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
 
 
 def _transcript_file(corpus_directory: Path) -> Path:
-    inner = corpus_directory / ARCHIVE.top
-    folder = inner if inner.is_dir() else corpus_directory
-    return folder / "transcript" / "aishell_transcript_v0.8.txt"
+    return ARCHIVE.folder(corpus_directory) / "transcript" / "aishell_transcript_v0.8.txt"

@@ -22,13 +22,13 @@ LINE = re.compile(r"\s*(?:<s>)?(?P<text>.*?)(?:</s>)?\s*\((?P<id>[^()\s]+)\)\s*"
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Fetch the corpus unless its lists are there."""
-    if not (_folder(corpus_directory) / "etc" / "an4_test.fileids").is_file():
+    if not (ARCHIVE.folder(corpus_directory) / "etc" / "an4_test.fileids").is_file():
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """The official lists, train and test."""
-    folder = _folder(corpus_directory)
+    folder = ARCHIVE.folder(corpus_directory)
     for part in ("train", "test"):
         texts = _transcripts(folder / "etc" / f"an4_{part}.transcription")
         listing = folder / "etc" / f"an4_{part}.fileids"
@@ -60,8 +60,3 @@ def _transcripts(file: Path) -> Dict[str, str]:
             )
         texts[match["id"]] = match["text"].strip(" ")
     return texts
-
-
-def _folder(corpus_directory: Path) -> Path:
-    inner = corpus_directory / ARCHIVE.top
-    return inner if inner.is_dir() else corpus_directory

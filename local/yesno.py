@@ -19,7 +19,7 @@ DEV_FILES = 6
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Fetch the corpus unless its files are there."""
-    if not any(_folder(corpus_directory).glob("*.wav")):
+    if not any(ARCHIVE.folder(corpus_directory).glob("*.wav")):
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
@@ -29,10 +29,10 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
     icefall trains on the whole first half and has no dev set; here its last 6 files are dev,
     and training has 24 of 30.
     """
-    files = sorted(_folder(corpus_directory).glob("*.wav"))
+    files = sorted(ARCHIVE.folder(corpus_directory).glob("*.wav"))
     if not files:
         raise UserError(
-            f"no .wav files in {_folder(corpus_directory)}",
+            f"no .wav files in {ARCHIVE.folder(corpus_directory)}",
             expected="the folder waves_yesno of OpenSLR 1 with its 60 files",
             where=str(corpus_directory),
             todo="run stage 0 to fetch it, or name the folder that holds waves_yesno with --corpus-dir",
@@ -50,8 +50,3 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         split = "train" if index < half - DEV_FILES else "dev" if index < half else "test"
         text = " ".join(WORDS[digit] for digit in digits)
         yield Utterance(id=file.stem, audio=file, text=text, speaker="man", split=split)
-
-
-def _folder(corpus_directory: Path) -> Path:
-    inner = corpus_directory / ARCHIVE.top
-    return inner if inner.is_dir() else corpus_directory

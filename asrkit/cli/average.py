@@ -1,11 +1,10 @@
 """Stage 7: average checkpoints; which set is chosen by its loss on dev."""
 
-import os
-
 import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, save_model
+from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import write_json
@@ -20,7 +19,7 @@ from asrkit.train.examples import load_examples
 def run(experiment: Experiment) -> None:
     """Write average/model.safetensors and average/choice.json."""
     config = experiment.config
-    torch.set_num_threads(config.train.threads or os.cpu_count() or 1)
+    torch.set_num_threads(config.train.threads or count_cores())
     units = load_units(experiment.units)
     epochs = list_epochs(experiment.training / "checkpoints")
     if not epochs:

@@ -9,22 +9,20 @@ from typing import Any, List, Optional, Tuple
 
 import click
 import msgspec
-import yaml
 
-from asrkit.cli import decode, score
+from asrkit.cli import decode, features, score
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import read_cuts, write_manifests
-from asrkit.corpus.rejection import Rejection, summarise_rejections, write_rejections
+from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
-from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
-from asrkit.pipeline.progress import Progress
-from asrkit.signal.features import Shard, compute_shards, plan_shards, read_shard
-from asrkit.storage.files import read_json, write_json, write_jsonl_gz, write_text
+from asrkit.signal.features import Shard, plan_shards
+from asrkit.storage.files import read_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 FOLDER = click.Path(path_type=Path)
@@ -110,8 +108,7 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
     for file in ("decode/scales.json", "cost.json", "manifests/statistics.json"):
         if (trained.directory / file).exists():
             write_json(directory / file, read_json(trained.directory / file))
-    settings = yaml.safe_dump(msgspec.to_builtins(evaluation.config), sort_keys=False, allow_unicode=True)
-    write_text(directory / "recipe.yaml", settings)
+    write_settings(evaluation)
 
 
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
@@ -121,7 +118,7 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
     utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
     valid, unusable = validate(utterances, config, evaluation.jobs)
     rejections += unusable
-    _list_rejections(evaluation.manifests / "rejected.jsonl", name, rejections)
+    list_rejections(evaluation.manifests / "rejected.jsonl", rejections, [name])
     if not valid:
         rows = [rejection.row() for rejection in rejections[:5]]
         raise UserError(
@@ -134,29 +131,12 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
     write_manifests(evaluation.manifests, name, valid)
 
 
-def _list_rejections(file: Path, name: str, rejections: List[Rejection]) -> None:
-    write_rejections(file, rejections)
-    for line in summarise_rejections(rejections, [name]):
-        print(line)
-
-
 def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     """As stage features does for a test set."""
-    config = evaluation.config.features
-    shards = plan_shards(name, list(read_cuts(evaluation.manifests, name)), config, train=False)
-    with Progress("features", sum(len(shard.cuts) for shard in shards)) as bar:
-        compute_shards(
-            shards,
-            config,
-            evaluation.features,
-            evaluation.jobs,
-            lambda shard, seconds: bar.advance(seconds, len(shard.cuts)),
-        )
-    records = [read_shard(shard, evaluation.features) for shard in shards]
-    rejections = [Rejection(**row) for record in records for row in record["rejected"]]
-    _list_rejections(evaluation.features / "rejected.jsonl", name, rejections)
-    rows = [row for record in records for row in record["cuts"]]
-    write_jsonl_gz(evaluation.features / f"{name}_cuts.jsonl.gz", rows)
+    cuts = list(read_cuts(evaluation.manifests, name))
+    shards = plan_shards(name, cuts, evaluation.config.features, train=False)
+    features.compute(evaluation, shards)
+    features.join_shards(evaluation, shards, [name])
     return shards
 
 

@@ -176,10 +176,11 @@ def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: S
 def _rehearse_features(experiment: Experiment, step: Step) -> None:
     """Stage 2 without the features: their places, and the cuts that name these."""
     from asrkit.corpus.manifests import read_cuts
+    from asrkit.corpus.splits import sets_of
     from asrkit.signal.features import Shard, plan_shards
 
     corpus, config = experiment.config.corpus, experiment.config.features
-    names = list(dict.fromkeys([corpus.train, corpus.dev, *corpus.tests]))
+    names = sets_of(corpus)
 
     def write_shards() -> List[Shard]:
         shards: List[Shard] = []

@@ -94,13 +94,13 @@ def command(
     if rank is not None:
         die_with(os.getppid())
         check_launch(request.stages, experiment.config.train.processes)
-    if rank:  # the first one runs the stage as always; the others join it there
-        prepare_processor()
-        importlib.import_module("asrkit.cli.train").run(experiment)
-    elif status:
+    if status:
         print("\n".join(status_lines(stages, experiment)))
     elif dry_run:
         print("\n".join(dry_run_lines(stages, experiment, request)))
+    elif rank:  # the first one runs the stage as always; the others join it there
+        prepare_processor()
+        importlib.import_module("asrkit.cli.train").run(experiment)
     else:
         run_stages(stages, experiment, request)
 

@@ -50,7 +50,7 @@ def run(experiment: Experiment) -> None:
 
 def _train(experiment: Experiment, world: World) -> None:
     config = experiment.config
-    torch.set_num_threads(config.train.threads or max(1, count_cores() // world.size))
+    torch.set_num_threads(config.train.threads or max(1, count_cores() // world.local_size))
     units = load_units(experiment.units)
     device = choose_device(world)
     check_precision(config.train, device)

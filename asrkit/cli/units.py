@@ -2,7 +2,6 @@
 
 from typing import Set
 
-from asrkit.errors import UserError
 from asrkit.lm.arpa import read_vocabulary
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl
@@ -17,9 +16,6 @@ def run(experiment: Experiment) -> None:
     sentences = [str(row["text"]) for row in supervisions]
     further = _further_words(experiment)
     units = build_units(config.units, sentences, experiment.units, experiment.recipe_directory, further)
-    unused = units.unknown_words(" ".join(sentences))
-    if unused:
-        raise UserError(f"words without units: {' '.join(unused[:10])}", where=str(experiment.units))
     unspelled = sorted(further.difference(entry.word for entry in units.lexicon))
     if unspelled:
         print(

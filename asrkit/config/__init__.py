@@ -1,4 +1,5 @@
 """Settings: frozen structures read from recipe.yaml and --set key=value."""
+# ruff: noqa: F401
 
 from asrkit.config.load import flatten, load_config
 from asrkit.config.recipe import (
@@ -17,22 +18,3 @@ from asrkit.config.recipe import (
     TrainConfig,
     UnitsConfig,
 )
-
-__all__ = [
-    "AverageConfig",
-    "CorpusConfig",
-    "DecodeConfig",
-    "FeaturesConfig",
-    "GraphConfig",
-    "LmConfig",
-    "ModelConfig",
-    "NeuralLmConfig",
-    "NoiseConfig",
-    "RecipeConfig",
-    "RoomsConfig",
-    "ScoreConfig",
-    "TrainConfig",
-    "UnitsConfig",
-    "flatten",
-    "load_config",
-]

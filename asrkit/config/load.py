@@ -3,12 +3,12 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import msgspec
 import yaml
 
-from asrkit.config.recipe import RecipeConfig
+from asrkit.config.recipe import LmConfig, RecipeConfig
 from asrkit.errors import UserError
 
 
@@ -49,11 +49,8 @@ def load_config(
             where=where,
             todo=f"correct {key}",
         ) from None
-    _refuse_methods(config, where)
-    _refuse_further_text(config, where)
-    _refuse_candidates(config, where)
-    _refuse_min_counts(config, where)
-    _refuse_unused(config, where)
+    for found, expected, todo in _conflicts(config):
+        raise UserError(found, expected=expected, where=where, todo=todo)
     return config
 
 
@@ -99,22 +96,33 @@ def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
     return tree
 
 
-def _refuse_candidates(config: RecipeConfig, where: str) -> None:
-    """Refuse an average of more checkpoints than training keeps."""
+def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
+    """What is wrong with settings beside others, before any stage runs: found, expected, and what to do."""
+    yield from _candidate_conflicts(config)
+    yield from _method_conflicts(config)
+    yield from _text_conflicts(config.lm)
+    yield from _unused_settings(config)
+    counts = list(config.lm.min_counts)
+    if counts and counts != sorted([1, *counts[1:]]):  # a longer n-gram would lose what it begins with
+        expected = "1 for unigrams, then counts of which none is less than the one before"
+        yield f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]"
+
+
+def _candidate_conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
+    """Averages of more checkpoints than training keeps."""
     for candidate in config.average.candidates:
         kind, _, count = candidate.partition("-")
         kept = config.train.keep_best if kind == "best" else config.train.keep_last
         if int(count) > kept:
-            raise UserError(
+            yield (
                 f"average.candidates has {candidate}, and train.keep_{kind} is {kept}",
-                expected="no average of more checkpoints than are kept",
-                where=where,
-                todo=f"set train.keep_{kind} to {count}, or leave {candidate} out",
+                "no average of more checkpoints than are kept",
+                f"set train.keep_{kind} to {count}, or leave {candidate} out",
             )
 
 
-def _refuse_methods(config: RecipeConfig, where: str) -> None:
-    """Refuse a method of decoding that other settings leave without what it needs, before training."""
+def _method_conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
+    """Methods of decoding that other settings leave without what they need."""
     for method in config.decode.methods:
         lack = ""
         if method in ("nbest", "lattice") and config.lm.rescore_order is None:
@@ -128,33 +136,24 @@ def _refuse_methods(config: RecipeConfig, where: str) -> None:
         elif method in ("prefix", "h") and config.lm.order == 1:
             lack = "lm.order 2 or more: kenlm reads no smaller model"
         if lack:
-            raise UserError(
-                f"decode.methods has {method}",
-                expected=lack,
-                where=where,
-                todo=f"set it, or leave {method} out of decode.methods",
-            )
+            yield f"decode.methods has {method}", lack, f"set it, or leave {method} out of decode.methods"
 
 
-def _refuse_further_text(config: RecipeConfig, where: str) -> None:
-    """Refuse settings of lm.text where there is none, or another kind of it."""
-    lm = config.lm
+def _text_conflicts(lm: LmConfig) -> Iterator[Tuple[str, str, str]]:
+    """Settings of lm.text where there is none, or another kind of it."""
     for setting, is_set, needs in (
         ("text_sentences", lm.text_sentences is not None, ".yaml"),
         ("interpolate", lm.interpolate, ""),
         ("exclude_heldout", lm.exclude_heldout, ""),
     ):
         if is_set and (lm.text is None or not lm.text.endswith(needs)):
-            raise UserError(
-                f"lm.{setting} is set, and lm.text is {lm.text or 'not'}",
-                expected="lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text"),
-                where=where,
-                todo=f"set lm.text, or leave lm.{setting} out",
-            )
+            expected = "lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text")
+            found = f"lm.{setting} is set, and lm.text is {lm.text or 'not'}"
+            yield found, expected, f"set lm.text, or leave lm.{setting} out"
 
 
-def _refuse_unused(config: RecipeConfig, where: str) -> None:
-    """Refuse settings that would change nothing because of others."""
+def _unused_settings(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
+    """Settings that would change nothing because of others."""
     lm, corpus = config.lm, config.corpus
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
     silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
@@ -168,24 +167,8 @@ def _refuse_unused(config: RecipeConfig, where: str) -> None:
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:
-            raise UserError(
-                f"{setting} is set, and {reason}",
-                expected="settings that something depends on",
-                where=where,
-                todo=f"leave {setting} out, or change the other",
-            )
-
-
-def _refuse_min_counts(config: RecipeConfig, where: str) -> None:
-    """Refuse counts by which a longer n-gram would stay without what it begins with."""
-    counts = list(config.lm.min_counts)
-    if counts and counts != sorted([1, *counts[1:]]):
-        raise UserError(
-            f"lm.min_counts is {counts}",
-            expected="1 for unigrams, then counts of which none is less than the one before",
-            where=where,
-            todo="for example lm.min_counts: [1, 1, 2]",
-        )
+            todo = f"leave {setting} out, or change the other"
+            yield f"{setting} is set, and {reason}", "settings that something depends on", todo
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:

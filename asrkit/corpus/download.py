@@ -34,6 +34,11 @@ class Archive:
     md5: Optional[str] = None
     inner: str = ""  # pattern of the tar files in it that are unpacked where they lie, then removed
 
+    def folder(self, corpus_directory: Path) -> Path:
+        """What it was unpacked to; the corpus's folder itself may be that."""
+        inside = corpus_directory / self.top
+        return inside if inside.is_dir() else corpus_directory
+
 
 def openslr_addresses(resource: int, name: str) -> Tuple[str, ...]:
     """Where a file of an OpenSLR resource is published: there, and on its mirrors."""

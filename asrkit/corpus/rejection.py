@@ -27,9 +27,11 @@ class Rejection:
         return {**row, "speaker": self.speaker, "text": self.text} if self.text else row
 
 
-def write_rejections(file: Path, rejections: Sequence[Rejection]) -> None:
-    """Write rejected.jsonl, also when it has no rows."""
+def list_rejections(file: Path, rejections: Sequence[Rejection], tests: Sequence[str]) -> None:
+    """Write rejected.jsonl, also when it has no rows, and print the summary."""
     write_jsonl(file, (rejection.row() for rejection in rejections))
+    for line in summarise_rejections(rejections, tests):
+        print(line)
 
 
 def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) -> List[str]:

@@ -14,7 +14,7 @@ from asrkit.storage.fingerprint import hash_value
 
 def add_facts(experiment: Experiment, **facts: Any) -> None:
     """Add facts that a stage found, such as parameters=1800000 or audio_hours=2.5."""
-    _merge(experiment, facts)
+    write_json(experiment.directory / "cost.json", {**_read(experiment), **facts})
 
 
 def add_stage(
@@ -27,15 +27,13 @@ def add_stage(
         "peak_bytes": peak_bytes,
         "device": device or processor_name(),
     }
-    _merge(
+    add_facts(
         experiment,
-        {
-            "stages": stages,
-            "cores": count_cores(),
-            "device": stages.get("train", stages[name])["device"],
-            "commit": read_commit(),
-            "configuration": hash_value(flatten(experiment.config)),
-        },
+        stages=stages,
+        cores=count_cores(),
+        device=stages.get("train", stages[name])["device"],
+        commit=read_commit(),
+        configuration=hash_value(flatten(experiment.config)),
     )
 
 
@@ -74,7 +72,3 @@ def _read(experiment: Experiment) -> Dict[str, Any]:
     file = experiment.directory / "cost.json"
     facts: Dict[str, Any] = read_json(file) if file.exists() else {}
     return facts
-
-
-def _merge(experiment: Experiment, facts: Dict[str, Any]) -> None:
-    write_json(experiment.directory / "cost.json", {**_read(experiment), **facts})

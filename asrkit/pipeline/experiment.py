@@ -3,9 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+import msgspec
+import yaml
+
 import asrkit
 from asrkit.config import RecipeConfig, load_config
 from asrkit.errors import UserError
+from asrkit.storage.files import write_text
 
 REPOSITORY = Path(asrkit.__file__).resolve().parent.parent
 
@@ -103,3 +107,11 @@ def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
             todo="check the name",
         )
     return Experiment(load_config(file), directory.resolve(), directory, directory, jobs)
+
+
+def write_settings(experiment: Experiment) -> None:
+    """Keep the settings of the last run in EXP/recipe.yaml."""
+    text = yaml.safe_dump(msgspec.to_builtins(experiment.config), sort_keys=False, allow_unicode=True)
+    file = experiment.directory / "recipe.yaml"
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        write_text(file, text)

@@ -2,9 +2,7 @@
 
 import sys
 import time
-from typing import Any, Iterable, Iterator, Optional, Sequence, TextIO, TypeVar
-
-Item = TypeVar("Item")
+from typing import Any, Optional, TextIO
 
 LINE_SECONDS = 30.0  # between lines where no terminal is
 
@@ -41,7 +39,10 @@ class Progress:
         return self
 
     def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Any) -> None:
-        self.close(finished=kind is None)
+        if self._bar is not None:
+            self._bar.close()
+        elif kind is None:
+            self._print_line()
 
     def advance(self, audio_seconds: float = 0.0, count: int = 1) -> None:
         """Note `count` more items done, which hold `audio_seconds` of audio."""
@@ -52,13 +53,6 @@ class Progress:
                 self._bar.set_postfix_str(self._throughput(), refresh=False)
             self._bar.update(count)
         elif time.monotonic() - self._shown >= LINE_SECONDS:
-            self._print_line()
-
-    def close(self, finished: bool = True) -> None:
-        """End the bar, or print the last line."""
-        if self._bar is not None:
-            self._bar.close()
-        elif finished:
             self._print_line()
 
     def _throughput(self) -> str:
@@ -75,12 +69,3 @@ class Progress:
             parts.append(self._throughput())
         parts.append(f"{self._shown - self._begun:.0f} s")
         print(", ".join(parts), file=self.stream, flush=True)
-
-
-def progress(items: Iterable[Item], description: str, unit: str = "utterances") -> Iterator[Item]:
-    """Pass `items` on, and show how many have gone by."""
-    total = len(items) if isinstance(items, Sequence) else None
-    with Progress(description, total, unit) as bar:
-        for item in items:
-            yield item
-            bar.advance()

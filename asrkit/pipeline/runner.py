@@ -7,14 +7,11 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
-
-import msgspec
-import yaml
+from typing import List, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import add_stage
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, write_settings
 from asrkit.pipeline.freshness import Judgement, judge
 from asrkit.pipeline.interruption import Interrupted, signals_raise
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
@@ -33,7 +30,6 @@ from asrkit.pipeline.record import (
 )
 from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
 from asrkit.pipeline.stage import Stage, display, fill, locate
-from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -72,7 +68,7 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
     Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
     """
     with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
-        _write_settings(experiment)
+        write_settings(experiment)
         _Run(stages, experiment, request, lock).run()
 
 
@@ -87,16 +83,18 @@ class _Run:
         self.request = request
         self.lock = lock
         self.cache = cache_of(experiment)
+        self.guard: Optional[Guard] = None  # started when the first stage needs it
 
     def run(self) -> None:
         fresh: List[Stage] = []
         try:
             check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
-            with _guard() as guard:
-                for stage in self.request.stages:
-                    if not self._run_if_needed(stage, guard):
-                        fresh.append(stage)
+            for stage in self.request.stages:
+                if not self._run_if_needed(stage):
+                    fresh.append(stage)
         finally:
+            if self.guard is not None:
+                self.guard.close()
             with contextlib.suppress(UserError):  # a cache
                 self.cache.save()
         if len(fresh) == len(self.stages):
@@ -104,7 +102,7 @@ class _Run:
         elif fresh:
             print(f"fresh, so not run: {_list(fresh)}")
 
-    def _run_if_needed(self, stage: Stage, guard: "_LazyGuard") -> bool:
+    def _run_if_needed(self, stage: Stage) -> bool:
         judgement = judge(stage, self.experiment, self.cache)
         reason = judgement.reason
         if judgement.state == "fresh":
@@ -120,7 +118,7 @@ class _Run:
             f"{stage}: {reason}: {' '.join(self.request.command)}",
         )
         try:
-            outcome = self._run_child(stage, log, guard)
+            outcome = self._run_child(stage, log)
             self._refuse_failure(stage, outcome, log)
             self._finish(judgement, note, outcome)
             line = f"{stage}: done in {outcome.seconds:.1f} s, at most {outcome.peak_bytes / 1e6:.0f} MB"
@@ -144,8 +142,9 @@ class _Run:
             _clear(stage, experiment.directory / stage.name)
         return write_note(stage, experiment, judgement.origin.key, earlier)
 
-    def _run_child(self, stage: Stage, log: StageLog, guard: "_LazyGuard") -> Outcome:
-        active = guard.get()
+    def _run_child(self, stage: Stage, log: StageLog) -> Outcome:
+        if self.guard is None:
+            self.guard = Guard()
         for library in stage.libraries:
             _preload(library)
         note = note_file(stage, self.experiment)
@@ -158,7 +157,7 @@ class _Run:
                 note.touch()
 
         try:
-            return run_in_child(work, log, active, heartbeat)
+            return run_in_child(work, log, self.guard, heartbeat)
         except Interrupted as interruption:
             log.write_line(f"==== {stage}: interrupted by {interruption}")
             raise
@@ -216,28 +215,6 @@ class _Run:
         self.cache.save()
 
 
-class _LazyGuard:
-    """The guard process, started when the first stage needs it."""
-
-    def __init__(self) -> None:
-        self.active: Optional[Guard] = None
-
-    def get(self) -> Guard:
-        if self.active is None:
-            self.active = Guard()
-        return self.active
-
-
-@contextlib.contextmanager
-def _guard() -> Iterator[_LazyGuard]:
-    lazy = _LazyGuard()
-    try:
-        yield lazy
-    finally:
-        if lazy.active is not None:
-            lazy.active.close()
-
-
 def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
     for stage in stages:
         if text in (str(stage.number), stage.name):
@@ -268,14 +245,6 @@ def _preload(library: str) -> None:
         prepare_processor()
         with contextlib.suppress(ImportError):  # the stage says so, if it can't do without
             importlib.import_module(library)
-
-
-def _write_settings(experiment: Experiment) -> None:
-    """Keep the settings of the last run in EXP/recipe.yaml."""
-    text = yaml.safe_dump(msgspec.to_builtins(experiment.config), sort_keys=False, allow_unicode=True)
-    file: Path = experiment.directory / "recipe.yaml"
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
-        write_text(file, text)
 
 
 def _size(stage: Stage, experiment: Experiment) -> int:

@@ -57,26 +57,13 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
 
 def _row(judgement: Judgement, experiment: Experiment, running: bool) -> List[str]:
     stage, record = judgement.stage, judgement.record
-    state, reason = judgement.state, judgement.reason
-    note = read_note(stage, experiment)
-    if running:
-        return [f"{stage.number} {stage.name}", "running", _when(note.started if note else 0), "", "", "", ""]
-    if record is None:
-        begun = _when(note.started) if note else ""
-        return [f"{stage.number} {stage.name}", state, begun, "", "", "", reason]
-    return [
-        f"{stage.number} {stage.name}",
-        state,
-        _when(record.started),
-        duration(record.seconds),
-        size(record.output_bytes),
-        size(record.peak_bytes),
-        reason,
-    ]
-
-
-def _when(seconds: float) -> str:
-    return f"{datetime.datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" if seconds else ""
+    state, reason = ("running", "") if running else (judgement.state, judgement.reason)
+    begun = read_note(stage, experiment) if running or record is None else record
+    when = f"{datetime.datetime.fromtimestamp(begun.started):%Y-%m-%d %H:%M}" if begun else ""
+    costs = ["", "", ""]
+    if record is not None and not running:
+        costs = [duration(record.seconds), size(record.output_bytes), size(record.peak_bytes)]
+    return [f"{stage.number} {stage.name}", state, when, *costs, reason]
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.score.alignment import Counts
-from asrkit.score.records import describe_rate
+from asrkit.score.records import describe_interval, describe_rate
 from asrkit.storage.files import whole_file
 
 Row = Dict[str, Any]  # variant, settings, results, training_seconds, parameters, multiply_adds
@@ -76,5 +76,5 @@ def _rate_of(row: Row, name: str) -> float:
 
 
 def _rate(record: Dict[str, Any]) -> str:
-    low, high = record["interval"]
-    return f"{describe_rate(Counts(record['reference'], 0, 0, record['errors']))} [{low:.2f}, {high:.2f}]"
+    counts = Counts(record["reference"], 0, 0, record["errors"])
+    return f"{describe_rate(counts)} {describe_interval(record['interval'])}"

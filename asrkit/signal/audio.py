@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ import torch
 from asrkit.corpus.audio import AudioProblem
 
 
-def read_samples(file: Path, first: int = 0, count: Optional[int] = None) -> np.ndarray:
-    """`count` samples from `first` on, or all: float32 of shape (samples,), in -1 to 1 for PCM.
+def read_samples(file: Path, first: int, count: int) -> np.ndarray:
+    """`count` samples from `first` on: float32 of shape (samples,), in -1 to 1 for PCM.
 
     Raises AudioProblem for audio that can't be read in full, isn't mono, or holds NaN.
     """
@@ -22,10 +22,10 @@ def read_samples(file: Path, first: int = 0, count: Optional[int] = None) -> np.
             if sound.channels != 1:
                 raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
             sound.seek(first)
-            samples: np.ndarray = sound.read(-1 if count is None else count, dtype="float32")
+            samples: np.ndarray = sound.read(count, dtype="float32")
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise AudioProblem("not readable audio", f"{file}: {error}") from None
-    if count is not None and len(samples) < count:
+    if len(samples) < count:
         raise AudioProblem("truncated", f"found {len(samples)} samples from {first} on, expected {count}")
     if not np.isfinite(samples).all():
         raise AudioProblem("NaN or infinite samples", str(file))

@@ -16,7 +16,6 @@ class Level:
     """Measured on one utterance."""
 
     decibels: float  # root mean square, against full scale
-    peak: float  # highest magnitude, in decibels against full scale
     clipped: float  # share of samples
     silence: float  # share of time
 
@@ -27,11 +26,9 @@ def measure_level(samples: np.ndarray, rate: int) -> Level:
     frames = samples[: len(samples) // length * length].reshape(-1, length)  # (frame, sample)
     energies = 10 * np.log10(np.maximum(np.square(frames, dtype=np.float64).mean(axis=1), FLOOR))
     silent = energies < np.percentile(energies, LOUD_PERCENTILE) - SILENCE_DECIBELS
-    magnitudes = np.abs(samples)
     energy = float(np.square(samples, dtype=np.float64).mean())
     return Level(
         decibels=10 * float(np.log10(max(energy, FLOOR))),
-        peak=20 * float(np.log10(max(float(magnitudes.max()), FLOOR**0.5))),
-        clipped=float((magnitudes >= FULL_SCALE).mean()),
+        clipped=float((np.abs(samples) >= FULL_SCALE).mean()),
         silence=float(silent.mean()),
     )

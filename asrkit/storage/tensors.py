@@ -1,8 +1,9 @@
 """Tensors in safetensors files: no pickle, so opening one can't run code."""
 
+import contextlib
 import json
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import safetensors
 import safetensors.torch
@@ -33,23 +34,24 @@ def load_tensors(file: Path) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
     read it; one that writes to a tensor gets copies of its own. Raises UserError when the file is missing or
     damaged.
     """
-    try:
-        with safetensors.safe_open(str(file), framework="pt") as stored:
-            names = stored.keys()
-            tensors = {name: stored.get_tensor(name) for name in names}
-            metadata = _metadata(stored)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise UserError(
-            f"can't read {file}: {error}", expected="a safetensors file, whole", where=str(file)
-        ) from None
+    with _open(file) as stored:
+        names = stored.keys()
+        tensors, metadata = {name: stored.get_tensor(name) for name in names}, _metadata(stored)
     return tensors, metadata
 
 
 def read_metadata(file: Path) -> Dict[str, Any]:
     """Read the metadata alone, without the tensors; raises UserError as load_tensors does."""
+    with _open(file) as stored:
+        metadata: Dict[str, Any] = _metadata(stored)
+    return metadata
+
+
+@contextlib.contextmanager
+def _open(file: Path) -> Iterator[Any]:
     try:
         with safetensors.safe_open(str(file), framework="pt") as stored:
-            return _metadata(stored)
+            yield stored
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
             f"can't read {file}: {error}", expected="a safetensors file, whole", where=str(file)

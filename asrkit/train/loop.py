@@ -93,6 +93,7 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
         _save_point(training, training.checkpoints / GOOD, position)
     elif training.world.first:
         print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
+    _refuse_other_steps(training, position)
     while position.epoch < training.config.epochs:
         try:
             utilisation = Utilisation()
@@ -101,6 +102,21 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
         except Divergence as divergence:
             position = _go_back(training, position, divergence)
     return position.log
+
+
+def _refuse_other_steps(training: Training, position: Position) -> None:
+    """Raise UserError where processes begin at different steps: a network folder may show old files."""
+    world = training.world
+    steps = torch.zeros(world.size, dtype=torch.float64, device=training.model.feature_mean.device)
+    steps[world.rank] = position.step
+    found = world.sum(steps).tolist()
+    if len(set(found)) > 1:
+        raise UserError(
+            f"the processes begin at steps {', '.join(f'{step:.0f}' for step in found)}",
+            expected="one step, that of the newest file resume-*, which all of them see",
+            where=str(training.checkpoints),
+            todo="wait until all machines list the same files there, then run the same command again",
+        )
 
 
 def _go_back(training: Training, diverged: Position, divergence: Divergence) -> Position:

@@ -23,6 +23,7 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0  # among those of this machine: the number of its GPU
+    local_size: int = 1  # processes of this machine
 
     @property
     def first(self) -> bool:
@@ -60,7 +61,7 @@ def join_world(rank: int, size: int, rendezvous: Path) -> World:
     torch.distributed.init_process_group(
         _backend(), init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
     )
-    return World(rank, size, rank)
+    return World(rank, size, rank, size)
 
 
 def join_launched() -> World:
@@ -69,7 +70,8 @@ def join_launched() -> World:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.distributed.init_process_group(_backend(), init_method="env://", timeout=PATIENCE)
     rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return World(rank, size, int(os.environ.get("LOCAL_RANK", 0)))
+    local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    return World(rank, size, int(os.environ.get("LOCAL_RANK", 0)), local_size)
 
 
 def _backend() -> str:

@@ -150,6 +150,13 @@ def test_torchrun_is_for_training_alone(repository: Path, options: list, message
     assert not (repository / "recipes/yesno/exp").exists()
 
 
+def test_a_dry_run_of_torchrun_trains_nothing(repository: Path) -> None:
+    launched = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+    options = ("--stage", "train", "--stop-stage", "train", "--set", "train.processes=2")
+    assert "stage 6 (train) needs stage 2" in run(repository, *options, "--dry-run", **launched)[1]
+    assert "6 train" in run(repository, *options, "--status", **launched)[1]
+
+
 def test_debug_shows_the_traceback(repository: Path) -> None:
     status, output = run(repository, "--set", "model.dropout=high", "--debug")
     assert status == 1

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from asrkit.pipeline import progress as module
-from asrkit.pipeline.progress import Progress, progress
+from asrkit.pipeline.progress import Progress
 
 
 def test_a_line_comes_every_30_seconds_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +42,3 @@ def test_a_terminal_has_a_bar_with_throughput() -> None:
         bar.advance(audio_seconds=3)
     assert "2/2" in stream.getvalue()
     assert "audio s/s" in stream.getvalue()
-
-
-def test_items_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress([1, 2, 3], "counting", "numbers")) == [1, 2, 3]
-    assert "counting: 3/3 numbers, 100 %" in capsys.readouterr().err

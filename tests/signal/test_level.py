@@ -15,7 +15,6 @@ def tone(seconds: float, amplitude: float) -> np.ndarray:
 def test_a_sine_of_half_scale_is_nine_decibels_below_full_scale() -> None:
     level = measure_level(tone(1, 0.5), RATE)
     assert level.decibels == pytest.approx(-9.03, abs=0.01)
-    assert level.peak == pytest.approx(-6.02, abs=0.01)
     assert (level.clipped, level.silence) == (0.0, 0.0)
 
 

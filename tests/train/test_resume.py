@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List
+from typing import Any, List
 
 import msgspec
 import pytest
@@ -148,6 +148,30 @@ def test_torchrun_trains_the_bytes_of_forked_processes_also_after_a_kill(tmp_pat
     assert launch(launched).wait() == 0
     assert len(weights(launched)) == 2
     assert weights(launched) == weights(tmp_path / "forked")
+
+
+def train_in_two_folders(folder: Path, queue: Any) -> None:
+    """Two processes, of which only the first sees a resume point."""
+
+    def work(rank: int) -> str:
+        torch.set_num_threads(1)
+        with pytest.raises(UserError) as caught:
+            train_in(join_world(rank, 2, folder / "meet"), SHORT, folder / str(rank))
+        return str(caught.value)
+
+    run_parallel(work, 2, 2, lambda _, said: queue.put(said))
+
+
+def test_processes_that_would_begin_at_different_steps_are_refused(tmp_path: Path) -> None:
+    train_until(tmp_path / "0", "checkpoints/resume-00000003*", msgspec.structs.replace(SHORT, processes=1))
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=train_in_two_folders, args=(tmp_path, queue))
+    process.start()
+    said = [queue.get(timeout=120) for _ in range(2)]
+    process.join()
+    assert all("the processes begin at steps 3, 0" in each for each in said)
+    assert "resume-*" in said[0]
 
 
 def test_two_processes_hold_the_same_model(tmp_path: Path) -> None:

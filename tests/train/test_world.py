@@ -12,7 +12,7 @@ from asrkit.cli.stages import STAGES
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
-from asrkit.train.world import join_world, share_gradients
+from asrkit.train.world import World, join_launched, join_world, share_gradients
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 
@@ -70,6 +70,17 @@ def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
     assert first == second
     assert first["counts"] == [2.0, 9.0 + 49.0]
     torch.testing.assert_close(torch.tensor(first["gradient"]), torch.tensor([[24.0, 34.0]]))
+
+
+def test_processes_of_this_machine_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They share its cores, whatever other machines have."""
+    launched = {"MASTER_ADDR": "other", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    for name, value in launched.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 5)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 8)
+    assert join_launched() == World(rank=5, size=8, local_rank=1, local_size=4)
 
 
 def leave_the_first(folder: Path, queue: Any) -> None:
