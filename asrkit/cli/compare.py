@@ -9,7 +9,6 @@ from asrkit.cli.score import evaluate_transcripts
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.score.comparison import compare, comparison_lines
-from asrkit.score.evaluation import Evaluation
 from asrkit.score.records import headlines, read_results
 from asrkit.score.transcripts import load_transcripts
 
@@ -34,7 +33,10 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
         )
     for split, way in _choose(a, b, set_name, method):
         settings = a.config.score
-        of_a, of_b = (_evaluate(each, split, way, settings.unit) for each in (a, b))
+        of_a, of_b = (
+            evaluate_transcripts(each, load_transcripts(each, split, way)[0], [settings.unit])[0]
+            for each in (a, b)
+        )
         found = compare(of_a, of_b, settings.bootstrap_samples)
         click.echo(f"{split} {way}")
         for line in comparison_lines(found):
@@ -62,8 +64,3 @@ def _choose(
             where="--set-name, --method",
         )
     return chosen
-
-
-def _evaluate(experiment: Experiment, split: str, method: str, unit: str) -> Evaluation:
-    transcripts, _ = load_transcripts(experiment, split, method)
-    return evaluate_transcripts(experiment, transcripts, [unit])[0]

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, Optional
 
 from asrkit.corpus.kaldi import data_directories
 from asrkit.errors import UserError
@@ -54,7 +54,9 @@ def choose_splits(found: Iterable[str], where: Path) -> Dict[str, Any]:
     Raises UserError when none is for training.
     """
     names = sorted(set(found), key=lambda name: (len(name), name))
-    train, dev, tests = (_beginning_with(words, names) for words in (TRAIN, DEV, TESTS))
+    train, dev, tests = (
+        [name for name in names if name.lower().startswith(words)] for words in (TRAIN, DEV, TESTS)
+    )
     if not train:
         raise UserError(
             f"the splits {', '.join(names) or 'of no name'}",
@@ -69,7 +71,3 @@ def choose_splits(found: Iterable[str], where: Path) -> Dict[str, Any]:
         "tests": tests or ["test"],
         "held_out": held_out,
     }
-
-
-def _beginning_with(words: Iterable[str], names: List[str]) -> List[str]:
-    return [name for name in names if name.lower().startswith(tuple(words))]

@@ -40,7 +40,6 @@ class Estimate:
 def estimate(
     sentences: Iterable[str],
     order: int,
-    where: str = "the text of the language model",
     min_counts: Sequence[int] = (),
     scratch: Optional[Path] = None,
     tokens_at_once: int = TOKENS_AT_ONCE,
@@ -61,7 +60,7 @@ def estimate(
             todo="--set lm.order=3 is a usual choice",
         )
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        tokens = tokenise(sentences, Path(folder), where, tokens_at_once)
+        tokens = tokenise(sentences, Path(folder), at_once=tokens_at_once)
         return _estimate(tokens, count_ngrams(tokens, order, Path(folder)), min_counts)
 
 

@@ -27,7 +27,6 @@ def estimate_with_lmplz(
     sentences: Iterable[str],
     order: int,
     file: Path,
-    where: str = "the text of the language model",
     min_counts: Sequence[int] = (),
     scratch: Optional[Path] = None,
 ) -> List[str]:
@@ -48,7 +47,7 @@ def estimate_with_lmplz(
     with whole_file(file) as temporary, tempfile.TemporaryDirectory(dir=scratch) as folder:
         text = Path(folder) / "text"
         with open(text, "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(" ".join(words) + "\n" for words in split_sentences(sentences, where))
+            stream.writelines(" ".join(words) + "\n" for words in split_sentences(sentences))
         options = ["--discount_fallback", "--memory", _SORTING_MEMORY, "--temp_prefix", f"{folder}/sort"]
         if min_counts:
             options += ["--prune", *(str(least - 1) for least in min_counts)]

@@ -15,7 +15,7 @@ SPECIAL_WORDS = [UNKNOWN, START, END]  # their ids are 0, 1 and 2 in every model
 UNKNOWN_ID, START_ID, END_ID = range(3)
 RESERVED_WORDS = frozenset([*SPECIAL_WORDS, "<UNK>"])  # kenlm takes <UNK> for <unk>
 
-
+OF_MODEL = "the text of the language model"  # where a sentence is, unless a caller says so
 TOKENS_AT_ONCE = 1 << 22  # that counting holds in memory, with some 100 bytes each
 
 
@@ -35,7 +35,7 @@ class Tokens:
         return [slice(start, min(start + self.at_once, len(self.ids))) for start in starts]
 
 
-def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]:
+def split_sentences(sentences: Iterable[str], where: str = OF_MODEL) -> Iterator[List[str]]:
     """Words of each sentence.
 
     Raises UserError, with the line's number, for <s>, </s>, <unk> or <UNK> as a word and for
@@ -66,7 +66,7 @@ def split_sentences(sentences: Iterable[str], where: str) -> Iterator[List[str]]
 def tokenise(
     sentences: Iterable[str],
     scratch: Path,
-    where: str = "the text of the language model",
+    where: str = OF_MODEL,
     at_once: int = TOKENS_AT_ONCE,
 ) -> Tokens:
     """Number the words of a text, in a file in the folder `scratch`.

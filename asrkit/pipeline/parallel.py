@@ -56,9 +56,11 @@ def _receive(receiver: Any, running: Dict[Any, Any], done: Callable[[int, Result
     except EOFError:
         process = running.pop(receiver)
         process.join()
-        if process.exitcode != 0:
+        code = process.exitcode
+        if code != 0:
+            cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
             raise UserError(
-                f"a process was ended by {_cause(process.exitcode)}",
+                f"a process was ended by {cause}",
                 expected="all processes to finish",
                 where="a parallel stage",
                 todo="if memory ran out, use fewer processes (--nj 1); what is done is kept",
@@ -67,10 +69,6 @@ def _receive(receiver: Any, running: Dict[Any, Any], done: Callable[[int, Result
     if error is not None:
         raise error
     done(index, result)
-
-
-def _cause(exitcode: int) -> str:
-    return f"signal {signal.Signals(-exitcode).name}" if exitcode < 0 else f"exit status {exitcode}"
 
 
 def _work_on(work: Callable[[int], Any], count: int, next_index: Any, sender: Any, parent: int) -> None:

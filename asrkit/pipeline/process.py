@@ -7,12 +7,14 @@ started ends with it; a guard process ends the group when this process is killed
 import atexit
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import pty
 import selectors
 import signal
 import sys
+import termios
 import time
 import traceback
 import tty
@@ -95,9 +97,8 @@ def run_in_child(
         guard.watch(0)
         for reader, _ in pipes.values():
             os.close(reader)
-    unit = 1 if sys.platform == "darwin" else 1024
     said = json.loads(report) if report else {}
-    return Outcome(time.monotonic() - begun, usage.ru_maxrss * unit, status, said)
+    return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, said)
 
 
 def _open_pipe(stream: TextIO) -> Any:
@@ -107,9 +108,6 @@ def _open_pipe(stream: TextIO) -> Any:
     reader, writer = pty.openpty()
     tty.setraw(writer)
     with contextlib.suppress(OSError):
-        import fcntl
-        import termios
-
         size = fcntl.ioctl(stream.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
         fcntl.ioctl(writer, termios.TIOCSWINSZ, size)
     return reader, writer

@@ -29,7 +29,7 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
 
     `speakers` with the highest rate first; `lengths` from the shortest bin; `snr` from the lowest,
     only of utterances whose signal-to-noise ratio is known. `confusions` are the most frequent
-    first, at most `shown` of each kind.
+    first, at most `shown` of each kind; "" stands for nothing.
     """
     by_length = sorted(evaluation.counts, key=lambda counts: counts.reference)
     known = [
@@ -40,21 +40,15 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     known.sort(key=lambda pair: pair[0])
     lengths = sum_groups([length_bin(counts.reference) for counts in by_length], by_length)
     ratios = sum_groups([snr_bin(snr) for snr, _ in known], [counts for _, counts in known])
+    confused = sorted(confusions(evaluation.alignments).items(), key=lambda item: (-item[1], item[0]))
     return {
         "speakers": _as_lists(evaluation.speakers()),
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
-        "confusions": frequent_confusions(evaluation, shown),
-    }
-
-
-def frequent_confusions(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str, List[List[Any]]]:
-    """By kind, [reference, hypothesis, count], the most frequent first; "" stands for nothing."""
-    counted = confusions(evaluation.alignments)
-    ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    return {
-        name: [[*pair, number] for pair, number in ordered if error_kind(*pair) == kind][:shown]
-        for name, kind in KINDS.items()
+        "confusions": {
+            name: [[*pair, number] for pair, number in confused if error_kind(*pair) == kind][:shown]
+            for name, kind in KINDS.items()
+        },
     }
 
 

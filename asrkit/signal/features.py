@@ -1,6 +1,5 @@
 """Features of a split, computed in shards by several processes; a killed job loses unfinished shards only."""
 
-import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -120,8 +119,8 @@ def compute_shards(
             missing.append(shard)
 
     def work(index: int) -> float:
-        with _one_thread():
-            return _compute_shard(missing[index], config, folder)
+        torch.set_num_threads(1)  # processes are the parallelism here, and bits don't depend on their number
+        return _compute_shard(missing[index], config, folder)
 
     run_parallel(work, len(missing), jobs, lambda index, seconds: done(missing[index], seconds))
 
@@ -251,14 +250,3 @@ def _sums(matrices: Sequence[np.ndarray], bins: int) -> Dict[str, Any]:
         squares += (wide * wide).sum(axis=0)
     frames = sum(len(matrix) for matrix in matrices)
     return {"frames": frames, "sum": total.tolist(), "sum_of_squares": squares.tolist()}
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """One torch thread: processes are the parallelism here, and the bits don't depend on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

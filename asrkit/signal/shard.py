@@ -1,7 +1,7 @@
 """Features of some hundred utterances in one file: int16 rows, read through lhotse."""
 
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 from lhotse.features.io import FeaturesReader, register_reader
@@ -27,7 +27,7 @@ def write_shard(file: Path, matrices: Sequence[np.ndarray]) -> List[str]:
 
 def read_rows(file: Path, key: str, left: int = 0, right: Optional[int] = None) -> np.ndarray:
     """Frames `left` to `right` of the matrix under `key`, float32 of shape (frames, bins)."""
-    first_row, frames, bins = _parse(key)
+    first_row, frames, bins = map(int, key.split(","))
     end = frames if right is None else min(right, frames)
     count = max(end - left, 0) * bins
     try:
@@ -47,11 +47,6 @@ def read_rows(file: Path, key: str, left: int = 0, right: Optional[int] = None) 
             todo="delete it and run stage 2 again",
         )
     return from_steps(steps.reshape(-1, bins))
-
-
-def _parse(key: str) -> Tuple[int, int, int]:
-    first_row, frames, bins = (int(part) for part in key.split(","))
-    return first_row, frames, bins
 
 
 @register_reader
