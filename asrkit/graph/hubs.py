@@ -14,7 +14,7 @@ FEWEST = 48  # units that lead to a hub, and arcs from it
 class Hubs:
     """States in this order: plain ones, rests of hubs, shares of hubs."""
 
-    arcs: Arcs
+    arcs: Arcs  # sorted by source
     final: np.ndarray  # (state,)
     rests: int  # the first of them, which have neither loop nor blank
     shares: int  # the first of them, each so far behind its rest

@@ -6,22 +6,22 @@ from typing import Iterator, Tuple, Union
 import numpy as np
 
 from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table
-from asrkit.graph.hubs import split_hubs
+from asrkit.graph.hubs import Hubs
 
 BLANK = 0
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
 
 
-def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> Tuple[np.ndarray, np.ndarray]:
-    """H composed with `arcs`, sorted by source, and `final` scores (state,); `units` counts blank too.
+def add_topology(hubs: Hubs, units: int, modified: bool) -> Tuple[np.ndarray, np.ndarray]:
+    """H composed with the arcs and final scores of `hubs`; `units` counts blank too.
 
     A state is one of theirs together with the unit that was last, or blank; it has the arcs of theirs, but
     for those of the last unit, which takes a blank before it. In the modified topology it takes none, and a
     unit's arcs are doubled: to (state, blank) at once, or by way of (state, unit), which has only its loop
-    and an arc there. In the standard one hubs are split, see split_hubs.
+    and an arc there. A hub's rest has its arcs alone; its share takes a blank to the hub, and its loop leads
+    to the rest too.
     Gives k2's table (arc, [source, target, unit, score's bits]), sorted by source, and words (arc,).
     """
-    hubs = split_hubs(arcs, final, units, modified)
     arcs, final = hubs.arcs, hubs.final
     entered = np.where((arcs.target >= hubs.rests) & (arcs.target < hubs.shares), BLANK, arcs.unit)
     keys = np.unique(
