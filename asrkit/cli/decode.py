@@ -217,6 +217,8 @@ def _write_hypotheses(
     rows: List[Dict[str, Any]] = []
     for key, words in hypotheses.items():
         rows.append({"id": key, "hyp": words})
+        if method in LATTICE_METHODS and lists[key].way != WAYS[0]:
+            rows[-1]["way"] = lists[key].way
         timed = lists[key].timed
         if method == "hlg" and len(timed) == len(words):  # what fell back to greedy has none
             rows[-1]["timed"] = [

@@ -11,7 +11,7 @@ from asrkit.config import DecodeConfig
 from asrkit.graph.store import DecodingGraph
 
 # What an utterance can have been recognised by. The last two have no lattice.
-WAYS = ("lattice", "wider_beam", "narrower_beam", "greedy", "empty")
+WAYS = ("lattice", "wider_beam", "narrower_beam", "partial", "greedy", "empty")
 
 
 def prepare_graph(graph: DecodingGraph) -> k2.Fsa:
@@ -27,19 +27,21 @@ def search_lattice(
     """Search one utterance's log-probabilities (frame, unit) for a lattice.
 
     An empty lattice is searched again with wider beams, one that there is no memory for with
-    narrower ones. Returns the step of the ladder and the lattice; ("greedy", None) after the last.
+    narrower ones. Where no word ends at the end, the last frames are left out, 1, 2, 4 and so on up to half
+    of them. Returns the step of the ladder and the lattice; ("greedy", None) after the last.
     """
-    wider = config.ladder_beam_factor
-    ladder = [("lattice", 1.0), ("wider_beam", wider)] if len(log_probs) else []
+    wider, frames = config.ladder_beam_factor, len(log_probs)
+    ladder = [("lattice", 1.0, frames), ("wider_beam", wider, frames)] if frames else []
+    ladder += [("partial", 1.0, frames - 2**power) for power in range(frames.bit_length() - 1)]
     while ladder:
-        way, factor = ladder.pop(0)
+        way, factor, kept = ladder.pop(0)
         try:
-            lattice = _search(fst, log_probs, config, factor)
+            lattice = _search(fst, log_probs[:kept], config, factor)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             print(f"decode: {utterance}: no memory for a lattice at beam {config.search_beam * factor:g}")
-            lattice, ladder = None, [("narrower_beam", 1 / wider)] if way != "narrower_beam" else []
+            lattice, ladder = None, [("narrower_beam", 1 / wider, kept)] if way != "narrower_beam" else []
         if lattice is not None:
             return way, lattice
     return "greedy", None

@@ -9,6 +9,7 @@ import torch
 from asrkit.graph.arcs import END, NO_WORD, Arcs, join_arcs, make_table
 from asrkit.graph.compose import compose_words
 from asrkit.graph.grammar import NO_STATE, Grammar
+from asrkit.graph.hubs import split_hubs
 from asrkit.graph.lexicon import LexiconTree
 from asrkit.graph.silence import OptionalSilence, add_silence
 from asrkit.graph.topology import add_topology
@@ -26,7 +27,8 @@ def compile_hlg(
 
     Raises UserError where it would be too large for k2.
     """
-    table, words = add_topology(*_compose_lg(tree, grammar, silence), units, modified)
+    hubs = split_hubs(*_compose_lg(tree, grammar, silence), units, modified)
+    table, words = add_topology(hubs, units, modified)
     return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
 
 

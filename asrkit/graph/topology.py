@@ -6,27 +6,34 @@ from typing import Iterator, Tuple, Union
 import numpy as np
 
 from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table
+from asrkit.graph.hubs import Hubs
 
 BLANK = 0
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
 
 
-def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> Tuple[np.ndarray, np.ndarray]:
-    """H composed with `arcs`, sorted by source, and `final` scores (state,); `units` counts blank too.
+def add_topology(hubs: Hubs, units: int, modified: bool) -> Tuple[np.ndarray, np.ndarray]:
+    """H composed with the arcs and final scores of `hubs`; `units` counts blank too.
 
     A state is one of theirs together with the unit that was last, or blank; it has the arcs of theirs, but
     for those of the last unit, which takes a blank before it. In the modified topology it takes none, and a
     unit's arcs are doubled: to (state, blank) at once, or by way of (state, unit), which has only its loop
-    and an arc there.
+    and an arc there. A hub's rest has its arcs alone; its share takes a blank to the hub, and its loop leads
+    to the rest too.
     Gives k2's table (arc, [source, target, unit, score's bits]), sorted by source, and words (arc,).
     """
+    arcs, final = hubs.arcs, hubs.final
+    entered = np.where((arcs.target >= hubs.rests) & (arcs.target < hubs.shares), BLANK, arcs.unit)
     keys = np.unique(
-        np.concatenate([_pair(arcs.target, arcs.unit, units), _pair(np.arange(len(final)), BLANK, units)])
+        np.concatenate([_pair(arcs.target, entered, units), _pair(np.arange(hubs.shares), BLANK, units)])
     )
     owner, last = (part.astype(np.int32) for part in np.divmod(keys, units))
     state = np.arange(len(owner), dtype=np.int32)
     blank, spoken = state[last == BLANK], state[last != BLANK]  # blank: the place of (state, blank), by state
-    arcs = _enter(arcs, keys, blank, modified, units)
+    after_blank = np.concatenate([blank, blank[hubs.hub]])  # by state
+    looped = state[(owner < hubs.rests) | (owner >= hubs.shares)]
+    shared = state[owner >= hubs.shares]
+    arcs = _enter(arcs, entered, keys, blank, modified, units)
     closed = modified & (last != BLANK)
     ending = state[~closed & np.isfinite(final[owner])]
     leaving = np.where(closed, 0, np.bincount(arcs.source, minlength=len(final))[owner])
@@ -34,15 +41,17 @@ def add_topology(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> T
     place = place[there & ~closed[place]]
     leaving -= np.bincount(place, minlength=len(keys))
     del keys, place, there
-    counts = np.append(leaving + 1, 0)
-    counts[spoken] += 1
+    counts = np.append(leaving, 0)
+    for some in (looped, spoken, shared):
+        counts[some] += 1
     counts[ending] += 1
 
     def parts() -> Iterator[Arcs]:
         end = np.full_like(ending, END)
         yield Arcs(ending, np.full_like(ending, len(state)), end, end, final[owner[ending]])
-        yield _wordless(state, state, last)
-        yield _wordless(spoken, blank[owner[spoken]], np.where(closed, last, BLANK)[spoken])
+        yield _wordless(looped, looped, last[looped])
+        yield _wordless(shared, blank[owner[shared] - len(hubs.hub)], last[shared])
+        yield _wordless(spoken, after_blank[owner[spoken]], np.where(closed, last, BLANK)[spoken])
         for first in range(0, len(state), STATES_AT_ONCE):
             some = np.arange(first, min(first + STATES_AT_ONCE, len(state)), dtype=np.int32)
             some = some[~closed[some]]
@@ -62,9 +71,11 @@ def _find(keys: np.ndarray, wanted: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
     return place, keys[place] == wanted
 
 
-def _enter(arcs: Arcs, keys: np.ndarray, blank: np.ndarray, doubled: bool, units: int) -> Arcs:
+def _enter(
+    arcs: Arcs, entered: np.ndarray, keys: np.ndarray, blank: np.ndarray, doubled: bool, units: int
+) -> Arcs:
     """The arcs with targets among `keys`, or each of them twice, with the target after a blank too."""
-    target = np.searchsorted(keys, _pair(arcs.target, arcs.unit, units)).astype(np.int32)
+    target = np.searchsorted(keys, _pair(arcs.target, entered, units)).astype(np.int32)
     if not doubled:
         return dataclasses.replace(arcs, target=target)
     which = np.repeat(np.arange(len(arcs), dtype=np.int32), 2)

@@ -22,6 +22,7 @@ class Transcript:
     # [start, duration, confidence] of each word of the hypothesis, in seconds, where its lattice told them
     timed: Optional[List[List[float]]] = None
     duration: float = 0.0  # seconds, where it is known
+    way: str = ""  # the step of the search's ladder that it was decoded by, where that isn't the first
 
 
 def load_transcripts(
@@ -84,6 +85,7 @@ def join_transcripts(
             rejected="" if key in hypothesised else str(rejected[key]["reason"]),
             timed=hypothesised.get(key, {}).get("timed"),
             duration=float(row.get("duration") or 0.0),
+            way=hypothesised.get(key, {}).get("way", ""),
         )
         for key, row in sorted(references.items())
     ]

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from typing import Any, List, Optional
 
 import numpy as np
@@ -14,6 +15,7 @@ from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.decode.paths import list_hypotheses  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
+from tests.graph.test_compile import build, make_units  # noqa: E402
 
 SYMBOLS = ["<eps>", "LEFT", "RIGHT", "TURN"]
 # Unit 1 is LEFT at a graph score of -1, unit 2 is RIGHT at -3, TURN LEFT at -2; each takes two frames.
@@ -83,6 +85,20 @@ def test_the_list_holds_the_exact_best_path_of_every_point(search_scale: float) 
 
 def test_what_the_graph_cannot_explain_has_no_lattice() -> None:
     assert search_words(5, 0.7) == ("greedy", None)  # five frames, and every path of the graph has two
+
+
+def test_of_an_utterance_that_ends_within_a_word_the_words_before_it_are_found(tmp_path: Path) -> None:
+    graph, units = build(tmp_path), make_units()
+    log_probs = torch.full((7, len(units)), -1000.0)
+    for row, name in zip(log_probs, ["R", "EH", "D", "<blk>", "B", "B", "UH"]):
+        row[units.ids[name]] = 0.0
+    way, lattice = search_lattice(prepare_graph(graph), "u1", log_probs[:6], DecodeConfig())
+    nbest = list_hypotheses(lattice, graph.words, way, np.array([[1.0, 0.0]]))
+    assert (way, nbest.best([1.0, 0.0])) == ("partial", ["RED"])
+    # Two frames are left out, and the bigrams of RED after <s> and of the end after it remain.
+    assert nbest.scores[0] == pytest.approx([0.0, -0.5 * math.log(10), 1.0], abs=1e-3)
+    # Without its last three frames it could be decoded, but none and four, more than half, are left out.
+    assert search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig()) == ("greedy", None)
 
 
 def test_an_utterance_without_a_frame_has_no_lattice() -> None:

@@ -13,7 +13,7 @@ from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode.paths import words_on_arcs  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
-from asrkit.graph import arcs  # noqa: E402
+from asrkit.graph import arcs, hubs  # noqa: E402
 from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
 from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
@@ -151,14 +151,22 @@ def test_a_language_model_of_other_words_is_an_error(tmp_path: Path) -> None:
         build(tmp_path, arpa)
 
 
+@pytest.mark.parametrize("fewest", [1, 3, 99])
 @pytest.mark.parametrize(
     ("modified", "silence"),
     [(False, None), (True, None), (False, OptionalSilence(4, 0.7)), (True, OptionalSilence(5, 0.4))],
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_best_paths_are_those_of_plain_composition(
-    tmp_path: Path, seed: int, modified: bool, silence: Optional[OptionalSilence]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    modified: bool,
+    silence: Optional[OptionalSilence],
+    fewest: int,
 ) -> None:
+    monkeypatch.setattr(hubs, "FEWEST", fewest)
+    monkeypatch.setattr(hubs, "SHARES", 2)
     random = np.random.default_rng(seed)
     lexicon, symbols = draw_lexicon(random), ["<eps>", *"ABCDEFGH"]
     model = draw_model(random, symbols[1:])

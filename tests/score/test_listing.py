@@ -7,7 +7,7 @@ from asrkit.score.tokenisation import characters, words
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
-    Transcript("u1", "anna", ["GO", "TO", "TEN"], ["GO", "TO", "TEN"]),
+    Transcript("u1", "anna", ["GO", "TO", "TEN"], ["GO", "TO", "TEN"], way="partial"),
     Transcript("u2", "ben", ["STOP", "NOW"], ["STOP", "THE", "NOISE"]),
     Transcript("u3", "anna", ["GO", "ON"], [], rejected="zero samples"),
 ]
@@ -64,7 +64,10 @@ def test_undecoded_utterances_are_named_with_the_reason() -> None:
 def test_worst_utterances_first_and_none_left_out() -> None:
     text = listing()
     body = text[text.index("Utterances, most errors first") :]
-    positions = [body.index(name) for name in ("u2  ben  2/2", "u3  anna  2/2", "u1  anna  0/3  GO TO TEN")]
+    positions = [
+        body.index(name)
+        for name in ("u2  ben  2/2", "u3  anna  2/2", "u1  anna  0/3  fell back to partial  GO TO TEN")
+    ]
     assert positions == sorted(positions)
     assert "\nREF: GO ON\nHYP: ** **\nERR: D  D\n" in body
 
