@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asrkit.decode.nbest import NBest
 
-ARCS_AT_ONCE = 2_000_000  # of a lattice's copies: about 100 MB
+ARCS_AT_ONCE = 2_000_000  # of a lattice's copies, or of paths aligned with it: about 100 MB
 SAMPLING_SCALE = 0.5  # on scores while paths are drawn: flatter, so that more of them differ
 Words = Tuple[int, ...]
 
@@ -77,13 +77,20 @@ def draw_paths(lattice: k2.Fsa, samples: int) -> List[Words]:
 
 
 def _align_words(lattice: k2.Fsa, sequences: Sequence[Words]) -> List[Tuple[Words, List[float]]]:
-    """Scores of the best path of each word sequence, which the lattice must hold."""
-    if not sequences:
-        return []
-    acceptors = k2.add_epsilon_self_loops(k2.linear_fsa([list(words) for words in sequences]))
-    origin = torch.zeros(len(sequences), dtype=torch.int32)
-    aligned = k2.intersect_device(words_outside(lattice), acceptors, origin, sorted_match_a=True)
-    return _path_rows(k2.shortest_path(aligned, use_double_scores=True))
+    """Scores of the best path of each word sequence, which the lattice must hold.
+
+    A sequence can take as many arcs as the lattice has, so a few are aligned at a time: hundreds at once
+    took 21 GB on a lattice of a poor model.
+    """
+    outside, step = words_outside(lattice), max(1, ARCS_AT_ONCE // lattice.num_arcs)
+    rows: List[Tuple[Words, List[float]]] = []
+    for first in range(0, len(sequences), step):
+        some = sequences[first : first + step]
+        acceptors = k2.add_epsilon_self_loops(k2.linear_fsa([list(words) for words in some]))
+        origin = torch.zeros(len(some), dtype=torch.int32)
+        aligned = k2.intersect_device(outside, acceptors, origin, sorted_match_a=True)
+        rows += _path_rows(k2.shortest_path(aligned, use_double_scores=True))
+    return rows
 
 
 def words_outside(lattice: k2.Fsa) -> k2.Fsa:
