@@ -27,11 +27,13 @@ def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     spread = [f"- {line}" for line in spread_lines(rows)]
-    return "\n".join([*lines, "", *spread, "", f"![{name}]({picture})", ""])
+    return "\n".join([*lines, "", *spread, *([""] if spread else []), f"![{name}]({picture})", ""])
 
 
 def spread_lines(rows: Sequence[Row]) -> List[str]:
-    """Mean and standard deviation over the variants, for each (set, method)."""
+    """Mean and standard deviation for each (set, method) of variants that differ by their seeds alone."""
+    if any(list(row["settings"].get("train", {})) != ["seed"] for row in rows):
+        return []
     rates: Dict[Tuple[str, str], List[float]] = {}
     for row in rows:
         for record in row["results"]:
@@ -61,6 +63,7 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
             for place, row in zip(zip(x, y), rows):
                 axis.annotate(row["variant"], place, fontsize=7, xytext=(3, 3), textcoords="offset points")
         axis.set_xlabel(label)
+        axis.margins(x=0.25)  # room for the names
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("word errors, %")
     axes[0].legend()

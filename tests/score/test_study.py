@@ -10,7 +10,7 @@ def make_row(variant: str, errors: int) -> Dict[str, Any]:
     result = {"set": "test", "role": "test", "method": "hlg", "errors": errors, "reference": 200}
     return {
         "variant": variant,
-        "settings": {},
+        "settings": {"train": {"seed": errors}},
         "results": [{**result, "interval": [1.0, 9.5]}],
         "training_seconds": 90.0,
         "parameters": 1_234_567,
@@ -31,6 +31,7 @@ def test_mean_and_spread_are_those_of_the_rates() -> None:
     (line,) = spread_lines(ROWS)
     assert line == ("test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants.")
     assert spread_lines(ROWS[:1]) == []
+    assert spread_lines([*ROWS, {**make_row("wide", 8), "settings": {"model": {"depth": "resnet50"}}}]) == []
 
 
 def test_the_picture_is_a_png(tmp_path: Path) -> None:
