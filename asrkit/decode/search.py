@@ -28,7 +28,8 @@ def search_lattice(
 
     An empty lattice is searched again with wider beams, one that there is no memory for with
     narrower ones. Where no word ends at the end, the last frames are left out, 1, 2, 4 and so on up to half
-    of them. Returns the step of the ladder and the lattice; ("greedy", None) after the last.
+    of them, as long as there is memory. Returns the step of the ladder and the lattice; ("greedy", None)
+    after the last.
     """
     wider, frames = config.ladder_beam_factor, len(log_probs)
     ladder = [("lattice", 1.0, frames), ("wider_beam", wider, frames)] if frames else []
@@ -41,7 +42,8 @@ def search_lattice(
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             print(f"decode: {utterance}: no memory for a lattice at beam {config.search_beam * factor:g}")
-            lattice, ladder = None, [("narrower_beam", 1 / wider, kept)] if way != "narrower_beam" else []
+            narrower = kept == frames and way != "narrower_beam"
+            lattice, ladder = None, [("narrower_beam", 1 / wider, frames)] if narrower else []
         if lattice is not None:
             return way, lattice
     return "greedy", None

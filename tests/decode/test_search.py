@@ -127,6 +127,19 @@ def test_lack_of_memory_costs_one_utterance_its_beam(
     assert "u1: no memory for a lattice at beam 10" in capsys.readouterr().out
 
 
+def test_a_lattice_that_lacks_memory_and_last_frames_is_not_called_a_narrower_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(fst: Any, log_probs: Any, config: Any, factor: float) -> Any:
+        assert factor >= 1
+        if len(log_probs) < 5:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return None
+
+    monkeypatch.setattr(search, "_search", fail)
+    assert search_words(5, 0.7) == ("greedy", None)
+
+
 def test_another_fault_of_the_search_is_no_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("labels out of range")
