@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
+from asrkit.decode.paths import words_on_arcs
 from asrkit.graph.store import DecodingGraph
 
 # What an utterance can have been recognised by. The last two have no lattice.
@@ -28,8 +29,8 @@ def search_lattice(
 
     An empty lattice is searched again with wider beams, one that there is no memory for with
     narrower ones. Where no word ends at the end, the last frames are left out, 1, 2, 4 and so on up to half
-    of them, as long as there is memory. Returns the step of the ladder and the lattice; ("greedy", None)
-    after the last.
+    of them, as long as there is memory, until words are found: of silence alone greedy knows more. Returns
+    the step of the ladder and the lattice; ("greedy", None) after the last.
     """
     wider, frames = config.ladder_beam_factor, len(log_probs)
     ladder = [("lattice", 1.0, frames), ("wider_beam", wider, frames)] if frames else []
@@ -44,7 +45,7 @@ def search_lattice(
             print(f"decode: {utterance}: no memory for a lattice at beam {config.search_beam * factor:g}")
             narrower = kept == frames and way != "narrower_beam"
             lattice, ladder = None, [("narrower_beam", 1 / wider, frames)] if narrower else []
-        if lattice is not None:
+        if lattice is not None and (kept == frames or len(words_on_arcs(lattice)[0])):
             return way, lattice
     return "greedy", None
 

@@ -101,6 +101,14 @@ def test_of_an_utterance_that_ends_within_a_word_the_words_before_it_are_found(t
     assert search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig()) == ("greedy", None)
 
 
+def test_silence_before_a_word_that_is_cut_off_is_no_partial_path(tmp_path: Path) -> None:
+    graph, units = build(tmp_path), make_units()
+    log_probs = torch.full((6, len(units)), -1000.0)
+    for row, name in zip(log_probs, ["<blk>", "<blk>", "<blk>", "<blk>", "B", "B"]):
+        row[units.ids[name]] = 0.0
+    assert search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig()) == ("greedy", None)
+
+
 def test_an_utterance_without_a_frame_has_no_lattice() -> None:
     assert search_words(0, 0.7) == ("greedy", None)
 
