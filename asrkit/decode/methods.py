@@ -16,7 +16,7 @@ from asrkit.config import DecodeConfig
 from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
 from asrkit.decode.nbest import NBest, make_points, single
-from asrkit.decode.paths import list_hypotheses
+from asrkit.decode.paths import draw_hypotheses, list_hypotheses
 from asrkit.decode.prefix import make_prefix_search
 from asrkit.decode.rescore import (
     make_attention_scorer,
@@ -152,7 +152,7 @@ class UtteranceDecoder:
             searched = time.perf_counter() - started
             found.update(dict.fromkeys(HLG_METHODS, (greedy, searched)))
             if lattice is not None:
-                for method, nbest, seconds in self._lists(lattice, way, log_probs, points, encoded):
+                for method, nbest, seconds in self._lists(lattice, way, log_probs, shorter, points, encoded):
                     found[method] = (nbest or greedy, searched + seconds)
         return {method: found[method] for method in self.config.methods}
 
@@ -161,10 +161,14 @@ class UtteranceDecoder:
         lattice: k2.Fsa,
         way: str,
         log_probs: Tensor,
+        searched: Tensor,
         points: Mapping[str, np.ndarray],
         encoded: Optional[Tensor],
     ) -> Iterator[Tuple[str, Optional[NBest], float]]:
-        """What each method makes of the lattice, and its seconds; None where the larger model allows none."""
+        """What each method makes of the lattice, and its seconds; None where the larger model allows none.
+
+        `searched` (frame, unit) are the `log_probs` that were searched: fewer, where blanks were skipped.
+        """
         started = time.perf_counter()
         if "hlg" in self.config.methods:
             nbest = list_hypotheses(lattice, self.symbols, way, points["hlg"])
@@ -179,7 +183,8 @@ class UtteranceDecoder:
         started = time.perf_counter()
         if NBEST_METHODS & set(self.config.methods):
             grid = make_points([lm_scales_from_zero(self.config), self.config.word_bonuses])
-            nbest = list_hypotheses(lattice, self.symbols, way, grid, self.config.nbest_paths)
+            drawn = draw_hypotheses(lattice, searched, self.config.nbest_paths)
+            nbest = list_hypotheses(lattice, self.symbols, way, grid, drawn)
             listed = time.perf_counter() - started
             yield "oracle", nbest, listed
             for method, score in self._scorers(encoded).items():

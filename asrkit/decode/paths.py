@@ -1,6 +1,7 @@
 """Paths of a lattice: the best at given weights, drawn ones, those of given words."""
 
-from typing import Dict, Iterator, List, Sequence, Tuple
+import itertools
+from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
 
 import k2
 import numpy as np
@@ -8,29 +9,30 @@ import torch
 from torch import Tensor
 
 from asrkit.decode.nbest import NBest
+from asrkit.decode.viterbi import align_best
+from asrkit.graph.topology import BLANK
 
-ARCS_AT_ONCE = 2_000_000  # of a lattice's copies, or of paths aligned with it: about 100 MB
+ARCS_AT_ONCE = 2_000_000  # of a lattice's copies: about 100 MB
 SAMPLING_SCALE = 0.5  # on scores while paths are drawn: flatter, so that more of them differ
 Words = Tuple[int, ...]
+Scored = Tuple[Words, List[float]]  # acoustic, lm, number of words
 
 
 def list_hypotheses(
-    lattice: k2.Fsa, symbols: Sequence[str], way: str, points: np.ndarray, samples: int = 0
+    lattice: k2.Fsa, symbols: Sequence[str], way: str, points: np.ndarray, drawn: Iterable[Scored] = ()
 ) -> NBest:
-    """The lattice's exact best path at every point (point, weight), then `samples` drawn ones.
+    """The lattice's exact best path at every point (point, weight), then what else was `drawn`.
 
-    Without duplicates. The best of the list at any of these points is that of the lattice, which has
-    acoustic_scores and lm_scores. Drawing is the same at every call: k2 spaces the paths evenly.
+    Without duplicates. At any of these points the best of the list is that of the lattice, which has
+    acoustic_scores and lm_scores, or a better one whose alignment the search's beams have left out.
     """
     found: Dict[Words, List[List[float]]] = {}
     for words, row in _exact_paths(lattice, points):
         rows = found.setdefault(words, [])
         if not any(abs(row[0] - other[0]) + abs(row[1] - other[1]) < 1e-3 for other in rows):
             rows.append(row)
-    if samples:
-        drawn = [words for words in _draw_words(lattice, samples) if words not in found]
-        for words, row in _align_words(lattice, drawn):
-            found[words] = [row]
+    for words, row in drawn:
+        found.setdefault(words, [row])
     pairs = [(words, row) for words, rows in found.items() for row in rows]
     return NBest(
         [[symbols[index] for index in words] for words, _ in pairs],
@@ -39,7 +41,7 @@ def list_hypotheses(
     )
 
 
-def _exact_paths(lattice: k2.Fsa, points: np.ndarray) -> Iterator[Tuple[Words, List[float]]]:
+def _exact_paths(lattice: k2.Fsa, points: np.ndarray) -> Iterator[Scored]:
     """Word ids and scores of the best path at each point, by copies of the lattice with other scores."""
     step = max(1, ARCS_AT_ONCE // lattice.num_arcs)
     for first in range(0, len(points), step):
@@ -59,38 +61,61 @@ def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
     return copies
 
 
-def _draw_words(lattice: k2.Fsa, samples: int) -> List[Words]:
-    """Different word sequences of paths drawn by flattened scores."""
+def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Scored]:
+    """Different word sequences of `samples` paths, which are drawn by flattened scores; the same at every call.
+
+    Each has the acoustic score of its units' best alignment with `log_probs` (frame, unit), those that were
+    searched, and the lattice's other scores of its words; of several pronunciations that were drawn, those
+    with the highest sum. The modified topology needs no blank between two of the same unit, so that
+    what is drawn doesn't tell them from one, and they are aligned as one.
+    """
     flat = lattice.clone()
     flat.scores = lattice.scores * SAMPLING_SCALE
-    return list(dict.fromkeys(draw_paths(flat, samples)))
+    arcs = _draw_arcs(flat, samples)
+    labels = lattice.labels[arcs][:, :-1].tolist()  # [path][frame]
+    units = [tuple(unit for unit, _ in itertools.groupby(path) if unit != BLANK) for path in labels]
+    different = list(dict.fromkeys(units))
+    frames = len(labels[0])
+    acoustic = dict(zip(different, align_best(log_probs[:frames], different).tolist()))
+    best: Dict[Words, List[float]] = {}
+    for each, (words, (_, *others)) in zip(units, _retrace(lattice, labels, _words_along(lattice, arcs))):
+        row = [acoustic[each], *others]
+        if words not in best or row[0] + row[1] > best[words][0] + best[words][1]:
+            best[words] = row
+    return list(best.items())
+
+
+def _retrace(lattice: k2.Fsa, labels: List[List[int]], words: Sequence[Words]) -> List[Scored]:
+    """The best path of each row of `labels` [path][frame] with its `words`, which the lattice must hold.
+
+    A drawn path may back off to shorter n-grams where the lattice has longer ones.
+    """
+    strings = k2.linear_fsa(labels)
+    origin = torch.zeros(len(labels), dtype=torch.int32)
+    traced = k2.intersect_device(k2.arc_sort(lattice), strings, origin, sorted_match_a=True)
+    acceptors = k2.add_epsilon_self_loops(k2.linear_fsa([list(each) for each in words]))
+    same = torch.arange(len(labels), dtype=torch.int32)
+    aligned = k2.intersect_device(words_outside(traced), acceptors, same, sorted_match_a=True)
+    return _path_rows(k2.shortest_path(aligned, use_double_scores=True))
 
 
 def draw_paths(lattice: k2.Fsa, samples: int) -> List[Words]:
     """Word ids of paths drawn in proportion to their probability, the same at every call."""
-    paths = k2.random_paths(lattice, use_double_scores=True, num_paths=samples).remove_axis(0)  # (path, arc)
-    ids, arcs = words_on_arcs(lattice)
+    return _words_along(lattice, _draw_arcs(lattice, samples))
+
+
+def _draw_arcs(lattice: k2.Fsa, samples: int) -> Tensor:
+    """Arcs (path, arc) of drawn paths: k2 spaces them evenly. All have one for each frame and one for the end."""
+    return k2.random_paths(lattice, use_double_scores=True, num_paths=samples).values.long().view(samples, -1)
+
+
+def _words_along(lattice: k2.Fsa, arcs: Tensor) -> List[Words]:
+    """Word ids of each of the paths `arcs` (path, arc)."""
+    ids, owners = words_on_arcs(lattice)
     words_of: Dict[int, List[int]] = {}
-    for word, arc in zip(ids.tolist(), arcs.tolist()):
+    for word, arc in zip(ids.tolist(), owners.tolist()):
         words_of.setdefault(arc, []).append(word)
-    return [tuple(word for arc in path for word in words_of.get(arc, ())) for path in paths.tolist()]
-
-
-def _align_words(lattice: k2.Fsa, sequences: Sequence[Words]) -> List[Tuple[Words, List[float]]]:
-    """Scores of the best path of each word sequence, which the lattice must hold.
-
-    A sequence can take as many arcs as the lattice has, so a few are aligned at a time: hundreds at once
-    took 21 GB on a lattice of a poor model.
-    """
-    outside, step = words_outside(lattice), max(1, ARCS_AT_ONCE // lattice.num_arcs)
-    rows: List[Tuple[Words, List[float]]] = []
-    for first in range(0, len(sequences), step):
-        some = sequences[first : first + step]
-        acceptors = k2.add_epsilon_self_loops(k2.linear_fsa([list(words) for words in some]))
-        origin = torch.zeros(len(some), dtype=torch.int32)
-        aligned = k2.intersect_device(outside, acceptors, origin, sorted_match_a=True)
-        rows += _path_rows(k2.shortest_path(aligned, use_double_scores=True))
-    return rows
+    return [tuple(word for arc in path for word in words_of.get(arc, ())) for path in arcs.tolist()]
 
 
 def words_outside(lattice: k2.Fsa) -> k2.Fsa:
@@ -100,7 +125,7 @@ def words_outside(lattice: k2.Fsa) -> k2.Fsa:
     return k2.arc_sort(inverted)
 
 
-def _path_rows(paths: k2.Fsa) -> List[Tuple[Words, List[float]]]:
+def _path_rows(paths: k2.Fsa) -> List[Scored]:
     """Word ids and scores (acoustic, lm, number of words) of each of some linear FSAs."""
     shape = paths.arcs.shape()
     path_of_arc = shape.row_ids(1)[shape.row_ids(2).long()].long()

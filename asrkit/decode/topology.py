@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asrkit.config import DecodeConfig
 from asrkit.decode.nbest import NBest
-from asrkit.decode.paths import list_hypotheses
+from asrkit.decode.paths import draw_hypotheses, list_hypotheses
 from asrkit.decode.rescore import make_ngram_scorer
 from asrkit.decode.search import prepare_graph, search_lattice
 from asrkit.graph.store import DecodingGraph
@@ -32,7 +32,8 @@ def make_topology_search(
         way, lattice = search_lattice(fst, utterance, log_probs, config)
         if lattice is None:
             return None
-        paths = list_hypotheses(lattice, units.symbols, way, BEST, config.nbest_paths)
+        drawn = draw_hypotheses(lattice, log_probs, config.nbest_paths)
+        paths = list_hypotheses(lattice, units.symbols, way, BEST, drawn)
         words = [units.words([units.ids[unit] for unit in path]) for path in paths.words]
         return NBest(words, np.column_stack([paths.scores[:, 0], score(words), [*map(len, words)]]), way)
 

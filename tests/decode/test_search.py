@@ -12,7 +12,7 @@ pytestmark = pytest.mark.k2
 from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode import search  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
-from asrkit.decode.paths import list_hypotheses  # noqa: E402
+from asrkit.decode.paths import draw_hypotheses, list_hypotheses, words_outside  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 from tests.graph.test_compile import build, make_units  # noqa: E402
@@ -81,6 +81,27 @@ def test_the_list_holds_the_exact_best_path_of_every_point(search_scale: float) 
         totals = {text: am + scale * lm + bonus * count for text, (am, lm, count) in scores.items()}
         assert best(nbest, scale, bonus) == max(totals, key=lambda text: totals[text]).split()
     assert len(nbest.words) == 3
+
+
+def test_drawn_hypotheses_have_the_scores_of_their_best_paths(tmp_path: Path) -> None:
+    graph, units = build(tmp_path), make_units()
+    log_probs = torch.randn(12, len(units), generator=torch.Generator().manual_seed(0)).log_softmax(1)
+    config = DecodeConfig(search_beam=50, output_beam=50)  # nothing is left out
+    way, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, config)
+    drawn = draw_hypotheses(lattice, log_probs, 300)
+    assert len(drawn) > 20 and drawn == draw_hypotheses(lattice, log_probs, 300)
+    outside = words_outside(lattice)
+    for words, row in drawn:
+        acceptor = k2.add_epsilon_self_loops(k2.linear_fsa([list(words)]))
+        aligned = k2.intersect_device(outside, acceptor, torch.zeros(1, dtype=torch.int32))
+        path = k2.shortest_path(aligned, use_double_scores=True)
+        expected = [float(path.acoustic_scores.sum()), float(path.lm_scores.sum()), float(len(words))]
+        assert row == pytest.approx(expected, abs=1e-3)
+    point = np.array([[1.0, 0.0]])
+    both = list_hypotheses(lattice, graph.words, way, point, drawn)
+    alone = list_hypotheses(lattice, graph.words, way, point)
+    assert len(both.words) > len(alone.words) == 1
+    assert both.best([1.0, 0.0]) == alone.best([1.0, 0.0])
 
 
 def test_what_the_graph_cannot_explain_has_no_lattice() -> None:
