@@ -62,9 +62,9 @@ def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
 
 
 def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Scored]:
-    """Different word sequences of `samples` paths, which are drawn by flattened scores; the same at every call.
+    """Different word sequences of `samples` paths, which are drawn by flattened scores.
 
-    Each has the acoustic score of its units' best alignment with `log_probs` (frame, unit), those that were
+    The same at every call. Each has the acoustic score of its units' best alignment with `log_probs` (frame, unit), those that were
     searched, and the lattice's other scores of its words; of several pronunciations that were drawn, those
     with the highest sum. The modified topology needs no blank between two of the same unit, so that
     what is drawn doesn't tell them from one, and they are aligned as one.
@@ -105,7 +105,7 @@ def draw_paths(lattice: k2.Fsa, samples: int) -> List[Words]:
 
 
 def _draw_arcs(lattice: k2.Fsa, samples: int) -> Tensor:
-    """Arcs (path, arc) of drawn paths: k2 spaces them evenly. All have one for each frame and one for the end."""
+    """Arcs (path, arc) of drawn paths, which k2 spaces evenly: one for each frame and one for the end."""
     return k2.random_paths(lattice, use_double_scores=True, num_paths=samples).values.long().view(samples, -1)
 
 

@@ -1,4 +1,4 @@
-"""Each drawn word sequence was aligned with the whole lattice: of a poor model 21 GB, and minutes an utterance."""
+"""Each drawn word sequence was aligned with the whole lattice: 21 GB and minutes an utterance for a poor model."""
 
 from pathlib import Path
 from typing import Any, List
