@@ -64,10 +64,10 @@ def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
 def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Scored]:
     """Different word sequences of `samples` paths, which are drawn by flattened scores.
 
-    The same at every call. Each has the acoustic score of its units' best alignment with `log_probs` (frame, unit), those that were
-    searched, and the lattice's other scores of its words; of several pronunciations that were drawn, those
-    with the highest sum. The modified topology needs no blank between two of the same unit, so that
-    what is drawn doesn't tell them from one, and they are aligned as one.
+    The same at every call. Each has the acoustic score of its units' best alignment with `log_probs`
+    (frame, unit), those that were searched, and the lattice's other scores of its words; of several
+    pronunciations that were drawn, those with the highest sum. The modified topology needs no blank between
+    two of the same unit, so that what is drawn doesn't tell them from one, and they are aligned as one.
     """
     flat = lattice.clone()
     flat.scores = lattice.scores * SAMPLING_SCALE

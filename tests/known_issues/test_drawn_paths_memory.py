@@ -1,4 +1,4 @@
-"""Each drawn word sequence was aligned with the whole lattice: 21 GB and minutes an utterance for a poor model."""
+"""Drawn word sequences were aligned with the whole lattice: of a poor model 21 GB, minutes an utterance."""
 
 from pathlib import Path
 from typing import Any, List
