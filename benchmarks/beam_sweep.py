@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """Word errors against real-time factor over the beams of the lattice search, without the acoustic model.
 
-On benchmarks/large_graph.py's graph and simulated posteriors, or on the dev set of a finished experiment. The
-last line is the real-time factor of the fastest beams that make at most 0.1 % more errors than k2's beams as
-they are usually called: seconds of processor, on one core, a second of audio.
+On benchmarks/large_graph.py's graph and simulated posteriors, or on the dev set of a finished experiment, by
+processes that share the graph's memory. The last line is the real-time factor of the fastest beams that make
+at most 0.1 % more errors than k2's beams as they are usually called: wall seconds a second of audio.
 """
 
 import argparse
 import collections
 import dataclasses
 import itertools
+import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import k2
 import large_graph
@@ -32,7 +33,9 @@ from asrkit.decode.search import WAYS, prepare_graph, search_lattice
 from asrkit.decode.shards import read_shard
 from asrkit.graph.store import load_graph, save_graph
 from asrkit.model.acoustic import load_model
+from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import open_experiment
+from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json
 
@@ -93,20 +96,43 @@ def recorded(options: argparse.Namespace) -> Material:
     )
 
 
-def try_beams(material: Material, beams: Beams) -> Tuple[int, float, Dict[str, int]]:
-    """Word errors, seconds of processor, and how many utterances took each step of the ladder."""
+class Trial(NamedTuple):
+    """What one utterance gave, and its process so far."""
+
+    errors: int
+    way: str  # the step of the search's ladder
+    processor_seconds: float
+    process: int
+    private_megabytes: float  # at most, beside the files that are mapped: the graph is one
+
+
+def try_beams(material: Material, beams: Beams, jobs: int) -> Tuple[List[Trial], float]:
+    """What each utterance gave, and wall seconds for all."""
     names = ("search_beam", "output_beam", "min_active_states", "max_active_states", "blank_skip_threshold")
     config = msgspec.structs.replace(material.config, **dict(zip(names, beams)))
-    errors, ways, begun = 0, collections.Counter(dict.fromkeys(WAYS, 0)), time.process_time()
-    for name, log_probs in material.log_probs.items():
-        shorter = skip_blanks(log_probs, config.blank_skip_threshold)
+    longest_first = sorted(material.log_probs, key=lambda name: -len(material.log_probs[name]))
+
+    def work(index: int) -> Trial:
+        name, begun = longest_first[index], time.process_time()
+        shorter = skip_blanks(material.log_probs[name], config.blank_skip_threshold)
         way, lattice = search_lattice(material.fst, name, shorter, config)
         words: List[str] = []
         if lattice is not None:
             words = list_hypotheses(lattice, material.symbols, way, material.point).best(material.point[0])
-        errors += word_errors(material.references[name], words)
-        ways[way] += 1
-    return errors, time.process_time() - begun, ways
+        seconds = time.process_time() - begun
+        return Trial(word_errors(material.references[name], words), way, seconds, os.getpid(), _private())
+
+    trials: List[Trial] = []
+    begun = time.perf_counter()
+    run_parallel(work, len(longest_first), jobs, lambda _, trial: trials.append(trial))
+    return trials, time.perf_counter() - begun
+
+
+def _private() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kilobytes = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    most, mapped = (int(kilobytes[name].split()[0]) for name in ("VmHWM", "RssFile"))
+    return (most - mapped) * 1024 / 1e6
 
 
 def draw(file: Path, rates: Sequence[float], factors: Sequence[float]) -> None:
@@ -119,7 +145,7 @@ def draw(file: Path, rates: Sequence[float], factors: Sequence[float]) -> None:
     figure, axes = pyplot.subplots()
     axes.scatter(factors[1:], rates[1:])
     axes.scatter(factors[:1], rates[:1], color="red")
-    axes.set(xscale="log", xlabel="seconds of processor a second of audio", ylabel="word error rate, %")
+    axes.set(xscale="log", xlabel="seconds a second of audio", ylabel="word error rate, %")
     figure.savefig(file)
 
 
@@ -127,17 +153,18 @@ def read_options() -> argparse.Namespace:
     """All combinations of the beams that are given are tried."""
     parser = make_parser(__doc__, exp="an experiment whose dev set is decoded; --dir keeps its posteriors")
     large_graph.add_options(parser)
-    parser.add_argument("--search-beam", type=float, nargs="+", default=[6.0, 8.0, 12.0])
+    parser.add_argument("--search-beam", type=float, nargs="+", default=[6.0, 7.0, 8.0, 12.0])
     parser.add_argument("--output-beam", type=float, nargs="+", default=[6.0])
     parser.add_argument("--min-active", type=int, nargs="+", default=[30])
-    parser.add_argument("--max-active", type=int, nargs="+", default=[300, 1000])
+    parser.add_argument("--max-active", type=int, nargs="+", default=[300, 500, 1000])
     parser.add_argument("--blank-skip", type=float, nargs="+", default=[0.99, 0.999], help="1: none")
+    parser.add_argument("--nj", type=int, default=count_cores(), help="processes; default: the cores")
     parser.add_argument("--sentences", type=int, default=large_graph.HELD_OUT, help="of the simulated ones")
     return parser.parse_args()
 
 
 def measure() -> None:
-    """Print a table and draw DIR/beam_sweep.png."""
+    """Print a table and draw DIR/beam_sweep.png; MB are those of all processes beside the graph."""
     options = read_options()
     torch.set_num_threads(1)
     material: Any = recorded(options) if options.exp else simulated(options)
@@ -145,15 +172,18 @@ def measure() -> None:
     print(f"{len(material.references)} utterances, {words} words, {material.audio_seconds:.0f} s of audio")
     skips = [None if skip == 1 else skip for skip in options.blank_skip]
     lists = (options.search_beam, options.output_beam, options.min_active, options.max_active, skips)
-    print("search output    min    max  blank     WER %      RTF fell back", flush=True)
+    print("search output    min    max  blank     WER %      RTF processor fell back     MB", flush=True)
     rates, factors = [], []
     for beams in [REFERENCE, *itertools.product(*lists)]:
-        errors, seconds, ways = try_beams(material, beams)
-        rates.append(100 * errors / words)
+        trials, seconds = try_beams(material, beams, options.nj)
+        rates.append(100 * sum(trial.errors for trial in trials) / words)
         factors.append(seconds / material.audio_seconds)
-        back = sum(ways[way] for way in WAYS[1:])
+        processor = sum(trial.processor_seconds for trial in trials) / material.audio_seconds
+        back = sum(trial.way != WAYS[0] for trial in trials)
+        peaks = {trial.process: trial.private_megabytes for trial in trials}
         row = [f"{value or '-':>6}" for value in beams]
-        print(*row, f"{rates[-1]:9.2f} {factors[-1]:8.4f} {back:9}", flush=True)
+        row += [f"{rates[-1]:9.2f} {factors[-1]:8.4f} {processor:9.4f} {back:9} {sum(peaks.values()):6.0f}"]
+        print(*row, flush=True)
     draw(options.dir / "beam_sweep.png", rates, factors)
     print(options.dir / "beam_sweep.png")
     allowed = rates[0] + 100 * MOST_MORE_ERRORS
