@@ -91,7 +91,7 @@ def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
         expected = hash_file(experiment.units / f"{name}.txt")
         if made_of.get(name) != expected:
             raise UserError(
-                f"the {part} was made for other {name}",
+                f"the {part} was made for another {name}.txt",
                 expected=f"{name}.txt {expected}",
                 where=f"{part}: {name} {made_of.get(name)}",
                 todo="run.sh, which makes anew what is stale",

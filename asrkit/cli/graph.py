@@ -4,16 +4,17 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence, Set
 
 import click
 import k2
+import numpy as np
 
 from asrkit.config import GraphConfig
 from asrkit.errors import UserError
 from asrkit.graph.compile import compile_hlg, compile_lg, graph_size
 from asrkit.graph.drawing import graph_as_dot
-from asrkit.graph.grammar import make_grammar
+from asrkit.graph.grammar import Grammar, make_grammar
 from asrkit.graph.lexicon import make_lexicon_tree
 from asrkit.graph.silence import OptionalSilence
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph
@@ -34,6 +35,16 @@ def run(experiment: Experiment) -> None:
     )
 
 
+def _tell_unspoken(lexicon: Set[str], symbols: Sequence[str], grammar: Grammar) -> None:
+    """Say which words of the lexicon can't be recognised for want of an n-gram."""
+    absent = sorted(lexicon - {symbols[index] for index in np.unique(grammar.word)})
+    if absent:
+        print(
+            f"graph: {len(absent):,} of {len(lexicon):,} words of the lexicon can't be recognised, for the "
+            f"language model lacks them: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}"
+        )
+
+
 def make_graph(units_directory: Path, arpa: Path, config: GraphConfig, kind: str = "HLG") -> DecodingGraph:
     """HLG, or LG, of what stage units wrote and a language model, with what it was made of.
 
@@ -43,6 +54,7 @@ def make_graph(units_directory: Path, arpa: Path, config: GraphConfig, kind: str
     words = read_symbols(units_directory / "words.txt")
     tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
     grammar = make_grammar(arpa, units_directory / "words.txt")
+    _tell_unspoken({entry.word for entry in units.lexicon}, words, grammar)
     silence = _find_silence(config, units)
     if kind == "LG":
         fst = compile_lg(tree, grammar, silence)

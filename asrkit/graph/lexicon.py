@@ -5,6 +5,7 @@ from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
+from asrkit.errors import UserError
 from asrkit.text.lexicon import Pronunciation
 
 
@@ -29,8 +30,16 @@ def make_lexicon_tree(
     """The tree of a lexicon; homophones and words that begin others need no disambiguation in it.
 
     Probabilities are divided by that of the word's most probable pronunciation, as Kaldi does, so that a
-    word doesn't lose to others for having several.
+    word doesn't lose to others for having several. Raises UserError for a word without a number.
     """
+    absent = {entry.word for entry in lexicon} - word_ids.keys()
+    if absent:
+        raise UserError(
+            f"the lexicon has {min(absent)}, which words.txt lacks",
+            expected="all words of lexicon.txt",
+            where="units/words.txt",
+            todo="run.sh --stage 3",
+        )
     highest: Dict[str, float] = {}
     for entry in lexicon:
         highest[entry.word] = max(entry.probability, highest.get(entry.word, 0.0))

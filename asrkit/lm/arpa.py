@@ -101,7 +101,10 @@ def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
             shutil.copyfileobj(stream, target, 1 << 20)
     except (OSError, EOFError) as error:
         raise UserError(
-            f"can't copy {source}: {error}", expected="a whole ARPA file, and space for it", where=str(source)
+            f"can't copy {source}: {error}",
+            expected="a whole ARPA file, and space for it",
+            where=str(source),
+            todo="make the ARPA file again, or free some space",
         ) from None
     return found
 
@@ -134,7 +137,7 @@ class _Lines:
                 if self.text:
                     yield self.text
         except (OSError, EOFError, UnicodeDecodeError) as error:
-            self.number += 1
+            self.number += not isinstance(error, UnicodeDecodeError)  # the others come before the line
             self.refuse(f"can't read it: {error}", expected="text in UTF-8")
         self.text = ""  # the end
 

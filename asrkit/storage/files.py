@@ -90,7 +90,10 @@ def read_json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"can't read {file}: {error}", expected="a JSON file that a stage wrote", where=str(file)
+            f"can't read {file}: {error}",
+            expected="a JSON file that a stage wrote",
+            where=str(file),
+            todo="run.sh, without --stage, makes it anew",
         ) from None
 
 
@@ -137,5 +140,8 @@ def iterate_jsonl(file: Path) -> Iterator[Dict[str, Any]]:
                     yield json.loads(line)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(
-            f"can't read {file}: {error}", expected="JSON lines that a stage wrote", where=str(file)
+            f"can't read {file}: {error}",
+            expected="JSON lines that a stage wrote",
+            where=str(file),
+            todo="run.sh, without --stage, makes it anew",
         ) from None

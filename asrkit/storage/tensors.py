@@ -54,7 +54,10 @@ def _open(file: Path) -> Iterator[Any]:
             yield stored
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"can't read {file}: {error}", expected="a safetensors file, whole", where=str(file)
+            f"can't read {file}: {error}",
+            expected="a safetensors file, whole",
+            where=str(file),
+            todo="run.sh, without --stage, makes anew what a stage wrote and has changed since",
         ) from None
 
 

@@ -28,7 +28,10 @@ def read_lexicon(file: Path) -> List[Pronunciation]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"can't read the lexicon: {error}", expected=f"lines {LAYOUT}", where=str(file)
+            f"can't read the lexicon: {error}",
+            expected=f"lines {LAYOUT}",
+            where=str(file),
+            todo="correct units.lexicon in recipe.yaml, or the file",
         ) from None
     entries: Dict[Tuple[str, Tuple[str, ...]], Pronunciation] = {}  # in the order of the file
     weighed = False
@@ -49,13 +52,26 @@ def read_lexicon(file: Path) -> List[Pronunciation]:
         entry = _read_entry(fields, weighed, where)
         if any(field.startswith("#") or field in ("<eps>", "<blk>") for field in fields):
             raise UserError(
-                f"reserved symbol in: {line.strip()}", expected="no <eps>, <blk> or #n", where=where
+                f"reserved symbol in: {line.strip()}",
+                expected="no <eps>, <blk> or #n",
+                where=where,
+                todo="rename it, or remove the line",
             )
         if entry[:2] in entries:
-            raise UserError(f"{fields[0]} is given twice with the same units", where=where)
+            raise UserError(
+                f"{fields[0]} is given twice with the same units",
+                expected="each pronunciation once",
+                where=where,
+                todo="remove the line",
+            )
         entries[entry[:2]] = entry
     if not entries:
-        raise UserError("the lexicon is empty", expected=f"lines {LAYOUT}", where=str(file))
+        raise UserError(
+            "the lexicon is empty",
+            expected=f"lines {LAYOUT}",
+            where=str(file),
+            todo="correct units.lexicon in recipe.yaml, or the file",
+        )
     return list(entries.values())
 
 
@@ -69,7 +85,9 @@ def _read_entry(fields: Sequence[str], weighed: bool, where: str) -> Pronunciati
             todo="correct it; if it is a unit's name, write 1.0 before it, on every line",
         )
     if not units:
-        raise UserError(f"word {fields[0]} has no units", expected=LAYOUT, where=where)
+        raise UserError(
+            f"word {fields[0]} has no units", expected=LAYOUT, where=where, todo="add some, or remove it"
+        )
     return Pronunciation(fields[0], tuple(units), probability)
 
 

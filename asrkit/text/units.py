@@ -119,14 +119,23 @@ def build_units(
 
 
 def load_units(directory: Path) -> Units:
-    """Open what build_units wrote."""
+    """Open what build_units wrote; raises UserError where its files are damaged or don't fit each other."""
     lexicon = read_lexicon(directory / "lexicon.txt")
+    symbols = read_symbols(directory / "units.txt")
+    absent = {unit for entry in lexicon for unit in entry.units} - set(symbols)
+    if absent:
+        raise UserError(
+            f"the lexicon has {min(absent)}, which units.txt lacks",
+            expected="all units of lexicon.txt",
+            where=str(directory / "units.txt"),
+            todo="run.sh --stage 3",
+        )
     spell: Optional[Spelling] = None
     if (directory / "bpe.model").is_file():
         spell = _bpe_spelling((directory / "bpe.model").read_bytes())
     elif all(entry.units == _characters(entry.word) for entry in lexicon):
         spell = _characters
-    return Units(read_symbols(directory / "units.txt"), lexicon, spell)
+    return Units(symbols, lexicon, spell)
 
 
 def read_symbols(file: Path) -> List[str]:
@@ -134,13 +143,21 @@ def read_symbols(file: Path) -> List[str]:
     symbols: List[str] = []
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"can't read {file}: {error.strerror}", expected="a symbol table") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"can't read {file}: {error}",
+            expected='a symbol table: lines "symbol id"',
+            where=str(file),
+            todo="run.sh --stage 3",
+        ) from None
     for number, line in enumerate(lines):
         symbol, _, index = line.rpartition(" ")
         if index != str(number):
             raise UserError(
-                f"found {line!r}", expected=f'"symbol {number}"', where=f"{file}, line {number + 1}"
+                f"found {line!r}",
+                expected=f'"symbol {number}"',
+                where=f"{file}, line {number + 1}",
+                todo="run.sh --stage 3",
             )
         symbols.append(symbol)
     return symbols

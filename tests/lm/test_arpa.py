@@ -92,16 +92,16 @@ def test_refuses_an_ngram_without_its_context(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "name"),
+    ("content", "name", "words"),
     [
-        (b"\\data\\\n\xff\xfe\n", "bytes.arpa"),
-        (gzip.compress(GOOD.encode())[:60], "cut.arpa.gz"),
-        (b"", "empty.arpa"),
+        (b"\\data\\\n\xff\xfe\n", "bytes.arpa", "line 2: can't read it: 'utf-8' codec"),
+        (gzip.compress(GOOD.encode())[:60], "cut.arpa.gz", "can't read it: Compressed file ended"),
+        (b"", "empty.arpa", "not an ARPA file"),
     ],
 )
-def test_refuses_what_is_not_text(content: bytes, name: str, tmp_path: Path) -> None:
+def test_refuses_what_is_not_text(content: bytes, name: str, words: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=words):
         read_arpa(tmp_path / name)
 
 
