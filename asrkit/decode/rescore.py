@@ -17,6 +17,7 @@ from asrkit.lm.scorer import SentenceScorer
 from asrkit.model.acoustic import AcousticModel, score_sequences
 from asrkit.text.units import Units
 
+MOST_ARCS = 8_000  # of a lattice that a grammar is laid on: a poor model's 140,000 became over 100 million
 SEQUENCES_AT_ONCE = 16  # through the attention decoder: what it remembers of 40 s takes about 200 MB
 
 
@@ -55,12 +56,26 @@ def make_rescoring_grammar(arpa: Path, words_file: Path) -> k2.Fsa:
     return grammar
 
 
+def prune_lattice(lattice: k2.Fsa, most_arcs: int) -> k2.Fsa:
+    """The lattice with at most `most_arcs` arcs: those whose best path is nearest to the best of all."""
+    if lattice.num_arcs <= most_arcs:
+        return lattice
+    # (arc,) the best path through each, less the best of all
+    differences = k2.Fsa.from_fsas([lattice]).get_arc_post(use_double_scores=True, log_semiring=False)
+    nearest = differences.argsort(descending=True, stable=True)[:most_arcs].sort().values
+    pruned = k2.Fsa(lattice.arcs.values()[nearest])
+    for name, values in lattice.named_tensor_attr(include_scores=False):
+        setattr(pruned, name, values[nearest])
+    return k2.connect(pruned)
+
+
 def rescore_lattice(lattice: k2.Fsa, grammar: k2.Fsa) -> k2.Fsa:
     """The lattice with the scores of `grammar` in lm_scores instead of its own.
 
-    An acceptor of words; empty where the grammar allows none of its word sequences.
+    An acceptor of words; empty where the grammar allows none of its word sequences. Of a lattice with more
+    than MOST_ARCS those on its best paths are taken.
     """
-    words = words_outside(lattice)[0]
+    words = prune_lattice(words_outside(lattice)[0], MOST_ARCS)
     del words.lm_scores
     rescored = k2.top_sort(k2.connect(k2.intersect(words, grammar, treat_epsilons_specially=True)))
     return k2.Fsa.from_fsas([rescored])

@@ -13,6 +13,7 @@ from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode import search  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.decode.paths import draw_hypotheses, list_hypotheses, words_outside  # noqa: E402
+from asrkit.decode.rescore import prune_lattice  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 from tests.graph.test_compile import build, make_units  # noqa: E402
@@ -102,6 +103,23 @@ def test_drawn_hypotheses_have_the_scores_of_their_best_paths(tmp_path: Path) ->
     alone = list_hypotheses(lattice, graph.words, way, point)
     assert len(both.words) > len(alone.words) == 1
     assert both.best([1.0, 0.0]) == alone.best([1.0, 0.0])
+
+
+def test_a_pruned_lattice_keeps_its_best_paths(tmp_path: Path) -> None:
+    graph, units = build(tmp_path), make_units()
+    log_probs = torch.randn(12, len(units), generator=torch.Generator().manual_seed(1)).log_softmax(1)
+    _, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig())
+    whole = words_outside(lattice)[0]
+    assert prune_lattice(whole, whole.num_arcs) is whole
+    for most in (whole.num_arcs // 2, whole.num_arcs // 10):
+        pruned = prune_lattice(whole, most)
+        assert 12 < pruned.num_arcs <= most
+        lists = [
+            list_hypotheses(k2.Fsa.from_fsas([each]), graph.words, "lattice", np.array([[0.5, 0.0]]))
+            for each in (whole, pruned)
+        ]
+        assert lists[0].words == lists[1].words
+        assert lists[0].scores == pytest.approx(lists[1].scores)
 
 
 def test_what_the_graph_cannot_explain_has_no_lattice() -> None:
