@@ -47,7 +47,7 @@ def run_variant(recipe: str, name: str, settings: Dict[str, Any], corpus: Path, 
         "variant": name,
         "settings": settings,
         "results": [
-            {key: record[key] for key in ("set", "role", "method", "errors", "reference", "interval")}
+            {key: record[key] for key in ("set", "role", "method", "errors", "reference", "interval", "rtf")}
             for record in headlines(read_results(exp / "results.json"))
         ],
         "training_seconds": cost["stages"]["train"]["seconds"],
@@ -106,7 +106,8 @@ def measure() -> None:
                 exp = kept.resolve() / name.replace(" ", "-").replace(",", "")
                 rows.append(run_variant(options.recipe, name, settings, corpus, exp))
                 write_json(file, rows)
-    draw_study(rows, file.with_suffix(".png"))
+    if len(rows) > 1:
+        draw_study(rows, file.with_suffix(".png"))
     print("\n".join(spread_lines(rows)))
     figures = collect(rows)
     last = options.last or list(figures)[-1]

@@ -12,7 +12,12 @@ Row = Dict[str, Any]  # variant, settings, results, training_seconds, parameters
 
 
 def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
-    """A section of RESULTS.md: one line a variant, error rates of each (set, method), and the picture."""
+    """A section of RESULTS.md: one line a variant, error rates of each (set, method), and the picture.
+
+    Where there is one variant alone, a line a method, with the seconds that it took a second of audio.
+    """
+    if len(rows) == 1:
+        return _render_methods(name, rows[0])
     columns = list(dict.fromkeys((r["set"], r["method"]) for row in rows for r in row["results"]))
     heads = ["variant", "parameters", "multiply-adds a second", "training", *map(", ".join, columns)]
     lines = [f"## Study: {name}", "", f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
@@ -28,6 +33,24 @@ def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     spread = [f"- {line}" for line in spread_lines(rows)]
     return "\n".join([*lines, "", *spread, *([""] if spread else []), f"![{name}]({picture})", ""])
+
+
+def _render_methods(name: str, row: Row) -> str:
+    sets = list(dict.fromkeys(record["set"] for record in row["results"]))
+    heads = ["method", *(head for of in sets for head in (of, f"RTF, {of}"))]
+    lines = [
+        f"## Study: {name}",
+        "",
+        f"{row['variant']}: {row['parameters']:,} parameters, {row['training_seconds'] / 60:.1f} min of training.",
+        "",
+        f"| {' | '.join(heads)} |",
+        f"|{' --- |' * len(heads)}",
+    ]
+    cells: Dict[str, List[str]] = {}
+    for record in row["results"]:
+        cells.setdefault(record["method"], []).extend([_rate(record), f"{record['rtf']:.2g}"])
+    lines += [f"| {' | '.join([method, *of])} |" for method, of in cells.items()]
+    return "\n".join([*lines, ""])
 
 
 def spread_lines(rows: Sequence[Row]) -> List[str]:

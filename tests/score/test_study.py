@@ -27,6 +27,20 @@ def test_each_variant_has_a_line_with_its_size_time_and_errors() -> None:
     assert "![seeds](records/study_seeds.png)" in text
 
 
+def test_of_one_variant_each_method_has_a_line() -> None:
+    row = make_row("all methods", 8)
+    of_hlg = {**row["results"][0], "rtf": 0.0051}
+    row["results"] = [
+        *({**of_hlg, "set": name, "method": method} for name in ("test", "dev") for method in ("greedy", "hlg")),
+    ]
+    text = render_study("methods", [row], "records/study_methods.png")
+    assert "| method | test | RTF, test | dev | RTF, dev |" in text
+    cells = "8/200 = 4.00 % [1.00, 9.50] | 0.0051"
+    assert f"| greedy | {cells} | {cells} |\n| hlg | {cells} | {cells} |" in text
+    assert "1,234,567 parameters, 1.5 min of training" in text
+    assert ".png" not in text
+
+
 def test_mean_and_spread_are_those_of_the_rates() -> None:
     (line,) = spread_lines(ROWS)
     assert line == ("test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants.")
