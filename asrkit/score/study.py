@@ -37,11 +37,12 @@ def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
 
 def _render_methods(name: str, row: Row) -> str:
     sets = list(dict.fromkeys(record["set"] for record in row["results"]))
+    minutes = row["training_seconds"] / 60
     heads = ["method", *(head for of in sets for head in (of, f"RTF, {of}"))]
     lines = [
         f"## Study: {name}",
         "",
-        f"{row['variant']}: {row['parameters']:,} parameters, {row['training_seconds'] / 60:.1f} min of training.",
+        f"{row['variant']}: {row['parameters']:,} parameters, {minutes:.1f} min of training.",
         "",
         f"| {' | '.join(heads)} |",
         f"|{' --- |' * len(heads)}",

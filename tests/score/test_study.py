@@ -31,7 +31,7 @@ def test_of_one_variant_each_method_has_a_line() -> None:
     row = make_row("all methods", 8)
     of_hlg = {**row["results"][0], "rtf": 0.0051}
     row["results"] = [
-        *({**of_hlg, "set": name, "method": method} for name in ("test", "dev") for method in ("greedy", "hlg")),
+        {**of_hlg, "set": name, "method": method} for name in ("test", "dev") for method in ("greedy", "hlg")
     ]
     text = render_study("methods", [row], "records/study_methods.png")
     assert "| method | test | RTF, test | dev | RTF, dev |" in text
