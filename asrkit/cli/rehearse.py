@@ -150,7 +150,7 @@ def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: S
     if config.units.kind == "phones" and config.units.lexicon is not None:
         from asrkit.text.lexicon import read_lexicon
 
-        entries = read_lexicon(experiment.recipe_directory / config.units.lexicon)
+        entries = read_lexicon(experiment.named(config.units.lexicon))
         vocabulary = list(dict.fromkeys(entry.word for entry in entries))
     utterances, facts = step(
         "making utterances up",

@@ -27,7 +27,7 @@ def make(folder: Path, texts: Dict[str, str], hypotheses: Dict[str, str], **sett
     )
     write_text(folder / "recipe.yaml", yaml.safe_dump(msgspec.to_builtins(config)))
     experiment = open_experiment(folder)
-    build_units(UnitsConfig(kind="characters"), list(texts.values()), experiment.units, folder)
+    build_units(UnitsConfig(kind="characters"), list(texts.values()), experiment.units)
     rows = [{"id": key, "speaker": "s", "text": text} for key, text in texts.items()]
     write_jsonl_gz(experiment.manifests / "test_supervisions.jsonl.gz", rows)
     write_jsonl_gz(experiment.manifests / "test_cuts.jsonl.gz", ({"id": key} for key in texts))

@@ -36,7 +36,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         score=ScoreConfig(bootstrap_samples=20),
     )
     write_text(folder / "recipe.yaml", yaml.safe_dump(msgspec.to_builtins(config)))
-    build_units(UnitsConfig(kind="characters"), ["ONE TWO UM"], folder / "units", folder)
+    build_units(UnitsConfig(kind="characters"), ["ONE TWO UM"], folder / "units")
     for file in ("graph/HLG.safetensors", "average/model.safetensors"):
         write_text(folder / file, "first")
     write_json(folder / "decode" / "scales.json", {"lm_scale": 0.5})

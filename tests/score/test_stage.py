@@ -31,7 +31,7 @@ def experiment(tmp_path: Path) -> Experiment:
         recipe_directory=tmp_path / "recipes" / "tiny",
         jobs=1,
     )
-    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.units, made.recipe_directory)
+    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.units)
     for split in ("dev", "test"):
         rows = [{"id": key, "speaker": "s" + key[1], "text": text} for key, text in TEXTS.items()]
         write_jsonl_gz(made.manifests / f"{split}_supervisions.jsonl.gz", rows)
