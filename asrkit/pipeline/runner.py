@@ -227,16 +227,29 @@ def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
 
 
 def _clear(stage: Stage, folder: Path) -> None:
-    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it."""
-    if not folder.exists():
-        return
-    if stage.precious and any(folder.iterdir()):
-        aside = folder.with_name(f"{folder.name}.previous")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-        print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)
-    else:
-        shutil.rmtree(folder)
+    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it.
+
+    Raises UserError where the file system doesn't let one.
+    """
+    aside = folder.with_name(f"{folder.name}.previous")
+    try:
+        if not folder.exists():
+            return
+        if stage.precious and any(folder.iterdir()):
+            if aside.exists():
+                shutil.rmtree(aside)
+            folder.rename(aside)
+            print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)
+        else:
+            shutil.rmtree(folder)
+    except OSError as error:
+        kept = f", to be kept in {aside.name}" if stage.precious else ""
+        raise UserError(
+            f"{stage} can't clear away what an earlier run made{kept}: {error.strerror}",
+            expected="a folder that may be moved and removed",
+            where=str(error.filename),
+            todo="mend the permissions or move it away, then run the same command",
+        ) from error
 
 
 def _preload(library: str) -> None:
