@@ -24,6 +24,7 @@ from asrkit.pipeline.record import (
     find_outputs,
     note_file,
     read_note,
+    read_record,
     record_file,
     write_note,
     write_record,
@@ -70,6 +71,13 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
     with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
         write_settings(experiment)
         _Run(stages, experiment, request, lock).run()
+
+
+def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
+    """Whether run_stages runs a stage of the request, told without the lock and without writing anything."""
+    if request.force or stage == request.anew or read_record(stage, experiment) is None:
+        return True
+    return judge(stage, experiment, cache_of(experiment)).state != "fresh"
 
 
 class _Run:
