@@ -12,8 +12,9 @@ from asrkit.cli import compare, score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
-from asrkit.storage.files import write_json, write_jsonl, write_jsonl_gz, write_text
+from asrkit.storage.files import write_json, write_jsonl, write_text
 from asrkit.text.units import build_units
+from tests.storage.json_lines import write_jsonl_gz
 
 TEXTS = {"u1": "GO TO TEN", "u2": "STOP NOW"}
 
