@@ -74,7 +74,7 @@ def _make_models(options: Any) -> None:
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(model.counts, start=1))
     print(f"{len(kept):,} sentences, {len(vocabulary):,} words, {listing}", flush=True)
     config = UnitsConfig(kind="bpe", vocabulary_size=options.units)
-    build_units(config, kept[-200_000:], options.dir / "units", options.dir, vocabulary)
+    build_units(config, kept[-200_000:], options.dir / "units", further_words=vocabulary)
     write_json(options.dir / "held-out.json", held_out)
 
 

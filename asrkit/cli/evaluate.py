@@ -50,13 +50,15 @@ def command(
     _refuse_unfinished(trained, methods)
     name = cuts.name.partition(".")[0]
     found = read_cut_set(cuts, "--cuts")
-    evaluation = _evaluation_of(trained, name, Path(os.path.abspath(output or exp / "evaluate" / name)))
+    directory = Path(os.path.abspath(output or exp / "evaluate" / name))
+    evaluation = _evaluation_of(trained, name, directory, methods)
     _refuse_other_folder(evaluation.directory)
     with signals_raise(), hold_lock(evaluation.directory, ["asrkit", *sys.argv[1:]]):
         _link_trained(trained, evaluation)
         _write_manifests(evaluation, name, found)
-        _drop_other_decoding(evaluation, _write_features(evaluation, name))
-        decode.decode_frozen(evaluation, name)
+        shards = _write_features(evaluation, name)
+        if not _is_decoded(evaluation, name, shards):
+            decode.decode_frozen(evaluation, name)
         score.run(evaluation, methods)
 
 
@@ -75,12 +77,14 @@ def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
         raise UserError(f"no method {unknown[0]}", expected=f"one of {', '.join(known)}", where="--method")
 
 
-def _evaluation_of(trained: Experiment, name: str, directory: Path) -> Experiment:
+def _evaluation_of(trained: Experiment, name: str, directory: Path, methods: Tuple[str, ...]) -> Experiment:
     """The trained experiment's settings, with the cuts as its only test set, in a folder of its own."""
+    of_decode = trained.config.decode
     config = msgspec.structs.replace(
         trained.config,
         name=f"{trained.config.name} on {name}",
         corpus=msgspec.structs.replace(trained.config.corpus, tests=(name,)),
+        decode=msgspec.structs.replace(of_decode, methods=tuple(dict.fromkeys(methods)) or of_decode.methods),
     )
     return Experiment(config, directory, directory, directory, trained.jobs)
 
@@ -140,18 +144,28 @@ def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     return shards
 
 
-def _drop_other_decoding(evaluation: Experiment, shards: List[Shard]) -> None:
-    """Delete what was decoded of other audio, by another model or with other settings; it resumes else."""
-    directory = evaluation.directory
+def _is_decoded(evaluation: Experiment, name: str, shards: List[Shard]) -> bool:
+    """Whether the methods were decoded, of this audio, by this model, with these settings.
+
+    What was decoded of or by others is deleted, and what was begun with other methods; it resumes else.
+    """
+    directory, methods = evaluation.directory, evaluation.config.decode.methods
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
     models = [*(directory / "lm").glob("*.arpa"), *(directory / "lm").glob("*.safetensors")]
     files += sorted(f"lm/{file.name}" for file in models)
+    settings = {**msgspec.to_builtins(evaluation.config.decode), "methods": None}
     made_of = {
         "features": hash_value([shard.key for shard in shards]),
-        "decode": hash_value(msgspec.to_builtins(evaluation.config.decode)),
+        "decode": hash_value(settings),
         **{file: hash_file(directory / file) for file in files},
     }
-    if read_json(directory / MADE_OF) != made_of:
+    earlier = read_json(directory / MADE_OF) or {}
+    begun = earlier.pop("methods", None)
+    finished = [(evaluation.decoding / name / f"timing_{method}.json").exists() for method in methods]
+    if earlier == made_of and all(finished):
+        return True
+    if earlier != made_of or begun != list(methods):
         for folder in evaluation.decoding.glob("*/"):
             shutil.rmtree(folder)
-        write_json(directory / MADE_OF, made_of)
+        write_json(directory / MADE_OF, {**made_of, "methods": methods})
+    return False

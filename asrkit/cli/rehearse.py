@@ -6,7 +6,7 @@ import json
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 import msgspec
@@ -19,6 +19,7 @@ from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.memory import peak_bytes, reset_peak
+from asrkit.pipeline.parallel import run_parallel
 from asrkit.storage.files import read_json, read_jsonl, write_bytes, write_json, write_jsonl
 
 FOLDER = click.Path(path_type=Path)
@@ -32,7 +33,7 @@ class Cost:
 
     seconds: float
     processor_seconds: float  # which other work on the machine doesn't stretch
-    peak_bytes: int  # resident at its highest, what earlier steps left included
+    peak_bytes: int  # resident at its highest, what earlier steps of the stage left included
 
 
 Step = Callable[[str, Callable[[], Any]], Any]  # does something under a name, and notes its cost
@@ -101,8 +102,25 @@ def rehearsal_settings(config: RecipeConfig) -> RecipeConfig:
 def rehearse(experiment: Experiment, share: float, seed: int, ranks: int = RANKS) -> Dict[str, Cost]:
     """Run the data stages on made-up utterances, and print counts; gives the cost of each step.
 
-    Raises UserError when utterances are lost on the way.
+    Each stage has a process of its own, as in a run, so that none holds what another one did. Raises
+    UserError when utterances are lost on the way.
     """
+    stages: Sequence[Callable[[Step], Any]] = (
+        lambda step: _rehearse_manifests(experiment, share, seed, step),
+        lambda step: _rehearse_features(experiment, step),
+        lambda step: step("units and lexicon", lambda: units.run(experiment)),
+        lambda step: step("language model", lambda: lm.run(experiment)),
+        lambda step: _rehearse_sampling(experiment, ranks, step),
+        lambda step: _rehearse_scoring(experiment, seed, step),
+    )
+    costs: Dict[str, Cost] = {}
+    for stage in stages:
+        costs.update(_measure(stage))
+    return costs
+
+
+def _measure(stage: Callable[[Step], Any]) -> Dict[str, Cost]:
+    """Do the steps of a stage in a process of its own; gives what each took."""
     costs: Dict[str, Cost] = {}
 
     def step(name: str, action: Callable[[], Any]) -> Any:
@@ -114,12 +132,11 @@ def rehearse(experiment: Experiment, share: float, seed: int, ranks: int = RANKS
         print(f"{name}: {costs[name].seconds:.1f} s, {costs[name].peak_bytes / 1e6:.0f} MB", flush=True)
         return result
 
-    _rehearse_manifests(experiment, share, seed, step)
-    _rehearse_features(experiment, step)
-    step("units and lexicon", lambda: units.run(experiment))
-    step("language model", lambda: lm.run(experiment))
-    _rehearse_sampling(experiment, ranks, step)
-    _rehearse_scoring(experiment, seed, step)
+    def work(_: int) -> Dict[str, Cost]:
+        stage(step)
+        return costs
+
+    run_parallel(work, 1, 1, lambda _, found: costs.update(found))
     return costs
 
 
@@ -150,7 +167,7 @@ def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: S
     if config.units.kind == "phones" and config.units.lexicon is not None:
         from asrkit.text.lexicon import read_lexicon
 
-        entries = read_lexicon(experiment.recipe_directory / config.units.lexicon)
+        entries = read_lexicon(experiment.named(config.units.lexicon))
         vocabulary = list(dict.fromkeys(entry.word for entry in entries))
     utterances, facts = step(
         "making utterances up",

@@ -18,7 +18,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.launch import check_launch, launched_rank
 from asrkit.pipeline.processor import prepare_processor
-from asrkit.pipeline.runner import Request, choose_stages, run_stages
+from asrkit.pipeline.runner import Request, choose_stages, must_run, run_stages
 from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.status import dry_run_lines, status_lines
 
@@ -82,15 +82,15 @@ def command(
         recipe_directory=_absolute(recipe),
         jobs=nj or count_cores(),
     )
-    stages = with_purposes(STAGES, purposes)
+    stages, rank = with_purposes(STAGES, purposes), launched_rank()
     request = Request(
         stages=choose_stages(stages, stage, stop_stage),
-        anew=choose_stages(stages, stage, None)[0] if stage is not None else None,
+        # torchrun's command has to name the stage, so there that asks for no training once it has ended
+        anew=choose_stages(stages, stage, None)[0] if stage is not None and rank is None else None,
         force=force,
         debug=debug,
         command=["asrkit", *_shown_arguments()],
     )
-    rank = launched_rank()
     if rank is not None:
         die_with(os.getppid())
         check_launch(request.stages, experiment.config.train.processes)
@@ -99,8 +99,9 @@ def command(
     elif dry_run:
         print("\n".join(dry_run_lines(stages, experiment, request)))
     elif rank:  # the first one runs the stage as always; the others join it there
-        prepare_processor()
-        importlib.import_module("asrkit.cli.train").run(experiment)
+        if must_run(request.stages[0], experiment, request):
+            prepare_processor()
+            importlib.import_module(request.stages[0].module).run(experiment)
     else:
         run_stages(stages, experiment, request)
 

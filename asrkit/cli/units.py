@@ -15,7 +15,8 @@ def run(experiment: Experiment) -> None:
     supervisions = read_jsonl(experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz")
     sentences = [str(row["text"]) for row in supervisions]
     further = _further_words(experiment)
-    units = build_units(config.units, sentences, experiment.units, experiment.recipe_directory, further)
+    lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
+    units = build_units(config.units, sentences, experiment.units, lexicon, further)
     unspelled = sorted(further.difference(entry.word for entry in units.lexicon))
     if unspelled:
         print(

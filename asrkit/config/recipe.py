@@ -54,9 +54,9 @@ class UnitsConfig(Settings):
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
     vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    # for phones: a file in the recipe's folder, "WORD P1 P2 ..." or, with probabilities of pronunciations,
-    # "WORD 0.7 P1 P2 ..."; where P1 is written ▁P1 in every line, the model says where a word begins, and
-    # greedy finds words that unmarked phones leave ambiguous
+    # for phones: a file in the recipe's folder, else in the corpus's, "WORD P1 P2 ..." or, with probabilities
+    # of pronunciations, "WORD 0.7 P1 P2 ..."; where P1 is written ▁P1 in every line, the model says where a
+    # word begins, and greedy finds words that unmarked phones leave ambiguous
     lexicon: Optional[str] = None
 
 

@@ -24,6 +24,7 @@ from asrkit.pipeline.record import (
     find_outputs,
     note_file,
     read_note,
+    read_record,
     record_file,
     write_note,
     write_record,
@@ -70,6 +71,13 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
     with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
         write_settings(experiment)
         _Run(stages, experiment, request, lock).run()
+
+
+def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
+    """Whether run_stages runs a stage of the request, told without the lock and without writing anything."""
+    if request.force or stage == request.anew or read_record(stage, experiment) is None:
+        return True
+    return judge(stage, experiment, cache_of(experiment)).state != "fresh"
 
 
 class _Run:
@@ -227,16 +235,29 @@ def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
 
 
 def _clear(stage: Stage, folder: Path) -> None:
-    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it."""
-    if not folder.exists():
-        return
-    if stage.precious and any(folder.iterdir()):
-        aside = folder.with_name(f"{folder.name}.previous")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-        print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)
-    else:
-        shutil.rmtree(folder)
+    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it.
+
+    Raises UserError where the file system doesn't let one.
+    """
+    aside = folder.with_name(f"{folder.name}.previous")
+    try:
+        if not folder.exists():
+            return
+        if stage.precious and any(folder.iterdir()):
+            if aside.exists():
+                shutil.rmtree(aside)
+            folder.rename(aside)
+            print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)
+        else:
+            shutil.rmtree(folder)
+    except OSError as error:
+        kept = f", to be kept in {aside.name}" if stage.precious else ""
+        raise UserError(
+            f"{stage} can't clear away what an earlier run made{kept}: {error.strerror}",
+            expected="a folder that may be moved and removed",
+            where=str(error.filename),
+            todo="mend the permissions or move it away, then run the same command",
+        ) from error
 
 
 def _preload(library: str) -> None:

@@ -108,13 +108,6 @@ def jsonl_gz_writer(file: Path) -> Iterator[Callable[[Dict[str, Any]], None]]:
         yield lambda row: _write_row(stream, row)
 
 
-def write_jsonl_gz(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
-    """Write rows as gzipped JSON lines; the bytes depend on the rows alone (no time stamp)."""
-    with jsonl_gz_writer(file) as write:
-        for row in rows:
-            write(row)
-
-
 def write_jsonl(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
     """Write rows as JSON lines."""
     with whole_file(file) as temporary, open(temporary, "wb") as stream:

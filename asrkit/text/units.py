@@ -87,13 +87,13 @@ def build_units(
     config: UnitsConfig,
     sentences: Sequence[str],
     directory: Path,
-    recipe_directory: Path,
+    given_lexicon: Optional[Path] = None,
     further_words: Iterable[str] = (),
 ) -> Units:
     """Make units.txt, lexicon.txt, words.txt (and bpe.model) in `directory` from training sentences.
 
-    The lexicon has those of `further_words` too that the training text's units spell; one of phones has
-    all its words. Raises UserError when a training word has no units.
+    The lexicon has those of `further_words` too that the training text's units spell; one of phones is
+    `given_lexicon`, whole. Raises UserError when a training word has no units.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
@@ -101,7 +101,7 @@ def build_units(
     with contextlib.suppress(FileNotFoundError):
         (directory / "bpe.model").unlink()  # of an earlier setting: load_units would spell by it
     if config.kind == "phones":
-        lexicon = _phone_lexicon(config.lexicon, vocabulary, recipe_directory)
+        lexicon = _phone_lexicon(given_lexicon, vocabulary)
         trained = {unit for entry in lexicon for unit in entry.units}
     else:
         bpe = config.kind == "bpe"
@@ -163,18 +163,16 @@ def read_symbols(file: Path) -> List[str]:
     return symbols
 
 
-def _phone_lexicon(
-    name: Optional[str], vocabulary: Sequence[str], recipe_directory: Path
-) -> List[Pronunciation]:
-    if name is None:
+def _phone_lexicon(file: Optional[Path], vocabulary: Sequence[str]) -> List[Pronunciation]:
+    if file is None:
         raise UserError(
             "units.kind is phones, and units.lexicon is not set",
-            expected="a lexicon file in the recipe's folder",
-            where=str(recipe_directory / "recipe.yaml"),
+            expected="a lexicon file in the recipe's folder or the corpus's",
+            where="units.lexicon",
             todo="set units.lexicon, or units.kind: bpe or characters",
         )
-    lexicon = read_lexicon(recipe_directory / name)
-    _refuse_missing(vocabulary, (entry.word for entry in lexicon), recipe_directory / name)
+    lexicon = read_lexicon(file)
+    _refuse_missing(vocabulary, (entry.word for entry in lexicon), file)
     return lexicon
 
 

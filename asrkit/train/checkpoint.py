@@ -90,15 +90,20 @@ def load_point(
     directory: Path,
     modules: Mapping[str, torch.nn.Module],
     optimizer: torch.optim.Optimizer,
-    names: str = RESUME,
+    names: str,
+    first: bool,
 ) -> Optional[Position]:
-    """Put the newest whole point of such a name into the modules and the optimiser; None: there is none."""
+    """Put the newest whole point of such a name into the modules and the optimiser; None: there is none.
+
+    Of several processes the `first` says which points are damaged.
+    """
     for file in sorted(directory.glob(names), reverse=True):
         try:
             tensors, metadata = load_tensors(file)
             position = Position(**metadata["position"])
         except (UserError, KeyError, TypeError) as error:
-            print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
+            if first:
+                print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
             continue
         for prefix, module in modules.items():
             module.load_state_dict(_below(tensors, f"{prefix}."))

@@ -23,6 +23,7 @@ from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import (
     GOOD,
+    RESUME,
     Position,
     drop_later,
     is_best,
@@ -87,7 +88,7 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     goes back to the best epoch, at half the learning rate; raises UserError when it does so again.
     """
     training.checkpoints.mkdir(parents=True, exist_ok=True)
-    position = load_point(training.checkpoints, training.modules, training.optimizer)
+    position = _load_point(training, RESUME)
     if position is None:
         position = Position()
         _save_point(training, training.checkpoints / GOOD, position)
@@ -124,7 +125,7 @@ def _go_back(training: Training, diverged: Position, divergence: Divergence) -> 
     where = f"step {diverged.step}, epoch {diverged.epoch + 1}"
     position = None
     if not diverged.returns:
-        position = load_point(training.checkpoints, training.modules, training.optimizer, GOOD)
+        position = _load_point(training, GOOD)
     if position is None:
         raise UserError(
             f"training has diverged at {where}, again: {divergence.found}",
@@ -188,6 +189,12 @@ def _save_resume_point(training: Training, position: Position) -> None:
     _save_point(training, resume_file(training.checkpoints, position), position)
     if training.world.first:
         prune_resume_points(training.checkpoints)
+
+
+def _load_point(training: Training, names: str) -> Optional[Position]:
+    return load_point(
+        training.checkpoints, training.modules, training.optimizer, names, training.world.first
+    )
 
 
 def _save_point(training: Training, file: Path, position: Position) -> None:

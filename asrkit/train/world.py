@@ -56,26 +56,41 @@ ALONE = World()
 
 
 def join_world(rank: int, size: int, rendezvous: Path) -> World:
-    """Meet the other processes through the file `rendezvous`, which must not exist before."""
+    """Meet the other processes through the file `rendezvous`, which must not exist before.
+
+    Raises UserError when one of them doesn't come.
+    """
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # else it looks up this machine's name
-    torch.distributed.init_process_group(
-        _backend(), init_method=f"file://{rendezvous}", rank=rank, world_size=size, timeout=PATIENCE
-    )
+    _meet(rank, size, f"file://{rendezvous}")
     return World(rank, size, rank, size)
 
 
 def join_launched() -> World:
-    """Meet the processes that torchrun started beside this one, here and on other machines."""
+    """Meet the processes that torchrun started beside this one, here and on other machines.
+
+    Raises UserError when one of them doesn't come.
+    """
     if os.environ["MASTER_ADDR"] in ("localhost", "127.0.0.1"):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    torch.distributed.init_process_group(_backend(), init_method="env://", timeout=PATIENCE)
-    rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    _meet(rank, size, "env://")
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     return World(rank, size, int(os.environ.get("LOCAL_RANK", 0)), local_size)
 
 
-def _backend() -> str:
-    return "nccl" if torch.cuda.is_available() else "gloo"
+def _meet(rank: int, size: int, place: str) -> None:
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        torch.distributed.init_process_group(
+            backend, init_method=place, rank=rank, world_size=size, timeout=PATIENCE
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"process {rank} of {size}, counted from 0, doesn't meet the others: {error}",
+            expected=f"all of them to come within {PATIENCE}, and none to end before",
+            where="what the others, or torchrun, said last",
+            todo="run the same command again: it resumes",
+        ) from error
 
 
 def choose_device(world: World) -> torch.device:

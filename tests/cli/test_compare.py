@@ -12,8 +12,9 @@ from asrkit.cli import compare, score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
-from asrkit.storage.files import write_json, write_jsonl, write_jsonl_gz, write_text
+from asrkit.storage.files import write_json, write_jsonl, write_text
 from asrkit.text.units import build_units
+from tests.storage.json_lines import write_jsonl_gz
 
 TEXTS = {"u1": "GO TO TEN", "u2": "STOP NOW"}
 
@@ -27,7 +28,7 @@ def make(folder: Path, texts: Dict[str, str], hypotheses: Dict[str, str], **sett
     )
     write_text(folder / "recipe.yaml", yaml.safe_dump(msgspec.to_builtins(config)))
     experiment = open_experiment(folder)
-    build_units(UnitsConfig(kind="characters"), list(texts.values()), experiment.units, folder)
+    build_units(UnitsConfig(kind="characters"), list(texts.values()), experiment.units)
     rows = [{"id": key, "speaker": "s", "text": text} for key, text in texts.items()]
     write_jsonl_gz(experiment.manifests / "test_supervisions.jsonl.gz", rows)
     write_jsonl_gz(experiment.manifests / "test_cuts.jsonl.gz", ({"id": key} for key in texts))

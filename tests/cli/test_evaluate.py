@@ -36,7 +36,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         score=ScoreConfig(bootstrap_samples=20),
     )
     write_text(folder / "recipe.yaml", yaml.safe_dump(msgspec.to_builtins(config)))
-    build_units(UnitsConfig(kind="characters"), ["ONE TWO UM"], folder / "units", folder)
+    build_units(UnitsConfig(kind="characters"), ["ONE TWO UM"], folder / "units")
     for file in ("graph/HLG.safetensors", "average/model.safetensors"):
         write_text(folder / file, "first")
     write_json(folder / "decode" / "scales.json", {"lm_scale": 0.5})
@@ -49,9 +49,8 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         directory = experiment.decoding / split
         cuts = list(load_cuts(experiment, split))
         assert all(cut.load_features().shape == (50, 20) for cut in cuts)  # half a second
-        if not (directory / "hypotheses_hlg.jsonl").exists():
-            print("decoded anew")
-        for method in ("greedy", "hlg"):
+        print("decoded anew" if not directory.exists() else "resumed", *experiment.config.decode.methods)
+        for method in experiment.config.decode.methods:
             rows = [{"id": cut.id, "hyp": [*cut.supervisions[0].text.split(), "UM"]} for cut in cuts]
             write_jsonl(directory / f"hypotheses_{method}.jsonl", rows)
             timing = {"audio_seconds": 1.0, "seconds": 1.0, "fallbacks": {}, "settings": {}}
@@ -142,6 +141,19 @@ def test_method_and_output_are_chosen(trained: Path, cuts: Cuts, tmp_path: Path)
     with pytest.raises(UserError, match="no method viterbi") as error:
         run(trained, cuts.write(), "--method", "viterbi")
     assert error.value.expected == "one of greedy, hlg"
+
+
+def test_only_the_methods_asked_for_are_decoded(trained: Path, cuts: Cuts) -> None:
+    cuts.add("good")
+    decoding = trained / "evaluate" / "noisy" / "decode" / "noisy"
+    assert "decoded anew hlg\n" in run(trained, cuts.write(), "--method", "hlg")
+    assert "decoded anew greedy hlg\n" in run(trained, cuts.write())
+    assert "decoded" not in run(trained, cuts.write(), "--method", "hlg")  # it has been
+    assert (decoding / "hypotheses_greedy.jsonl").exists()
+    (decoding / "timing_hlg.json").unlink()  # as when it was killed
+    assert "resumed greedy hlg\n" in run(trained, cuts.write())
+    (decoding / "timing_hlg.json").unlink()
+    assert "decoded anew hlg\n" in run(trained, cuts.write(), "--method", "hlg")
 
 
 def test_what_another_model_decoded_is_not_taken(trained: Path, cuts: Cuts) -> None:

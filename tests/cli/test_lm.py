@@ -16,7 +16,8 @@ from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
-from asrkit.storage.files import read_json, write_jsonl_gz
+from asrkit.storage.files import read_json
+from tests.storage.json_lines import write_jsonl_gz
 
 
 def experiment_with(lm: LmConfig, directory: Path) -> Experiment:

@@ -25,8 +25,7 @@ SILENT = GraphConfig(optional_silence="SIL", silence_probability=0.2)
 def make_units(folder: Path) -> Units:
     (folder / "lexicon.txt").write_text("NO N OW\nYES Y EH S\n<SIL> SIL\n")
     (folder / "lm.arpa").write_text(ARPA)
-    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
-    return build_units(config, ["YES NO"], folder / "units", folder)
+    return build_units(UnitsConfig(kind="phones"), ["YES NO"], folder / "units", folder / "lexicon.txt")
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,17 @@ def test_what_took_long_to_make_is_kept_aside_once(finished: Toy) -> None:
     assert (finished.exp / "tell/report.txt").exists() and not (finished.exp / "tell/mark").exists()
 
 
+def test_what_cannot_be_kept_aside_is_said_and_stays(finished: Toy) -> None:
+    (finished.exp / "tell.previous").write_text("a file, which is no folder to replace")
+    before = finished.files()
+    output = finished.run("--set", "score.confidence=0.9", status=1)
+    assert "stage 3 (tell) can't clear away what an earlier run made, to be kept in tell.previous" in output
+    assert str(finished.exp / "tell.previous") in output and "run the same command" in output
+    assert finished.files() == before
+    (finished.exp / "tell.previous").unlink()
+    assert "the earlier one is kept in tell.previous" in finished.run("--set", "score.confidence=0.9")
+
+
 def test_force_starts_an_interrupted_stage_again(toy: Toy) -> None:
     kill(toy.hold())
     assert "goes on" not in toy.run("--force", "--stage", "2")

@@ -123,3 +123,8 @@ def test_torchrun_killed_in_mid_epoch_goes_on_to_the_bytes_of_an_uninterrupted_t
     assert "train: resumes at step 9, epoch 1" in said
     weights = "train/checkpoints/epoch-0001.safetensors"
     assert (exp / weights).read_bytes() == (finished / weights).read_bytes()
+    again = launch()  # of what has ended
+    said = again.communicate()[0]
+    assert again.returncode == 0, said
+    assert said.count("fresh, so not run: stage 6 (train)") == 1
+    assert (exp / weights).exists() and not (exp / "train.previous").exists()

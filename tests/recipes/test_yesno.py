@@ -12,7 +12,8 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
-from asrkit.storage.files import read_jsonl, write_jsonl_gz
+from asrkit.storage.files import read_jsonl
+from tests.storage.json_lines import write_jsonl_gz
 
 pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = [pytest.mark.k2, pytest.mark.recipe]

@@ -14,8 +14,9 @@ from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsC
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.report import TABLE_BEGIN, TABLE_END, render_table
-from asrkit.storage.files import read_json, write_json, write_jsonl, write_jsonl_gz, write_text
+from asrkit.storage.files import read_json, write_json, write_jsonl, write_text
 from asrkit.text.units import build_units
+from tests.storage.json_lines import write_jsonl_gz
 
 TEXTS = {"u1": "GO TO TEN", "u2": "STOP NOW", "u3": "GO ON"}
 
@@ -31,7 +32,7 @@ def experiment(tmp_path: Path) -> Experiment:
         recipe_directory=tmp_path / "recipes" / "tiny",
         jobs=1,
     )
-    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.units, made.recipe_directory)
+    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.units)
     for split in ("dev", "test"):
         rows = [{"id": key, "speaker": "s" + key[1], "text": text} for key, text in TEXTS.items()]
         write_jsonl_gz(made.manifests / f"{split}_supervisions.jsonl.gz", rows)

@@ -9,7 +9,8 @@ from asrkit.errors import UserError
 from asrkit.score.evaluation import evaluate
 from asrkit.score.tokenisation import words
 from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected, uncounted
-from asrkit.storage.files import write_jsonl, write_jsonl_gz
+from asrkit.storage.files import write_jsonl
+from tests.storage.json_lines import write_jsonl_gz
 
 
 def join(

@@ -13,7 +13,7 @@ SENTENCES = ["ENTER FIVE SIX", "R U B O U T", "ENTER R SEVEN SEVEN", "FIFTEEN FI
     "config", [UnitsConfig(kind="characters"), UnitsConfig(kind="bpe", vocabulary_size=40)]
 )
 def test_a_sentence_survives_encoding(tmp_path: Path, config: UnitsConfig) -> None:
-    build_units(config, SENTENCES, tmp_path, tmp_path)
+    build_units(config, SENTENCES, tmp_path)
     units = load_units(tmp_path)
     assert units.symbols[0] == BLANK
     for sentence in SENTENCES:
@@ -28,8 +28,8 @@ def test_a_sentence_survives_encoding(tmp_path: Path, config: UnitsConfig) -> No
 def test_words_of_further_text_join_the_lexicon_where_trained_units_spell_them(
     tmp_path: Path, config: UnitsConfig
 ) -> None:
-    alone = build_units(config, SENTENCES, tmp_path, tmp_path)
-    units = build_units(config, SENTENCES, tmp_path, tmp_path, ["SEVENTEEN", "QUIZ", "ENTER"])
+    alone = build_units(config, SENTENCES, tmp_path)
+    units = build_units(config, SENTENCES, tmp_path, further_words=["SEVENTEEN", "QUIZ", "ENTER"])
     assert units.symbols == alone.symbols  # no unit that training never sees
     assert {entry.word for entry in units.lexicon} - {entry.word for entry in alone.lexicon} == {"SEVENTEEN"}
     assert "SEVENTEEN" in read_symbols(tmp_path / "words.txt")
@@ -41,7 +41,7 @@ def test_words_of_further_text_join_the_lexicon_where_trained_units_spell_them(
 def test_words_outside_the_lexicon_are_spelled_where_the_units_can(
     tmp_path: Path, config: UnitsConfig
 ) -> None:
-    build_units(config, SENTENCES, tmp_path, tmp_path)
+    build_units(config, SENTENCES, tmp_path)
     units = load_units(tmp_path)
     assert units.unknown_words("FIVE SEVENTEEN QUIZ") == ["QUIZ"]  # no transcript has Q or Z
     assert " ".join(units.words(units.encode("FIVE SEVENTEEN"))) == "FIVE SEVENTEEN"
@@ -50,17 +50,17 @@ def test_words_outside_the_lexicon_are_spelled_where_the_units_can(
 
 def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\nNOT N OW T\nTO T UW\n")
-    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
+    config = UnitsConfig(kind="phones")
     out = tmp_path / "units"
-    units = build_units(config, ["NO TO", "NOT"], out, tmp_path)
+    units = build_units(config, ["NO TO", "NOT"], out, tmp_path / "lexicon.txt")
     assert units.words(units.encode("NOT TO NO")) == ["NOT", "TO", "NO"]
     assert units.words([units.ids["UW"]]) == ["UW"]
 
 
 def test_the_most_probable_pronunciation_is_trained_on_and_found(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("THE .4 DH IY\nTHE .6 DH AH\nTHEE 1 DH IY\n")
-    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
-    units = build_units(config, ["THE", "THEE"], tmp_path / "units", tmp_path)
+    config = UnitsConfig(kind="phones")
+    units = build_units(config, ["THE", "THEE"], tmp_path / "units", tmp_path / "lexicon.txt")
     assert [units.symbols[unit] for unit in units.encode("THE")] == ["DH", "AH"]
     assert units.words(units.encode("THEE THE")) == ["THEE", "THE"]
     assert load_units(tmp_path / "units").lexicon == units.lexicon
@@ -68,9 +68,8 @@ def test_the_most_probable_pronunciation_is_trained_on_and_found(tmp_path: Path)
 
 def test_phones_whose_first_is_marked_give_words_of_one_sound_back(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("A ▁EY\nEIGHT ▁EY T\nT ▁T IY\nEIGHTY ▁EY T IY\n", encoding="utf-8")
-    units = build_units(
-        UnitsConfig(kind="phones", lexicon="lexicon.txt"), ["A T", "EIGHTY"], tmp_path / "units", tmp_path
-    )
+    config = UnitsConfig(kind="phones")
+    units = build_units(config, ["A T", "EIGHTY"], tmp_path / "units", tmp_path / "lexicon.txt")
     for sentence in ("A T", "EIGHTY", "EIGHT T A"):
         assert " ".join(units.words(units.encode(sentence))) == sentence
     assert units.words([units.ids[unit] for unit in ("IY", "▁EY", "IY")]) == ["IY", "EYIY"]
@@ -78,27 +77,27 @@ def test_phones_whose_first_is_marked_give_words_of_one_sound_back(tmp_path: Pat
 
 def test_a_training_word_missing_from_the_lexicon_is_named(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\n")
-    config = UnitsConfig(kind="phones", lexicon="lexicon.txt")
+    config = UnitsConfig(kind="phones")
     with pytest.raises(UserError, match="1 words of the training text are not in the lexicon: YES"):
-        build_units(config, ["YES NO"], tmp_path / "units", tmp_path)
+        build_units(config, ["YES NO"], tmp_path / "units", tmp_path / "lexicon.txt")
 
 
 def test_phones_without_a_lexicon_say_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        build_units(UnitsConfig(kind="phones"), ["A"], tmp_path, tmp_path)
+        build_units(UnitsConfig(kind="phones"), ["A"], tmp_path)
     assert "set units.lexicon" in caught.value.todo
 
 
 def test_too_many_pieces_say_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        build_units(UnitsConfig(kind="bpe", vocabulary_size=4000), SENTENCES, tmp_path, tmp_path)
+        build_units(UnitsConfig(kind="bpe", vocabulary_size=4000), SENTENCES, tmp_path)
     assert "units.vocabulary_size" in str(caught.value)
 
 
 def test_bpe_is_the_same_each_time(tmp_path: Path) -> None:
     config = UnitsConfig(kind="bpe", vocabulary_size=40)
     for name in ("a", "b"):
-        build_units(config, SENTENCES, tmp_path / name, tmp_path)
+        build_units(config, SENTENCES, tmp_path / name)
     for file in ("units.txt", "lexicon.txt", "words.txt", "bpe.model"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 

@@ -1,8 +1,17 @@
 from pathlib import Path
 
+import pytest
 import torch
 
-from asrkit.train.checkpoint import list_epochs, prune_epochs, save_epoch
+from asrkit.train.checkpoint import (
+    RESUME,
+    Position,
+    list_epochs,
+    load_point,
+    prune_epochs,
+    save_epoch,
+    save_point,
+)
 
 
 def test_the_best_and_the_last_epochs_are_kept(tmp_path: Path) -> None:
@@ -16,3 +25,15 @@ def test_the_best_and_the_last_epochs_are_kept(tmp_path: Path) -> None:
     assert [row["epoch"] for _, row in list_epochs(tmp_path)] == [3, 4, 6, 7]
     prune_epochs(tmp_path, keep_best=1, keep_last=1)
     assert [row["epoch"] for _, row in list_epochs(tmp_path)] == [4, 7]
+
+
+def test_one_of_several_processes_says_what_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = torch.nn.Linear(1, 1)
+    modules, optimizer = {"model": model}, torch.optim.SGD(model.parameters(), 1.0)
+    save_point(tmp_path / "resume-00000003.safetensors", Position(step=3), modules, optimizer)
+    (tmp_path / "resume-00000006.safetensors").write_bytes(b"half")
+    found = [load_point(tmp_path, modules, optimizer, RESUME, first=rank == 0) for rank in range(3)]
+    assert found == [Position(step=3)] * 3
+    assert capsys.readouterr().out.count("resume-00000006.safetensors is damaged and passed over") == 1

@@ -1,5 +1,7 @@
+import datetime
 import importlib.util
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from asrkit.cli.stages import STAGES
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.train import world
 from asrkit.train.world import World, join_launched, join_world, share_gradients
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
@@ -24,12 +27,12 @@ def gradients_of(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str, Any]
     model = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.BatchNorm1d(1))
     torch.nn.init.ones_(model[0].weight)
     model[1].running_mean.fill_(rank)
-    world, counts = join_world(rank, 2, meet), torch.zeros(2)
+    pair, counts = join_world(rank, 2, meet), torch.zeros(2)
     if rows[rank]:
         loss = model[0](INPUTS[rows[rank]]).square().sum()
         loss.backward()
         counts = torch.tensor([len(rows[rank]), float(loss)])
-    totals = share_gradients(world, model, counts)
+    totals = share_gradients(pair, model, counts)
     return {
         "gradient": model[0].weight.grad.tolist(),
         "counts": totals.tolist(),
@@ -75,28 +78,49 @@ def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
 
 def test_processes_of_this_machine_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """They share its cores, whatever other machines have."""
-    launched = {"MASTER_ADDR": "other", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    launched = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    launched["MASTER_ADDR"] = "other"
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 5)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 8)
     assert join_launched() == World(rank=5, size=8, local_rank=1, local_size=4)
+
+
+def meet_nobody(folder: Path, queue: Any) -> None:
+    """Process 0 of two, the other of which doesn't come: forked, then started by torchrun."""
+    world.PATIENCE = datetime.timedelta(seconds=1)
+    launched = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    os.environ.update(launched)
+    for join in (lambda: join_world(0, 2, folder / "meet"), join_launched):
+        with pytest.raises(UserError) as caught:
+            join()
+        queue.put(str(caught.value))
+
+
+def test_a_process_that_does_not_come_is_said(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=meet_nobody, args=(tmp_path, queue))
+    process.start()
+    for said in [queue.get(timeout=120) for _ in range(2)]:
+        assert said.startswith("process 0 of 2, counted from 0, doesn't meet the others: ")
+        assert "within 0:00:01" in said and "run the same command again: it resumes" in said
+    process.join()
 
 
 def leave_the_first(folder: Path, queue: Any) -> None:
     """Process 1 ends after it has met process 0, which waits for its share."""
 
     def work(rank: int) -> str:
-        world = join_world(rank, 2, folder / "meet")
-        world.sum(torch.zeros(1))  # torch 2 fails to meet one that leaves while the others still join
+        pair = join_world(rank, 2, folder / "meet")
+        pair.sum(torch.zeros(1))  # torch 2 fails to meet one that leaves while the others still join
         if rank:
             while not (folder / "met").exists():
                 time.sleep(0.01)
             return ""
         (folder / "met").touch()
         with pytest.raises(UserError) as caught:
-            world.sum(torch.zeros(1))
+            pair.sum(torch.zeros(1))
         return str(caught.value)
 
     run_parallel(work, 2, 2, lambda _, said: queue.put(said))
