@@ -24,8 +24,9 @@ SIGNS = (
     "features/shards/test-00000.json",
     "train/checkpoints/resume-00000003.safetensors",
     "train/checkpoints/epoch-0003.safetensors",
-    "decode/dev/search-00000.json",
-    "decode/test/posteriors-00003.safetensors",
+    "lattices/dev/00000.safetensors",
+    "posteriors/test/00003.safetensors",
+    "decode/test/nbest-00000.safetensors",
 )
 COMPARED = (
     "features/shards/*.i16",

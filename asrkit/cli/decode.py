@@ -8,7 +8,15 @@ import numpy as np
 import torch
 
 from asrkit.decode.choose import choose_weights, word_errors
-from asrkit.decode.methods import LATTICE_METHODS, UtteranceDecoder, method_grids, method_settings
+from asrkit.decode.lattices import read_lattices, write_lattices
+from asrkit.decode.methods import (
+    BEAMS,
+    HLG_METHODS,
+    LATTICE_METHODS,
+    UtteranceDecoder,
+    method_grids,
+    method_settings,
+)
 from asrkit.decode.nbest import NBest, make_points, read_lists, write_lists
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.search import WAYS
@@ -16,11 +24,13 @@ from asrkit.decode.shards import make_shards
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph, load_graph
 from asrkit.model.acoustic import load_model, subsampling
+from asrkit.pipeline.code import code_fingerprints
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.progress import Progress
+from asrkit.pipeline.runner import cache_of
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json, write_json, write_jsonl
-from asrkit.storage.fingerprint import hash_file
+from asrkit.storage.fingerprint import hash_file, hash_value
 from asrkit.text.units import load_units
 
 
@@ -31,11 +41,12 @@ def run(experiment: Experiment) -> None:
     decoder = _make_decoder(experiment)
     grids = method_grids(experiment.config.decode)
     points = {method: make_points(grid.values()) for method, grid in grids.items() if grid}
-    lists, about = _decode_split(experiment, corpus.dev, decoder, points)
+    dev = _search_split(experiment, corpus.dev, decoder)
+    lists, about = _decode_split(experiment, corpus.dev, dev, decoder, points)
     _choose(experiment, lists)
-    if "hlg" in lists:  # its lattices are not kept, and its words are timed by the weights chosen
+    if "hlg" in lists:  # its words are timed by the weights chosen
         chosen = _chosen_points(experiment)
-        timed, _ = _decode_split(experiment, corpus.dev, decoder.only("hlg"), chosen, "timed")
+        timed, _ = _decode_split(experiment, corpus.dev, dev, decoder.only("hlg"), chosen, "timed")
         lists.update(timed)
     _write_split(experiment, corpus.dev, lists, about)
     for split in dict.fromkeys(corpus.tests):
@@ -63,7 +74,8 @@ def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
 
 
 def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
-    lists, about = _decode_split(experiment, split, decoder, _chosen_points(experiment))
+    searched = _search_split(experiment, split, decoder)
+    lists, about = _decode_split(experiment, split, searched, decoder, _chosen_points(experiment))
     _write_split(experiment, split, lists, about)
 
 
@@ -99,35 +111,61 @@ def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
     return graph
 
 
-def _write_posteriors(experiment: Experiment, split: str) -> List[Path]:
-    model, _ = load_model(experiment.averaged / "model.safetensors")
-    decode = experiment.config.decode
-    return compute_posteriors(
-        model,
+def _search_split(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> List[Tuple[Path, Path]]:
+    """Shards of posteriors, and of the lattices of each, which are there where a method asks for them.
+
+    They are outside the stage's folder, and say what they were made of: another run takes what is
+    still right, so that new weights, or another method, need neither the model nor the search.
+    """
+    config = experiment.config.decode
+    file = experiment.averaged / "model.safetensors"
+    posteriors = compute_posteriors(
+        load_model(file)[0],
         list(load_cuts(experiment, split)),
-        experiment.decoding / split,
-        shard_utterances=decode.shard_utterances,
-        batch_duration=decode.batch_duration,
+        experiment.directory / "posteriors" / split,
+        shard_utterances=config.shard_utterances,
+        batch_duration=config.batch_duration,
         jobs=experiment.jobs,
-        with_encoded="attention" in decode.methods,
+        with_encoded="attention" in config.methods,
+        model_made_of=_fingerprint(experiment, "asrkit.decode.posteriors", file),
     )
+    lattices = [experiment.directory / "lattices" / split / file.name for file in posteriors]
+    if HLG_METHODS & set(config.methods) and config.keep_lattices:
+        settings = [getattr(config, name) for name in (*BEAMS, "search_lm_scale", "blank_skip_threshold")]
+        graph = _fingerprint(experiment, "asrkit.decode.search", experiment.graph / "HLG.safetensors")
+        made_of = [hash_value([graph, settings, hash_file(file)]) for file in posteriors]
+
+        def work(index: int) -> None:
+            log_probs = read_posteriors(posteriors[index]).log_probs
+            found = {utterance: decoder.search(utterance, each) for utterance, each in log_probs.items()}
+            write_lattices(lattices[index], found, made_of[index])
+
+        with Progress(f"search {split}", len(lattices), "shards") as bar:
+            make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), made_of)
+    return list(zip(posteriors, lattices))
+
+
+def _fingerprint(experiment: Experiment, module: str, file: Path) -> str:
+    """What stands for a file and for the code of a module."""
+    cache = cache_of(experiment)
+    return hash_value([cache.fingerprint(file), code_fingerprints([module], experiment, cache)])
 
 
 def _decode_split(
     experiment: Experiment,
     split: str,
+    searched: Sequence[Tuple[Path, Path]],
     decoder: UtteranceDecoder,
     points: Mapping[str, np.ndarray],
     name: str = "nbest",
 ) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
     """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
-    files = _write_posteriors(experiment, split)
-    outputs = [file.with_name(file.name.replace("posteriors", name)) for file in files]
+    outputs = [experiment.decoding / split / f"{name}-{file.name}" for file, _ in searched]
 
     def work(index: int) -> None:
-        _decode_shard(files[index], outputs[index], decoder, points)
+        _decode_shard(*searched[index], outputs[index], decoder, points)
 
-    with Progress(f"decode {split}", len(files), "shards") as bar:
+    with Progress(f"decode {split}", len(outputs), "shards") as bar:
         make_shards(outputs, work, experiment.jobs, lambda _: bar.advance())
     shards = [read_lists(file) for file in outputs]
     found = sorted((name.partition("/")[::2], nbest) for part, _ in shards for name, nbest in part.items())
@@ -141,14 +179,20 @@ def _decode_split(
 
 
 def _decode_shard(
-    posteriors_file: Path, file: Path, decoder: UtteranceDecoder, points: Mapping[str, np.ndarray]
+    posteriors_file: Path,
+    lattices_file: Path,
+    file: Path,
+    decoder: UtteranceDecoder,
+    points: Mapping[str, np.ndarray],
 ) -> None:
     posteriors = read_posteriors(posteriors_file)
+    lattices = read_lattices(lattices_file) if lattices_file.exists() else {}
     lists: Dict[str, NBest] = {}
     spent: Dict[str, float] = collections.defaultdict(lambda: posteriors.seconds)
     for utterance, log_probs in posteriors.log_probs.items():
         encoded = posteriors.encoded.get(utterance)
-        for method, (nbest, seconds) in decoder.decode(utterance, log_probs, points, encoded).items():
+        found = decoder.decode(utterance, log_probs, points, encoded, lattices.get(utterance))
+        for method, (nbest, seconds) in found.items():
             lists[f"{method}/{utterance}"] = nbest
             spent[method] += seconds
     write_lists(file, lists, {"audio_seconds": posteriors.audio_seconds, "seconds": spent})

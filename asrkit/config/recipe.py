@@ -250,6 +250,7 @@ class DecodeConfig(Settings):
     )
     batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
     shard_utterances: Positive = 64  # what a killed job loses at most, a process
+    keep_lattices: bool = True  # on disk, 5 kB a second of audio: other weights and methods need no search
     nbest_paths: Positive = 200  # drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept a frame
     # Frames whose blank is more probable are left out of the search, their scores are not; null: none are

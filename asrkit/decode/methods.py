@@ -15,6 +15,7 @@ from torch import Tensor
 from asrkit.config import DecodeConfig
 from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
+from asrkit.decode.lattices import Searched
 from asrkit.decode.nbest import NBest, make_points, single
 from asrkit.decode.paths import draw_hypotheses, list_hypotheses
 from asrkit.decode.prefix import make_prefix_search
@@ -39,6 +40,7 @@ Grid = Dict[
 NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
 HLG_METHODS = {"hlg", "lattice", *NBEST_METHODS}
 LATTICE_METHODS = {"h", *HLG_METHODS}
+BEAMS = ("search_beam", "output_beam", "min_active_states", "max_active_states", "ladder_beam_factor")
 
 
 def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
@@ -70,13 +72,12 @@ def lm_scales_from_zero(config: DecodeConfig) -> Sequence[float]:
 
 def method_settings(config: DecodeConfig, method: str) -> Dict[str, Any]:
     """The settings that a method's result depends on, as its record names them."""
-    searched = ("search_beam", "output_beam", "min_active_states", "max_active_states", "ladder_beam_factor")
     named: Dict[str, Sequence[str]] = {
         "prefix": ("prefix_beams", "search_lm_scale"),
-        "h": (*searched, "blank_skip_threshold", "nbest_paths"),
+        "h": (*BEAMS, "blank_skip_threshold", "nbest_paths"),
     }
     for each in HLG_METHODS:
-        named[each] = (*searched, "search_lm_scale", "blank_skip_threshold")
+        named[each] = (*BEAMS, "search_lm_scale", "blank_skip_threshold")
     for each in NBEST_METHODS:
         named[each] = (*named[each], "nbest_paths")
     settings = {name: getattr(config, name) for name in named.get(method, ())}
@@ -122,17 +123,26 @@ class UtteranceDecoder:
         narrowed.config = msgspec.structs.replace(self.config, methods=(method,))
         return narrowed
 
+    def search(self, utterance: str, log_probs: Tensor) -> Searched:
+        """The lattice of log-probabilities (frame, unit)."""
+        started = time.perf_counter()
+        shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
+        way, lattice = search_lattice(self.fst, utterance, shorter, self.config)
+        return Searched(way, lattice, time.perf_counter() - started)
+
     def decode(
         self,
         utterance: str,
         log_probs: Tensor,
         points: Mapping[str, np.ndarray],
         encoded: Optional[Tensor] = None,
+        searched: Optional[Searched] = None,
     ) -> Dict[str, Tuple[NBest, float]]:
         """n-best list and seconds of each method; `log_probs` (frame, unit), `encoded` (frame, dim).
 
-        `points` (point, weight) are those at which the list of "hlg" and of "lattice" must hold the best;
-        where there is one, it is the chosen one, and the words of "hlg" are timed.
+        `searched` is what search gave, if it was asked before. `points` (point, weight) are those at which
+        the list of "hlg" and of "lattice" must hold the best; where there is one, it is the chosen one, and
+        the words of "hlg" are timed.
         """
         started = time.perf_counter()
         words = self.units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
@@ -146,14 +156,13 @@ class UtteranceDecoder:
             shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
             found["h"] = (self.topology(utterance, shorter) or greedy, time.perf_counter() - started)
         if HLG_METHODS & set(self.config.methods):
-            started = time.perf_counter()
-            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
-            way, lattice = search_lattice(self.fst, utterance, shorter, self.config)
-            searched = time.perf_counter() - started
-            found.update(dict.fromkeys(HLG_METHODS, (greedy, searched)))
-            if lattice is not None:
-                for method, nbest, seconds in self._lists(lattice, way, log_probs, shorter, points, encoded):
-                    found[method] = (nbest or greedy, searched + seconds)
+            searched = searched or self.search(utterance, log_probs)
+            found.update(dict.fromkeys(HLG_METHODS, (greedy, searched.seconds)))
+            if searched.lattice is not None:
+                for method, nbest, seconds in self._lists(
+                    searched.lattice, searched.way, log_probs, points, encoded
+                ):
+                    found[method] = (nbest or greedy, searched.seconds + seconds)
         return {method: found[method] for method in self.config.methods}
 
     def _lists(
@@ -161,14 +170,10 @@ class UtteranceDecoder:
         lattice: k2.Fsa,
         way: str,
         log_probs: Tensor,
-        searched: Tensor,
         points: Mapping[str, np.ndarray],
         encoded: Optional[Tensor],
     ) -> Iterator[Tuple[str, Optional[NBest], float]]:
-        """What each method makes of the lattice, and its seconds; None where the larger model allows none.
-
-        `searched` (frame, unit) are the `log_probs` that were searched: fewer, where blanks were skipped.
-        """
+        """What each method makes of the lattice, and its seconds; None where the larger model allows none."""
         started = time.perf_counter()
         if "hlg" in self.config.methods:
             nbest = list_hypotheses(lattice, self.symbols, way, points["hlg"])
@@ -183,7 +188,8 @@ class UtteranceDecoder:
         started = time.perf_counter()
         if NBEST_METHODS & set(self.config.methods):
             grid = make_points([lm_scales_from_zero(self.config), self.config.word_bonuses])
-            drawn = draw_hypotheses(lattice, searched, self.config.nbest_paths)
+            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
+            drawn = draw_hypotheses(lattice, shorter, self.config.nbest_paths)
             nbest = list_hypotheses(lattice, self.symbols, way, grid, drawn)
             listed = time.perf_counter() - started
             yield "oracle", nbest, listed

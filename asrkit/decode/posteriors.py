@@ -12,6 +12,7 @@ from asrkit.decode.shards import make_shards, read_shard, write_shard
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
+from asrkit.storage.fingerprint import hash_bytes, hash_value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +34,15 @@ def compute_posteriors(
     batch_duration: float,
     jobs: int,
     with_encoded: bool = False,
+    model_made_of: str = "",
 ) -> List[Path]:
-    """Write the posteriors of `cuts` in shards, by `jobs` processes; shards that are there already are kept.
+    """Write the posteriors of `cuts` in shards into a folder of their own, by `jobs` processes.
 
-    `batch_duration`: seconds of audio through the model at once. `with_encoded`: the encoder's output,
-    which the attention decoder reads, is written too. Returns the shards' files. Raises UserError
-    without utterances, and for one whose posteriors aren't numbers. The caller must have set torch to
-    one thread before any work: torch's threads don't survive a fork.
+    Shards that are there already are kept where features, settings and `model_made_of`, which stands for the
+    model and its code, are the same. `batch_duration`: seconds of audio through the model at once.
+    `with_encoded`: the encoder's output, which the attention decoder reads, is written too. Returns the
+    shards' files. Raises UserError without utterances, and for one whose posteriors aren't numbers. The
+    caller must have set torch to one thread before any work: torch's threads don't survive a fork.
     """
     if not cuts:
         raise UserError(
@@ -50,19 +53,23 @@ def compute_posteriors(
         )
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
     shards = [ordered[first : first + shard_utterances] for first in range(0, len(ordered), shard_utterances)]
-    files = [directory / f"posteriors-{index:05d}.safetensors" for index in range(len(shards))]
+    files = [directory / f"{index:05d}.safetensors" for index in range(len(shards))]
+    settings = [model_made_of, batch_duration, with_encoded]
+    made_of = [hash_value([settings, [_hash_features(cut) for cut in shard]]) for shard in shards]
     with Progress(f"posteriors {directory.name}", len(ordered)) as bar:
 
         def done(index: int) -> None:
             bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
-        make_shards(
-            files,
-            lambda index: _write_shard(model, shards[index], files[index], batch_duration, with_encoded),
-            jobs,
-            done,
-        )
+        def work(index: int) -> None:
+            _write_shard(model, shards[index], files[index], batch_duration, with_encoded, made_of[index])
+
+        make_shards(files, work, jobs, done, made_of)
     return files
+
+
+def _hash_features(cut: Any) -> List[str]:
+    return [cut.id, hash_bytes(cut.load_features().tobytes())]
 
 
 def read_posteriors(file: Path) -> Posteriors:
@@ -86,7 +93,12 @@ def encode_cuts(
 
 
 def _write_shard(
-    model: AcousticModel, cuts: Sequence[Any], file: Path, batch_duration: float, with_encoded: bool
+    model: AcousticModel,
+    cuts: Sequence[Any],
+    file: Path,
+    batch_duration: float,
+    with_encoded: bool,
+    made_of: str,
 ) -> None:
     started = time.perf_counter()
     tensors: Dict[str, Tensor] = {}
@@ -95,7 +107,8 @@ def _write_shard(
         if with_encoded:
             tensors[f"encoded/{cut.id}"] = encoded.half()
     audio = sum(cut.duration for cut in cuts)
-    write_shard(file, tensors, {"seconds": time.perf_counter() - started, "audio_seconds": audio})
+    seconds = time.perf_counter() - started
+    write_shard(file, tensors, {"made_of": made_of, "seconds": seconds, "audio_seconds": audio})
 
 
 def _to_half(utterance: str, log_probs: Tensor) -> Tensor:

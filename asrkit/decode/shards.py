@@ -34,15 +34,24 @@ def read_shard(file: Path) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
 
 
 def make_shards(
-    files: Sequence[Path], work: Callable[[int], None], jobs: int, done: Callable[[int], None]
+    files: Sequence[Path],
+    work: Callable[[int], None],
+    jobs: int,
+    done: Callable[[int], None],
+    made_of: Sequence[str] = (),
 ) -> None:
     """Call work(index), which writes files[index], for all that aren't there whole; `done` for each.
 
-    A damaged file is named and made anew.
+    A damaged file is named and made anew. Where `made_of` is given, a file is made anew, too, that doesn't
+    say the same of itself, and all others in its folder are removed.
     """
+    if made_of:
+        for file in files[0].parent.iterdir() if files[0].parent.exists() else ():
+            if file not in files:
+                file.unlink()
     missing: List[int] = []
     for index, file in enumerate(files):
-        if is_whole(file):
+        if is_whole(file, *made_of[index : index + 1]):
             done(index)
         else:
             missing.append(index)
@@ -54,16 +63,16 @@ def make_shards(
     )
 
 
-def is_whole(file: Path) -> bool:
-    """Whether a shard is there and undamaged; a damaged one is named."""
+def is_whole(file: Path, made_of: str = "") -> bool:
+    """Whether a shard is there, undamaged and, if that is asked, `made_of` this; a damaged one is named."""
     if not file.exists():
         return False
     try:
-        read_shard(file)
+        _, about = read_shard(file)
+        return made_of in ("", about.get("made_of"))
     except UserError as error:
         print(f"decode: {error.found}; it is made anew", flush=True)
         return False
-    return True
 
 
 def _checksum(tensors: Dict[str, Tensor], about: Dict[str, Any]) -> str:

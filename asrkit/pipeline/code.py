@@ -3,7 +3,7 @@
 import ast
 import importlib.util
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
@@ -13,22 +13,27 @@ from asrkit.storage.fingerprint import FingerprintCache, hash_bytes
 EXCLUDED = ("asrkit.config", "asrkit.errors", "asrkit.pipeline", "asrkit.cli")
 
 
-def code_fingerprints(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, str]:
-    """Hash of each source file that the stage's module imports, itself included, by path in the project.
+def stage_modules(stage: Stage, experiment: Experiment) -> List[str]:
+    """The modules that a stage runs."""
+    return [stage.module, *([f"local.{experiment.config.corpus.module}"] if stage.corpus_code else [])]
+
+
+def code_fingerprints(
+    modules: Sequence[str], experiment: Experiment, cache: FingerprintCache
+) -> Dict[str, str]:
+    """Hash of each source file that the modules import, themselves included, by path in the project.
 
     Imports inside functions count; comments, docstrings and layout don't.
     """
-    folders = _package_folders(stage, experiment)
-    pending = [stage.module]
-    if stage.corpus_code:
-        pending.append(f"local.{experiment.config.corpus.module}")
+    folders = _package_folders(modules, experiment)
+    pending = list(modules)
     seen: Set[str] = set()
     fingerprints: Dict[str, str] = {}
     while pending:
         module = pending.pop()
         found = _find(module, folders) if module not in seen else None
         seen.add(module)
-        if found is None or (_is_excluded(module) and module != stage.module):
+        if found is None or (_is_excluded(module) and module not in modules):
             continue
         name, file = found
         fingerprint, imports = cache.remember(file, "code", _analyse)
@@ -67,10 +72,10 @@ def _analyse(file: Path) -> Tuple[str, List[str]]:
     return hash_bytes(ast.dump(tree).encode("utf-8")), imports
 
 
-def _package_folders(stage: Stage, experiment: Experiment) -> Dict[str, Path]:
+def _package_folders(modules: Sequence[str], experiment: Experiment) -> Dict[str, Path]:
     """Folders of the packages whose code counts."""
     folders = {"local": experiment.local_directory}
-    for package in {"asrkit", stage.module.partition(".")[0]}:
+    for package in {"asrkit", *(module.partition(".")[0] for module in modules)} - {"local"}:
         specification: Any = importlib.util.find_spec(package)
         if specification is not None and specification.submodule_search_locations:
             folders[package] = Path(next(iter(specification.submodule_search_locations)))

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 import msgspec
 
 from asrkit.config import flatten
-from asrkit.pipeline.code import code_fingerprints
+from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage, fill, locate
 from asrkit.storage.files import write_bytes
@@ -67,7 +67,7 @@ def find_origin(stage: Stage, experiment: Experiment, cache: FingerprintCache) -
     }
     if "{corpus}" in stage.reads:
         settings["--corpus-dir"] = str(experiment.corpus_directory)  # manifests hold whole paths
-    return Origin(inputs, settings, code_fingerprints(stage, experiment, cache))
+    return Origin(inputs, settings, code_fingerprints(stage_modules(stage, experiment), experiment, cache))
 
 
 def find_outputs(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, Optional[str]]:

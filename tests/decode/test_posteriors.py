@@ -28,7 +28,7 @@ def test_the_encoders_output_is_stored_where_it_is_asked_for(
     tmp_path: Path, with_encoded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In this process: torch's threads, which earlier tests have started, don't survive a fork.
-    monkeypatch.setattr(posteriors, "make_shards", lambda files, work, jobs, done: work(0))
+    monkeypatch.setattr(posteriors, "make_shards", lambda files, work, *others: work(0))
     model, cuts = make_model(), [Cut("a/1", 40), Cut("b", 61), Cut("encoded/c", 8)]
     (file,) = compute_posteriors(
         model,

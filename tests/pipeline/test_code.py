@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict
 
 from asrkit.cli.stages import STAGES
-from asrkit.pipeline.code import code_fingerprints
+from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.storage.fingerprint import FingerprintCache
 from tests.pipeline.toy import settings
@@ -15,7 +15,8 @@ def closure(name: str, tmp_path: Path, module: str = "yesno") -> Dict[str, str]:
     stage = next(stage for stage in STAGES if stage.name == name)
     recipe = REPOSITORY / "recipes" / module
     experiment = Experiment(settings(module=module), tmp_path, tmp_path, recipe, 1)
-    return code_fingerprints(stage, experiment, FingerprintCache(tmp_path / "cache.json"))
+    cache = FingerprintCache(tmp_path / "cache.json")
+    return code_fingerprints(stage_modules(stage, experiment), experiment, cache)
 
 
 def test_training_depends_on_the_model_and_decoding_graphs_do_not(tmp_path: Path) -> None:

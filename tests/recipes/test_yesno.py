@@ -121,7 +121,7 @@ def test_a_run_killed_in_features_training_and_decoding_ends_the_same(finished: 
         "features/shards/*.json",
         "train/checkpoints/epoch-0001*",
         "train/checkpoints/epoch-0004*",
-        "decode/dev/posteriors-*",
+        "posteriors/dev/*",
         "decode/test/nbest-*",
     ):
         killed.kill_when(appeared(pattern))
@@ -143,6 +143,24 @@ def test_transcripts_do_not_depend_on_the_batch(finished: Run) -> None:
     for seconds in (1, 30, 1000):  # one utterance, four of about 6 s, all
         finished("--set", f"decode.batch_duration={seconds}", "--stop-stage", "8")
         assert content(finished, "decode/*/hypotheses_*") == before
+    finished()  # as it was, for the other tests
+
+
+def test_other_weights_and_methods_need_neither_model_nor_search(finished: Run) -> None:
+    def written(folder: str) -> Dict[str, int]:
+        files = (finished.experiment / folder).glob("*/*.safetensors")
+        return {str(file): file.stat().st_mtime_ns for file in files}
+
+    posteriors, lattices = written("posteriors"), written("lattices")
+    assert len(posteriors) == len(lattices) == 3
+    methods = "decode.methods=[greedy, hlg, oracle]"
+    finished("--set", "decode.lm_scales=[0.4]", "--set", methods, "--stop-stage", "8")
+    assert (written("posteriors"), written("lattices")) == (posteriors, lattices)
+    finished("--set", "decode.search_beam=18", "--stop-stage", "8")
+    assert written("posteriors") == posteriors
+    assert not set(written("lattices").values()) & set(lattices.values())
+    finished("--set", "decode.shard_utterances=30", "--stop-stage", "8")
+    assert len(written("posteriors")) == len(written("lattices")) == 2
     finished()  # as it was, for the other tests
 
 

@@ -1,0 +1,49 @@
+"""Lattices of the search, in shards on disk: searched once, rescored as often as one likes."""
+
+import dataclasses
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional
+
+import k2
+from torch import Tensor
+
+from asrkit.decode.shards import read_shard, write_shard
+
+SCORES = ("acoustic_scores", "lm_scores")
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """What the search of one utterance gave."""
+
+    way: str  # the step of the search's ladder
+    lattice: Optional[k2.Fsa]  # FsaVec of one, its words on arcs, with acoustic_scores, lm_scores and frame
+    seconds: float
+
+
+def write_lattices(file: Path, searched: Mapping[str, Searched], made_of: str) -> None:
+    """Write the lattices of some utterances, by id, whole or not at all."""
+    tensors: Dict[str, Tensor] = {}
+    for utterance, one in searched.items():
+        if one.lattice is not None:
+            tensors[f"arcs/{utterance}"] = one.lattice.arcs.values()  # (arc, [from, to, unit, score bits])
+            tensors[f"words/{utterance}"] = one.lattice.aux_labels  # (arc,), as the next
+            for name in ("frame", *SCORES):
+                tensors[f"{name}/{utterance}"] = getattr(one.lattice, name)
+    rows: List[List[object]] = [[utterance, one.way, one.seconds] for utterance, one in searched.items()]
+    write_shard(file, tensors, {"made_of": made_of, "rows": rows})
+
+
+def read_lattices(file: Path) -> Dict[str, Searched]:
+    """Read what write_lattices wrote."""
+    tensors, about = read_shard(file)
+    searched: Dict[str, Searched] = {}
+    for utterance, way, seconds in about["rows"]:
+        lattice = None
+        if f"arcs/{utterance}" in tensors:
+            fst = k2.Fsa(tensors[f"arcs/{utterance}"].clone(), aux_labels=tensors[f"words/{utterance}"])
+            for name in ("frame", *SCORES):
+                setattr(fst, name, tensors[f"{name}/{utterance}"])
+            lattice = k2.Fsa.from_fsas([fst])
+        searched[utterance] = Searched(way, lattice, seconds)
+    return searched
