@@ -14,7 +14,8 @@ from asrkit.storage.files import read_json
 
 FOLDER = click.Path(path_type=Path)
 POSITIVE, SHARE = click.FloatRange(0, min_open=True), click.FloatRange(0, 1, min_open=True)
-NUMBER_BYTES = 2  # of a feature: shards hold int16
+NUMBER_BYTES = 2  # of a feature, in int16, and of a posterior, in float16
+LATTICE_BYTES = 5_000  # a second of audio, measured on AN4
 WEIGHT_BYTES = 4
 BACKWARD = 3  # the work of a training pass, in forward passes
 # Operations a second of a GPU by train.precision, in 10^12: an NVIDIA A100's, by its data sheet
@@ -80,8 +81,18 @@ def command(
     unknown = "".join(f"; {way} not measured" for way in settings.decode.methods if way not in methods)
     decode = ", ".join(f"{method} RTF {known.rtf[method]:.2g}" for method in methods)
     decode = f"measured {decode}; extrapolated by hours, as if model and graph were as small{unknown}"
-    _print_row("decode", 0, others * sum(known.rtf[method] for method in methods), decode)
+    stored = others * 3600 * _decoded_bytes(settings, units)
+    _print_row("decode", stored, others * sum(known.rtf[method] for method in methods), decode)
     _print_memory(settings, units, gpus)
+
+
+def _decoded_bytes(config: RecipeConfig, units: int) -> float:
+    """Of posteriors, perhaps the encoder's output, and lattices, for a second of audio."""
+    from asrkit.model.acoustic import subsampling
+
+    numbers = units + config.model.attention_dim * ("attention" in config.decode.methods)
+    lattices = LATTICE_BYTES * config.decode.keep_lattices
+    return numbers * NUMBER_BYTES / (config.features.frame_shift * subsampling(config.model)) + lattices
 
 
 class _Measured:

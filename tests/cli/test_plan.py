@@ -61,6 +61,10 @@ def test_hours_disk_and_where_they_are_from(folders: List[str]) -> None:
     assert rows["features"][1:4] == ["17.6", "GB", "0.3"]  # 305 h x 57.6 MB; at 1000 audio s/s
     assert rows["train"][3] == "60.0"  # 20 epochs of 300 h at 100 audio s/s
     assert "extrapolated by multiply-adds: 100.0" in rows["train"][4]
+    # Of 5 h, 25 frames a second of 50 posteriors in 2 bytes, and 5,000 bytes of lattices
+    assert rows["decode"][1:3] == ["0.1", "GB"]
+    wider = plan(*folders, "--units", "50000", "--set", "decode.keep_lattices=false")
+    assert wider[-2].split()[1:3] == ["45.0", "GB"]
     assert "hlg not measured" in lines[-2]
     assert "0.1  measured greedy RTF 0.01" in lines[-2]  # 5 h of dev and test
 
