@@ -7,9 +7,9 @@ from asrkit.config.recipe import LmConfig
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import Interpolation, interpolate
 from asrkit.lm.kneser_ney import Discounts, estimate
-from asrkit.lm.lmplz import estimate_with_lmplz
+from asrkit.lm.lmplz import estimate_with_lmplz, write_binary
 from asrkit.lm.model import NgramModel
-from asrkit.lm.perplexity import perplexity
+from asrkit.lm.perplexity import BINARY, perplexity
 from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_json, read_jsonl, scratch_folder, write_json, write_text
@@ -34,6 +34,9 @@ def run(experiment: Experiment) -> None:
                 copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order)
             else:
                 interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
+        for file in (arpa, *([larger] if lm.rescore_order is not None else [])):
+            if write_binary(file):
+                print(f"lm: {file.stem}{BINARY}, which kenlm maps into memory")
         further_report = {"heldout_in_text": held_out, "interpolation": interpolation}
         _report(experiment, arpa, sentences, dev, further_report)
         if lm.neural.layers is not None:

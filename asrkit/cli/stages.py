@@ -10,6 +10,7 @@ CUTS = "manifests/{split}_cuts.jsonl.gz"
 DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
+BINARY_LMS = ("lm/lm.binary?", "lm/rescore.{lm.rescore_order}.binary?")  # where kenlm's programs are built
 UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
 KINDS = ("supervisions", "cuts")
 # What the download may fetch beside the corpus
@@ -100,7 +101,7 @@ STAGES = (
             "{recipe}/{lm.arpa}",
             "{recipe}/{lm.rescore_arpa}",
         ),
-        writes=("lm/lm.arpa", LARGER_LM, NEURAL_LM, "lm/report.json"),
+        writes=("lm/lm.arpa", LARGER_LM, *BINARY_LMS, NEURAL_LM, "lm/report.json"),
         settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(

@@ -1,4 +1,4 @@
-"""Estimation by kenlm's lmplz, where it is built."""
+"""kenlm's programs, where they are built: lmplz estimates, build_binary makes files that memory maps."""
 
 import os
 import shutil
@@ -11,16 +11,41 @@ from typing import Iterable, List, Optional, Sequence
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts
 from asrkit.lm.counts import too_rare, too_short
+from asrkit.lm.perplexity import BINARY
 from asrkit.lm.tokens import split_sentences
 from asrkit.storage.files import whole_file
 
 _SORTING_MEMORY = "1G"  # lmplz would take four fifths of the machine's; it sorts on disk beyond this
 
 
-def find_lmplz() -> Optional[str]:
-    """The program lmplz beside this Python or on PATH, or None."""
+def find_lmplz(name: str = "lmplz") -> Optional[str]:
+    """The program lmplz, or another of kenlm's, beside this Python or on PATH, or None."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return shutil.which("lmplz", path=os.pathsep.join(folders))
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def write_binary(arpa: Path) -> Optional[Path]:
+    """Write kenlm's binary form of an ARPA model beside it; none where build_binary isn't built, or of order 1.
+
+    load_kenlm takes it: it is mapped in a moment, where a large ARPA file takes minutes to read. Raises
+    UserError when build_binary fails.
+    """
+    program = find_lmplz("build_binary")
+    if program is None or len(ngram_counts(arpa)) == 1:
+        return None
+    binary = arpa.with_suffix(BINARY)
+    with whole_file(binary) as temporary:
+        command = [program, "-T", f"{temporary}-sort", str(arpa), str(temporary)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode != 0:
+            last = " / ".join(done.stderr.strip().splitlines()[-2:])
+            raise UserError(
+                f"build_binary ended with status {done.returncode}: {last}",
+                expected="kenlm's binary form of the model",
+                where=program,
+                todo="make lmplz again, or remove build_binary: the ARPA file serves too",
+            )
+    return binary
 
 
 def estimate_with_lmplz(

@@ -8,6 +8,8 @@ from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa
 from asrkit.lm.tokens import END, UNKNOWN, split_sentences
 
+BINARY = ".binary"  # ends the name of an ARPA model's binary form
+
 
 @dataclasses.dataclass(frozen=True)
 class Perplexity:
@@ -51,7 +53,10 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
 
 
 def load_kenlm(arpa: Path) -> Any:
-    """kenlm's model; raises UserError without kenlm, or for a file that isn't a model of order 2 or more."""
+    """kenlm's model; raises UserError without kenlm, or for a file that isn't a model of order 2 or more.
+
+    Its binary form is taken where it is beside the ARPA file, and not older.
+    """
     try:
         import kenlm
     except ImportError:
@@ -61,14 +66,20 @@ def load_kenlm(arpa: Path) -> Any:
             where="import kenlm",
             todo="make setup, or: pip install kenlm (a C++ compiler and cmake are needed)",
         ) from None
+    file, binary = arpa, arpa.with_suffix(BINARY)
+    if binary.exists() and binary.stat().st_mtime_ns >= arpa.stat().st_mtime_ns:
+        file = binary
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
-        return kenlm.Model(str(arpa), config)
+        return kenlm.Model(str(file), config)
     except OSError as error:
         raise UserError(
-            f"kenlm can't read {arpa}: {error}", expected="an ARPA file of order 2 or more", where=str(arpa)
+            f"kenlm can't read {file}: {error}",
+            expected="a model of order 2 or more",
+            where=str(file),
+            todo="run.sh --stage 4 makes it anew",
         ) from None
 
 

@@ -1,13 +1,16 @@
 """Calling lmplz: where it is missing, where it fails, where it works."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from asrkit.errors import UserError
-from asrkit.lm.arpa import read_arpa
-from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
+from asrkit.lm.arpa import read_arpa, write_arpa
+from asrkit.lm.kneser_ney import estimate
+from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz, write_binary
+from asrkit.lm.perplexity import load_kenlm, perplexity
 
 needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
 
@@ -65,3 +68,34 @@ def test_writes_the_model_and_tells_the_fallbacks(tmp_path: Path) -> None:
     assert len(fallbacks) == 2
     assert read_arpa(tmp_path / "lm.arpa").counts == [5, 4]
     assert [file.name for file in tmp_path.iterdir()] == ["lm.arpa"]
+
+
+def test_without_its_program_there_is_no_binary_form_and_a_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_programs(tmp_path, monkeypatch)
+    arpa = tmp_path / "lm" / "lm.arpa"
+    write_arpa(estimate(["yes no", "no"], 2).model, arpa)
+    assert write_binary(arpa) is None
+    program = tmp_path / "build_binary"
+    program.write_text("#!/bin/sh\necho no space >&2\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(UserError, match="status 1: no space"):
+        write_binary(arpa)
+    assert [file.name for file in arpa.parent.iterdir()] == ["lm.arpa"]
+
+
+@pytest.mark.skipif(find_lmplz("build_binary") is None, reason="build_binary isn't built: make lmplz")
+def test_the_binary_form_is_the_same_model_and_is_taken_unless_it_is_older(tmp_path: Path) -> None:
+    pytest.importorskip("kenlm", reason="kenlm isn't installed")
+    arpa, text = tmp_path / "lm.arpa", ["yes no yes", "no"]
+    write_arpa(estimate(text, 3).model, arpa)
+    expected = perplexity(arpa, [*text, "maybe no"])
+    binary = write_binary(arpa) or tmp_path
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["lm.arpa", "lm.binary"]
+    assert perplexity(arpa, [*text, "maybe no"]) == expected
+    write_arpa(estimate(text, 2).model, arpa)
+    os.utime(binary)
+    assert load_kenlm(arpa).order == 3  # the binary form, which is younger
+    os.utime(binary, ns=(0, 0))
+    assert load_kenlm(arpa).order == 2
