@@ -25,7 +25,7 @@ def find_lmplz(name: str = "lmplz") -> Optional[str]:
 
 
 def write_binary(arpa: Path) -> Optional[Path]:
-    """Write kenlm's binary form of an ARPA model beside it; none where build_binary isn't built, or of order 1.
+    """Write kenlm's binary form of an ARPA model beside it; none without build_binary, or for order 1.
 
     load_kenlm takes it: it is mapped in a moment, where a large ARPA file takes minutes to read. Raises
     UserError when build_binary fails.
