@@ -145,9 +145,9 @@ def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
 
 
 def _is_decoded(evaluation: Experiment, name: str, shards: List[Shard]) -> bool:
-    """Whether the methods were decoded, of this audio, by this model, with these settings.
+    """Whether the methods were decoded already, of the same audio, by the same model and settings.
 
-    What was decoded of or by others is deleted, and what was begun with other methods; it resumes else.
+    Where they weren't, only what this very decoding has begun is left of an earlier one: it resumes.
     """
     directory, methods = evaluation.directory, evaluation.config.decode.methods
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]

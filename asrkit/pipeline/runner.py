@@ -77,7 +77,10 @@ def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
     """Whether run_stages runs a stage of the request, told without the lock and without writing anything."""
     if request.force or stage == request.anew or read_record(stage, experiment) is None:
         return True
-    return judge(stage, experiment, cache_of(experiment)).state != "fresh"
+    try:
+        return judge(stage, experiment, cache_of(experiment)).state != "fresh"
+    except FileNotFoundError:  # run_stages in another process clears away what is stale
+        return True
 
 
 class _Run:
@@ -244,7 +247,9 @@ def _clear(stage: Stage, folder: Path) -> None:
         if not folder.exists():
             return
         if stage.precious and any(folder.iterdir()):
-            if aside.exists():
+            if aside.is_symlink():
+                aside.unlink()
+            elif aside.exists():
                 shutil.rmtree(aside)
             folder.rename(aside)
             print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)

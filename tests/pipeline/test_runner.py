@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from tests.pipeline.toy import Toy, is_running, kill, wait_until
+from asrkit.pipeline.runner import Request, must_run
+from tests.pipeline.toy import STAGES, Toy, is_running, kill, wait_until
 
 ALL = ["fetch", "collect", "count", "tell"]
 
@@ -39,6 +40,20 @@ def test_stage_runs_it_anew_and_later_ones_only_where_they_must(finished: Toy) -
 def test_force_runs_the_chosen_stages(finished: Toy) -> None:
     assert finished.ran(finished.run("--force", "--stage", "1", "--stop-stage", "2")) == ["collect", "count"]
     assert finished.ran(finished.run("--force")) == ALL
+
+
+def test_whether_a_stage_must_run_is_told_without_running_it(
+    finished: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(finished.folder)  # with toykit, the stages' code
+    experiment, count = finished.experiment(), STAGES[2]
+    assert not must_run(count, experiment, Request([count]))
+    assert must_run(count, experiment, Request([count], force=True))
+    assert must_run(count, experiment, Request([count], anew=count))
+    finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
+    assert must_run(count, experiment, Request([count]))
+    (finished.exp / "stages/2-count.json").unlink()
+    assert must_run(count, experiment, Request([count]))
 
 
 def test_stage_refuses_when_an_earlier_one_is_not_finished(toy: Toy) -> None:
