@@ -53,7 +53,7 @@ def make_graph(units_directory: Path, arpa: Path, config: GraphConfig, kind: str
     units = load_units(units_directory)
     words = read_symbols(units_directory / "words.txt")
     tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
-    grammar = make_grammar(arpa, units_directory / "words.txt")
+    grammar = make_grammar(arpa, units_directory / "words.txt", units.unknown_word)
     _tell_unspoken({entry.word for entry in units.lexicon}, words, grammar)
     silence = _find_silence(config, units)
     if kind == "LG":

@@ -1,7 +1,7 @@
 """Stage 4: the n-gram language model from training text, and its perplexity on dev."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 
 from asrkit.config.recipe import LmConfig
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
@@ -14,6 +14,7 @@ from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_json, read_jsonl, scratch_folder, write_json, write_text
 from asrkit.text.further_text import read_further_text
+from asrkit.text.units import read_symbols
 
 
 def run(experiment: Experiment) -> None:
@@ -50,7 +51,8 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
     config = experiment.config
     transcripts = _transcripts(experiment, config.corpus.train)
     texts = [scratch / "transcripts"]
-    write_text(texts[0], "".join(f"{' '.join(text.split())}\n" for text in transcripts))
+    known = _known_words(experiment)
+    write_text(texts[0], "".join(f"{known(text)}\n" for text in transcripts))
     if config.lm.text is None:
         return texts, len(transcripts), {}
     splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
@@ -70,7 +72,7 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
                 if config.lm.exclude_heldout:
                     left_out += 1
                     continue
-            stream.write(sentence + "\n")
+            stream.write(known(sentence) + "\n")
     counts = {split: (sum(text in found for text in of), len(of)) for split, of in held_out.items()}
     print(f"lm: {read:,} sentences of {config.lm.text}")
     for split, (shared, total) in counts.items():
@@ -78,6 +80,15 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
     if left_out:
         print(f"lm: {left_out:,} sentences of {config.lm.text} are left out for that")
     return texts, len(transcripts) + read - left_out, counts
+
+
+def _known_words(experiment: Experiment) -> Callable[[str], str]:
+    """A text with units.unknown_word in the place of words that words.txt lacks, and single spaces."""
+    unknown = experiment.config.units.unknown_word
+    if unknown is None:
+        return lambda text: " ".join(text.split())
+    known = set(read_symbols(experiment.units / "words.txt"))
+    return lambda text: " ".join(word if word in known else unknown for word in text.split())
 
 
 def _write_model(

@@ -11,7 +11,7 @@ DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
 NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
 BINARY_LMS = ("lm/lm.binary?", "lm/rescore.{lm.rescore_order}.binary?")  # where kenlm's programs are built
-UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?")
+UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?", "units/oov.txt?")
 KINDS = ("supervisions", "cuts")
 # What the download may fetch beside the corpus
 NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory")
@@ -97,12 +97,13 @@ STAGES = (
             "manifests/{train}_supervisions.jsonl.gz",
             "manifests/{dev}_supervisions.jsonl.gz",
             "manifests/{test}_supervisions.jsonl.gz if lm.text",
+            "units/words.txt if units.unknown_word",
             "{recipe}/{lm.text}",
             "{recipe}/{lm.arpa}",
             "{recipe}/{lm.rescore_arpa}",
         ),
         writes=("lm/lm.arpa", LARGER_LM, *BINARY_LMS, NEURAL_LM, "lm/report.json"),
-        settings=("lm", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
+        settings=("lm", "units.unknown_word", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
     ),
     Stage(
         5,

@@ -1,6 +1,7 @@
 """Stage 3: units, words and lexicon from training text."""
 
-from typing import Set
+import collections
+from typing import Sequence, Set
 
 from asrkit.lm.arpa import read_vocabulary
 from asrkit.pipeline.experiment import Experiment
@@ -17,6 +18,8 @@ def run(experiment: Experiment) -> None:
     further = _further_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
     units = build_units(config.units, sentences, experiment.units, lexicon, further)
+    if config.units.unknown_word is not None:
+        _tell_unknown(sentences, {entry.word for entry in units.lexicon}, config.units.unknown_word)
     unspelled = sorted(further.difference(entry.word for entry in units.lexicon))
     if unspelled:
         print(
@@ -27,6 +30,17 @@ def run(experiment: Experiment) -> None:
         f"units: {len(units)} {config.units.kind} (with blank), {len(units.lexicon)} pronunciations, "
         f"{sum(map(len, map(units.encode, sentences))) / max(1, len(sentences)):.1f} units a sentence"
     )
+
+
+def _tell_unknown(sentences: Sequence[str], known: Set[str], unknown_word: str) -> None:
+    words = [word for sentence in sentences for word in sentence.split()]
+    outside = collections.Counter(word for word in words if word not in known)
+    if outside:
+        some = " ".join(word for word, _ in outside.most_common(10))
+        print(
+            f"units: {unknown_word} stands for {len(outside):,} words that the lexicon lacks, "
+            f"{sum(outside.values()):,} of the training text's {len(words):,}: {some}"
+        )
 
 
 def _further_words(experiment: Experiment) -> Set[str]:

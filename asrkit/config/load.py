@@ -11,6 +11,8 @@ import yaml
 from asrkit.config.recipe import LmConfig, RecipeConfig
 from asrkit.errors import UserError
 
+MARKS = ("<unk>", "<UNK>", "<s>", "</s>")  # of ARPA files; kenlm takes <UNK> for <unk>
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 takes 2e-3 for text, since it has no point; here it is a number."""
@@ -102,6 +104,9 @@ def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     yield from _method_conflicts(config)
     yield from _text_conflicts(config.lm)
     yield from _unused_settings(config)
+    if config.units.unknown_word in MARKS:
+        found = f"units.unknown_word is {config.units.unknown_word}"
+        yield found, "a name that ARPA files don't use themselves", "for example <OOV>, in the lexicon too"
     counts = list(config.lm.min_counts)
     if counts and counts != sorted([1, *counts[1:]]):  # a longer n-gram would lose what it begins with
         expected = "1 for unigrams, then counts of which none is less than the one before"
@@ -157,6 +162,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     lm, corpus = config.lm, config.corpus
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
     silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
+    unknown = config.units.unknown_word
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     for setting, is_unused, reason in (
         ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
@@ -164,6 +170,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
+        ("units.unknown_word", bool(unknown) and config.units.kind != "phones", "units.kind is not phones"),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

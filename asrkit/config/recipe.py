@@ -58,6 +58,9 @@ class UnitsConfig(Settings):
     # of pronunciations, "WORD 0.7 P1 P2 ..."; where P1 is written ▁P1 in every line, the model says where a
     # word begins, and greedy finds words that unmarked phones leave ambiguous
     lexicon: Optional[str] = None
+    # of phones: a word of the lexicon, such as <OOV>, that stands in training, language model and graph for
+    # those of the training text that the lexicon lacks; not set: these are refused
+    unknown_word: Optional[str] = None
 
 
 class NeuralLmConfig(Settings):

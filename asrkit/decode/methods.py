@@ -115,7 +115,9 @@ class UtteranceDecoder:
         if "neural" in methods:
             self.scorers["neural"] = make_neural_scorer(neural)
         self.model = load_model(model)[0] if "attention" in methods else None
-        self.grammar = make_rescoring_grammar(larger, words_file) if "lattice" in methods else None
+        self.grammar = None
+        if "lattice" in methods:
+            self.grammar = make_rescoring_grammar(larger, words_file, units.unknown_word)
 
     def only(self, method: str) -> "UtteranceDecoder":
         """The same decoder for one of its methods alone."""

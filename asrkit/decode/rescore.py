@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import k2
 import numpy as np
@@ -49,9 +49,9 @@ def make_attention_scorer(model: AcousticModel, units: Units, encoded: Tensor) -
     return score
 
 
-def make_rescoring_grammar(arpa: Path, words_file: Path) -> k2.Fsa:
+def make_rescoring_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str]) -> k2.Fsa:
     """G of an ARPA model as an acceptor whose back-off arcs are epsilons, with lm_scores."""
-    grammar = make_acceptor(make_grammar(arpa, words_file))
+    grammar = make_acceptor(make_grammar(arpa, words_file, unknown_word))
     grammar.lm_scores = grammar.scores.clone()
     return grammar
 

@@ -2,14 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.model import NgramIndex, NgramModel
-from asrkit.lm.tokens import END, START
+from asrkit.lm.tokens import END, START, UNKNOWN
 from asrkit.text.units import read_symbols
 
 NO_STATE = -1
@@ -37,13 +37,15 @@ class Grammar:
         return len(self.final)
 
 
-def make_grammar(arpa: Path, words_file: Path) -> Grammar:
+def make_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str] = None) -> Grammar:
     """G from an ARPA file; n-grams with words outside words.txt (such as <unk>) are left out.
 
-    Raises UserError when there is no other one.
+    An `unknown_word` that the model lacks has its <unk>. Raises UserError when no n-gram is left.
     """
     model, symbols = read_arpa(arpa), read_symbols(words_file)
     ids = {symbol: index for index, symbol in enumerate(symbols) if index}
+    if unknown_word is not None and unknown_word not in model.vocabulary:
+        ids[UNKNOWN] = ids[unknown_word]
     ids.update({START: START_MARK, END: END_MARK})
     words_of = np.array([ids.get(word, NO_WORD) for word in model.vocabulary], dtype=np.int32)
     context, suffix, last = _link(model, words_of)

@@ -3,7 +3,7 @@
 import contextlib
 import io
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from asrkit.config import UnitsConfig
 from asrkit.errors import UserError
@@ -11,6 +11,7 @@ from asrkit.storage.files import write_bytes, write_text
 from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 
 BLANK = "<blk>"
+OOV = "oov.txt"  # of the words outside the vocabulary
 WORD_START = "\u2581"  # the mark sentencepiece puts before a word
 
 
@@ -20,13 +21,19 @@ Spelling = Callable[[str], Tuple[str, ...]]
 class Units:
     """The table of units, with the way from words to unit ids and back.
 
-    `spell` gives the units of any word, known or not: for BPE and characters; phones have the lexicon alone.
+    `spell` gives the units of any word, known or not: for BPE and characters; phones have the lexicon alone,
+    in which `unknown_word` stands for all other words.
     """
 
     def __init__(
-        self, symbols: Sequence[str], lexicon: Sequence[Pronunciation], spell: Optional[Spelling] = None
+        self,
+        symbols: Sequence[str],
+        lexicon: Sequence[Pronunciation],
+        spell: Optional[Spelling] = None,
+        unknown_word: Optional[str] = None,
     ) -> None:
         self.symbols = list(symbols)
+        self.unknown_word = unknown_word
         self._spell = spell
         self.ids: Dict[str, int] = {symbol: index for index, symbol in enumerate(self.symbols)}
         self.lexicon = list(lexicon)
@@ -41,12 +48,12 @@ class Units:
         return len(self.symbols)
 
     def unknown_words(self, text: str) -> List[str]:
-        """Words of `text` that the lexicon lacks and these units can't spell."""
+        """Words of `text` that the lexicon lacks, these units can't spell and no unknown word stands for."""
         return [word for word in text.split() if not self._ids_of(word)]
 
     def encode(self, text: str) -> List[int]:
         """Unit ids of a transcript by each word's most probable pronunciation, of equal ones the first, or by
-        its spelling where it has none.
+        its spelling where it has none, or as the unknown word.
 
         Nothing for a word of unknown_words.
         """
@@ -56,7 +63,7 @@ class Units:
         if word not in self._first and self._spell is not None:
             units = self._spell(word)
             return [self.ids[unit] for unit in units] if self.ids.keys() >= set(units) else []
-        return self._first.get(word, [])
+        return self._first.get(word, self._first.get(self.unknown_word or "", []))
 
     def words(self, ids: Sequence[int]) -> List[str]:
         """Words of a unit sequence (blanks and repeats removed already).
@@ -90,18 +97,20 @@ def build_units(
     given_lexicon: Optional[Path] = None,
     further_words: Iterable[str] = (),
 ) -> Units:
-    """Make units.txt, lexicon.txt, words.txt (and bpe.model) in `directory` from training sentences.
+    """Make units.txt, lexicon.txt, words.txt (and bpe.model, oov.txt) in `directory` from training sentences.
 
     The lexicon has those of `further_words` too that the training text's units spell; one of phones is
-    `given_lexicon`, whole. Raises UserError when a training word has no units.
+    `given_lexicon`, whole. oov.txt has the unknown word, as in Kaldi. Raises UserError when a training word
+    has no units.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
         raise UserError("no word in the training text", expected="transcripts", where=str(directory))
-    with contextlib.suppress(FileNotFoundError):
-        (directory / "bpe.model").unlink()  # of an earlier setting: load_units would spell by it
+    for name in ("bpe.model", OOV):  # of an earlier setting: load_units would take it
+        with contextlib.suppress(FileNotFoundError):
+            (directory / name).unlink()
     if config.kind == "phones":
-        lexicon = _phone_lexicon(given_lexicon, vocabulary)
+        lexicon = _phone_lexicon(given_lexicon, vocabulary, config.unknown_word)
         trained = {unit for entry in lexicon for unit in entry.units}
     else:
         bpe = config.kind == "bpe"
@@ -115,6 +124,8 @@ def build_units(
     words = ["<eps>", *sorted({entry.word for entry in lexicon}), "<s>", "</s>"]
     write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
     write_lexicon(directory / "lexicon.txt", lexicon)
+    if config.unknown_word is not None:
+        write_text(directory / OOV, f"{config.unknown_word}\n")
     return load_units(directory)
 
 
@@ -135,7 +146,8 @@ def load_units(directory: Path) -> Units:
         spell = _bpe_spelling((directory / "bpe.model").read_bytes())
     elif all(entry.units == _characters(entry.word) for entry in lexicon):
         spell = _characters
-    return Units(symbols, lexicon, spell)
+    unknown = (directory / OOV).read_text(encoding="utf-8").strip() if (directory / OOV).exists() else None
+    return Units(symbols, lexicon, spell, unknown)
 
 
 def read_symbols(file: Path) -> List[str]:
@@ -163,7 +175,9 @@ def read_symbols(file: Path) -> List[str]:
     return symbols
 
 
-def _phone_lexicon(file: Optional[Path], vocabulary: Sequence[str]) -> List[Pronunciation]:
+def _phone_lexicon(
+    file: Optional[Path], vocabulary: Sequence[str], unknown_word: Optional[str]
+) -> List[Pronunciation]:
     if file is None:
         raise UserError(
             "units.kind is phones, and units.lexicon is not set",
@@ -172,19 +186,27 @@ def _phone_lexicon(file: Optional[Path], vocabulary: Sequence[str]) -> List[Pron
             todo="set units.lexicon, or units.kind: bpe or characters",
         )
     lexicon = read_lexicon(file)
-    _refuse_missing(vocabulary, (entry.word for entry in lexicon), file)
+    known = {entry.word for entry in lexicon}
+    if unknown_word is None:
+        _refuse_missing(vocabulary, known, file)
+    elif unknown_word not in known:
+        raise UserError(
+            f"the lexicon lacks {unknown_word}, which units.unknown_word names",
+            expected=f"a line of it, such as: {unknown_word} SPN",
+            where=str(file),
+            todo="add it, or name a word that is there",
+        )
     return lexicon
 
 
-def _refuse_missing(vocabulary: Sequence[str], known: Iterable[str], file: Path) -> None:
-    known_words = set(known)
-    missing = [word for word in vocabulary if word not in known_words]
+def _refuse_missing(vocabulary: Sequence[str], known: Set[str], file: Path) -> None:
+    missing = [word for word in vocabulary if word not in known]
     if missing:
         raise UserError(
             f"{len(missing)} words of the training text are not in the lexicon: {' '.join(missing[:10])}",
             expected="a pronunciation for every training word",
             where=str(file),
-            todo="add them",
+            todo="add them, or let a word stand for them: --set 'units.unknown_word=<OOV>'",
         )
 
 

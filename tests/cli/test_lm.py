@@ -1,22 +1,24 @@
 """Stage 4: the files it writes."""
 
+import dataclasses
 import gzip
 import subprocess
 import sys
 from pathlib import Path
 from typing import List
 
+import msgspec
 import pytest
 
 from asrkit.cli.lm import run
-from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig
+from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
-from asrkit.storage.files import read_json
+from asrkit.storage.files import read_json, write_text
 from tests.storage.json_lines import write_jsonl_gz
 
 
@@ -71,6 +73,23 @@ def test_sentences_of_dev_and_test_in_further_text_are_counted_and_left_out_wher
     log = capsys.readouterr().out
     assert "1 of 2 sentences of dev occur in more.txt" in log
     assert ("3 sentences of more.txt are left out" in log) == exclude
+
+
+def test_the_unknown_word_stands_for_words_without_pronunciation(tmp_path: Path) -> None:
+    experiment = experiment_with(LmConfig(order=2, text="more.txt"), tmp_path)
+    units = UnitsConfig(kind="phones", unknown_word="<OOV>")
+    experiment = dataclasses.replace(
+        experiment, config=msgspec.structs.replace(experiment.config, units=units)
+    )
+    experiment.recipe_directory.mkdir()
+    (experiment.recipe_directory / "more.txt").write_text("never no\n")
+    words = ["<eps>", "<OOV>", "NO", "<s>", "</s>"]
+    write_text(experiment.units / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
+    run(experiment)  # the transcripts have YES and NO
+    model = read_arpa(experiment.lm / "lm.arpa")
+    assert model.vocabulary[3:] == ["<OOV>", "NO"]
+    pairs = {tuple(model.vocabulary[word] for word in row) for row in model.tables[1].words}
+    assert ("<OOV>", "NO") in pairs and ("<s>", "<OOV>") in pairs
 
 
 def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -130,6 +130,8 @@ def test_settings_of_further_text_without_that_text_are_refused(
         (["graph.silence_probability=0.1"], "silence_probability is set, and graph.optional_silence is not"),
         (["lm.rescore_arpa=a.arpa"], "lm.rescore_arpa is set, and lm.rescore_order is not"),
         (["corpus.held_out=[valid]"], "neither corpus.dev nor corpus.tests has valid"),
+        (["units.unknown_word=<OOV>"], "units.unknown_word is set, and units.kind is not phones"),
+        (["units.unknown_word=<UNK>", "units.kind=phones"], "units.unknown_word is <UNK>"),
     ],
 )
 def test_settings_that_change_nothing_because_of_others_are_refused(

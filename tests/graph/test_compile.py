@@ -145,6 +145,20 @@ def test_another_file_is_not_taken_for_a_graph(tmp_path: Path) -> None:
     assert "--stage 5" in caught.value.todo
 
 
+def test_the_unknown_word_has_the_probability_of_unk_unless_the_model_has_it(tmp_path: Path) -> None:
+    write_words = "".join(f"{w} {i}\n" for i, w in enumerate(["<eps>", "<OOV>", "RED", "<s>", "</s>"]))
+    (tmp_path / "words.txt").write_text(write_words)
+    unigrams = "\\data\\\nngram 1=4\n\n\\1-grams:\n-99\t<s>\n-1.0\t</s>\n-0.6\tRED\n-2.0\t{}\n\n\\end\\\n"
+    for name, words in (("<unk>", [1, 2]), ("<OOV>", [1, 2])):
+        (tmp_path / "lm.arpa").write_text(unigrams.format(name))
+        grammar = make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt", "<OOV>")
+        scores = dict(zip(grammar.word.tolist(), grammar.score.tolist()))
+        assert sorted(scores) == words
+        assert scores[1] == pytest.approx(-2.0 * math.log(10))
+    (tmp_path / "lm.arpa").write_text(unigrams.format("<unk>"))
+    assert make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt").word.tolist() == [2]
+
+
 def test_a_language_model_of_other_words_is_an_error(tmp_path: Path) -> None:
     arpa = "\\data\\\nngram 1=3\n\n\\1-grams:\n-99\t<s>\n-1.0\t</s>\n-0.6\tOTHER\n\n\\end\\\n"
     with pytest.raises(UserError, match="none of the words of the lexicon"):

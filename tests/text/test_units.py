@@ -57,6 +57,26 @@ def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     assert units.words([units.ids["UW"]]) == ["UW"]
 
 
+def test_an_unknown_word_stands_for_what_the_lexicon_lacks(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("NO N OW\nTO T UW\n")
+    out, sentences = tmp_path / "units", ["NO MAYBE TO"]
+    with pytest.raises(UserError, match="not in the lexicon: MAYBE") as caught:
+        build_units(UnitsConfig(kind="phones"), sentences, out, tmp_path / "lexicon.txt")
+    assert "units.unknown_word" in caught.value.todo
+    config = UnitsConfig(kind="phones", unknown_word="<OOV>")
+    with pytest.raises(UserError, match="the lexicon lacks <OOV>"):
+        build_units(config, sentences, out, tmp_path / "lexicon.txt")
+    (tmp_path / "lexicon.txt").write_text("NO N OW\nTO T UW\n<OOV> SPN\n")
+    build_units(config, sentences, out, tmp_path / "lexicon.txt")
+    units = load_units(out)
+    assert units.unknown_words("NO MAYBE") == []
+    assert units.encode("NO MAYBE TO") == units.encode("NO <OOV> TO")
+    assert units.words(units.encode("NO MAYBE TO")) == ["NO", "<OOV>", "TO"]
+    (tmp_path / "lexicon.txt").write_text("NO N OW\nTO T UW\nMAYBE M EY\n")
+    units = build_units(UnitsConfig(kind="phones"), sentences, out, tmp_path / "lexicon.txt")
+    assert units.unknown_words("NEVER") == ["NEVER"]  # no word of the earlier setting
+
+
 def test_the_most_probable_pronunciation_is_trained_on_and_found(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("THE .4 DH IY\nTHE .6 DH AH\nTHEE 1 DH IY\n")
     config = UnitsConfig(kind="phones")
