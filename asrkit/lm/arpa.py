@@ -11,11 +11,11 @@ import numpy as np
 
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
-from asrkit.lm.rows import joined_rows, spelt, with_seven_decimals
+from asrkit.lm.rows import Spellings, joined_rows, with_seven_decimals
 from asrkit.lm.tokens import RESERVED_WORDS
 from asrkit.storage.files import whole_file
 
-_ROWS_AT_ONCE = 100_000
+_ROWS_AT_ONCE = 1 << 14  # of a hundred bytes or so: they fit a processor's cache
 
 
 def write_arpa(model: NgramModel, file: Path) -> None:
@@ -31,16 +31,17 @@ def write_arpa(model: NgramModel, file: Path) -> None:
 def _write_model(model: NgramModel, stream: Union[IO[bytes], gzip.GzipFile]) -> None:
     header = "".join(f"ngram {order}={count}\n" for order, count in enumerate(model.counts, start=1))
     stream.write(f"\\data\\\n{header}".encode())
-    spellings = spelt(model.vocabulary)
+    spellings = Spellings(model.vocabulary)
     for order, table in enumerate(model.tables, start=1):
         stream.write(f"\n\\{order}-grams:\n".encode())
-        numbers = [table.log_probability, table.log_backoff][: 1 if order == len(model.tables) else 2]
-        separators = b"\t" + b" " * (order - 1) + b"\t\n"[-len(numbers) :]
         for start in range(0, len(table.words), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            probability, *backoff = [with_seven_decimals(values[part]) for values in numbers]
-            words = [spellings.take(column) for column in table.words[part].T]
-            stream.write(joined_rows([probability, *words, *backoff], separators).data)
+            columns: List[Union[np.ndarray, bytes]] = [*with_seven_decimals(table.log_probability[part])]
+            for place, ids in enumerate(table.words[part].T):
+                columns += [b" " if place else b"\t", spellings.take(ids)]
+            if order < len(model.tables):
+                columns += [b"\t", *with_seven_decimals(table.log_backoff[part])]
+            stream.write(joined_rows([*columns, b"\n"]))
     stream.write(b"\n\\end\\\n")
 
 

@@ -142,19 +142,22 @@ def _sorted_tables(
     """Tables of what is kept, each sorted by first word, then second, and so on."""
     size = len(counts[0].first)
     rows = rank = np.arange(size)  # which n-grams the table holds; at which place each of `counts` is there
-    words = rows[:, None].astype(np.int32)  # (n-grams, order), sorted
+    words = rows[None].astype(np.int32)  # (order, n-grams), sorted
     tables: List[NgramTable] = []
     for table, probability, gamma, table_kept in zip(counts, probabilities, gammas, kept):
         if tables:
-            # What a kept n-gram begins with is kept: it occurs as often, and needn't occur more often
+            # What a kept n-gram begins with is kept: it occurs as often, and needn't occur more often.
+            # `counts` are sorted by last word, so contexts alone decide, and then the rows.
             rows = np.flatnonzero(table_kept)
-            keys = rank[table.context[rows]] * size + table.last[rows]
-            order = np.argsort(keys)
-            rows = rows[order]
-            context, last = np.divmod(keys[order], size)
-            words = np.concatenate([words[context], last[:, None].astype(np.int32)], axis=1)
+            keys = rank[table.context[table_kept]] << 32 | rows
+            keys.sort()  # of plain numbers: quicker than argsort
+            rows = keys & 0xFFFFFFFF
+            keys >>= 32
+            words = np.stack([*(column.take(keys) for column in words), table.last[rows]])
             rank = np.empty(len(table_kept), dtype=np.int64)
             rank[rows] = np.arange(len(rows))
         log_probability = np.minimum(np.log10(probability[rows]), 0.0)  # 1 + rounding is 1
-        tables.append(NgramTable(words, log_probability, np.log10(gamma[rows])))
+        highest = len(tables) == len(counts) - 1
+        log_backoff = np.zeros(len(rows)) if highest else np.log10(gamma[rows])
+        tables.append(NgramTable(words.T, log_probability, log_backoff))
     return tables
