@@ -13,7 +13,9 @@ from asrkit.decode.viterbi import align_best
 from asrkit.graph.topology import BLANK
 
 ARCS_AT_ONCE = 2_000_000  # of a lattice's copies: about 100 MB
-SAMPLING_SCALE = 0.5  # on scores while paths are drawn: flatter, so that more of them differ
+# On scores while paths are drawn, a third of them at each: flatter, so that more of a good model's differ,
+# and sharper, for where every frame has its alternatives, as of a poor model, they are else far from the best
+SAMPLING_SCALES = (0.5, 1.0, 2.0)
 Words = Tuple[int, ...]
 Scored = Tuple[Words, List[float]]  # acoustic, lm, number of words
 
@@ -62,16 +64,19 @@ def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
 
 
 def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Scored]:
-    """Different word sequences of `samples` paths, which are drawn by flattened scores.
+    """Different word sequences of `samples` paths, which are drawn by flattened and by sharpened scores.
 
     The same at every call. Each has the acoustic score of its units' best alignment with `log_probs`
     (frame, unit), those that were searched, and the lattice's other scores of its words; of several
     pronunciations that were drawn, those with the highest sum. The modified topology needs no blank between
     two of the same unit, so that what is drawn doesn't tell them from one, and they are aligned as one.
     """
-    flat = lattice.clone()
-    flat.scores = lattice.scores * SAMPLING_SCALE
-    arcs = _draw_arcs(flat, samples)
+    scaled, parts = lattice.clone(), []
+    for place, scale in enumerate(SAMPLING_SCALES):
+        scaled.scores = lattice.scores * scale
+        number = (samples + place) // len(SAMPLING_SCALES)
+        parts += [_draw_arcs(scaled, number)] if number else []
+    arcs = torch.cat(parts)  # (path, arc)
     labels = lattice.labels[arcs][:, :-1].tolist()  # [path][frame]
     units = [tuple(unit for unit, _ in itertools.groupby(path) if unit != BLANK) for path in labels]
     different = list(dict.fromkeys(units))
@@ -106,7 +111,8 @@ def draw_paths(lattice: k2.Fsa, samples: int) -> List[Words]:
 
 def _draw_arcs(lattice: k2.Fsa, samples: int) -> Tensor:
     """Arcs (path, arc) of drawn paths, which k2 spaces evenly: one for each frame and one for the end."""
-    return k2.random_paths(lattice, use_double_scores=True, num_paths=samples).values.long().view(samples, -1)
+    paths = k2.random_paths(lattice, use_double_scores=True, num_paths=samples)
+    return paths.values.long().view(samples, -1)
 
 
 def _words_along(lattice: k2.Fsa, arcs: Tensor) -> List[Words]:

@@ -91,6 +91,7 @@ def test_drawn_hypotheses_have_the_scores_of_their_best_paths(tmp_path: Path) ->
     way, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, config)
     drawn = draw_hypotheses(lattice, log_probs, 300)
     assert len(drawn) > 20 and drawn == draw_hypotheses(lattice, log_probs, 300)
+    assert len(draw_hypotheses(lattice, log_probs, 1)) == 1
     outside = words_outside(lattice)
     for words, row in drawn:
         acceptor = k2.add_epsilon_self_loops(k2.linear_fsa([list(words)]))
