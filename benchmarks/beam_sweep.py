@@ -81,7 +81,8 @@ def recorded(options: argparse.Namespace) -> Material:
     cuts = list(load_cuts(experiment, dev))
     model, _ = load_model(experiment.averaged / "model.safetensors")
     shard, batch = config.shard_utterances, config.batch_duration
-    files = compute_posteriors(model, cuts, options.dir, shard_utterances=shard, batch_duration=batch, jobs=1)
+    place = options.dir / "posteriors"
+    files = compute_posteriors(model, cuts, place, shard_utterances=shard, batch_duration=batch, jobs=1)
     shards = [read_posteriors(file) for file in files]
     graph = load_graph(experiment.graph / "HLG.safetensors")
     weights = read_json(experiment.decoding / "scales.json")["weights"]["hlg"]

@@ -43,12 +43,11 @@ def make_shards(
     """Call work(index), which writes files[index], for all that aren't there whole; `done` for each.
 
     A damaged file is named and made anew. Where `made_of` is given, a file is made anew, too, that doesn't
-    say the same of itself, and all others in its folder are removed.
+    say the same of itself, and other shards in its folder are removed.
     """
     if made_of:
-        for file in files[0].parent.iterdir() if files[0].parent.exists() else ():
-            if file not in files:
-                file.unlink()
+        for file in {*files[0].parent.glob("*.safetensors")} - {*files}:
+            file.unlink()
     missing: List[int] = []
     for index, file in enumerate(files):
         if is_whole(file, *made_of[index : index + 1]):
