@@ -38,6 +38,7 @@ from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json
+from asrkit.storage.fingerprint import hash_file
 
 # search_beam, output_beam, min_active_states, max_active_states, blank_skip_threshold
 Beams = Tuple[float, float, int, int, Optional[float]]
@@ -79,10 +80,12 @@ def recorded(options: argparse.Namespace) -> Material:
     experiment = open_experiment(options.exp)
     config, dev = experiment.config.decode, experiment.config.corpus.dev
     cuts = list(load_cuts(experiment, dev))
-    model, _ = load_model(experiment.averaged / "model.safetensors")
+    model_file = experiment.averaged / "model.safetensors"
+    model, _ = load_model(model_file)
     shard, batch = config.shard_utterances, config.batch_duration
     place = options.dir / "posteriors"
-    files = compute_posteriors(model, cuts, place, shard_utterances=shard, batch_duration=batch, jobs=1)
+    sizes = {"shard_utterances": shard, "batch_duration": batch}
+    files = compute_posteriors(model, cuts, place, **sizes, jobs=1, model_made_of=hash_file(model_file))
     shards = [read_posteriors(file) for file in files]
     graph = load_graph(experiment.graph / "HLG.safetensors")
     weights = read_json(experiment.decoding / "scales.json")["weights"]["hlg"]

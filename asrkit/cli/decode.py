@@ -2,7 +2,7 @@
 
 import collections
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -32,6 +32,9 @@ from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json, write_json, write_jsonl
 from asrkit.storage.fingerprint import hash_file, hash_value
 from asrkit.text.units import load_units
+
+# What a lattice is made by; UtteranceDecoder's module does much else, with which lattices don't change
+SEARCHING = ("asrkit.decode.blanks", "asrkit.decode.search", "asrkit.decode.lattices")
 
 
 def run(experiment: Experiment) -> None:
@@ -111,8 +114,10 @@ def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
     return graph
 
 
-def _search_split(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> List[Tuple[Path, Path]]:
-    """Shards of posteriors, and of the lattices of each, which are there where a method asks for them.
+def _search_split(
+    experiment: Experiment, split: str, decoder: UtteranceDecoder
+) -> List[Tuple[Path, Optional[Path]]]:
+    """Shards of posteriors, and of the lattices of each, or None where they aren't kept or no method asks.
 
     They are outside the stage's folder, and say what they were made of: another run takes what is
     still right, so that new weights, or another method, need neither the model nor the search.
@@ -127,34 +132,35 @@ def _search_split(experiment: Experiment, split: str, decoder: UtteranceDecoder)
         batch_duration=config.batch_duration,
         jobs=experiment.jobs,
         with_encoded="attention" in config.methods,
-        model_made_of=_fingerprint(experiment, "asrkit.decode.posteriors", file),
+        model_made_of=_fingerprint(experiment, ["asrkit.decode.posteriors"], file),
     )
+    if not (HLG_METHODS & set(config.methods) and config.keep_lattices):
+        return [(file, None) for file in posteriors]
     lattices = [experiment.directory / "lattices" / split / file.name for file in posteriors]
-    if HLG_METHODS & set(config.methods) and config.keep_lattices:
-        settings = [getattr(config, name) for name in (*BEAMS, "search_lm_scale", "blank_skip_threshold")]
-        graph = _fingerprint(experiment, "asrkit.decode.search", experiment.graph / "HLG.safetensors")
-        made_of = [hash_value([graph, settings, hash_file(file)]) for file in posteriors]
+    settings = [getattr(config, name) for name in (*BEAMS, "search_lm_scale", "blank_skip_threshold")]
+    graph = _fingerprint(experiment, SEARCHING, experiment.graph / "HLG.safetensors")
+    made_of = [hash_value([graph, settings, hash_file(file)]) for file in posteriors]
 
-        def work(index: int) -> None:
-            log_probs = read_posteriors(posteriors[index]).log_probs
-            found = {utterance: decoder.search(utterance, each) for utterance, each in log_probs.items()}
-            write_lattices(lattices[index], found, made_of[index])
+    def work(index: int) -> None:
+        log_probs = read_posteriors(posteriors[index]).log_probs
+        found = {utterance: decoder.search(utterance, each) for utterance, each in log_probs.items()}
+        write_lattices(lattices[index], found, made_of[index])
 
-        with Progress(f"search {split}", len(lattices), "shards") as bar:
-            make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), made_of)
+    with Progress(f"search {split}", len(lattices), "shards") as bar:
+        make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), made_of)
     return list(zip(posteriors, lattices))
 
 
-def _fingerprint(experiment: Experiment, module: str, file: Path) -> str:
-    """What stands for a file and for the code of a module."""
+def _fingerprint(experiment: Experiment, modules: Sequence[str], file: Path) -> str:
+    """What stands for a file and for the code of some modules."""
     cache = cache_of(experiment)
-    return hash_value([cache.fingerprint(file), code_fingerprints([module], experiment, cache)])
+    return hash_value([cache.fingerprint(file), code_fingerprints(modules, experiment, cache)])
 
 
 def _decode_split(
     experiment: Experiment,
     split: str,
-    searched: Sequence[Tuple[Path, Path]],
+    searched: Sequence[Tuple[Path, Optional[Path]]],
     decoder: UtteranceDecoder,
     points: Mapping[str, np.ndarray],
     name: str = "nbest",
@@ -180,13 +186,13 @@ def _decode_split(
 
 def _decode_shard(
     posteriors_file: Path,
-    lattices_file: Path,
+    lattices_file: Optional[Path],
     file: Path,
     decoder: UtteranceDecoder,
     points: Mapping[str, np.ndarray],
 ) -> None:
     posteriors = read_posteriors(posteriors_file)
-    lattices = read_lattices(lattices_file) if lattices_file.exists() else {}
+    lattices = read_lattices(lattices_file) if lattices_file is not None else {}
     lists: Dict[str, NBest] = {}
     spent: Dict[str, float] = collections.defaultdict(lambda: posteriors.seconds)
     for utterance, log_probs in posteriors.log_probs.items():

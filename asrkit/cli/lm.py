@@ -51,8 +51,8 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
     config = experiment.config
     transcripts = _transcripts(experiment, config.corpus.train)
     texts = [scratch / "transcripts"]
-    known = _known_words(experiment)
-    write_text(texts[0], "".join(f"{known(text)}\n" for text in transcripts))
+    replaced = _unknown_replaced(experiment)
+    write_text(texts[0], "".join(f"{replaced(text)}\n" for text in transcripts))
     if config.lm.text is None:
         return texts, len(transcripts), {}
     splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
@@ -72,7 +72,7 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
                 if config.lm.exclude_heldout:
                     left_out += 1
                     continue
-            stream.write(known(sentence) + "\n")
+            stream.write(replaced(sentence) + "\n")
     counts = {split: (sum(text in found for text in of), len(of)) for split, of in held_out.items()}
     print(f"lm: {read:,} sentences of {config.lm.text}")
     for split, (shared, total) in counts.items():
@@ -82,7 +82,7 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
     return texts, len(transcripts) + read - left_out, counts
 
 
-def _known_words(experiment: Experiment) -> Callable[[str], str]:
+def _unknown_replaced(experiment: Experiment) -> Callable[[str], str]:
     """A text with units.unknown_word in the place of words that words.txt lacks, and single spaces."""
     unknown = experiment.config.units.unknown_word
     if unknown is None:

@@ -33,8 +33,8 @@ def compute_posteriors(
     shard_utterances: int,
     batch_duration: float,
     jobs: int,
+    model_made_of: str,
     with_encoded: bool = False,
-    model_made_of: str = "",
 ) -> List[Path]:
     """Write the posteriors of `cuts` in shards into a folder of their own, by `jobs` processes.
 

@@ -18,8 +18,13 @@ from asrkit.storage.files import whole_file
 _SORTING_MEMORY = "1G"  # lmplz would take four fifths of the machine's; it sorts on disk beyond this
 
 
-def find_lmplz(name: str = "lmplz") -> Optional[str]:
-    """The program lmplz, or another of kenlm's, beside this Python or on PATH, or None."""
+def find_lmplz() -> Optional[str]:
+    """The program lmplz beside this Python or on PATH, or None."""
+    return find_program("lmplz")
+
+
+def find_program(name: str) -> Optional[str]:
+    """A program of kenlm's beside this Python or on PATH, or None."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return shutil.which(name, path=os.pathsep.join(folders))
 
@@ -30,7 +35,7 @@ def write_binary(arpa: Path) -> Optional[Path]:
     load_kenlm takes it: it is mapped in a moment, where a large ARPA file takes minutes to read. Raises
     UserError when build_binary fails.
     """
-    program = find_lmplz("build_binary")
+    program = find_program("build_binary")
     if program is None or len(ngram_counts(arpa)) == 1:
         return None
     binary = arpa.with_suffix(BINARY)

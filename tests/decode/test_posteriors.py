@@ -37,6 +37,7 @@ def test_the_encoders_output_is_stored_where_it_is_asked_for(
         shard_utterances=3,
         batch_duration=9.0,
         jobs=1,
+        model_made_of="",
         with_encoded=with_encoded,
     )
     stored = read_posteriors(file)

@@ -9,7 +9,7 @@ import pytest
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, write_arpa
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz, write_binary
+from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz, find_program, write_binary
 from asrkit.lm.perplexity import load_kenlm, perplexity
 
 needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
@@ -85,7 +85,7 @@ def test_without_its_program_there_is_no_binary_form_and_a_failure_is_told(
     assert [file.name for file in arpa.parent.iterdir()] == ["lm.arpa"]
 
 
-@pytest.mark.skipif(find_lmplz("build_binary") is None, reason="build_binary isn't built: make lmplz")
+@pytest.mark.skipif(find_program("build_binary") is None, reason="build_binary isn't built: make lmplz")
 def test_the_binary_form_is_the_same_model_and_is_taken_unless_it_is_older(tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="kenlm isn't installed")
     arpa, text = tmp_path / "lm.arpa", ["yes no yes", "no"]

@@ -161,6 +161,12 @@ def test_other_weights_and_methods_need_neither_model_nor_search(finished: Run) 
     assert not set(written("lattices").values()) & set(lattices.values())
     finished("--set", "decode.shard_utterances=30", "--stop-stage", "8")
     assert len(written("posteriors")) == len(written("lattices")) == 2
+    before = content(finished, "decode/*/hypotheses_*")
+    for file in written("lattices"):
+        Path(file).write_bytes(b"of other settings")
+    options = ("--set", "decode.shard_utterances=30", "--set", "decode.keep_lattices=false")
+    finished(*options, "--stop-stage", "8")  # doesn't read what it doesn't keep
+    assert content(finished, "decode/*/hypotheses_*") == before
     finished()  # as it was, for the other tests
 
 
