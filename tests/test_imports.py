@@ -24,6 +24,7 @@ ORDER = [
     "decode",
     "score",
     "deploy",
+    "stages",
     "cli",
 ]
 LIBRARY = REPOSITORY / "asrkit"

@@ -5,7 +5,7 @@ from typing import List, Optional, Tuple
 
 import click
 
-from asrkit.cli.score import evaluate_transcripts
+from asrkit.stages.score import evaluate_transcripts
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.score.comparison import compare, comparison_lines

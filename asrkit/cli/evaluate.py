@@ -10,7 +10,7 @@ from typing import Any, List, Optional, Tuple
 import click
 import msgspec
 
-from asrkit.cli import decode, features, score
+from asrkit.stages import decode, features, score
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import read_cuts, write_manifests

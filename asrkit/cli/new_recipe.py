@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Tuple
 import click
 import msgspec
 
-from asrkit.cli.manifests import read_corpus
+from asrkit.stages.manifests import read_corpus
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.recipe_folder import write_recipe
 from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections

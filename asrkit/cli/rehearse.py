@@ -12,7 +12,7 @@ import click
 import msgspec
 import numpy as np
 
-from asrkit.cli import features, lm, manifests, score, units
+from asrkit.stages import features, lm, manifests, score, units
 from asrkit.config import FeaturesConfig, RecipeConfig, load_config
 from asrkit.config.recipe import LmConfig
 from asrkit.errors import UserError
@@ -234,7 +234,7 @@ def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:
 
 def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
     """What stage 6 does before its first step, and the batches of an epoch on `ranks` processes."""
-    from asrkit.cli.train import load_splits
+    from asrkit.stages.train import load_splits
     from asrkit.model.acoustic import AcousticModel
     from asrkit.text.units import load_units
     from asrkit.train.examples import count_utterances

@@ -10,7 +10,7 @@ from typing import List, Optional, Sequence, Tuple
 
 import click
 
-from asrkit.cli.stages import STAGES
+from asrkit.stages.table import STAGES
 from asrkit.config import load_config
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores

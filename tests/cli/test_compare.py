@@ -8,7 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from asrkit.cli import compare, score
+from asrkit.cli import compare
+from asrkit.stages import score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment

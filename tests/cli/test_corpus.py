@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.cli.corpus import command
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.k2
 
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment  # noqa: E402
 
-from asrkit.cli import decode, evaluate  # noqa: E402
+from asrkit.cli import evaluate  # noqa: E402
+from asrkit.stages import decode  # noqa: E402
 from asrkit.config.recipe import CorpusConfig, FeaturesConfig, RecipeConfig, ScoreConfig, UnitsConfig  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.pipeline.experiment import Experiment, open_experiment  # noqa: E402

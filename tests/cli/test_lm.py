@@ -10,7 +10,7 @@ from typing import List
 import msgspec
 import pytest
 
-from asrkit.cli.lm import run
+from asrkit.stages.lm import run
 from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
@@ -183,6 +183,6 @@ def test_a_neural_model_is_trained_beside_the_ngram_where_asked_for(tmp_path: Pa
 
 
 def test_stage_lm_does_without_torch_where_no_neural_model_is_asked_for() -> None:
-    code = "import sys, asrkit.cli.lm; print('torch' in sys.modules)"
+    code = "import sys, asrkit.stages.lm; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.stdout == "False\n"

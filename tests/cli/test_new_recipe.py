@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.cli.new_recipe import command
 from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.audio import AudioFacts

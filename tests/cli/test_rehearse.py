@@ -37,7 +37,8 @@ CORPUS = CorpusConfig(
 
 WASTE = 10**8  # bytes that stage units is made to keep
 WASTEFUL = f"""
-from asrkit.cli import main, units
+from asrkit.cli import main
+from asrkit.stages import units
 kept, run_units = [], units.run
 def run(experiment):
     run_units(experiment)

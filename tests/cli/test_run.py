@@ -8,7 +8,7 @@ from typing import Dict, Tuple
 
 import pytest
 
-from asrkit.cli.stages import STAGES
+from asrkit.stages.table import STAGES
 from asrkit.pipeline.experiment import REPOSITORY
 
 RECIPES = sorted(file.parent.name for file in (REPOSITORY / "recipes").glob("*/run.sh"))

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from asrkit.cli.stages import STAGES
-from asrkit.cli.units import run
+from asrkit.stages.table import STAGES
+from asrkit.stages.units import run
 from asrkit.config import CorpusConfig, RecipeConfig, UnitsConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import find_origin

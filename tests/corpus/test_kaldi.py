@@ -5,7 +5,7 @@ from typing import Dict, List
 
 import pytest
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.cli.export_kaldi import export
 from asrkit.corpus.kaldi import read_data_directory
 from asrkit.corpus.utterance import Utterance

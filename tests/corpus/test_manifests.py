@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 import pytest
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.corpus.audio import AudioFacts
 from asrkit.corpus.manifests import lhotse_objects, read_cuts
 from asrkit.corpus.utterance import Utterance

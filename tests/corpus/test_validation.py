@@ -7,7 +7,7 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import UserError
 from asrkit.storage.files import read_jsonl

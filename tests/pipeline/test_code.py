@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Dict
 
-from asrkit.cli.stages import STAGES
+from asrkit.stages.table import STAGES
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.storage.fingerprint import FingerprintCache

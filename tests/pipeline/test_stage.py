@@ -9,7 +9,7 @@ from typing import List
 import msgspec
 import pytest
 
-from asrkit.cli.stages import STAGES
+from asrkit.stages.table import STAGES
 from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from asrkit.cli import check_results, report, score
+from asrkit.cli import check_results, report
+from asrkit.stages import score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List
 import numpy as np
 import pytest
 
-from asrkit.cli import features, manifests
+from asrkit.stages import features, manifests
 from asrkit.config import load_config
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.errors import UserError
@@ -214,7 +214,7 @@ RUN = """
 import sys
 from pathlib import Path
 from tests.corpus.sound import experiment_over
-from asrkit.cli import features
+from asrkit.stages import features
 if len(sys.argv) > 2:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from asrkit.cli import features, manifests
+from asrkit.stages import features, manifests
 from asrkit.config import FeaturesConfig, NoiseConfig, RoomsConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment

@@ -11,7 +11,7 @@ from typing import Any, Dict, List
 import pytest
 import torch
 
-from asrkit.cli.stages import STAGES
+from asrkit.stages.table import STAGES
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel

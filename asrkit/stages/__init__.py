@@ -1,0 +1,1 @@
+"""One file per stage: its declaration, and what it runs."""
