@@ -4,11 +4,13 @@ set -euo pipefail
 
 recipe_dir=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-purposes=()
+lines=()
 
-# stage NUMBER NAME "what it does for this corpus"
+# stage NUMBER NAME "what it does for this corpus"           a stage of asrkit
+# stage NUMBER NAME "what it does" --reads PATTERN... --writes PATTERN... -- COMMAND...   the recipe's own
 stage() {
-  purposes+=(--purpose "$1 $2 $3")
+  local IFS=$'\x1f'
+  lines+=(--line "$*")
 }
 
 # run_stages [option...]; the options are listed by run.sh --help
@@ -22,5 +24,5 @@ run_stages() {
       "$asrkit" "$repository" >&2
     exit 1
   fi
-  exec "$asrkit" run --recipe "$recipe_dir" "${purposes[@]}" "$@"
+  exec "$asrkit" run --recipe "$recipe_dir" "${lines[@]}" "$@"
 }

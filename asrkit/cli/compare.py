@@ -5,11 +5,11 @@ from typing import List, Optional, Tuple
 
 import click
 
-from asrkit.stages.score import evaluate_transcripts
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.score.comparison import compare, comparison_lines
 from asrkit.score.records import headlines, read_results
+from asrkit.score.splits import evaluate_transcripts
 from asrkit.score.transcripts import load_transcripts
 
 EXPERIMENT = click.Path(path_type=Path)

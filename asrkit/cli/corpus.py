@@ -84,7 +84,7 @@ def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dic
 
 def _measure_all(experiment: Experiment) -> List[Measured]:
     names = sets_of(experiment.config.corpus)
-    cuts = [(split, cut) for split in names for cut in read_cuts(experiment.manifests, split)]
+    cuts = [(split, cut) for split in names for cut in read_cuts(experiment, split)]
     utterances = []
     with (
         concurrent.futures.ThreadPoolExecutor(experiment.jobs) as pool,

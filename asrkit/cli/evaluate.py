@@ -10,18 +10,20 @@ from typing import Any, List, Optional, Tuple
 import click
 import msgspec
 
-from asrkit.stages import decode, features, score
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import read_cuts, write_manifests
 from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
+from asrkit.decode.splits import decode_frozen
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
+from asrkit.score.splits import score_all
 from asrkit.signal.features import Shard, plan_shards
+from asrkit.signal.splits import compute, join_shards
 from asrkit.storage.files import read_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
@@ -58,8 +60,8 @@ def command(
         _write_manifests(evaluation, name, found)
         shards = _write_features(evaluation, name)
         if not _is_decoded(evaluation, name, shards):
-            decode.decode_frozen(evaluation, name)
-        score.run(evaluation, methods)
+            decode_frozen(evaluation, name)
+        score_all(evaluation, methods)
 
 
 def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
@@ -112,7 +114,7 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
     for file in ("decode/scales.json", "cost.json", "manifests/statistics.json"):
         if (trained.directory / file).exists():
             write_json(directory / file, read_json(trained.directory / file))
-    write_settings(evaluation)
+    write_settings(evaluation.directory, evaluation.config)
 
 
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
@@ -132,15 +134,15 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
             where=str(evaluation.manifests / "rejected.jsonl"),
             todo="mend the CutSet; relative names of audio files count from the folder you are in",
         )
-    write_manifests(evaluation.manifests, name, valid)
+    write_manifests(evaluation, name, valid)
 
 
 def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     """As stage features does for a test set."""
-    cuts = list(read_cuts(evaluation.manifests, name))
+    cuts = list(read_cuts(evaluation, name))
     shards = plan_shards(name, cuts, evaluation.config.features, train=False)
-    features.compute(evaluation, shards)
-    features.join_shards(evaluation, shards, [name])
+    compute(evaluation, shards)
+    join_shards(evaluation, shards, [name])
     return shards
 
 

@@ -28,7 +28,7 @@ def export(experiment: Experiment, directory: Path) -> None:
     """Write a data directory for each split."""
     others = collections.Counter[str]()
     for split in sets_of(experiment.config.corpus):
-        cuts = list(read_cuts(experiment.manifests, split))
+        cuts = list(read_cuts(experiment, split))
         write_data_directory(directory / split, cuts)
         suffixes = (Path(cut.recording.sources[0].source).suffix.lower() for cut in cuts)
         others.update(suffix for suffix in suffixes if suffix != ".wav")

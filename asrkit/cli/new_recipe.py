@@ -12,8 +12,8 @@ from typing import Dict, List, Optional, Tuple
 import click
 import msgspec
 
-from asrkit.stages.manifests import read_corpus
 from asrkit.config import CorpusConfig, RecipeConfig
+from asrkit.corpus.prepare import read_corpus
 from asrkit.corpus.recipe_folder import write_recipe
 from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections
 from asrkit.corpus.source import Source, choose_splits, identify_source

@@ -12,14 +12,17 @@ import click
 import msgspec
 import numpy as np
 
-from asrkit.stages import features, lm, manifests, score, units
 from asrkit.config import FeaturesConfig, RecipeConfig, load_config
 from asrkit.config.recipe import LmConfig
+from asrkit.corpus.prepare import check_splits, sort_into_splits, write_splits
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.memory import peak_bytes, reset_peak
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.score.splits import score_all
+from asrkit.signal.splits import assemble
+from asrkit.stages import lm, units
 from asrkit.storage.files import read_json, read_jsonl, write_bytes, write_json, write_jsonl
 
 FOLDER = click.Path(path_type=Path)
@@ -181,13 +184,13 @@ def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: S
         lambda: validate(utterances, config.corpus, experiment.jobs, lambda file, _: facts[file]),
     )
     splits, rejections = step(
-        "splitting", lambda: manifests.sort_into_splits(valid, rejections, config.corpus)
+        "splitting", lambda: sort_into_splits(valid, rejections, config.corpus)
     )
     found = sum(map(len, splits.values())) + len(rejections)
     if found != len(utterances):
         raise UserError(f"{found} utterances after splitting", expected=str(len(utterances)))
-    completeness = step("leaks and counts", lambda: manifests.check_splits(experiment, splits, rejections))
-    step("manifests", lambda: manifests.write_splits(experiment, splits, completeness))
+    completeness = step("leaks and counts", lambda: check_splits(experiment, splits, rejections))
+    step("manifests", lambda: write_splits(experiment, splits, completeness))
 
 
 def _rehearse_features(experiment: Experiment, step: Step) -> None:
@@ -202,7 +205,7 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
     def write_shards() -> List[Shard]:
         shards: List[Shard] = []
         for name in names:
-            cuts = list(read_cuts(experiment.manifests, name))
+            cuts = list(read_cuts(experiment, name))
             shards += plan_shards(name, cuts, config, train=name == corpus.train)
         for shard in shards:
             file = experiment.features / "shards" / f"{shard.name}.json"
@@ -211,7 +214,7 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
 
     shards = step("shards of features", write_shards)
     totals = {name: sum(len(shard.cuts) for shard in shards if shard.split == name) for name in names}
-    step("joining shards", lambda: features.assemble(experiment, shards, totals))
+    step("joining shards", lambda: assemble(experiment, shards, totals))
 
 
 def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:
@@ -234,12 +237,12 @@ def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:
 
 def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
     """What stage 6 does before its first step, and the batches of an epoch on `ranks` processes."""
-    from asrkit.stages.train import load_splits
     from asrkit.model.acoustic import AcousticModel
     from asrkit.text.units import load_units
     from asrkit.train.examples import count_utterances
     from asrkit.train.loop import Training, plan_steps
     from asrkit.train.optimizer import make_optimizer
+    from asrkit.train.session import load_splits
     from asrkit.train.world import World
 
     config = experiment.config
@@ -296,7 +299,7 @@ def _rehearse_scoring(experiment: Experiment, seed: int, step: Step) -> None:
         timing = {"audio_seconds": seconds, "seconds": seconds, "fallbacks": {}, "settings": {}}
         write_jsonl(experiment.decoding / split / "hypotheses_greedy.jsonl", hypotheses)
         write_json(experiment.decoding / split / "timing_greedy.json", timing)
-    step("scoring", lambda: score.run(experiment, ("greedy",)))
+    step("scoring", lambda: score_all(experiment, ("greedy",)))
     results = read_json(experiment.directory / "results.json")
     scored = sum(record["utterances"] for record in results if record["unit"] == "word")
     if scored != references:

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 from asrkit.corpus.validation import ValidUtterance
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.inputs import audio_path, audio_source
 from asrkit.storage.files import iterate_jsonl, jsonl_gz_writer
 
 
-def write_manifests(directory: Path, split: str, utterances: Sequence[ValidUtterance]) -> None:
+def write_manifests(experiment: Experiment, split: str, utterances: Sequence[ValidUtterance]) -> None:
     """Write {split}_recordings, _supervisions and _cuts.jsonl.gz; the same bytes for the same corpus.
 
+    Paths of audio count from the corpus's folder, so that a corpus may move.
     Each cut is one utterance with one supervision, and bears the hash of its recording's samples.
     Recordings are mono.
     """
@@ -19,7 +22,7 @@ def write_manifests(directory: Path, split: str, utterances: Sequence[ValidUtter
 
     with contextlib.ExitStack() as stack:
         names = ("recordings", "supervisions", "cuts")
-        files = [directory / f"{split}_{name}.jsonl.gz" for name in names]
+        files = [experiment.folder("manifests") / f"{split}_{name}.jsonl.gz" for name in names]
         write_recording, write_supervision, write_cut = (
             stack.enter_context(jsonl_gz_writer(file)) for file in files
         )
@@ -27,17 +30,27 @@ def write_manifests(directory: Path, split: str, utterances: Sequence[ValidUtter
             validate_recordings_and_supervisions(cut.recording, supervision)
             validate(cut)
             row = cut.to_dict()  # of all that a row is made with, this takes the longest
+            (source,) = row["recording"]["sources"]
+            source["source"] = audio_source(Path(source["source"]), experiment)
             if recording is not None:
                 write_recording(row["recording"])
             write_supervision({**row["supervisions"][0], "start": supervision.start})
             write_cut(row)
 
 
-def read_cuts(directory: Path, split: str) -> Iterator[Any]:
-    """The lhotse cuts that write_manifests wrote; raises UserError when they are missing or damaged."""
+def read_cuts(experiment: Experiment, split: str) -> Iterator[Any]:
+    """The lhotse cuts that write_manifests wrote, with whole paths; UserError if missing or damaged."""
     from lhotse.serialization import deserialize_item
 
-    return map(deserialize_item, iterate_jsonl(directory / f"{split}_cuts.jsonl.gz"))
+    for row in iterate_jsonl(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"):
+        yield deserialize_item(with_audio_paths(row, experiment))
+
+
+def with_audio_paths(row: Dict[str, Any], experiment: Experiment) -> Dict[str, Any]:
+    """A cut's row with the paths of its audio made whole."""
+    for source in row["recording"]["sources"]:
+        source["source"] = str(audio_path(source["source"], experiment))
+    return row
 
 
 def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Iterator[Tuple[Optional[Any], Any, Any]]:

@@ -15,7 +15,8 @@ EXCLUDED = ("asrkit.config", "asrkit.errors", "asrkit.pipeline", "asrkit.cli")
 
 def stage_modules(stage: Stage, experiment: Experiment) -> List[str]:
     """The modules that a stage runs."""
-    return [stage.module, *([f"local.{experiment.config.corpus.module}"] if stage.corpus_code else [])]
+    modules = [stage.module] if stage.module else []
+    return [*modules, *([f"local.{experiment.config.corpus.module}"] if stage.corpus_code else [])]
 
 
 def code_fingerprints(
@@ -74,8 +75,9 @@ def _analyse(file: Path) -> Tuple[str, List[str]]:
 
 def _package_folders(modules: Sequence[str], experiment: Experiment) -> Dict[str, Path]:
     """Folders of the packages whose code counts."""
-    folders = {"local": experiment.local_directory}
-    for package in {"asrkit", *(module.partition(".")[0] for module in modules)} - {"local"}:
+    packages = {"asrkit", *(module.partition(".")[0] for module in modules)}
+    folders = {"local": experiment.local_directory} if "local" in packages else {}
+    for package in packages - {"local"}:
         specification: Any = importlib.util.find_spec(package)
         if specification is not None and specification.submodule_search_locations:
             folders[package] = Path(next(iter(specification.submodule_search_locations)))

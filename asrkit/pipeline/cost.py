@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 from asrkit.config import flatten
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.pipeline.record import Record
 from asrkit.storage.files import read_json, write_json
 from asrkit.storage.fingerprint import hash_value
 
@@ -17,15 +18,13 @@ def add_facts(experiment: Experiment, **facts: Any) -> None:
     write_json(experiment.directory / "cost.json", {**_read(experiment), **facts})
 
 
-def add_stage(
-    experiment: Experiment, name: str, seconds: float, peak_bytes: int, device: Optional[str]
-) -> None:
+def add_stage(experiment: Experiment, name: str, record: Record) -> None:
     """Add what a stage cost; the other stages keep what they have."""
     stages = _read(experiment).get("stages", {})
     stages[name] = {
-        "seconds": round(seconds, 3),
-        "peak_bytes": peak_bytes,
-        "device": device or processor_name(),
+        "seconds": round(record.seconds, 3),
+        "peak_bytes": record.peak_bytes,
+        "device": record.device or processor_name(),
     }
     add_facts(
         experiment,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
 
 import msgspec
 import yaml
@@ -12,6 +13,7 @@ from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
 REPOSITORY = Path(asrkit.__file__).resolve().parent.parent
+CORPUS_NOTE = "stages/corpus_dir"  # the corpus's folder, as the last run had it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,17 @@ class Experiment:
     corpus_directory: Path  # the corpus as published; read only, except by stage download
     recipe_directory: Path  # recipes/<corpus>: recipe.yaml, expect.json, lexicon
     jobs: int  # parallel processes
+    # Of a stage that runs: the folder that it writes until it has finished, when that isn't EXP/<stage>
+    folders: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+
+    def folder(self, stage: str) -> Path:
+        """What a stage wrote or, while it runs, what it writes."""
+        return self.folders.get(stage, self.directory / stage)
+
+    def place(self, name: str) -> Path:
+        """A file by its name in records: "lm/lm.arpa" lies in the folder of stage lm."""
+        stage, _, rest = name.partition("/")
+        return self.folder(stage) / rest
 
     @property
     def local_directory(self) -> Path:
@@ -39,64 +52,64 @@ class Experiment:
 
     @property
     def records(self) -> Path:
-        """<N>-<stage>.json: what each finished stage was made from; see asrkit.pipeline.record."""
+        """<stage>.json: what each finished stage was made from; see asrkit.pipeline.record."""
         return self.directory / "stages"
 
     @property
     def logs(self) -> Path:
-        """<N>-<stage>.log: what each stage printed, with times."""
+        """<stage>.log: what each stage printed, with times."""
         return self.directory / "logs"
 
     @property
     def manifests(self) -> Path:
         """{split}_{recordings,supervisions,cuts}.jsonl.gz, rejected.jsonl, statistics.json."""
-        return self.directory / "manifests"
+        return self.folder("manifests")
 
     @property
     def features(self) -> Path:
         """{split}_cuts.jsonl.gz with features attached, shards, normalisation.safetensors."""
-        return self.directory / "features"
+        return self.folder("features")
 
     @property
     def units(self) -> Path:
         """units.txt, words.txt, lexicon.txt and bpe.model."""
-        return self.directory / "units"
+        return self.folder("units")
 
     @property
     def lm(self) -> Path:
         """lm.arpa and report.json with its perplexity on dev; the models to rescore with, where asked for."""
-        return self.directory / "lm"
+        return self.folder("lm")
 
     @property
     def graph(self) -> Path:
         """HLG.safetensors."""
-        return self.directory / "graph"
+        return self.folder("graph")
 
     @property
     def training(self) -> Path:
         """checkpoints/, log.jsonl, tensorboard/."""
-        return self.directory / "train"
+        return self.folder("train")
 
     @property
     def averaged(self) -> Path:
         """model.safetensors, chosen on dev, with its settings inside."""
-        return self.directory / "average"
+        return self.folder("average")
 
     @property
     def decoding(self) -> Path:
         """{split}/ posteriors and hypotheses; scales.json, chosen on dev."""
-        return self.directory / "decode"
+        return self.folder("decode")
 
     @property
     def scores(self) -> Path:
         """{set}_{method}: .txt aligned listing, .json errors by group, .ref.trn and .hyp.trn for sclite."""
-        return self.directory / "score"
+        return self.folder("score")
 
 
 def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
-    """An experiment that was run before, with the settings of that run; UserError where there is none.
+    """An experiment that was run before, with the settings that its stages were made with.
 
-    Recipe and corpus may be gone, so nothing may be asked of them.
+    Raises UserError when there is none. Recipe and corpus may be gone, so nothing may be asked of them.
     """
     file = directory / "recipe.yaml"
     if not file.exists():
@@ -106,12 +119,40 @@ def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
             where=str(file),
             todo="check the name",
         )
-    return Experiment(load_config(file), directory.resolve(), directory, directory, jobs)
+    corpus = remembered_corpus(directory) or directory
+    return Experiment(load_config(file), directory.resolve(), corpus, directory, jobs)
 
 
-def write_settings(experiment: Experiment) -> None:
-    """Keep the settings of the last run in EXP/recipe.yaml."""
-    text = yaml.safe_dump(msgspec.to_builtins(experiment.config), sort_keys=False, allow_unicode=True)
-    file = experiment.directory / "recipe.yaml"
+def remembered_corpus(directory: Path) -> Optional[Path]:
+    """The corpus's folder that the last run in this experiment was given."""
+    try:
+        return Path((directory / CORPUS_NOTE).read_text(encoding="utf-8").rstrip("\n"))
+    except (OSError, ValueError):
+        return None
+
+
+def remember_corpus(experiment: Experiment) -> None:
+    """Keep the corpus's folder for commands that aren't given it."""
+    if remembered_corpus(experiment.directory) != experiment.corpus_directory:
+        write_text(experiment.directory / CORPUS_NOTE, f"{experiment.corpus_directory}\n")
+
+
+def write_settings(directory: Path, config: RecipeConfig) -> None:
+    """Write settings to EXP/recipe.yaml."""
+    text = yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
+    file = directory / "recipe.yaml"
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         write_text(file, text)
+
+
+def with_values(config: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig:
+    """Settings with some replaced, by flat names: {"train.epochs": 3}. Unknown names are passed over."""
+    tree: Dict[str, Any] = msgspec.to_builtins(config)
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        section = tree
+        for part in sections:
+            section = section.get(part, {})
+        if name in section:
+            section[name] = value
+    return msgspec.convert(tree, RecipeConfig)

@@ -4,8 +4,20 @@ import dataclasses
 from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence
 
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.record import Origin, Record, find_origin, find_outputs, read_note, read_record
-from asrkit.pipeline.stage import Stage, display, feeds
+from asrkit.pipeline.inputs import display
+from asrkit.pipeline.record import (
+    Listings,
+    Origin,
+    Record,
+    find_code,
+    find_origin,
+    find_outputs,
+    read_listings,
+    read_note,
+    read_record,
+)
+from asrkit.pipeline.stage import Stage, feeds
+from asrkit.pipeline.workspace import work_folder
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -18,40 +30,53 @@ class Judgement:
     reason: str
     origin: Origin
     record: Optional[Record]
-    resumable: bool = False  # it was interrupted, and is still made from the same
     own_fault: bool = True  # not only that files differ which earlier stages make
+    code_changes: Sequence[str] = ()  # source files that have changed since; of a fresh stage
 
 
-def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Judgement:
-    """Compare a stage's record with what is there now, whatever the stages before it are."""
+def judge(
+    stage: Stage, experiment: Experiment, cache: FingerprintCache, strict: bool = False
+) -> Judgement:
+    """Compare a stage's record with what is there now, whatever the stages before it are.
+
+    A change of code alone leaves a stage fresh unless `strict`: what changes results raises its version.
+    """
     origin = find_origin(stage, experiment, cache)
     record = read_record(stage, experiment)
     if record is None:
-        note = read_note(stage, experiment)
+        note = read_note(work_folder(stage, experiment, origin.key))
         if note is None:
             return Judgement(stage, "new", "never run", origin, None)
         same = note.key == origin.key
         reason = "never finished" if same else "never finished, and what it is made from changed since"
-        return Judgement(stage, "unfinished", reason, origin, None, same)
-    inputs = _file_changes("", record.inputs, origin.inputs)
+        return Judgement(stage, "unfinished", reason, origin, None)
+    code = list(_file_changes("", record.code, find_code(stage, experiment, cache)))
+    outputs = find_outputs(stage, experiment, cache)
+    unchanged = record.key == origin.key and record.outputs == outputs
+    listings = {} if unchanged else read_listings(stage, experiment)
+    inputs = _changes("", record.inputs, origin.inputs, listings, cache)
+    version = record.version != origin.version
     own = [
+        *([f"version {record.version} -> {origin.version}: its results differ"] if version else []),
         *_setting_changes(record.settings, origin.settings),
-        *_file_changes("code ", record.code, origin.code).values(),
+        *(f"code {name} changed" for name in (code if strict else [])),
         *(reason for name, reason in inputs.items() if name.startswith(("recipe/", "corpus", "/"))),
-        *_file_changes("output ", record.outputs, find_outputs(stage, experiment, cache)).values(),
+        *_changes("output ", record.outputs, outputs, listings, cache).values(),
     ]
     reasons = list(dict.fromkeys([*own, *inputs.values()]))
     if not reasons:
-        return Judgement(stage, "fresh", "", origin, record, own_fault=False)
+        return Judgement(stage, "fresh", "", origin, record, own_fault=False, code_changes=code)
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return Judgement(stage, "stale", reasons[0] + more, origin, record, own_fault=bool(own))
 
 
-def judge_all(stages: Sequence[Stage], experiment: Experiment, cache: FingerprintCache) -> List[Judgement]:
+def judge_all(
+    stages: Sequence[Stage], experiment: Experiment, cache: FingerprintCache, strict: bool = False
+) -> List[Judgement]:
     """Judge each stage; one that may change once an earlier one has run "waits" for it."""
     judgements: List[Judgement] = []
     for stage in stages:
-        judgement = judge(stage, experiment, cache)
+        judgement = judge(stage, experiment, cache, strict)
         causes = [
             earlier
             for earlier in judgements
@@ -64,31 +89,56 @@ def judge_all(stages: Sequence[Stage], experiment: Experiment, cache: Fingerprin
     return judgements
 
 
+def describe_code_changes(judgement: Judgement) -> str:
+    """For example "its code has changed since: model/acoustic.py; --stage train runs it again"."""
+    changed = [name.replace("asrkit/", "", 1) for name in judgement.code_changes]
+    named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return f"its code has changed since: {named}; --stage {judgement.stage.name} runs it again"
+
+
 def _setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]:
-    def say(settings: Mapping[str, Any], key: str) -> str:
+    def value(settings: Mapping[str, Any], key: str) -> str:
         return str(settings[key]) if key in settings else "not there"
 
     return [
-        f"setting {key}: {say(before, key)} -> {say(now, key)}"
+        f"setting {key}: {value(before, key)} -> {value(now, key)}"
         for key in dict.fromkeys([*now, *before])
         if key not in before or key not in now or before[key] != now[key]
     ]
 
 
+def _changes(
+    kind: str,
+    before: Mapping[str, Optional[str]],
+    now: Mapping[str, Optional[str]],
+    listings: Listings,
+    cache: FingerprintCache,
+) -> Dict[str, str]:
+    """What differs, by the name of the file; of a group of files, each that differs."""
+    changes: Dict[str, str] = {}
+    for name in dict.fromkeys([*now, *before]):
+        if before.get(name) == now.get(name):
+            continue
+        if name in listings and now.get(name) is not None:
+            changes.update(_file_changes(kind, listings[name], cache.listing(name)))
+        else:
+            changes.update(_file_changes(kind, {name: before.get(name)}, {name: now.get(name)}))
+    return changes
+
+
 def _file_changes(
     kind: str, before: Mapping[str, Optional[str]], now: Mapping[str, Optional[str]]
 ) -> Dict[str, str]:
-    """What differs, by the name of the file."""
     changes: Dict[str, str] = {}
     for name in dict.fromkeys([*now, *before]):
         old, new = before.get(name), now.get(name)
         if old == new:
             continue
         if new is None:
-            change = "is no longer used" if kind == "code " else "is missing"
+            change = "is missing"
         elif old is None:
             change = "is new"
         else:
-            change = "was changed" if kind == "output " else "changed"
+            change = "was changed" if kind else "changed"
         changes[name] = f"{kind}{display(name)} {change}"
     return changes

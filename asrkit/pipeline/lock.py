@@ -28,7 +28,7 @@ class ExperimentLock:
         }
         self.say_stage(None)
 
-    def say_stage(self, stage: Optional[int]) -> None:
+    def say_stage(self, stage: Optional[str]) -> None:
         """Let others know which stage runs now."""
         content = json.dumps({**self._holder, "stage": stage}).encode("utf-8")
         os.ftruncate(self._descriptor, 0)

@@ -64,9 +64,11 @@ class Guard:
 
 
 def run_in_child(
-    work: Callable[[], None], log: StageLog, guard: Guard, heartbeat: Callable[[], None]
+    work: Callable[[], Optional[str]], log: StageLog, guard: Guard, heartbeat: Callable[[], None]
 ) -> Outcome:
     """Fork a child that does `work`; relay what it prints, and wait for it and all that it started.
+
+    `work` may return the name of the accelerator that its own processes used.
 
     `heartbeat` is called twice a second. Raises Interrupted, after the child has ended.
     """
@@ -166,7 +168,7 @@ def _end(child: int) -> None:
             os.waitpid(child, 0)
 
 
-def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) -> NoReturn:
+def _be_child(work: Callable[[], Optional[str]], writers: Dict[str, int], parent: int) -> NoReturn:
     code, report = 1, {}
     try:
         os.setpgid(0, 0)
@@ -175,8 +177,7 @@ def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) ->
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         _redirect(writers)
-        work()
-        code, report = 0, {"device": _device()}
+        code, report = 0, {"device": work() or _device()}
     except UserError as error:
         report = {"user_error": str(error)}
     except BaseException as error:

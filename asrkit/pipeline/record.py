@@ -1,28 +1,36 @@
-"""Records of finished stages, notes of begun ones; what a stage is made from."""
+"""Records of finished stages, notes of those that began; what a stage is made from."""
 
+import contextlib
 import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 import msgspec
 
 from asrkit.config import flatten
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.stage import Stage, fill, locate
+from asrkit.pipeline.inputs import Found, find_all, fingerprint_inputs
+from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import write_bytes
 from asrkit.storage.fingerprint import FingerprintCache, hash_value
 
-PRESENT = "present"  # in place of a fingerprint: the corpus may not be the stage's own work
+PRESENT = "present"  # instead of a fingerprint: the corpus may not be the stage's own work
+NOTE = ".begun"
+
+Listings = Dict[str, Dict[str, str]]  # {group of files: {name: fingerprint}}
 
 
 class Record(msgspec.Struct):
     """What a finished stage was made from, what it made, and what that cost."""
 
-    inputs: Dict[str, Optional[str]]  # fingerprint of each file; None: it was absent
-    settings: Dict[str, Any]
+    key: str  # of the inputs, the settings and the version
+    inputs: Dict[str, Optional[str]]  # fingerprint of each file or group of files; None: it was absent
+    settings: Dict[str, Any]  # that change the result
+    how: Dict[str, Any]  # settings that don't
+    version: int
     code: Dict[str, str]
     outputs: Dict[str, str]
     started: float  # seconds since the epoch
@@ -30,10 +38,11 @@ class Record(msgspec.Struct):
     peak_bytes: int  # resident memory of the largest process
     output_bytes: int
     command: List[str]
+    device: Optional[str] = None  # the accelerator; None: the processor
 
 
 class Note(msgspec.Struct):
-    """Left by a stage that began; while it runs, the file's time of change moves on."""
+    """Left in its folder by a stage that began; while it runs, the note's time of change moves on."""
 
     key: str  # fingerprint of what it is made from
     started: float
@@ -46,85 +55,132 @@ class Origin:
 
     inputs: Dict[str, Optional[str]]
     settings: Dict[str, Any]
-    code: Dict[str, str]
+    version: int
 
     @property
     def key(self) -> str:
         """Fingerprint of all of it."""
-        return hash_value([self.inputs, self.settings, self.code])
+        return hash_value([self.inputs, self.settings, self.version])
 
 
 def find_origin(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Origin:
-    """Fingerprint a stage's inputs, settings and code."""
-    inputs: Dict[str, Optional[str]] = {}
-    for pattern in fill(stage.reads, experiment):
-        for name, file in locate(pattern, experiment).items():
-            inputs[name] = cache.fingerprint(file) if file.is_file() else None
-    settings = {
+    """Fingerprint a stage's inputs and the settings that change its result."""
+    settings = settings_of(experiment, stage.result, stage.how)
+    if stage.command:
+        settings["command"] = list(stage.command)
+    return Origin(fingerprint_inputs(stage, experiment, cache), settings, stage.version)
+
+
+def settings_of(experiment: Experiment, keys: Sequence[str], but: Sequence[str] = ()) -> Dict[str, Any]:
+    """Values of settings by their keys or sections, without some."""
+
+    def chosen(key: str, wanted: Sequence[str]) -> bool:
+        return any(key == name or key.startswith(name + ".") for name in wanted)
+
+    return {
         key: json.loads(msgspec.json.encode(value))  # as the record gives it back: lists, not tuples
         for key, value in flatten(experiment.config).items()
-        if any(key == wanted or key.startswith(wanted + ".") for wanted in stage.settings)
+        if chosen(key, keys) and not chosen(key, but)
     }
-    if "{corpus}" in stage.reads:
-        settings["--corpus-dir"] = str(experiment.corpus_directory)  # manifests hold whole paths
-    return Origin(inputs, settings, code_fingerprints(stage_modules(stage, experiment), experiment, cache))
+
+
+def find_code(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, str]:
+    """Fingerprint of each source file that a stage runs."""
+    return code_fingerprints(stage_modules(stage, experiment), experiment, cache)
 
 
 def find_outputs(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, Optional[str]]:
     """Fingerprint what a stage wrote; None: it is missing and may not be."""
     outputs: Dict[str, Optional[str]] = {}
-    for pattern in fill(stage.writes, experiment):
-        if pattern == "{corpus}":
-            present = any(file.exists() for file in locate(pattern, experiment).values())
-            outputs["corpus"] = PRESENT if present else None
-            continue
-        for name, file in locate(pattern, experiment).items():
-            if file.is_file():
-                outputs[name] = cache.fingerprint(file)
-            elif not pattern.endswith("?"):
-                outputs[name] = None
+    for found in find_all([pattern for pattern in stage.writes if pattern != "{corpus}"], experiment):
+        fingerprint = found.fingerprint(cache)
+        if fingerprint is not None or not found.is_optional:
+            outputs[found.name] = fingerprint
+    if "{corpus}" in stage.writes:
+        folder = experiment.corpus_directory
+        is_there = folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir())
+        outputs["corpus"] = PRESENT if is_there else None
     return outputs
 
 
 def read_record(stage: Stage, experiment: Experiment) -> Optional[Record]:
     """The stage's record; None when it never finished or the record is damaged."""
+    return read_record_file(record_file(stage, experiment))
+
+
+def read_record_file(file: Path) -> Optional[Record]:
+    """A record; None if it is missing or damaged."""
     try:
-        return msgspec.json.decode(record_file(stage, experiment).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(file.read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
 
 
-def write_record(stage: Stage, experiment: Experiment, record: Record) -> None:
-    """Write the record, whole or not at all, then drop the note."""
-    content = msgspec.json.format(msgspec.json.encode(record), indent=1)
-    write_bytes(record_file(stage, experiment), content)
-    note_file(stage, experiment).unlink()
-
-
-def read_note(stage: Stage, experiment: Experiment) -> Optional[Note]:
-    """The note of a stage that began and didn't finish."""
-    try:
-        return msgspec.json.decode(note_file(stage, experiment).read_bytes(), type=Note)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def write_note(stage: Stage, experiment: Experiment, key: str, earlier: Optional[Note]) -> Note:
-    """Note that the stage begins; `earlier` is the note of the attempt that it resumes."""
-    before = 0.0
-    if earlier is not None:
-        last_seen = note_file(stage, experiment).stat().st_mtime
-        before = earlier.seconds_before + max(0.0, last_seen - earlier.started)
-    note = Note(key, time.time(), before)
-    write_bytes(note_file(stage, experiment), msgspec.json.encode(note))
-    return note
+def encode_record(record: Record) -> bytes:
+    """A record as it is written."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=1)
 
 
 def record_file(stage: Stage, experiment: Experiment) -> Path:
     """Where the stage's record is."""
-    return experiment.records / f"{stage.file_name}.json"
+    return experiment.records / f"{stage.name}.json"
 
 
-def note_file(stage: Stage, experiment: Experiment) -> Path:
-    """Where the stage's note is while it runs."""
-    return experiment.records / f"{stage.file_name}.begun"
+def write_listings(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> None:
+    """Keep the fingerprint of every single file in the groups that a stage read and wrote."""
+    groups = [found for found in _found(stage, experiment) if found.is_group]
+    listings: Listings = {}
+    for found in groups:
+        cache.group(found.name, found.files)
+        listings[found.name] = cache.listing(found.name)
+    write_bytes(_listings_file(stage, experiment), msgspec.json.encode(listings))
+
+
+def read_listings(stage: Stage, experiment: Experiment) -> Listings:
+    """What write_listings kept; nothing if that is missing or damaged: it serves to name what changed."""
+    try:
+        return msgspec.json.decode(_listings_file(stage, experiment).read_bytes(), type=Listings)
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _found(stage: Stage, experiment: Experiment) -> List[Found]:
+    writes = [pattern for pattern in stage.writes if pattern != "{corpus}"]
+    return find_all([*stage.reads, *writes], experiment)
+
+
+def _listings_file(stage: Stage, experiment: Experiment) -> Path:
+    return experiment.records / f"{stage.name}.files.json"
+
+
+def read_note(folder: Path) -> Optional[Note]:
+    """The note of a stage that began in a folder and didn't finish."""
+    try:
+        return msgspec.json.decode((folder / NOTE).read_bytes(), type=Note)
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def write_note(folder: Path, key: str, earlier: Optional[Note]) -> Note:
+    """Note that a stage begins in a folder; `earlier` is the note of the attempt that it resumes."""
+    before = 0.0
+    if earlier is not None:
+        last_seen = (folder / NOTE).stat().st_mtime
+        before = earlier.seconds_before + max(0.0, last_seen - earlier.started)
+    note = Note(key, time.time(), before)
+    write_bytes(folder / NOTE, msgspec.json.encode(note))
+    return note
+
+
+def drop_note(folder: Path) -> None:
+    """Remove the note of a stage that has finished."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / NOTE).unlink()
+
+
+def made_with(records: Iterable[Record]) -> Dict[str, Any]:
+    """Settings as the finished stages were made with, by flat names; of several stages, the latest's."""
+    values: Dict[str, Any] = {}
+    for record in sorted(records, key=lambda record: record.started):
+        values.update({**record.how, **record.settings})
+    return values

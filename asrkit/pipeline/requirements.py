@@ -6,7 +6,8 @@ from typing import Mapping, Sequence
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, judge_all
-from asrkit.pipeline.stage import AUDIO_OF, Stage, display, feeds, fill, locate
+from asrkit.pipeline.inputs import display, find
+from asrkit.pipeline.stage import AUDIO_OF, Stage, feeds, fill
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -14,7 +15,7 @@ def check_earlier_stages(
     stages: Sequence[Stage], experiment: Experiment, chosen: Sequence[Stage], cache: FingerprintCache
 ) -> None:
     """Raise UserError when a chosen stage needs an earlier one that is neither chosen nor finished."""
-    earlier = [stage for stage in stages if stage.number < chosen[0].number]
+    earlier = [stage for stage in stages if stage.order < chosen[0].order]
     judgements = {judgement.stage: judgement for judgement in judge_all(earlier, experiment, cache)}
     for stage in chosen:
         needed = [judgements[other] for other in earlier if feeds(other, stage, experiment)]
@@ -26,7 +27,7 @@ def check_earlier_stages(
                     f"{stage} needs {judgement.stage}, which {past}",
                     expected="that stage finished",
                     where=str(experiment.directory),
-                    todo=f"run.sh --stage {root.number}",
+                    todo=f"run.sh --stage {root.name}",
                 )
     for judgement in judgements.values():
         users = [stage for stage in chosen if feeds(judgement.stage, stage, experiment)]
@@ -48,25 +49,27 @@ def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], exper
 def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) -> None:
     """Raise UserError when a file that `stage` reads is missing, naming the stage that makes it."""
     for pattern in fill(stage.reads, experiment):
-        for name, file in locate(pattern, experiment).items():
-            if pattern.endswith("?") or file.exists():
-                continue
-            if pattern.startswith(AUDIO_OF):
-                raise UserError(
-                    f"{stage} reads {display(name)}, which is no longer there",
-                    expected="the audio where stage 1 found it",
-                    where=str(file),
-                    todo="put it back; or, if the corpus moved, run.sh --stage 1 --corpus-dir FOLDER",
-                )
-            reader = dataclasses.replace(stage, reads=(pattern,))
-            makers = [maker for maker in stages if feeds(maker, reader, experiment)]
+        found = find(pattern, experiment)
+        if found.is_optional or not found.missing:
+            continue
+        name, file = next(iter(found.missing.items()))
+        if pattern.startswith(AUDIO_OF):
             raise UserError(
-                f"{stage} reads {display(name)}, which is missing",
-                expected=f"a file that {makers[0]} makes" if makers else "a file or folder of the recipe",
+                f"{stage} reads {display(name)}, which is no longer there",
+                expected="the audio where stage manifests found it",
                 where=str(file),
-                todo=(
-                    f"run.sh --stage {makers[0].number}"
-                    if makers
-                    else "put it there, or correct the setting that names it"
-                ),
+                todo="put it back; or, if the corpus moved, run.sh --corpus-dir FOLDER",
             )
+        reader = dataclasses.replace(stage, reads=(pattern,))
+        makers = [maker for maker in stages if feeds(maker, reader, experiment)]
+        if makers:
+            expected, todo = f"a file that {makers[0]} makes", f"run.sh --stage {makers[0].name}"
+        elif pattern.startswith("{"):
+            expected = "a file or folder of the recipe"
+            todo = "put it there, or correct the setting that names it"
+        else:
+            expected = "a stage of this recipe that makes it"
+            todo = f"add the line of stage {pattern.partition('/')[0]} to run.sh, before this stage"
+        raise UserError(
+            f"{stage} reads {display(name)}, which is missing", expected=expected, where=str(file), todo=todo
+        )

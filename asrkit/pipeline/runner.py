@@ -3,34 +3,36 @@
 import contextlib
 import dataclasses
 import importlib
-import shutil
 import signal
 import sys
-from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
+from asrkit.config.view import declared_settings
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import add_stage
-from asrkit.pipeline.experiment import Experiment, write_settings
-from asrkit.pipeline.freshness import Judgement, judge
+from asrkit.pipeline.cost import add_stage, count_cores
+from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values, write_settings
+from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
+from asrkit.pipeline.inputs import display, find_all
 from asrkit.pipeline.interruption import Interrupted, signals_raise
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
 from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.progress import Progress
 from asrkit.pipeline.record import (
+    NOTE,
     Note,
     Record,
+    find_code,
     find_outputs,
-    note_file,
-    read_note,
+    made_with,
     read_record,
-    record_file,
-    write_note,
-    write_record,
+    settings_of,
+    write_listings,
 )
 from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
-from asrkit.pipeline.stage import Stage, display, fill, locate
+from asrkit.pipeline.stage import Stage, fill
+from asrkit.pipeline.workspace import begin, find_training, publish, recover, work_folder
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -39,28 +41,35 @@ class Request:
     """What the user asked for."""
 
     stages: Sequence[Stage]  # those chosen, in order
-    anew: Optional[Stage] = None  # run though it is fresh: the one that --stage names
+    again: Optional[Stage] = None  # run even if it is fresh: the one that --stage names
     force: bool = False  # run all of them, from their beginning
+    strict: bool = False  # a change of code makes a stage stale
     debug: bool = False
     command: Sequence[str] = ()
+
+    def asks_for(self, stage: Stage) -> bool:
+        """Whether a stage runs even if it is fresh."""
+        return self.force or stage == self.again
 
 
 def choose_stages(stages: Sequence[Stage], first: Optional[str], last: Optional[str]) -> List[Stage]:
     """The stages from `first` to `last`, each a number or a name; raises UserError for what isn't one."""
     begin = _find_stage(stages, first, "--stage") if first is not None else stages[0]
     end = _find_stage(stages, last, "--stop-stage") if last is not None else stages[-1]
-    if end.number < begin.number:
+    if end.order < begin.order:
         raise UserError(
             f"--stop-stage {end.number} comes before --stage {begin.number}",
             expected="the last stage to run, at or after the first",
             where="the command line",
         )
-    return [stage for stage in stages if begin.number <= stage.number <= end.number]
+    return [stage for stage in stages if begin.order <= stage.order <= end.order]
 
 
 def cache_of(experiment: Experiment) -> FingerprintCache:
     """The experiment's cache of fingerprints."""
-    return FingerprintCache(experiment.records / "fingerprints.json")
+    return FingerprintCache(
+        experiment.records / "fingerprints", count_cores(), lambda name, count: Progress(name, count, "files")
+    )
 
 
 def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request) -> None:
@@ -69,18 +78,39 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
     Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
     """
     with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
-        write_settings(experiment)
+        remember_corpus(experiment)
+        for stage in stages:
+            recover(stage, experiment)
         _Run(stages, experiment, request, lock).run()
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
-    """Whether run_stages runs a stage of the request, told without the lock and without writing anything."""
-    if request.force or stage == request.anew or read_record(stage, experiment) is None:
+    """Whether run_stages runs a stage of the request, found without the lock and without writing anything."""
+    if request.asks_for(stage) or read_record(stage, experiment) is None:
         return True
     try:
-        return judge(stage, experiment, cache_of(experiment)).state != "fresh"
-    except FileNotFoundError:  # run_stages in another process clears away what is stale
+        judgement = judge(stage, experiment, cache_of(experiment), request.strict)
+        found = find_training(stage, experiment, judgement.origin.key)
+        return judgement.state != "fresh" and found is None
+    except FileNotFoundError:  # run_stages in another process replaces what is stale
         return True
+
+
+def run_here(stage: Stage, experiment: Experiment) -> Any:
+    """Run a stage in this process, as the further ranks of a training do."""
+    origin = judge(stage, experiment, cache_of(experiment)).origin
+    folder = work_folder(stage, experiment, origin.key)
+    return _execute(stage, dataclasses.replace(experiment, folders={stage.name: folder}))
+
+
+def _execute(stage: Stage, experiment: Experiment) -> Any:
+    """Run a stage under the settings that it declares; gives what its run returns."""
+    if stage.command:
+        from asrkit.pipeline.command import run_command
+
+        return run_command(stage, experiment)
+    view = declared_settings(experiment.config, (*stage.result, *stage.how), str(stage))
+    return importlib.import_module(stage.module).run(dataclasses.replace(experiment, config=view))
 
 
 class _Run:
@@ -97,78 +127,79 @@ class _Run:
         self.guard: Optional[Guard] = None  # started when the first stage needs it
 
     def run(self) -> None:
-        fresh: List[Stage] = []
+        fresh: List[Judgement] = []
         try:
             check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
             for stage in self.request.stages:
-                if not self._run_if_needed(stage):
-                    fresh.append(stage)
+                judgement = judge(stage, self.experiment, self.cache, self.request.strict)
+                if judgement.state == "fresh" and not self.request.asks_for(stage):
+                    fresh.append(judgement)
+                elif not self._use_earlier(judgement):
+                    self._run_stage(judgement)
         finally:
             if self.guard is not None:
                 self.guard.close()
             with contextlib.suppress(UserError):  # a cache
                 self.cache.save()
+        for judgement in fresh:
+            if judgement.code_changes:
+                print(f"{judgement.stage}: fresh, {describe_code_changes(judgement)}")
         if len(fresh) == len(self.stages):
             print(f"nothing to do: all {len(fresh)} stages are fresh")
         elif fresh:
-            print(f"fresh, so not run: {_list(fresh)}")
+            print(f"fresh, so not run: {_list([judgement.stage for judgement in fresh])}")
 
-    def _run_if_needed(self, stage: Stage) -> bool:
-        judgement = judge(stage, self.experiment, self.cache)
-        reason = judgement.reason
-        if judgement.state == "fresh":
-            if not (self.request.force or stage == self.request.anew):
-                return False
-            reason = "asked for with --force" if self.request.force else "asked for with --stage"
+    def _use_earlier(self, judgement: Judgement) -> bool:
+        """Put a training in use that was made from the same before; False when there is none."""
+        stage, experiment = judgement.stage, self.experiment
+        found = find_training(stage, experiment, judgement.origin.key)
+        if found is None or judgement.state == "fresh" or self.request.force:
+            return False
+        folder, record = found
+        there = dataclasses.replace(experiment, folders={stage.name: folder})
+        if find_outputs(stage, there, self.cache) != record.outputs:
+            print(f"{stage}: {folder.name} is of the same settings, but its files have changed: not used")
+            return False
+        publish(stage, experiment, folder, record)
+        self._write_accounts(stage, record)
+        print(f"{stage}: {judgement.reason}\n{stage}: uses {folder.name}, which was made of the same before")
+        return True
+
+    def _run_stage(self, judgement: Judgement) -> None:
+        stage = judgement.stage
+        reason = judgement.reason or f"asked for with {'--force' if self.request.force else '--stage'}"
         print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
         check_inputs(stage, self.stages, self.experiment)
-        note = self._begin(judgement)
-        self.lock.say_stage(stage.number)
+        folder, note = begin(stage, self.experiment, judgement.origin.key, self.request.force)
+        self.lock.say_stage(stage.name)
         log = StageLog(
-            self.experiment.logs / f"{stage.file_name}.log",
+            self.experiment.logs / f"{stage.name}.log",
             f"{stage}: {reason}: {' '.join(self.request.command)}",
         )
+        working = dataclasses.replace(self.experiment, folders={stage.name: folder})
         try:
-            outcome = self._run_child(stage, log)
+            outcome = self._run_child(stage, working, log)
             self._refuse_failure(stage, outcome, log)
-            self._finish(judgement, note, outcome)
+            self._finish(judgement, working, note, outcome)
             line = f"{stage}: done in {outcome.seconds:.1f} s, at most {outcome.peak_bytes / 1e6:.0f} MB"
             print(line, flush=True)
             log.write_line(f"==== {line}")
         finally:
             log.close()
             self.lock.say_stage(None)
-        return True
 
-    def _begin(self, judgement: Judgement) -> Note:
-        """Drop what an earlier run left, unless this one goes on with it."""
-        stage, experiment = judgement.stage, self.experiment
-        resumes = judgement.resumable and not self.request.force
-        earlier = read_note(stage, experiment) if resumes else None
-        if not resumes:
-            # In this order, so that what is left can't be taken for the work of the new run.
-            for file in (record_file(stage, experiment), note_file(stage, experiment)):
-                with contextlib.suppress(FileNotFoundError):
-                    file.unlink()
-            _clear(stage, experiment.directory / stage.name)
-        return write_note(stage, experiment, judgement.origin.key, earlier)
-
-    def _run_child(self, stage: Stage, log: StageLog) -> Outcome:
+    def _run_child(self, stage: Stage, working: Experiment, log: StageLog) -> Outcome:
         if self.guard is None:
             self.guard = Guard()
         for library in stage.libraries:
             _preload(library)
-        note = note_file(stage, self.experiment)
-
-        def work() -> None:
-            importlib.import_module(stage.module).run(self.experiment)
 
         def heartbeat() -> None:
             with contextlib.suppress(OSError):
-                note.touch()
+                (working.folder(stage.name) / NOTE).touch()
 
         try:
-            return run_in_child(work, log, self.guard, heartbeat)
+            return run_in_child(lambda: _execute(stage, working), log, self.guard, heartbeat)
         except Interrupted as interruption:
             log.write_line(f"==== {stage}: interrupted by {interruption}")
             raise
@@ -198,32 +229,46 @@ class _Run:
         log.write_line(f"==== {found}")
         raise UserError(found, where=str(log.file), todo=todo)
 
-    def _finish(self, judgement: Judgement, note: Note, outcome: Outcome) -> None:
-        stage, experiment, origin = judgement.stage, self.experiment, judgement.origin
-        outputs = find_outputs(stage, experiment, self.cache)
+    def _finish(self, judgement: Judgement, working: Experiment, note: Note, outcome: Outcome) -> None:
+        stage, origin = judgement.stage, judgement.origin
+        outputs = find_outputs(stage, working, self.cache)
         missing = [display(name) for name, fingerprint in outputs.items() if fingerprint is None]
         if missing:
             raise UserError(
                 f"{stage} ended, but {', '.join(missing)} is missing",
-                expected=f"all that it writes: {', '.join(fill(stage.writes, experiment))}",
-                where=str(experiment.directory),
-                todo="report this: it is a fault of asrkit",
+                expected=f"all that it writes: {', '.join(fill(stage.writes, working))}",
+                where=str(working.folder(stage.name)),
+                todo=(stage.command
+                and "check that the command writes what --writes names")
+                or "this is a bug in asrkit; please report it",
             )
-        seconds = note.seconds_before + outcome.seconds
+        write_listings(stage, working, self.cache)
         record = Record(
+            key=origin.key,
             inputs=origin.inputs,
             settings=origin.settings,
-            code=origin.code,
+            how=settings_of(working, stage.how),
+            version=stage.version,
+            code=find_code(stage, working, self.cache),
             outputs={name: fingerprint for name, fingerprint in outputs.items() if fingerprint},
             started=note.started,
-            seconds=seconds,
+            seconds=note.seconds_before + outcome.seconds,
             peak_bytes=outcome.peak_bytes,
-            output_bytes=_size(stage, experiment),
+            output_bytes=_size(stage, working),
             command=list(self.request.command),
+            device=outcome.report.get("device"),
         )
-        add_stage(experiment, stage.name, seconds, outcome.peak_bytes, outcome.report.get("device"))
-        write_record(stage, experiment, record)
+        publish(stage, self.experiment, working.folder(stage.name), record)
+        self._write_accounts(stage, record)
         self.cache.save()
+
+    def _write_accounts(self, stage: Stage, record: Record) -> None:
+        """Bring EXP/cost.json and EXP/recipe.yaml up to date: what the stages were really made with."""
+        records = [read_record(each, self.experiment) for each in self.stages]
+        settings = made_with(each for each in records if each is not None)
+        made = with_values(self.experiment.config, settings)
+        write_settings(self.experiment.directory, made)
+        add_stage(dataclasses.replace(self.experiment, config=made), stage.name, record)
 
 
 def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
@@ -237,34 +282,6 @@ def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
     )
 
 
-def _clear(stage: Stage, folder: Path) -> None:
-    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it.
-
-    Raises UserError where the file system doesn't let one.
-    """
-    aside = folder.with_name(f"{folder.name}.previous")
-    try:
-        if not folder.exists():
-            return
-        if stage.precious and any(folder.iterdir()):
-            if aside.is_symlink():
-                aside.unlink()
-            elif aside.exists():
-                shutil.rmtree(aside)
-            folder.rename(aside)
-            print(f"{stage}: begins anew; the earlier one is kept in {aside.name}", flush=True)
-        else:
-            shutil.rmtree(folder)
-    except OSError as error:
-        kept = f", to be kept in {aside.name}" if stage.precious else ""
-        raise UserError(
-            f"{stage} can't clear away what an earlier run made{kept}: {error.strerror}",
-            expected="a folder that may be moved and removed",
-            where=str(error.filename),
-            todo="mend the permissions or move it away, then run the same command",
-        ) from error
-
-
 def _preload(library: str) -> None:
     """Import a library once, for all the children to come."""
     if library not in sys.modules:
@@ -273,17 +290,11 @@ def _preload(library: str) -> None:
             importlib.import_module(library)
 
 
-def _size(stage: Stage, experiment: Experiment) -> int:
-    """Bytes of the stage's folder and of what it wrote elsewhere in the experiment."""
-    patterns = [stage.name, *fill(stage.writes, experiment)]
-    files = {
-        file
-        for pattern in patterns
-        if pattern != "{corpus}"
-        for file in locate(pattern, experiment).values()
-        if file.is_file()
-    }
-    return sum(file.stat().st_size for file in files)
+def _size(stage: Stage, working: Experiment) -> int:
+    """Bytes of what a stage wrote below the experiment."""
+    writes = [stage.name, *(pattern for pattern in stage.writes if pattern != "{corpus}")]
+    files = {file.path: file.size for found in find_all(writes, working) for file in found.files}
+    return sum(files.values())
 
 
 def _list(stages: Sequence[Stage]) -> str:

@@ -1,57 +1,61 @@
-"""What a stage is: what it reads, writes and depends on, as patterns that become files."""
+"""What a stage is: what it reads, writes and depends on, as patterns that become files.
+
+    reads = ("manifests/{split}_cuts.jsonl.gz", "{recipe}/{units.lexicon}")
+    fill(reads, experiment)
+        -> ["manifests/train_cuts.jsonl.gz", "manifests/dev_cuts.jsonl.gz", ..., "{recipe}/lexicon.txt"]
+"""
 
 import dataclasses
 import fnmatch
-import gzip
-import os
 import re
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
-
-import msgspec
+from decimal import Decimal
+from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.config import flatten
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 
 AUDIO_OF = "audio of "
-AUDIO_SUFFIXES = frozenset([".wav", ".sph", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au", ".wv1", ".raw"])
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """One step of a recipe.
 
-    `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train},
-    {dev}, {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it
-    may be absent), one below "{recipe}/" (where it isn't there, in the corpus's folder), "{corpus}"
-    for all the corpus's files, or "audio of <cuts.jsonl.gz>" for the audio that a manifest names;
-    with " if section.setting" at the end it is read only where that setting has a value. `settings`
-    are keys of the configuration, or whole sections.
+    `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train}, {dev},
+    {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it may be absent), one
+    below "{recipe}/" (if it isn't there, in the corpus's folder), "{corpus}" for all files of the corpus, or
+    "audio of <cuts.jsonl.gz>" for the audio that a manifest names; with " if section.setting" at the end it
+    is read only when that setting has a value. A stage writes below the folder of its name.
+
+    Settings are keys or whole sections. Those of `result` change what the stage makes, so another value
+    makes it stale; those of `how` (threads, what is kept) don't. It can read no others.
     """
 
-    number: int
-    name: str  # also of its folder below EXP
+    name: str
     purpose: str
-    module: str  # imported only when it runs; its entry is run(experiment)
     reads: Tuple[str, ...] = ()
     writes: Tuple[str, ...] = ()
-    settings: Tuple[str, ...] = ()
-    corpus_code: bool = False  # local/<module>.py is part of its code
+    result: Tuple[str, ...] = ()
+    how: Tuple[str, ...] = ()
+    version: int = 1  # raised by hand when a change of code changes what the stage makes
+    module: str = ""  # imported only when the stage runs; its entry is run(experiment)
+    corpus_code: bool = False  # local/<corpus.module>.py is part of its code
     libraries: Tuple[str, ...] = ()  # slow to import, so imported once for all stages
-    precious: bool = False  # takes long to make: the latest is kept aside when the stage begins anew
+    kept: bool = False  # takes long: what it made of other settings is kept, see asrkit.pipeline.workspace
+    number: str = ""  # as run.sh gives it
+    command: Tuple[str, ...] = ()  # of a stage that run.sh declares itself
 
     def __str__(self) -> str:
         return f"stage {self.number} ({self.name})"
 
     @property
-    def file_name(self) -> str:
-        """Of its record and its log, without suffix."""
-        return f"{self.number}-{self.name}"
+    def order(self) -> Decimal:
+        """The number, to compare: 5.5 lies between 5 and 6."""
+        return Decimal(self.number)
 
 
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
-    """Patterns with splits and settings filled in; one that names a setting of no value is left out."""
+    """Patterns with splits and settings filled in; one that names a setting without a value is left out."""
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
         "train": [corpus.train],
@@ -86,33 +90,6 @@ def feeds(earlier: Stage, later: Stage, experiment: Experiment) -> bool:
     return False
 
 
-def locate(pattern: str, experiment: Experiment) -> Dict[str, Path]:
-    """Files of a filled pattern, by the name they have in records; a missing one is named all the same."""
-    pattern = pattern.rstrip("?")
-    if pattern == "{corpus}":
-        return _tree("corpus", experiment.corpus_directory)
-    if pattern.startswith("{recipe}/"):
-        name = pattern[len("{recipe}/") :]
-        return _tree(f"recipe/{name}", experiment.named(name))
-    if pattern.startswith(AUDIO_OF):
-        return _audio_of(experiment.directory / pattern[len(AUDIO_OF) :], experiment.corpus_directory)
-    if "*" in pattern:
-        found = sorted(experiment.directory.glob(pattern))
-        return {str(file.relative_to(experiment.directory)): file for file in found}
-    return _tree(pattern, experiment.directory / pattern)
-
-
-def display(name: str) -> str:
-    """A file's name in records, as it is said to a reader."""
-    folder, _, rest = name.partition("/")
-    if folder == "recipe":
-        return rest
-    if folder == "corpus" or name.startswith("/"):
-        kind = "audio" if Path(name).suffix.lower() in AUDIO_SUFFIXES else "corpus"
-        return f"{kind} {rest if folder == 'corpus' else name}".rstrip()
-    return name
-
-
 def _overlap(write: str, read: str) -> bool:
     return (
         write == read
@@ -121,66 +98,3 @@ def _overlap(write: str, read: str) -> bool:
         or fnmatch.fnmatch(write, read)
         or fnmatch.fnmatch(read, write)
     )
-
-
-def _tree(name: str, place: Path) -> Dict[str, Path]:
-    """The files below a folder in order of name, or the file itself."""
-    if not place.is_dir():
-        return {name: place}
-    return {f"{name}/{relative}": place / relative for relative in sorted(walk(place))}
-
-
-def walk(top: Path) -> Iterator[str]:
-    """Names of the files below a folder; each folder once, whatever links there are.
-
-    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above.
-    """
-    above = (os.stat(parent) for parent in Path(os.path.realpath(top)).parents)
-    seen = {(status.st_dev, status.st_ino) for status in above}
-    for folder, folders, files in os.walk(top, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = os.path.relpath(folder, top)
-        for name in files:
-            if not name.startswith(".") and os.path.exists(os.path.join(folder, name)):
-                yield name if prefix == "." else f"{prefix}/{name}"
-
-
-class _Source(msgspec.Struct):
-    type: str
-    source: str
-
-
-class _Recording(msgspec.Struct):
-    sources: List[_Source]
-
-
-class _Cut(msgspec.Struct):
-    recording: Optional[_Recording] = None
-
-
-def _audio_of(manifest: Path, corpus_directory: Path) -> Dict[str, Path]:
-    """Audio files that the cuts of a lhotse manifest name."""
-    try:
-        cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
-    except FileNotFoundError:
-        return {}  # the manifest itself is listed as missing
-    except (OSError, EOFError, msgspec.DecodeError) as error:
-        raise UserError(
-            f"can't read {manifest}: {error}",
-            expected="lhotse cuts",
-            where=str(manifest),
-            todo="run.sh --stage 1",
-        ) from None
-    sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
-    roots = [f"{root}/" for root in dict.fromkeys([corpus_directory, corpus_directory.resolve()])]
-    files: Dict[str, Path] = {}
-    for source in sorted(sources):
-        root = next((root for root in roots if source.startswith(root)), None)
-        name = source[len(root) :] if root else source
-        files[name if name.startswith("/") else f"corpus/{name}"] = corpus_directory / name
-    return files

@@ -4,52 +4,65 @@ import datetime
 from typing import List, Sequence
 
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.freshness import Judgement, judge_all
+from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge_all
 from asrkit.pipeline.lock import read_holder
 from asrkit.pipeline.record import read_note
 from asrkit.pipeline.requirements import check_earlier_stages
 from asrkit.pipeline.runner import Request, cache_of
 from asrkit.pipeline.stage import Stage, feeds
+from asrkit.pipeline.workspace import current_training, find_training, trainings, work_folder
 
 HEADER = ["stage", "state", "when", "how long", "size", "memory", "reason"]
 
 
-def status_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
-    """The state of every stage as an aligned table; writes nothing and takes no lock."""
+def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool = False) -> List[str]:
+    """The state of every stage as an aligned table, then the trainings; writes nothing and takes no lock."""
     holder = read_holder(experiment.directory)
     running = holder["stage"] if holder else None
     rows = [HEADER]
-    for judgement in judge_all(stages, experiment, cache_of(experiment)):
-        rows.append(_row(judgement, experiment, judgement.stage.number == running))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for judgement in judge_all(stages, experiment, cache_of(experiment), strict):
+        rows.append(_row(judgement, experiment, judgement.stage.name == running))
+    lines = align(rows)
     if holder:
         lines.append(f"running: process {holder['pid']} on {holder['host']} since {holder['since']}")
-    return lines
+    return lines + training_lines(experiment)
+
+
+def training_lines(experiment: Experiment) -> List[str]:
+    """The trainings that are kept, if there are several: which is used, when each ended, how long it took."""
+    known, used = trainings(experiment), current_training(experiment.directory)
+    lines = []
+    for folder, record in known:
+        when = f"{_date(record.started)}, {duration(record.seconds)}" if record else "not finished"
+        lines.append(f"{'used' if folder.name == used else 'kept'}  {folder.name}  {when}")
+    return lines if len(known) > 1 else []
 
 
 def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Request) -> List[str]:
-    """What a run would do, a line a stage; writes nothing and takes no lock."""
+    """What a run would do, a line per stage; writes nothing and takes no lock."""
     cache = cache_of(experiment)
     check_earlier_stages(stages, experiment, request.stages, cache)
-    chosen = {stage.number for stage in request.stages}
+    chosen = {stage.name for stage in request.stages}
     judgements = [
         judgement
-        for judgement in judge_all(stages, experiment, cache)
-        if judgement.stage.number in chosen
+        for judgement in judge_all(stages, experiment, cache, request.strict)
+        if judgement.stage.name in chosen
     ]
     lines: List[str] = []
     rerun: List[Stage] = []
     for judgement in judgements:
         stage = judgement.stage
-        asked = request.force or stage == request.anew
+        asked = request.asks_for(stage)
         causes = [earlier for earlier in rerun if feeds(earlier, stage, experiment)]
         if judgement.state in ("stale", "new", "unfinished") or asked:
-            lines.append(f"would run {stage}: {judgement.reason or 'asked for'}")
+            earlier = None if asked else find_training(stage, experiment, judgement.origin.key)
+            found = f"; {earlier[0].name} is the same, so it would be used" if earlier else ""
+            lines.append(f"would run {stage}: {judgement.reason or 'asked for'}{found}")
         elif causes:
             lines.append(f"may run {stage}: if {causes[0]} makes something else than before")
         else:
-            lines.append(f"wouldn't run {stage}: fresh")
+            changes = f", {describe_code_changes(judgement)}" if judgement.code_changes else ""
+            lines.append(f"wouldn't run {stage}: fresh{changes}")
             continue
         rerun.append(stage)
     return lines
@@ -58,12 +71,24 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
 def _row(judgement: Judgement, experiment: Experiment, running: bool) -> List[str]:
     stage, record = judgement.stage, judgement.record
     state, reason = ("running", "") if running else (judgement.state, judgement.reason)
-    begun = read_note(stage, experiment) if running or record is None else record
-    when = f"{datetime.datetime.fromtimestamp(begun.started):%Y-%m-%d %H:%M}" if begun else ""
+    if state == "fresh" and judgement.code_changes:
+        reason = describe_code_changes(judgement)
+    note = read_note(work_folder(stage, experiment, judgement.origin.key))
+    begun = note if running or record is None else record
     costs = ["", "", ""]
     if record is not None and not running:
         costs = [duration(record.seconds), size(record.output_bytes), size(record.peak_bytes)]
-    return [f"{stage.number} {stage.name}", state, when, *costs, reason]
+    return [f"{stage.number} {stage.name}", state, _date(begun.started) if begun else "", *costs, reason]
+
+
+def align(rows: Sequence[Sequence[str]]) -> List[str]:
+    """Rows of cells as lines of aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from lhotse.utils import compute_num_frames
 from asrkit.config import flatten
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.manifests import with_audio_paths
 from asrkit.corpus.rejection import Rejection
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
@@ -48,8 +49,8 @@ class Shard:
 def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     """The cuts of a split with features attached, ready for cut.load_features()."""
     for row in iterate_jsonl(experiment.features / f"{split}_cuts.jsonl.gz"):
-        row["features"]["storage_path"] = str(experiment.directory / row["features"]["storage_path"])
-        yield deserialize_item(row)
+        row["features"]["storage_path"] = str(experiment.place(row["features"]["storage_path"]))
+        yield deserialize_item(with_audio_paths(row, experiment))
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
@@ -64,9 +65,16 @@ def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, tra
     for number, first in enumerate(range(0, len(cuts), size)):
         of_shard = cuts[first : first + size]
         stamps = [_stamp(source) for source in dict.fromkeys(_source(cut) for cut in of_shard)]
-        key = hash_value([settings, speeds, stamps, [cut.to_dict() for cut in of_shard]])
+        key = hash_value([settings, speeds, stamps, [_content(cut) for cut in of_shard]])
         shards.append(Shard(split, number, of_shard, speeds, key))
     return shards
+
+
+def _content(cut: MonoCut) -> Dict[str, Any]:
+    """What a cut's features depend on: its samples, by their hash, and not where they lie."""
+    row: Dict[str, Any] = cut.to_dict()
+    row["recording"]["sources"] = []
+    return row
 
 
 def _source(cut: MonoCut) -> Path:
@@ -98,10 +106,12 @@ def compute_shards(
     directory: Path,
     jobs: int,
     done: Callable[[Shard, float], None],
+    named: Callable[[str], str] = str,
 ) -> None:
     """Write the features of the shards that aren't there yet, and delete those of other settings.
 
-    `done` is called after each shard with the seconds of audio computed, 0 for one that was there.
+    `done` is called after each shard with the seconds of audio computed, 0 for one that was there; `named`
+    gives the name that an audio file has in manifests.
     For each shard: directory/shards/NAME.i16 and, last, NAME.json with the cuts, the rejected
     utterances and the sums for normalisation. The bytes don't depend on `jobs`.
     """
@@ -120,7 +130,7 @@ def compute_shards(
 
     def work(index: int) -> float:
         torch.set_num_threads(1)  # processes are the parallelism here, and bits don't depend on their number
-        return _compute_shard(missing[index], config, folder)
+        return _compute_shard(missing[index], config, folder, named)
 
     run_parallel(work, len(missing), jobs, lambda index, seconds: done(missing[index], seconds))
 
@@ -140,7 +150,9 @@ def _is_finished(shard: Shard, folder: Path) -> bool:
         return False
 
 
-def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> float:
+def _compute_shard(
+    shard: Shard, config: FeaturesConfig, folder: Path, named: Callable[[str], str]
+) -> float:
     """Write one shard; gives the seconds of audio in it."""
     bank = FilterBank(config)
     cuts: List[MonoCut] = []
@@ -159,7 +171,8 @@ def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path) -> float:
     keys = write_shard(file, matrices)
     path = f"features/shards/{file.name}"
     rows = [
-        feature_row(cut, len(matrix), key, path, config) for cut, matrix, key in zip(cuts, matrices, keys)
+        feature_row(cut, len(matrix), key, path, config, named)
+        for cut, matrix, key in zip(cuts, matrices, keys)
     ]
     record = {
         "key": shard.key,
@@ -220,7 +233,14 @@ def _fit(samples: np.ndarray, count: int) -> np.ndarray:
     return np.pad(samples, (0, count - len(samples)))
 
 
-def feature_row(cut: MonoCut, frames: int, key: str, path: str, config: FeaturesConfig) -> Dict[str, Any]:
+def feature_row(
+    cut: MonoCut,
+    frames: int,
+    key: str,
+    path: str,
+    config: FeaturesConfig,
+    named: Callable[[str], str] = str,
+) -> Dict[str, Any]:
     """The cut's row of a manifest, its features being those under `key` of the shard at `path`."""
     features = Features(
         type="kaldi-fbank",
@@ -237,6 +257,8 @@ def feature_row(cut: MonoCut, frames: int, key: str, path: str, config: Features
         channels=cut.channel,
     )
     row: Dict[str, Any] = dataclasses.replace(cut, features=features).to_dict()
+    for source in row["recording"]["sources"]:
+        source["source"] = named(source["source"])
     return row
 
 

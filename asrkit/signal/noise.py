@@ -9,7 +9,7 @@ from lhotse.audio.mixer import AudioMixer
 from lhotse.augmentation import ReverbWithImpulseResponse
 
 from asrkit.errors import UserError
-from asrkit.pipeline.stage import walk
+from asrkit.pipeline.inputs import walk
 
 SUFFIXES = (".wav", ".flac")
 
@@ -20,8 +20,9 @@ def list_sounds(directory: Path, rate: int, setting: str) -> List[Recording]:
     Sound of another rate will be resampled to `rate` Hz; of several channels the first is used. Raises
     UserError, naming `setting`, when there is none or one can't be read.
     """
-    names = sorted(name for name in walk(directory) if name.lower().endswith(SUFFIXES))
-    if not names:
+    files = [file.path for file in walk(directory, "")] if directory.is_dir() else []
+    sounds = sorted(file for file in files if file.lower().endswith(SUFFIXES))
+    if not sounds:
         found = "no WAV or FLAC file there" if directory.is_dir() else "no such folder"
         raise UserError(
             f"{setting}: {found}",
@@ -29,7 +30,7 @@ def list_sounds(directory: Path, rate: int, setting: str) -> List[Recording]:
             where=str(directory),
             todo=f"correct {setting}, or leave it out",
         )
-    return [_open(directory / name, rate, setting) for name in names]
+    return [_open(Path(file), rate, setting) for file in sounds]
 
 
 def _open(file: Path, rate: int, setting: str) -> Recording:

@@ -1,23 +1,38 @@
-"""Stage 7: average checkpoints; which set is chosen by its loss on dev."""
-
-import torch
+"""Stage average: average checkpoints; which set of them is chosen by its loss on dev."""
 
 from asrkit.errors import UserError
-from asrkit.model.acoustic import AcousticModel, save_model
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
-from asrkit.signal.features import load_cuts
+from asrkit.pipeline.stage import Stage
+from asrkit.pipeline.workspace import current_training
+from asrkit.stages import units
+from asrkit.stages.features import features_of
 from asrkit.storage.files import write_json
 from asrkit.storage.fingerprint import hash_file
-from asrkit.text.units import load_units
-from asrkit.train.average import average_weights, candidate_files
-from asrkit.train.checkpoint import list_epochs
-from asrkit.train.evaluate import evaluate
-from asrkit.train.examples import load_examples
+
+STAGE = Stage(
+    name="average",
+    purpose="average checkpoints, chosen on dev",
+    reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *units.STAGE.writes),
+    writes=("average/model.safetensors", "average/choice.json"),
+    result=("average", "model", "features.bins", "corpus.dev"),
+    how=("train.batch_duration", "train.threads"),
+    libraries=("torch", "lhotse"),
+)
 
 
 def run(experiment: Experiment) -> None:
     """Write average/model.safetensors and average/choice.json."""
+    import torch
+
+    from asrkit.model.acoustic import AcousticModel, save_model
+    from asrkit.signal.features import load_cuts
+    from asrkit.text.units import load_units
+    from asrkit.train.average import average_weights, candidate_files
+    from asrkit.train.checkpoint import list_epochs
+    from asrkit.train.evaluate import evaluate
+    from asrkit.train.examples import load_examples
+
     config = experiment.config
     torch.set_num_threads(config.train.threads or count_cores())
     units = load_units(experiment.units)
@@ -27,7 +42,7 @@ def run(experiment: Experiment) -> None:
             "no checkpoint of an epoch",
             expected="epoch-*.safetensors",
             where=str(experiment.training / "checkpoints"),
-            todo="run.sh --stage 6",
+            todo="run.sh --stage train",
         )
     model = AcousticModel(config.model, config.features.bins, len(units))
     model.load_state_dict(average_weights([epochs[-1][0]]))
@@ -49,7 +64,11 @@ def run(experiment: Experiment) -> None:
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.training / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
-    made_of = {"units": hash_file(experiment.units / "units.txt"), "epochs": best["files"]}
+    made_of = {
+        "units": hash_file(experiment.units / "units.txt"),
+        "training": current_training(experiment.directory),
+        "epochs": best["files"],
+    }
     save_model(experiment.averaged / "model.safetensors", model, made_of)
     write_json(experiment.averaged / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: {best['name']} is chosen (dev loss {best['loss']:.4f})")

@@ -1,305 +1,40 @@
-"""Stage 8: decode dev, choose each method's weights on it, then decode each test set once with these."""
+"""Stage decode: by each method; its weights are chosen on dev, then each test set is decoded once."""
 
-import collections
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Tuple
 
-import numpy as np
-import torch
-
-from asrkit.decode.choose import choose_weights, word_errors
-from asrkit.decode.lattices import read_lattices, write_lattices
-from asrkit.decode.methods import (
-    BEAMS,
-    HLG_METHODS,
-    LATTICE_METHODS,
-    UtteranceDecoder,
-    method_grids,
-    method_settings,
-)
-from asrkit.decode.nbest import NBest, make_points, read_lists, write_lists
-from asrkit.decode.posteriors import compute_posteriors, read_posteriors
-from asrkit.decode.search import WAYS
-from asrkit.decode.shards import make_shards
-from asrkit.errors import UserError
-from asrkit.graph.store import DecodingGraph, load_graph
-from asrkit.model.acoustic import load_model, subsampling
-from asrkit.pipeline.code import code_fingerprints
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.progress import Progress
-from asrkit.pipeline.runner import cache_of
-from asrkit.signal.features import load_cuts
-from asrkit.storage.files import read_json, write_json, write_jsonl
-from asrkit.storage.fingerprint import hash_file, hash_value
-from asrkit.text.units import load_units
+from asrkit.pipeline.stage import Stage
+from asrkit.stages import units
+from asrkit.stages.features import features_of
+from asrkit.stages.lm import LARGER, NEURAL
 
-# What a lattice is made by; UtteranceDecoder's module does much else, with which lattices don't change
-SEARCHING = ("asrkit.decode.blanks", "asrkit.decode.search", "asrkit.decode.lattices")
+
+def decoded(*splits: str) -> Tuple[str, ...]:
+    """Patterns of what is left of some splits for good."""
+    names = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
+    return tuple(f"decode/{split}/{name}" for split in splits for name in names)
+
+
+STAGE = Stage(
+    name="decode",
+    purpose="decode by each method; weights chosen on dev, then the tests once",
+    reads=(
+        *("average/model.safetensors", "graph/HLG.safetensors", "lm/lm.arpa", LARGER, NEURAL),
+        *features_of("{dev}", "{test}"),
+        *units.STAGE.writes,
+    ),
+    writes=("decode/scales.json", *decoded("{dev}", "{test}")),
+    result=(
+        *("decode", "lm.rescore_order", "corpus.dev", "corpus.tests"),
+        *("model", "features.frame_shift"),  # seconds per frame
+    ),
+    how=("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices"),
+    libraries=("torch", "lhotse", "k2"),
+)
 
 
 def run(experiment: Experiment) -> None:
     """Write decode/scales.json, and for each split its hypotheses and timings by method."""
-    torch.set_num_threads(1)  # processes are the parallelism here, and threads don't survive a fork
-    corpus = experiment.config.corpus
-    decoder = _make_decoder(experiment)
-    grids = method_grids(experiment.config.decode)
-    points = {method: make_points(grid.values()) for method, grid in grids.items() if grid}
-    dev = _search_split(experiment, corpus.dev, decoder)
-    lists, about = _decode_split(experiment, corpus.dev, dev, decoder, points)
-    _choose(experiment, lists)
-    if "hlg" in lists:  # its words are timed by the weights chosen
-        chosen = _chosen_points(experiment)
-        timed, _ = _decode_split(experiment, corpus.dev, dev, decoder.only("hlg"), chosen, "timed")
-        lists.update(timed)
-    _write_split(experiment, corpus.dev, lists, about)
-    for split in dict.fromkeys(corpus.tests):
-        if split != corpus.dev:
-            _decode_chosen(experiment, split, decoder)
+    from asrkit.decode.splits import decode_all
 
-
-def decode_frozen(experiment: Experiment, split: str) -> None:
-    """Decode one set with the weights that decode/scales.json holds."""
-    torch.set_num_threads(1)
-    _decode_chosen(experiment, split, _make_decoder(experiment))
-
-
-def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
-    return UtteranceDecoder(
-        experiment.config.decode,
-        load_units(experiment.units),
-        _load_matching_graph(experiment),
-        words_file=experiment.units / "words.txt",
-        arpa=experiment.lm / "lm.arpa",
-        larger=experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
-        model=experiment.averaged / "model.safetensors",
-        neural=experiment.lm / "neural.safetensors",
-    )
-
-
-def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
-    searched = _search_split(experiment, split, decoder)
-    lists, about = _decode_split(experiment, split, searched, decoder, _chosen_points(experiment))
-    _write_split(experiment, split, lists, about)
-
-
-def _chosen_points(experiment: Experiment) -> Dict[str, np.ndarray]:
-    weights = _chosen_weights(experiment)
-    return {method: np.array([list(chosen.values())]) for method, chosen in weights.items()}
-
-
-def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
-    """Weights by name of each method that has some, in the order of an n-best list's columns."""
-    weights: Dict[str, Dict[str, float]] = read_json(experiment.decoding / "scales.json")["weights"]
-    grids = method_grids(experiment.config.decode)
-    return {method: {name: weights[method][name] for name in grid} for method, grid in grids.items() if grid}
-
-
-def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
-    """HLG, after refusing a graph or a model of other units or of another lexicon."""
-    graph = load_graph(experiment.graph / "HLG.safetensors")
-    _, model_made_of = load_model(experiment.averaged / "model.safetensors")
-    for part, made_of, name in (
-        ("graph", graph.made_of, "units"),
-        ("graph", graph.made_of, "lexicon"),
-        ("model", model_made_of, "units"),
-    ):
-        expected = hash_file(experiment.units / f"{name}.txt")
-        if made_of.get(name) != expected:
-            raise UserError(
-                f"the {part} was made for another {name}.txt",
-                expected=f"{name}.txt {expected}",
-                where=f"{part}: {name} {made_of.get(name)}",
-                todo="run.sh, which makes anew what is stale",
-            )
-    return graph
-
-
-def _search_split(
-    experiment: Experiment, split: str, decoder: UtteranceDecoder
-) -> List[Tuple[Path, Optional[Path]]]:
-    """Shards of posteriors, and of the lattices of each, or None where they aren't kept or no method asks.
-
-    They are outside the stage's folder, and say what they were made of: another run takes what is
-    still right, so that new weights, or another method, need neither the model nor the search.
-    """
-    config = experiment.config.decode
-    file = experiment.averaged / "model.safetensors"
-    posteriors = compute_posteriors(
-        load_model(file)[0],
-        list(load_cuts(experiment, split)),
-        experiment.directory / "posteriors" / split,
-        shard_utterances=config.shard_utterances,
-        batch_duration=config.batch_duration,
-        jobs=experiment.jobs,
-        with_encoded="attention" in config.methods,
-        model_made_of=_fingerprint(experiment, ["asrkit.decode.posteriors"], file),
-    )
-    if not (HLG_METHODS & set(config.methods) and config.keep_lattices):
-        return [(file, None) for file in posteriors]
-    lattices = [experiment.directory / "lattices" / split / file.name for file in posteriors]
-    settings = [getattr(config, name) for name in (*BEAMS, "search_lm_scale", "blank_skip_threshold")]
-    graph = _fingerprint(experiment, SEARCHING, experiment.graph / "HLG.safetensors")
-    made_of = [hash_value([graph, settings, hash_file(file)]) for file in posteriors]
-
-    def work(index: int) -> None:
-        log_probs = read_posteriors(posteriors[index]).log_probs
-        found = {utterance: decoder.search(utterance, each) for utterance, each in log_probs.items()}
-        write_lattices(lattices[index], found, made_of[index])
-
-    with Progress(f"search {split}", len(lattices), "shards") as bar:
-        make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), made_of)
-    return list(zip(posteriors, lattices))
-
-
-def _fingerprint(experiment: Experiment, modules: Sequence[str], file: Path) -> str:
-    """What stands for a file and for the code of some modules."""
-    cache = cache_of(experiment)
-    return hash_value([cache.fingerprint(file), code_fingerprints(modules, experiment, cache)])
-
-
-def _decode_split(
-    experiment: Experiment,
-    split: str,
-    searched: Sequence[Tuple[Path, Optional[Path]]],
-    decoder: UtteranceDecoder,
-    points: Mapping[str, np.ndarray],
-    name: str = "nbest",
-) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
-    """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
-    outputs = [experiment.decoding / split / f"{name}-{file.name}" for file, _ in searched]
-
-    def work(index: int) -> None:
-        _decode_shard(*searched[index], outputs[index], decoder, points)
-
-    with Progress(f"decode {split}", len(outputs), "shards") as bar:
-        make_shards(outputs, work, experiment.jobs, lambda _: bar.advance())
-    shards = [read_lists(file) for file in outputs]
-    found = sorted((name.partition("/")[::2], nbest) for part, _ in shards for name, nbest in part.items())
-    methods: Sequence[str] = decoder.config.methods
-    lists = {method: {key: nbest for (of, key), nbest in found if of == method} for method in methods}
-    about = {
-        "audio_seconds": sum(part["audio_seconds"] for _, part in shards),
-        "seconds": {method: sum(part["seconds"][method] for _, part in shards) for method in methods},
-    }
-    return lists, about
-
-
-def _decode_shard(
-    posteriors_file: Path,
-    lattices_file: Optional[Path],
-    file: Path,
-    decoder: UtteranceDecoder,
-    points: Mapping[str, np.ndarray],
-) -> None:
-    posteriors = read_posteriors(posteriors_file)
-    lattices = read_lattices(lattices_file) if lattices_file is not None else {}
-    lists: Dict[str, NBest] = {}
-    spent: Dict[str, float] = collections.defaultdict(lambda: posteriors.seconds)
-    for utterance, log_probs in posteriors.log_probs.items():
-        encoded = posteriors.encoded.get(utterance)
-        found = decoder.decode(utterance, log_probs, points, encoded, lattices.get(utterance))
-        for method, (nbest, seconds) in found.items():
-            lists[f"{method}/{utterance}"] = nbest
-            spent[method] += seconds
-    write_lists(file, lists, {"audio_seconds": posteriors.audio_seconds, "seconds": spent})
-
-
-def _choose(experiment: Experiment, lists: Mapping[str, Mapping[str, NBest]]) -> None:
-    """Write scales.json: for each method the weights with the fewest errors on dev, and what was tried."""
-    dev = experiment.config.corpus.dev
-    references = _references(experiment, dev)
-    weights, tried = {}, {}
-    for method, grid in method_grids(experiment.config.decode).items():
-        if grid:
-            weights[method], tried[method] = choose_weights(references, lists[method], grid)
-            said = ", ".join(f"{name} {value:g}" for name, value in weights[method].items())
-            fewest = min(point["errors"] for point in tried[method])
-            print(f"decode: {method}: {said}, chosen on {dev}: {fewest} errors")
-    write_json(
-        experiment.decoding / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried}
-    )
-
-
-def _references(experiment: Experiment, split: str) -> Dict[str, List[str]]:
-    return {cut.id: cut.supervisions[0].text.split() for cut in load_cuts(experiment, split)}
-
-
-def _write_split(
-    experiment: Experiment,
-    split: str,
-    lists: Mapping[str, Mapping[str, NBest]],
-    about: Mapping[str, Any],
-) -> None:
-    references, weights = _references(experiment, split), _chosen_weights(experiment)
-    for method, of_method in lists.items():
-        of_weights = weights.get(method, {})
-        chosen = _choose_hypotheses(method, of_method, references, of_weights)
-        _write_hypotheses(experiment, split, method, chosen, of_method)
-        ways = {key: nbest.way for key, nbest in of_method.items()}
-        _write_timing(experiment, split, method, ways, about, of_weights)
-
-
-def _choose_hypotheses(
-    method: str,
-    lists: Mapping[str, NBest],
-    references: Mapping[str, Sequence[str]],
-    weights: Mapping[str, float],
-) -> Dict[str, List[str]]:
-    """Words of each utterance: the best by the weights, by the reference for oracle, else the only ones."""
-    if method == "oracle":
-        return {
-            key: min(nbest.words, key=lambda words: word_errors(references[key], words))
-            for key, nbest in lists.items()
-        }
-    return {key: nbest.best(list(weights.values())) for key, nbest in lists.items()}
-
-
-def _write_hypotheses(
-    experiment: Experiment,
-    split: str,
-    method: str,
-    hypotheses: Mapping[str, List[str]],
-    lists: Mapping[str, NBest],
-) -> None:
-    """Write a method's hypotheses in the order of ids: words, [start, duration, confidence] where known."""
-    config = experiment.config
-    step = config.features.frame_shift * subsampling(config.model)  # seconds a frame
-    rows: List[Dict[str, Any]] = []
-    for key, words in hypotheses.items():
-        rows.append({"id": key, "hyp": words})
-        if method in LATTICE_METHODS and lists[key].way != WAYS[0]:
-            rows[-1]["way"] = lists[key].way
-        timed = lists[key].timed
-        if method == "hlg" and len(timed) == len(words):  # what fell back to greedy has none
-            rows[-1]["timed"] = [
-                [round(word.first * step, 3), round((word.last + 1 - word.first) * step, 3), word.confidence]
-                for word in timed
-            ]
-    write_jsonl(experiment.decoding / split / f"hypotheses_{method}.jsonl", rows)
-
-
-def _write_timing(
-    experiment: Experiment,
-    split: str,
-    method: str,
-    ways: Mapping[str, str],
-    about: Mapping[str, Any],
-    weights: Mapping[str, float],
-) -> None:
-    """Write what a method cost, and how many utterances fell back."""
-    fallbacks: Dict[str, int] = {}
-    if method in LATTICE_METHODS:
-        fallbacks = {way: list(ways.values()).count(way) for way in WAYS[1:]}
-        for key, way in ways.items():
-            if way != WAYS[0]:
-                print(f"decode: {split} {key}: {method}: no lattice at the set beams, fell back to {way}")
-        if any(fallbacks.values()):
-            said = ", ".join(f"{way} {count}" for way, count in fallbacks.items())
-            print(f"decode: {split}: {method}: of {len(ways)} utterances {said}")
-    timing = {
-        "audio_seconds": round(about["audio_seconds"], 3),
-        "seconds": round(about["seconds"][method], 3),
-        "fallbacks": fallbacks,
-        "settings": {**method_settings(experiment.config.decode, method), **weights},
-    }
-    write_json(experiment.decoding / split / f"timing_{method}.json", timing)
+    decode_all(experiment)

@@ -1,11 +1,28 @@
-"""Stage 0: put the corpus into its folder."""
+"""Stage download: put the corpus into its folder."""
 
-from asrkit.corpus.utterance import load_corpus_module
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.stage import Stage
+
+STAGE = Stage(
+    name="download",
+    purpose="put the corpus into place",
+    reads=("{recipe}/grammar.yaml?",),
+    writes=("{corpus}",),
+    result=(
+        *("corpus.module", "corpus.train_sets", "corpus.dev_sets"),
+        *("corpus.train", "corpus.dev", "corpus.tests"),
+        # What may be fetched beside the corpus
+        *("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory"),
+    ),
+    how=("corpus", "name"),  # where to ask, whether a part will do
+    corpus_code=True,
+)
 
 
 def run(experiment: Experiment) -> None:
     """Have the corpus module fetch the corpus, unless it is there."""
+    from asrkit.corpus.utterance import load_corpus_module
+
     module = load_corpus_module(experiment.config.corpus.module, experiment.local_directory)
     module.download(experiment.corpus_directory, experiment.config)
     print(f"the corpus is in {experiment.corpus_directory}")

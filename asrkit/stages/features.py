@@ -1,68 +1,34 @@
-"""Stage 2: log-Mel features of all splits, and their mean and variance in training."""
+"""Stage features: log-Mel features of all splits, and their mean and variance in training."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Tuple
 
-from asrkit.corpus.manifests import read_cuts
-from asrkit.corpus.rejection import Rejection, list_rejections, refuse_too_many
-from asrkit.corpus.splits import sets_of
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.progress import Progress
-from asrkit.signal.features import Shard, compute_shards, plan_shards, read_shard
-from asrkit.signal.normalisation import write_normalisation
-from asrkit.storage.files import jsonl_gz_writer
+from asrkit.pipeline.stage import Stage
+
+STAGE = Stage(
+    name="features",
+    purpose="log-Mel features, training audio at several speeds",
+    reads=("manifests/{split}_cuts.jsonl.gz", "audio of manifests/{split}_cuts.jsonl.gz"),
+    writes=("features",),
+    result=("features", "corpus.train", "corpus.dev", "corpus.tests"),
+    how=("features.shard_utterances", "corpus.max_bad_fraction", "corpus.train_sets", "corpus.dev_sets"),
+    libraries=("torch", "lhotse"),
+)
+
+
+def features_of(*splits: str) -> Tuple[str, ...]:
+    """Patterns of some splits' cuts and stored features, so that a change in another one doesn't matter."""
+    return tuple(
+        pattern
+        for split in splits
+        for pattern in (f"features/{split}_cuts.jsonl.gz", f"features/shards/{split}-[0-9]*.i16")
+    )
 
 
 def run(experiment: Experiment) -> None:
     """Write features/; raises UserError when too much audio turns out to be unusable."""
-    corpus, config = experiment.config.corpus, experiment.config.features
-    cuts = {name: list(read_cuts(experiment.manifests, name)) for name in sets_of(corpus)}
-    shards: List[Shard] = []
-    for name, of in cuts.items():
-        rates = sorted({cut.sampling_rate for cut in of} - {config.sampling_rate})
-        for rate in rates:
-            print(f"{name}: audio of {rate} Hz is resampled to {config.sampling_rate} Hz")
-        shards += plan_shards(name, of, config, train=name == corpus.train)
+    from asrkit.signal.splits import assemble, compute, plan_splits
+
+    shards, totals = plan_splits(experiment)
     compute(experiment, shards)
-    assemble(experiment, shards, {name: len(of) for name, of in cuts.items()})
-
-
-def compute(experiment: Experiment, shards: List[Shard]) -> None:
-    """Write the shards that aren't there yet."""
-    copies = sum(len(shard.cuts) * len(shard.speeds) for shard in shards)
-    with Progress("features", copies) as bar:
-
-        def done(shard: Shard, seconds: float) -> None:
-            bar.advance(seconds, len(shard.cuts) * len(shard.speeds))
-
-        compute_shards(shards, experiment.config.features, experiment.features, experiment.jobs, done)
-
-
-def assemble(experiment: Experiment, shards: List[Shard], totals: Dict[str, int]) -> None:
-    """Join the records of shards to cuts, rejections and normalisation; UserError for too many rejections."""
-    corpus = experiment.config.corpus
-    rejections, sums = join_shards(experiment, shards, list(totals))
-    refuse_too_many(rejections, totals, corpus.max_bad_fraction, experiment.features / "rejected.jsonl")
-    write_normalisation(experiment.features / "normalisation.safetensors", sums[corpus.train])
-
-
-def join_shards(
-    experiment: Experiment, shards: List[Shard], names: List[str]
-) -> Tuple[List[Rejection], Dict[str, List[Dict[str, Any]]]]:
-    """Write each split's cuts, in the order of its shards, and rejected.jsonl; gives the rejections, and the
-    shards' records by split, without their cuts: those of one shard are in memory at a time.
-    """
-    rejections: List[Rejection] = []
-    sums: Dict[str, List[Dict[str, Any]]] = {name: [] for name in names}
-    for name in names:
-        count, seconds = 0, 0.0
-        with jsonl_gz_writer(experiment.features / f"{name}_cuts.jsonl.gz") as write:
-            for shard in [shard for shard in shards if shard.split == name]:
-                record = read_shard(shard, experiment.features)
-                rejections += [Rejection(**row) for row in record["rejected"]]
-                for row in record.pop("cuts"):
-                    write(row)
-                    count, seconds = count + 1, seconds + row["duration"]
-                sums[name].append(record)
-        print(f"{name}: {count} cuts, {seconds / 3600:.3f} h, {experiment.config.features.bins} bins")
-    list_rejections(experiment.features / "rejected.jsonl", rejections, experiment.config.corpus.tests)
-    return rejections, sums
+    assemble(experiment, shards, totals)

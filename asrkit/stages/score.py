@@ -1,97 +1,27 @@
-"""Stage 9: count errors of every decoded set, write listings, results.json and RESULTS.md."""
+"""Stage score: count errors, with intervals, and write the results."""
 
-from pathlib import Path
-from typing import Any, Dict, List, Sequence
-
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
-from asrkit.score.breakdown import break_down
-from asrkit.score.calibration import calibrate
-from asrkit.score.ctm import make_ctm, make_stm
-from asrkit.score.evaluation import Evaluation, evaluate
-from asrkit.score.listing import make_listing
-from asrkit.score.normalisation import normalise_transcripts
-from asrkit.score.records import make_record, summary_lines
-from asrkit.score.report import render_results
-from asrkit.score.tokenisation import characters, unit_tokeniser, words
-from asrkit.score.transcripts import Transcript, load_transcripts
-from asrkit.score.trn import make_trn
-from asrkit.storage.files import read_json, write_json, write_text
-from asrkit.text.units import load_units
+from asrkit.pipeline.stage import Stage
+from asrkit.stages.decode import decoded
+
+KINDS = ("supervisions", "cuts")
+
+STAGE = Stage(
+    name="score",
+    purpose="count errors, with intervals, and write the results",
+    reads=(
+        *decoded("{dev}", "{test}"),
+        *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
+        *("units/units.txt", "units/lexicon.txt", "manifests/statistics.json"),
+        *("manifests/rejected.jsonl?", "features/rejected.jsonl?"),
+    ),
+    writes=("score",),
+    result=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
+)
 
 
-def run(experiment: Experiment, methods: Sequence[str] = ()) -> None:
-    """Score the test sets, then dev where it was decoded; the table is printed last.
+def run(experiment: Experiment) -> None:
+    """Write score/; EXP/results.json and EXP/RESULTS.md are links to the files there."""
+    from asrkit.score.splits import score_all
 
-    `methods` are those to score; all that were used to decode if it is empty.
-    """
-    corpus = experiment.config.corpus
-    results: List[Dict[str, Any]] = []
-    for split in [*corpus.tests, *([] if corpus.dev in corpus.tests else [corpus.dev])]:
-        files = sorted((experiment.decoding / split).glob("hypotheses_*.jsonl"))
-        if not files and split in corpus.tests:
-            raise UserError(
-                f"{split} has not been decoded",
-                expected="hypotheses_{method}.jsonl",
-                where=str(experiment.decoding / split),
-                todo="run.sh --stage 8",
-            )
-        for file in files:
-            if methods and _method_of(file) not in methods:
-                continue
-            results += _score(experiment, split, file)
-    facts_file = experiment.manifests / "statistics.json"
-    partial = read_json(facts_file).get("partial") if facts_file.exists() else None
-    results = [{**record, "partial": partial} for record in results]
-    write_json(experiment.directory / "results.json", results)
-    cost_file = experiment.directory / "cost.json"
-    cost = read_json(cost_file) if cost_file.exists() else {}
-    write_text(experiment.directory / "RESULTS.md", render_results(experiment.config.name, results, cost))
-    print("\n".join(summary_lines(results)), flush=True)
-
-
-def evaluate_transcripts(
-    experiment: Experiment, transcripts: Sequence[Transcript], units: Sequence[str]
-) -> List[Evaluation]:
-    """Evaluations in some of "word", "character" and "unit"; only the first two on normalised text."""
-    settings = experiment.config.score
-    normalised = normalise_transcripts(transcripts, settings.normalise)
-    ways = {
-        "word": (words, normalised),
-        "character": (characters, normalised),
-        "unit": (unit_tokeniser(load_units(experiment.units)), transcripts),
-    }
-    return [
-        evaluate(of, unit, tokenise, settings.bootstrap_samples, settings.confidence)
-        for unit in units
-        for tokenise, of in [ways[unit]]
-    ]
-
-
-def _method_of(hypotheses: Path) -> str:
-    return hypotheses.stem[len("hypotheses_") :]
-
-
-def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[str, Any]]:
-    method = _method_of(hypotheses)
-    settings = experiment.config.score
-    transcripts, lost = load_transcripts(experiment, split, method)
-    units = sorted(["word", "character", "unit"], key=lambda unit: unit != settings.unit)
-    evaluations = evaluate_transcripts(experiment, transcripts, units)
-    name = f"{split}_{method}"
-    of_words = next(each for each in evaluations if each.unit == "word")
-    counted, calibration = of_words.transcripts, calibrate(of_words)
-    write_text(experiment.scores / f"{name}.txt", make_listing(split, method, evaluations, lost, calibration))
-    write_json(experiment.scores / f"{name}.json", {each.unit: break_down(each) for each in evaluations})
-    write_text(experiment.scores / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
-    write_text(experiment.scores / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
-    if any(each.timed for each in counted):
-        write_text(experiment.scores / f"{name}.hyp.ctm", make_ctm(counted))
-        write_text(experiment.scores / f"{name}.ref.stm", make_stm(counted))
-    timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
-    # The oracle knows the references: a bound on what rescoring can reach, and no result.
-    role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
-    return [
-        make_record(each, split, role, method, timing, len(lost), settings.normalise, calibration)
-        for each in evaluations
-    ]
+    score_all(experiment)

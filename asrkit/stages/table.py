@@ -1,188 +1,103 @@
-"""The ten stages that every recipe has: what each reads, writes and depends on."""
+"""The stages that asrkit has, and the pipeline that a recipe's run.sh makes of them."""
 
-from typing import Tuple
+import dataclasses
+import re
+from typing import Dict, List, Sequence, Tuple
 
-from asrkit.config import CorpusConfig
+from asrkit.errors import UserError
 from asrkit.pipeline.stage import Stage
+from asrkit.stages import (
+    average,
+    decode,
+    download,
+    features,
+    graph,
+    lm,
+    manifests,
+    score,
+    train,
+    units,
+)
 
-SUPERVISIONS = "manifests/{split}_supervisions.jsonl.gz"
-CUTS = "manifests/{split}_cuts.jsonl.gz"
-DECODED = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
-LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"  # left out where there is none
-NEURAL_LM = "lm/neural.safetensors if lm.neural.layers"
-BINARY_LMS = ("lm/lm.binary?", "lm/rescore.{lm.rescore_order}.binary?")  # where kenlm's programs are built
-UNITS = ("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?", "units/oov.txt?")
-KINDS = ("supervisions", "cuts")
-# What the download may fetch beside the corpus
-NAMED = ("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory")
-SPLITS = ("corpus.train", "corpus.dev", "corpus.tests")
+MODULES = (download, manifests, features, units, lm, graph, train, average, decode, score)
+# As they are numbered when there is no run.sh
+STAGES: Tuple[Stage, ...] = tuple(
+    dataclasses.replace(module.STAGE, number=str(number), module=module.__name__)
+    for number, module in enumerate(MODULES)
+)
+SEPARATOR = "\x1f"  # between the words of a line of run.sh, as utils/recipe.sh hands them over
+USE = 'stage N NAME "what it does" [--reads PATTERN...] [--writes PATTERN...] [-- COMMAND...]'
 
 
-def features_of(*splits: str) -> Tuple[str, ...]:
-    """Cuts and stored features of some splits, so that a change in another one doesn't matter."""
-    return tuple(
-        pattern
-        for split in splits
-        for pattern in (f"features/{split}_cuts.jsonl.gz", f"features/shards/{split}-[0-9]*.i16")
+def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List[Stage]:
+    """The stages that run.sh declares, in its order; all of asrkit's when it declares none.
+
+    A line with a command is a stage of the recipe's own. Raises UserError for a line that can't be
+    understood, a name that asrkit doesn't have, and numbers that don't rise.
+    """
+    if not lines:
+        return list(known)
+    by_name = {stage.name: stage for stage in known}
+    stages: List[Stage] = []
+    for line in lines:
+        stage = _read_line(line.split(SEPARATOR), by_name)
+        if any(stage.name == other.name for other in stages):
+            raise _wrong(line, f"stage {stage.name} is there twice")
+        if stages and stage.order <= stages[-1].order:
+            raise _wrong(line, f"number {stage.number} after {stages[-1].number}; numbers must rise")
+        stages.append(stage)
+    return stages
+
+
+def _read_line(words: List[str], known: Dict[str, Stage]) -> Stage:
+    line = SEPARATOR.join(words)
+    if len(words) < 3 or not re.fullmatch(r"\d+(\.\d+)?", words[0]):
+        raise _wrong(line, "no number, name and purpose")
+    number, name, purpose, *rest = words
+    command: List[str] = []
+    if "--" in rest:
+        command = rest[rest.index("--") + 1 :]
+        rest = rest[: rest.index("--")]
+    patterns: Dict[str, List[str]] = {"--reads": [], "--writes": []}
+    option = ""
+    for word in rest:
+        if word in patterns:
+            option = word
+        elif not option:
+            raise _wrong(line, f"{word} after the purpose")
+        else:
+            patterns[option].append(word)
+    if not command:
+        if name not in known:
+            raise _wrong(line, f"{name} is none of {' '.join(known)}, and there is no command")
+        if rest:
+            raise _wrong(line, f"{name} declares itself what it reads and writes")
+        return dataclasses.replace(known[name], number=number, purpose=purpose)
+    if name in known:
+        raise _wrong(line, f"{name} is a stage of asrkit, so it can't be one with a command")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise _wrong(line, f"the name {name}; a name has letters, digits, _ and -")
+    return _own_stage(number, name, purpose, patterns, command, line)
+
+
+def _own_stage(
+    number: str, name: str, purpose: str, patterns: Dict[str, List[str]], command: List[str], line: str
+) -> Stage:
+    for pattern in patterns["--writes"]:
+        if pattern.startswith(("/", "{")) or ".." in pattern.split("/"):
+            raise _wrong(line, f"--writes {pattern}, which isn't below EXP")
+    if not patterns["--writes"]:
+        raise _wrong(line, f"{name} has no --writes, so nothing would tell that it has run")
+    return Stage(
+        name=name,
+        purpose=purpose,
+        number=number,
+        reads=tuple(patterns["--reads"]),
+        writes=tuple(patterns["--writes"]),
+        command=tuple(command),
     )
 
 
-def decoded(*splits: str) -> Tuple[str, ...]:
-    """What stage decode leaves of some splits, for good."""
-    return tuple(f"decode/{split}/{name}" for split in splits for name in DECODED)
-
-
-STAGES = (
-    Stage(
-        0,
-        "download",
-        "put the corpus into place",
-        "asrkit.stages.download",
-        reads=("{recipe}/grammar.yaml?",),
-        writes=("{corpus}",),
-        settings=("corpus.module", "corpus.train_sets", "corpus.dev_sets", *SPLITS, *NAMED),
-        corpus_code=True,
-    ),
-    Stage(
-        1,
-        "manifests",
-        "list recordings and transcripts of each split, and check them",
-        "asrkit.stages.manifests",
-        reads=("{corpus}", "{recipe}/expect.json?"),
-        writes=(
-            "manifests/{split}_recordings.jsonl.gz",
-            SUPERVISIONS,
-            CUTS,
-            "manifests/rejected.jsonl?",
-            "manifests/statistics.json",
-            "manifests/audio?",
-        ),
-        settings=tuple(f"corpus.{name}" for name in CorpusConfig.__struct_fields__ if name != "mirror"),
-        corpus_code=True,
-        libraries=("torch", "lhotse"),
-    ),
-    Stage(
-        2,
-        "features",
-        "log-Mel features, training audio at several speeds",
-        "asrkit.stages.features",
-        reads=(CUTS, f"audio of {CUTS}"),
-        writes=("features",),
-        settings=("features", *SPLITS, "corpus.max_bad_fraction"),
-        libraries=("torch", "lhotse"),
-    ),
-    Stage(
-        3,
-        "units",
-        "what the model predicts, and how words are made of it",
-        "asrkit.stages.units",
-        reads=(
-            "manifests/{train}_supervisions.jsonl.gz",
-            "{recipe}/{units.lexicon}",
-            "{recipe}/{lm.text}",
-            "{recipe}/{lm.arpa}",
-        ),
-        writes=UNITS,
-        settings=(
-            *("units", "lm.text", "lm.text_sentences", "lm.arpa"),
-            *("corpus.train", "corpus.case", "corpus.words"),
-        ),
-    ),
-    Stage(
-        4,
-        "lm",
-        "n-gram language model of the training text",
-        "asrkit.stages.lm",
-        reads=(
-            "manifests/{train}_supervisions.jsonl.gz",
-            "manifests/{dev}_supervisions.jsonl.gz",
-            "manifests/{test}_supervisions.jsonl.gz if lm.text",
-            "units/words.txt if units.unknown_word",
-            "{recipe}/{lm.text}",
-            "{recipe}/{lm.arpa}",
-            "{recipe}/{lm.rescore_arpa}",
-        ),
-        writes=("lm/lm.arpa", LARGER_LM, *BINARY_LMS, NEURAL_LM, "lm/report.json"),
-        settings=("lm", "units.unknown_word", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
-    ),
-    Stage(
-        5,
-        "graph",
-        "decoding graph HLG from units, lexicon and language model",
-        "asrkit.cli.graph",
-        reads=(*UNITS, "lm/lm.arpa"),
-        writes=("graph/HLG.safetensors",),
-        settings=("graph",),
-        libraries=("torch", "k2"),
-    ),
-    Stage(
-        6,
-        "train",
-        "train the acoustic model",
-        "asrkit.stages.train",
-        reads=(
-            "features/normalisation.safetensors",
-            *features_of("{train}", "{dev}"),
-            *UNITS,
-            "{recipe}/{train.init_from}",
-            *(
-                pattern
-                for setting in ("train.noise.directory", "train.rooms.directory")
-                for pattern in (
-                    f"{{recipe}}/{{{setting}}}",
-                    f"manifests/{{train}}_cuts.jsonl.gz if {setting}",
-                    f"audio of manifests/{{train}}_cuts.jsonl.gz if {setting}",
-                )
-            ),
-        ),
-        writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
-        settings=("model", "train", "features.bins", "corpus.train", "corpus.dev", "corpus.max_bad_fraction"),
-        libraries=("torch", "lhotse"),
-        precious=True,
-    ),
-    Stage(
-        7,
-        "average",
-        "average checkpoints, chosen on dev",
-        "asrkit.stages.average",
-        reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *UNITS),
-        writes=("average/model.safetensors", "average/choice.json"),
-        settings=("average", "train.batch_duration", "corpus.dev"),
-        libraries=("torch", "lhotse"),
-    ),
-    Stage(
-        8,
-        "decode",
-        "decode by each method; weights chosen on dev, then the tests once",
-        "asrkit.stages.decode",
-        reads=(
-            "average/model.safetensors",
-            "graph/HLG.safetensors",
-            "lm/lm.arpa",
-            LARGER_LM,
-            NEURAL_LM,
-            *features_of("{dev}", "{test}"),
-            *UNITS,
-        ),
-        writes=("decode/scales.json", *decoded("{dev}", "{test}")),
-        settings=("decode", "lm.rescore_order", "corpus.dev", "corpus.tests"),
-        libraries=("torch", "lhotse", "k2"),
-    ),
-    Stage(
-        9,
-        "score",
-        "count errors, with intervals, and write the results",
-        "asrkit.stages.score",
-        reads=(
-            *decoded("{dev}", "{test}"),
-            *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
-            "units/units.txt",
-            "units/lexicon.txt",
-            "manifests/statistics.json",
-            "manifests/rejected.jsonl?",
-            "features/rejected.jsonl?",
-        ),
-        writes=("score", "results.json", "RESULTS.md"),
-        settings=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
-    ),
-)
+def _wrong(line: str, found: str) -> UserError:
+    shown = line.replace(SEPARATOR, " ")
+    return UserError(f"run.sh: {found}", expected=USE, where=f"stage {shown}", todo="correct the line")

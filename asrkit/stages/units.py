@@ -1,17 +1,33 @@
-"""Stage 3: units, words and lexicon from training text."""
+"""Stage units: units, words and lexicon from training text."""
 
 import collections
 from typing import Sequence, Set
 
-from asrkit.lm.arpa import read_vocabulary
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import read_jsonl
-from asrkit.text.further_text import read_further_text
-from asrkit.text.units import build_units
+
+STAGE = Stage(
+    name="units",
+    purpose="what the model predicts, and how words are made of it",
+    reads=(
+        "manifests/{train}_supervisions.jsonl.gz",
+        "{recipe}/{units.lexicon}",
+        "{recipe}/{lm.text}",
+        "{recipe}/{lm.arpa}",
+    ),
+    writes=("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?", "units/oov.txt?"),
+    result=(
+        *("units", "lm.text", "lm.text_sentences", "lm.arpa"),
+        *("corpus.train", "corpus.case", "corpus.words"),
+    ),
+)
 
 
 def run(experiment: Experiment) -> None:
     """Write units/ from the training transcripts; the words of further text and of a given LM are added."""
+    from asrkit.text.units import build_units
+
     config = experiment.config
     supervisions = read_jsonl(experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz")
     sentences = [str(row["text"]) for row in supervisions]
@@ -44,6 +60,9 @@ def _tell_unknown(sentences: Sequence[str], known: Set[str], unknown_word: str) 
 
 
 def _further_words(experiment: Experiment) -> Set[str]:
+    from asrkit.lm.arpa import read_vocabulary
+    from asrkit.text.further_text import read_further_text
+
     config = experiment.config
     lm = config.lm
     words: Set[str] = set()

@@ -68,6 +68,16 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def link(place: Path, target: Path) -> None:
+    """Make `place` a link to `target`, in one step; the link is relative, so both may move together."""
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(os.path.relpath(target, place.parent))
+    os.replace(temporary, place)
+    sync_directory(place.parent)
+
+
 def write_bytes(file: Path, content: bytes) -> None:
     """Write `content`, whole or not at all."""
     with whole_file(file) as temporary:

@@ -1,16 +1,43 @@
-"""Fingerprints of content, remembered by a file's stat so that an unchanged file is hashed once."""
+"""Fingerprints of content, remembered by a file's stat so that an unchanged file is hashed once.
 
+A single file has a fingerprint of its own. A group of files (a corpus, the shards of a split) has one for
+all: 300,000 entries need not be compared one by one to see that nothing changed.
+"""
+
+import concurrent.futures
 import hashlib
 import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence
+
+import msgspec
 
 from asrkit.storage.files import write_bytes
 
 # A file changed again within a tick of the file system's clock may keep its stat.
 SETTLING_NANOSECONDS = 20_000_000
+SHOWN_BYTES = 500_000_000  # hashing less than this ends within a second or two and needs no progress bar
+
+
+class FileStamp(NamedTuple):
+    """A file of a group: its name there, where it lies, and its stat."""
+
+    name: str
+    path: str
+    size: int
+    modified: int  # nanoseconds
+    changed: int  # nanoseconds
+    inode: int
+
+
+def stamp_file(name: str, path: str, status: Optional[os.stat_result] = None) -> FileStamp:
+    """The stamp of a file; raises OSError if it is missing."""
+    found = status or os.stat(path)
+    # A name that isn't UTF-8 can't be written to a record as it is.
+    shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return FileStamp(shown, path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 def hash_bytes(content: bytes) -> str:
@@ -33,18 +60,22 @@ def hash_file(file: Path) -> str:
 
 
 class FingerprintCache:
-    """What was computed from files, by (path, size, times, inode); the cache itself may be deleted."""
+    """What was computed from files, by their stats; everything below `directory` may be deleted.
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    `show` gives a progress bar for (description, number of files), used when there is much to hash.
+    """
+
+    def __init__(
+        self, directory: Path, jobs: int = 1, show: Optional[Callable[[str, int], ContextManager[Any]]] = None
+    ) -> None:
+        self.directory = directory
+        self._jobs = jobs
+        self._show = show
+        self._known: Dict[str, List[Any]] = _load(directory / "files.json")
         self._changed = False
-        self._known: Dict[str, List[Any]] = {}
-        try:
-            loaded = json.loads(file.read_bytes())
-            if isinstance(loaded, dict):
-                self._known = loaded
-        except (OSError, ValueError):
-            pass  # a cache: absent or damaged means empty
+        self._groups: Dict[str, Sequence[FileStamp]] = {}  # by name, as they were last asked for
+        self._listings: Dict[str, Dict[str, List[Any]]] = {}  # {group: {name: [stat..., hash]}}
+        self._unsaved: List[str] = []  # groups whose listing has changed
 
     def fingerprint(self, file: Path) -> str:
         """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
@@ -52,20 +83,83 @@ class FingerprintCache:
 
     def remember(self, file: Path, kind: str, compute: Callable[[Path], Any]) -> Any:
         """`compute(file)`, a JSON-able value, computed only when the file's stat isn't the remembered one."""
-        stat = os.stat(file)
-        key = f"{kind}:{file}"
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        stamp = stamp_file(str(file), str(file))
+        key = f"{kind}:{stamp.name}"
         known = self._known.get(key)
-        if known is not None and known[:4] == stamp:
+        if known is not None and known[:4] == list(stamp[2:]):
             return known[4]
         value = compute(file)
-        if time.time_ns() - stat.st_ctime_ns > SETTLING_NANOSECONDS:
-            self._known[key] = [*stamp, value]
+        if _has_settled(stamp):
+            self._known[key] = [*stamp[2:], value]
             self._changed = True
         return value
 
+    def group(self, name: str, files: Sequence[FileStamp]) -> str:
+        """One fingerprint of the names and contents of all files."""
+        stats = [(file.name, *file[2:]) for file in files]
+        key = f"group:{hash_bytes(msgspec.msgpack.encode(stats))}"
+        self._groups[name] = files
+        if key not in self._known:
+            digest = hash_bytes(msgspec.msgpack.encode(sorted(self.listing(name).items())))
+            if not all(map(_has_settled, files)):
+                return digest
+            self._known[key] = [digest]
+            self._changed = True
+        return str(self._known[key][0])
+
+    def listing(self, name: str) -> Dict[str, str]:
+        """Fingerprint of each file of a group that was asked for before."""
+        if name not in self._listings:
+            self._listings[name] = _load(self._listing_file(name))
+        before, files = self._listings[name], self._groups[name]
+        new = [file for file in files if before.get(file.name, [])[:4] != list(file[2:])]
+        hashes = self._hash_all(name, new)
+        if new or len(before) != len(files):
+            fresh = {file.name: [*file[2:], value] for file, value in zip(new, hashes)}
+            # One that hasn't settled keeps its hash for this time alone.
+            self._listings[name] = {file.name: fresh.get(file.name) or before[file.name] for file in files}
+            self._unsaved.append(name)
+        return {file: entry[4] for file, entry in self._listings[name].items()}
+
+    def _hash_all(self, name: str, files: Sequence[FileStamp]) -> List[str]:
+        def compute(file: FileStamp) -> str:
+            return hash_file(Path(file.path))
+
+        if self._show is None or sum(file.size for file in files) < SHOWN_BYTES:
+            return list(map(compute, files))
+        hashes: List[str] = []
+        with (
+            self._show(f"fingerprint {name}", len(files)) as bar,
+            concurrent.futures.ThreadPoolExecutor(self._jobs) as pool,  # hashing lets go of the GIL
+        ):
+            for value in pool.map(compute, files):
+                hashes.append(value)
+                bar.advance()
+        return hashes
+
     def save(self) -> None:
         """Write the cache if anything was added."""
+        for name in self._unsaved:
+            listing = {
+                file.name: self._listings[name][file.name]
+                for file in self._groups[name]
+                if _has_settled(file) and file.name in self._listings[name]
+            }
+            write_bytes(self._listing_file(name), msgspec.json.encode(listing))
         if self._changed:
-            write_bytes(self.file, json.dumps(self._known, ensure_ascii=False).encode("utf-8"))
-            self._changed = False
+            write_bytes(self.directory / "files.json", msgspec.json.encode(self._known))
+        self._unsaved, self._changed = [], False
+
+    def _listing_file(self, name: str) -> Path:
+        return self.directory / f"group-{hash_value(name)[:12]}.json"
+
+
+def _has_settled(stamp: FileStamp) -> bool:
+    return time.time_ns() - stamp.changed > SETTLING_NANOSECONDS
+
+
+def _load(file: Path) -> Dict[str, List[Any]]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Dict[str, List[Any]])
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return {}  # a cache: absent or damaged means empty

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from asrkit.config import TrainConfig
 from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.manifests import with_audio_paths
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import copy_name, read_copies
@@ -127,7 +128,7 @@ def make_conditions(experiment: Experiment, mean: Tensor, inverse_deviation: Ten
     copies = {
         copy_name(row["id"], speed): (text, speed)
         for row in iterate_jsonl(experiment.manifests / f"{config.corpus.train}_cuts.jsonl.gz")
-        for text in [json.dumps(row)]
+        for text in [json.dumps(with_audio_paths(row, experiment))]
         for speed in config.features.speed_factors
     }
     bank = FilterBank(config.features)

@@ -9,10 +9,10 @@ import yaml
 from click.testing import CliRunner
 
 from asrkit.cli import compare
-from asrkit.stages import score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
+from asrkit.stages import score
 from asrkit.storage.files import write_json, write_jsonl, write_text
 from asrkit.text.units import build_units
 from tests.storage.json_lines import write_jsonl_gz

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from asrkit.stages import manifests
 from asrkit.cli.corpus import command
 from asrkit.errors import UserError
+from asrkit.stages import manifests
 from asrkit.storage.files import read_json
 from tests.corpus.sound import SmallCorpus, noise, write_audio
 

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.k2
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment  # noqa: E402
 
 from asrkit.cli import evaluate  # noqa: E402
-from asrkit.stages import decode  # noqa: E402
 from asrkit.config.recipe import CorpusConfig, FeaturesConfig, RecipeConfig, ScoreConfig, UnitsConfig  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.pipeline.experiment import Experiment, open_experiment  # noqa: E402
 from asrkit.signal.features import load_cuts  # noqa: E402
+from asrkit.stages import decode  # noqa: E402
 from asrkit.storage.files import read_json, read_jsonl, write_json, write_jsonl, write_text  # noqa: E402
 from asrkit.text.units import build_units  # noqa: E402
 from tests.corpus.sound import noise, write_audio  # noqa: E402

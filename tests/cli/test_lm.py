@@ -10,7 +10,6 @@ from typing import List
 import msgspec
 import pytest
 
-from asrkit.stages.lm import run
 from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
@@ -18,6 +17,7 @@ from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.lmplz import find_lmplz
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.stages.lm import run
 from asrkit.storage.files import read_json, write_text
 from tests.storage.json_lines import write_jsonl_gz
 

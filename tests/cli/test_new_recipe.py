@@ -13,7 +13,6 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 
-from asrkit.stages import manifests
 from asrkit.cli.new_recipe import command
 from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.audio import AudioFacts
@@ -23,6 +22,7 @@ from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.stages import manifests
 from asrkit.storage.files import read_json, read_jsonl
 from tests.corpus.sound import kinds, noise, write_audio
 

@@ -8,8 +8,8 @@ from typing import Dict, Tuple
 
 import pytest
 
-from asrkit.stages.table import STAGES
 from asrkit.pipeline.experiment import REPOSITORY
+from asrkit.stages.table import STAGES
 
 RECIPES = sorted(file.parent.name for file in (REPOSITORY / "recipes").glob("*/run.sh"))
 OPTIONS = [

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from asrkit.stages.table import STAGES
-from asrkit.stages.units import run
 from asrkit.config import CorpusConfig, RecipeConfig, UnitsConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import find_origin
+from asrkit.stages.table import STAGES
+from asrkit.stages.units import run
 from asrkit.storage.files import jsonl_gz_writer, write_text
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 from asrkit.text.units import load_units

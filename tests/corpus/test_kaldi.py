@@ -5,12 +5,12 @@ from typing import Dict, List
 
 import pytest
 
-from asrkit.stages import manifests
 from asrkit.cli.export_kaldi import export
 from asrkit.corpus.kaldi import read_data_directory
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.stages import manifests
 from asrkit.storage.files import read_jsonl
 from tests.corpus.sound import SmallCorpus, experiment_over, kinds, noise, write_audio
 

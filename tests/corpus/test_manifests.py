@@ -7,12 +7,12 @@ from typing import Any, Dict
 
 import pytest
 
-from asrkit.stages import manifests
 from asrkit.corpus.audio import AudioFacts
 from asrkit.corpus.manifests import lhotse_objects, read_cuts
 from asrkit.corpus.utterance import Utterance
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
+from asrkit.stages import manifests
 from asrkit.storage.files import read_json, read_jsonl
 from tests.corpus.sound import SmallCorpus, noise, write_audio
 
@@ -60,7 +60,7 @@ def test_other_segments_of_one_recording_may_be_in_two_splits(tmp_path: Path) ->
     corpus.add("b", "test", audio="a.wav", start=1.0, duration=1.0)
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert len(list(read_cuts(experiment.manifests, "test"))) == 3
+    assert len(list(read_cuts(experiment, "test"))) == 3
 
 
 def test_shared_speakers_and_sentences_are_counted(
@@ -166,14 +166,14 @@ def test_splits_are_joined_of_sets_and_dev_of_speakers(
     expect(corpus, {"clean": {"utterances": 3, "speakers": 2}, "other": {"utterances": 4}})
     experiment = corpus.experiment(corpus=settings)
     manifests.run(experiment)
-    assert sorted(cut.id for cut in read_cuts(experiment.manifests, "dev")) == ["good", "spare"]
-    assert len(list(read_cuts(experiment.manifests, "train"))) == 5
+    assert sorted(cut.id for cut in read_cuts(experiment, "dev")) == ["good", "spare"]
+    assert len(list(read_cuts(experiment, "train"))) == 5
     (rejected,) = read_jsonl(experiment.manifests / "rejected.jsonl")
     assert (rejected["id"], rejected["split"]) == ("bad", "dev")
     assert "more: 1 utterances are not used" in capsys.readouterr().out
     joined = corpus.experiment(corpus={**settings, "dev_sets": ["more"]}, name="joined")
     manifests.run(joined)
-    assert len(list(read_cuts(joined.manifests, "dev"))) == 3
+    assert len(list(read_cuts(joined, "dev"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_each_character_is_a_word_where_there_are_no_spaces(tmp_path: Path) -> N
     corpus.add("chinese", "train", text="一共 三个ok")
     experiment = corpus.experiment(corpus={"words": "characters", "case": "upper"})
     manifests.run(experiment)
-    texts = {cut.id: cut.supervisions[0].text for cut in read_cuts(experiment.manifests, "train")}
+    texts = {cut.id: cut.supervisions[0].text for cut in read_cuts(experiment, "train")}
     assert texts["chinese"] == "一 共 三 个 O K"
 
 
@@ -249,7 +249,7 @@ def test_byte_order_mark_and_windows_line_ends_in_a_transcript_file(tmp_path: Pa
     listing = corpus.directory / "list.tsv"
     listing.write_bytes(b"\xef\xbb\xbf" + listing.read_bytes().replace(b"\n", b"\r\n\r\n"))
     manifests.run(experiment)
-    cuts = list(read_cuts(experiment.manifests, "train"))
+    cuts = list(read_cuts(experiment, "train"))
     assert [cut.id for cut in cuts] == ["train-00", "train-01", "train-02"]
     assert {cut.supervisions[0].text for cut in cuts} == {"WORD TRAIN"}
 

@@ -7,9 +7,9 @@ from typing import Callable
 import numpy as np
 import pytest
 
-from asrkit.stages import manifests
 from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import UserError
+from asrkit.stages import manifests
 from asrkit.storage.files import read_jsonl
 from tests.corpus.sound import SmallCorpus, kinds, noise, write_audio
 
@@ -69,7 +69,7 @@ def test_bad_audio_is_rejected_with_its_reason(
     rows = read_jsonl(experiment.manifests / "rejected.jsonl")
     assert kinds(rows) == {"bad": kind}
     assert rows[0]["split"] == "train"
-    assert [cut.id for cut in read_cuts(experiment.manifests, "train")] == [
+    assert [cut.id for cut in read_cuts(experiment, "train")] == [
         "train-00",
         "train-01",
         "train-02",
@@ -110,7 +110,7 @@ def test_wav_written_to_a_pipe_is_no_truncated_one(tmp_path: Path, length: int) 
     experiment = corpus.experiment()
     manifests.run(experiment)
     assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
-    assert {cut.duration for cut in read_cuts(experiment.manifests, "train")} == {0.5}
+    assert {cut.duration for cut in read_cuts(experiment, "train")} == {0.5}
 
 
 def test_other_sampling_rate_names_found_and_expected(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_second_of_a_duplicate_id_is_rejected_even_in_another_split(tmp_path: Pa
         ("train-00", "train", "duplicate id"),
         ("train-01", "test", "duplicate id"),
     ]
-    texts = {cut.id: cut.supervisions[0].text for cut in read_cuts(experiment.manifests, "train")}
+    texts = {cut.id: cut.supervisions[0].text for cut in read_cuts(experiment, "train")}
     assert texts == {"train-00": "WORD TRAIN", "train-01": "WORD TRAIN"}
 
 
@@ -160,7 +160,7 @@ def test_segments_of_one_recording_share_it(tmp_path: Path) -> None:
     corpus.add("b", "train", audio="long.flac", start=2.0)
     experiment = corpus.experiment()
     manifests.run(experiment)
-    cuts = {cut.id: cut for cut in read_cuts(experiment.manifests, "train")}
+    cuts = {cut.id: cut for cut in read_cuts(experiment, "train")}
     assert (cuts["a"].start, cuts["a"].duration) == (0.5, 1.5)
     assert (cuts["b"].start, cuts["b"].duration) == (2.0, 3.0)
     assert cuts["a"].recording.id == cuts["b"].recording.id
@@ -205,7 +205,7 @@ def test_case_and_unicode_form(tmp_path: Path, case: str, expected: str) -> None
     corpus.add("one", "train", text="E\u0301te\u0301  straße")
     experiment = corpus.experiment(corpus={"case": case})
     manifests.run(experiment)
-    assert [cut.supervisions[0].text for cut in read_cuts(experiment.manifests, "train")] == [expected]
+    assert [cut.supervisions[0].text for cut in read_cuts(experiment, "train")] == [expected]
 
 
 def test_real_sphere_files_pass_and_a_truncated_one_does_not(

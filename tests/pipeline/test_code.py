@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Dict
 
-from asrkit.stages.table import STAGES
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.stages.table import STAGES
 from asrkit.storage.fingerprint import FingerprintCache
 from tests.pipeline.toy import settings
 

@@ -9,12 +9,12 @@ from typing import List
 import msgspec
 import pytest
 
-from asrkit.stages.table import STAGES
 from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.requirements import check_inputs
 from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
+from asrkit.stages.table import STAGES
 from tests.pipeline.toy import settings
 
 CONFIG = settings(train="learn", dev="tune", tests=["first", "second"])

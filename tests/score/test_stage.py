@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from asrkit.cli import check_results, report
-from asrkit.stages import score
 from asrkit.config.recipe import CorpusConfig, RecipeConfig, ScoreConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.report import TABLE_BEGIN, TABLE_END, render_table
+from asrkit.stages import score
 from asrkit.storage.files import read_json, write_json, write_jsonl, write_text
 from asrkit.text.units import build_units
 from tests.storage.json_lines import write_jsonl_gz

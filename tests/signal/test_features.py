@@ -11,13 +11,13 @@ from typing import Callable, Dict, List
 import numpy as np
 import pytest
 
-from asrkit.stages import features, manifests
 from asrkit.config import load_config
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import load_cuts
 from asrkit.signal.filterbank import FilterBank
+from asrkit.stages import features, manifests
 from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import load_tensors
 from tests.corpus.sound import SmallCorpus, experiment_over, kinds, noise, write_audio

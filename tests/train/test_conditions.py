@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from asrkit.stages import features, manifests
 from asrkit.config import FeaturesConfig, NoiseConfig, RoomsConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import load_cuts
+from asrkit.stages import features, manifests
 from asrkit.storage.tensors import load_tensors
 from asrkit.train.conditions import Conditions, make_conditions
 from asrkit.train.examples import Example, load_examples

@@ -11,10 +11,10 @@ from typing import Any, Dict, List
 import pytest
 import torch
 
-from asrkit.stages.table import STAGES
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.stages.table import STAGES
 from asrkit.train import world
 from asrkit.train.world import World, join_launched, join_world, share_gradients
 

@@ -1,0 +1,31 @@
+"""Settings as a stage may read them: those that it declares, and no others."""
+
+from typing import Any, Sequence, cast
+
+import msgspec
+
+from asrkit.config.recipe import RecipeConfig
+
+
+def declared_settings(config: RecipeConfig, keys: Sequence[str], reader: str) -> RecipeConfig:
+    """A view of `config` that raises LookupError for a setting outside `keys` (settings or whole sections).
+
+    So what a stage declares, by which it is judged fresh, can't drift from what its code reads.
+    """
+    return cast(RecipeConfig, _View(config, "", keys, reader))
+
+
+class _View:
+    def __init__(self, settings: msgspec.Struct, prefix: str, keys: Sequence[str], reader: str) -> None:
+        self._settings, self._prefix, self._keys, self._reader = settings, prefix, keys, reader
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._settings, name)
+        key = f"{self._prefix}{name}"
+        if any(key == wanted or key.startswith(f"{wanted}.") for wanted in self._keys):
+            return value
+        below = [wanted for wanted in self._keys if wanted.startswith(f"{key}.")]
+        if not below:
+            raise LookupError(f"{self._reader} reads the setting {key}, which it doesn't declare")
+        names = {f"{key}.{field}" for field in value.__struct_fields__}
+        return value if names <= set(below) else _View(value, f"{key}.", below, self._reader)

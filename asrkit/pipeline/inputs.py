@@ -1,0 +1,192 @@
+"""The files that a stage's patterns stand for, and their fingerprints."""
+
+import contextlib
+import dataclasses
+import gzip
+import os
+import stat
+import zlib
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Set, Tuple
+
+import msgspec
+
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
+from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
+
+AUDIO_SUFFIXES = frozenset([".wav", ".sph", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au", ".wv1", ".raw"])
+IN_EXPERIMENT = "{exp}/"  # begins the path of audio that stage manifests wrote itself
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a pattern stands for: one file, or a group of files with one fingerprint."""
+
+    name: str  # in records
+    files: List[FileStamp]
+    missing: Dict[str, Path]  # by name; of a group only what must be there: the audio of a manifest
+    is_group: bool
+    is_optional: bool
+
+    def fingerprint(self, cache: FingerprintCache) -> Optional[str]:
+        """Of the content; None: the one file is missing."""
+        if self.is_group:
+            return cache.group(self.name, self.files)
+        return cache.fingerprint(Path(self.files[0].path)) if self.files else None
+
+
+def find(pattern: str, experiment: Experiment) -> Found:
+    """The files of a filled pattern."""
+    name = pattern.rstrip("?")
+    optional = pattern.endswith("?")
+    if name == "{corpus}":
+        found = _tree("corpus", experiment.corpus_directory, experiment)
+    elif name.startswith("{recipe}/"):
+        name = name[len("{recipe}/") :]
+        found = _tree(f"recipe/{name}", experiment.named(name), experiment)
+    elif name.startswith(AUDIO_OF):
+        found = _audio_of(name, experiment)
+    elif "*" in name:
+        stage, _, rest = name.partition("/")
+        folder = experiment.folder(stage)
+        stamps = [stamp_file(f"{stage}/{f.relative_to(folder)}", str(f)) for f in sorted(folder.glob(rest))]
+        found = Found(name, stamps, {}, True, False)
+    else:
+        found = _tree(name, experiment.place(name), experiment)
+    return dataclasses.replace(found, is_optional=optional)
+
+
+def find_all(patterns: Iterable[str], experiment: Experiment) -> List[Found]:
+    """The files of each pattern."""
+    return [find(pattern, experiment) for pattern in fill(tuple(patterns), experiment)]
+
+
+def fingerprint_inputs(
+    stage: Stage, experiment: Experiment, cache: FingerprintCache
+) -> Dict[str, Optional[str]]:
+    """Fingerprint of all that a stage reads, by name; None: it isn't there."""
+    return {found.name: found.fingerprint(cache) for found in find_all(stage.reads, experiment)}
+
+
+def display(name: str) -> str:
+    """A file's name in records, as a reader knows it."""
+    folder, _, rest = name.partition("/")
+    if folder == "recipe":
+        return rest
+    if folder == "corpus" or name.startswith("/"):
+        kind = "audio" if Path(name).suffix.lower() in AUDIO_SUFFIXES else "corpus"
+        return f"{kind} {rest if folder == 'corpus' else name}".rstrip()
+    return name
+
+
+def audio_path(source: str, experiment: Experiment) -> Path:
+    """Where the audio lies that a manifest names: below the corpus's folder unless it says otherwise."""
+    if source.startswith(IN_EXPERIMENT):
+        return experiment.place(source[len(IN_EXPERIMENT) :])
+    return experiment.corpus_directory / source
+
+
+def audio_source(path: Path, experiment: Experiment) -> str:
+    """The path of audio as manifests hold it; audio_path finds it again, wherever the corpus has moved to."""
+    for root, prefix in (
+        (experiment.folder("manifests"), f"{IN_EXPERIMENT}manifests/"),
+        (experiment.corpus_directory, ""),
+        (experiment.corpus_directory.resolve(), ""),
+    ):
+        with contextlib.suppress(ValueError):
+            return prefix + str(path.relative_to(root))
+    return str(path)
+
+
+def _tree(name: str, place: Path, experiment: Experiment) -> Found:
+    """The files below a folder, or the file itself."""
+    try:
+        status = os.stat(place)
+    except OSError:
+        return Found(name, [], {name: place}, False, False)
+    if not stat.S_ISDIR(status.st_mode):
+        return Found(name, [stamp_file(name, str(place), status)], {}, False, False)
+    return Found(name, walk(place, name, experiment.directory), {}, True, False)
+
+
+def walk(top: Path, name: str, *left_out: Path) -> List[FileStamp]:
+    """The regular files below a folder, each folder once whatever links there are; "name/..." are theirs.
+
+    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above, nor the
+    folders `left_out`: an experiment inside its corpus isn't part of it.
+    """
+    seen: Set[Tuple[int, int]] = set()
+    for folder in (*Path(os.path.realpath(top)).parents, *left_out):
+        if folder.exists() and not _same(folder, top):
+            status = os.stat(folder)
+            seen.add((status.st_dev, status.st_ino))
+    stamps: List[FileStamp] = []
+    _walk(str(top), name, seen, stamps)
+    return stamps
+
+
+def _same(folder: Path, other: Path) -> bool:
+    return os.path.realpath(folder) == os.path.realpath(other)
+
+
+def _walk(folder: str, prefix: str, seen: Set[Tuple[int, int]], stamps: List[FileStamp]) -> None:
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        ordered = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    for entry in ordered:
+        name = f"{prefix}/{entry.name}"
+        try:
+            found = entry.stat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            _walk(entry.path, name, seen, stamps)
+        elif stat.S_ISREG(found.st_mode):
+            stamps.append(stamp_file(name, entry.path, found))
+
+
+class _Source(msgspec.Struct):
+    source: str
+
+
+class _Recording(msgspec.Struct):
+    sources: List[_Source]
+
+
+class _Cut(msgspec.Struct):
+    recording: Optional[_Recording] = None
+
+
+def _audio_of(name: str, experiment: Experiment) -> Found:
+    """The audio that the cuts of a lhotse manifest name."""
+    manifest = experiment.place(name[len(AUDIO_OF) :])
+    try:
+        cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
+    except FileNotFoundError:
+        return Found(name, [], {}, True, False)  # the manifest itself is listed as missing
+    except (OSError, EOFError, zlib.error, msgspec.DecodeError) as error:
+        raise UserError(
+            f"can't read {manifest}: {error}",
+            expected="lhotse cuts",
+            where=str(manifest),
+            todo="run.sh --stage manifests",
+        ) from None
+    sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
+    stamps: List[FileStamp] = []
+    missing: Dict[str, Path] = {}
+    for source in sorted(sources):
+        path = audio_path(source, experiment)
+        if source.startswith(IN_EXPERIMENT):
+            shown = source[len(IN_EXPERIMENT) :]
+        else:
+            shown = source if source.startswith("/") else f"corpus/{source}"
+        try:
+            stamps.append(stamp_file(shown, str(path)))
+        except OSError:
+            missing[shown] = path
+    return Found(name, stamps, missing, True, False)

@@ -1,0 +1,154 @@
+"""Where a running stage writes, and how its work takes the place of what was there.
+
+Nothing that a stage finished is touched before another run of it has finished. While EXP/features is in use,
+features are made again in EXP/features.next:
+
+    1. EXP/features     -> EXP/features.old
+    2. EXP/features.next -> EXP/features
+    3. the record is written, the note in the folder dropped
+    4. EXP/features.old is removed
+
+A kill after 1 or 2 is undone by the next run, which then continues in features.next. Trainings are kept, each
+under what it was made from, and EXP/train is a link to one of them:
+
+    EXP/train -> trainings/an4-3f29c1d07a52       finished: it holds record.json
+                 trainings/an4-b81e66f4c9d3       of other settings, as far as it came
+"""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.record import (
+    Note,
+    Record,
+    drop_note,
+    encode_record,
+    read_note,
+    read_record,
+    read_record_file,
+    record_file,
+    write_note,
+)
+from asrkit.pipeline.stage import Stage
+from asrkit.storage.files import link, sync_directory, write_bytes
+
+TRAININGS = "trainings"
+RECORD = "record.json"
+KEY_LENGTH = 12  # of 32 hexadecimal digits, in a training's name
+
+
+def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
+    """Where a stage made from `key` writes until it has finished."""
+    if stage.kept:
+        name = f"{experiment.config.name}-{key[:KEY_LENGTH]}"
+        folder = experiment.directory / TRAININGS / name
+        number = 2
+        while (folder / RECORD).exists():  # one that has finished stays as it is
+            folder = experiment.directory / TRAININGS / f"{name}-{number}"
+            number += 1
+        return folder
+    here = experiment.directory / stage.name
+    return here if read_record(stage, experiment) is None else here.with_name(f"{stage.name}.next")
+
+
+def begin(stage: Stage, experiment: Experiment, key: str, afresh: bool) -> Tuple[Path, Note]:
+    """The folder to work in, with a note in it: that of an interrupted run of the same, or an empty one."""
+    folder = work_folder(stage, experiment, key)
+    earlier = read_note(folder)
+    if earlier is not None and (earlier.key != key or afresh):
+        earlier = None
+    if earlier is None:
+        _set_aside_directory(stage, experiment)
+        _remove(folder, stage)
+    note = write_note(folder, key, earlier)
+    current = experiment.directory / stage.name
+    if stage.kept and not (current / RECORD).exists():
+        link(current, folder)  # nothing finished is in use, so show what is being made
+    return folder, note
+
+
+def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) -> None:
+    """Put a finished stage's work in use, with its record."""
+    current = experiment.directory / stage.name
+    if stage.kept:
+        write_bytes(folder / RECORD, encode_record(record))
+        drop_note(folder)
+        link(current, folder)
+    elif folder != current:
+        old = current.with_name(f"{stage.name}.old")
+        if current.exists():
+            current.rename(old)
+        folder.rename(current)
+        sync_directory(current.parent)
+    write_bytes(record_file(stage, experiment), encode_record(record))
+    drop_note(current)
+    with contextlib.suppress(OSError):
+        current.rmdir()  # of a stage that writes elsewhere
+    shutil.rmtree(current.with_name(f"{stage.name}.old"), ignore_errors=True)
+
+
+def recover(stage: Stage, experiment: Experiment) -> None:
+    """Undo a replacement that a kill interrupted; both works stay as they were before it."""
+    current = experiment.directory / stage.name
+    old, following = (current.with_name(f"{stage.name}.{name}") for name in ("old", "next"))
+    if not old.exists():
+        return
+    if current.exists() and read_note(current) is None:
+        _remove(old, stage)  # the record was written: only this was left to do
+        return
+    if current.exists():
+        current.rename(following)
+    old.rename(current)
+
+
+def find_training(stage: Stage, experiment: Experiment, key: str) -> Optional[Tuple[Path, Record]]:
+    """A finished training that was made from `key`."""
+    for folder, record in trainings(experiment):
+        if stage.kept and record is not None and record.key == key:
+            return folder, record
+    return None
+
+
+def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
+    """Every training of the experiment, with its record if it has finished."""
+    folders = sorted((experiment.directory / TRAININGS).glob("*/"))
+    return [(folder, read_record_file(folder / RECORD)) for folder in folders]
+
+
+def current_training(directory: Path) -> Optional[str]:
+    """Name of the training that EXP/train is a link to."""
+    try:
+        return os.path.basename(os.readlink(directory / "train"))
+    except OSError:
+        return None
+
+
+def _set_aside_directory(stage: Stage, experiment: Experiment) -> None:
+    """Move a training that an earlier version of asrkit left in EXP/train to where trainings are kept."""
+    current = experiment.directory / stage.name
+    if stage.kept and current.is_dir() and not current.is_symlink():
+        kept = experiment.directory / TRAININGS
+        kept.mkdir(exist_ok=True)
+        number = 1 + len(list(kept.glob("earlier-*")))
+        current.rename(kept / f"earlier-{number}")
+        print(f"{stage}: the earlier training is kept in {TRAININGS}/earlier-{number}", flush=True)
+
+
+def _remove(folder: Path, stage: Stage) -> None:
+    try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        elif folder.exists():
+            folder.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{stage} can't remove what an interrupted run left: {error.strerror}",
+            expected="a folder that may be removed",
+            where=str(error.filename),
+            todo="fix the permissions or move it away, then run the same command",
+        ) from error

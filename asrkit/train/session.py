@@ -1,0 +1,151 @@
+"""A training of an experiment: its ranks, its model and its data put together."""
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import torch
+
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel
+from asrkit.model.pretrained import load_pretrained
+from asrkit.pipeline.cost import add_facts, count_cores
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.launch import launched_rank
+from asrkit.pipeline.parallel import run_parallel
+from asrkit.signal.features import load_cuts
+from asrkit.storage.files import read_jsonl, write_jsonl
+from asrkit.storage.tensors import load_tensors
+from asrkit.text.units import Units, load_units
+from asrkit.train.compilation import compile_parts
+from asrkit.train.conditions import make_conditions
+from asrkit.train.curves import write_picture, write_tensorboard
+from asrkit.train.examples import Example, load_examples
+from asrkit.train.loop import Training, run_training
+from asrkit.train.optimizer import make_optimizer
+from asrkit.train.precision import check_precision
+from asrkit.train.preflight import estimate_minutes, units_without_examples
+from asrkit.train.world import ALONE, World, choose_device, join_launched, join_world
+
+
+def train(experiment: Experiment) -> Optional[str]:
+    """Write train/checkpoints, train/log.jsonl, train/curves.png and train/tensorboard.
+
+    Gives the name of the GPU that rank 0 used; None for the processor.
+    """
+    size, rank = experiment.config.train.processes, launched_rank()
+    devices: Dict[int, Optional[str]] = {}
+    if rank is not None:
+        devices[0] = _train(experiment, join_launched())
+    elif size == 1:
+        devices[0] = _train(experiment, ALONE)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            meet = Path(folder) / "rendezvous"
+            run_parallel(
+                lambda rank: _train(experiment, join_world(rank, size, meet)), size, size, devices.__setitem__
+            )
+    if not rank:
+        log = read_jsonl(experiment.training / "log.jsonl")
+        write_tensorboard(experiment.training / "tensorboard", log)
+        write_picture(experiment.training / "curves.png", log)
+    return devices[0]
+
+
+def _train(experiment: Experiment, world: World) -> Optional[str]:
+    config = experiment.config
+    torch.set_num_threads(config.train.threads or max(1, count_cores() // world.local_size))
+    units = load_units(experiment.units)
+    device = choose_device(world)
+    check_precision(config.train, device)
+    torch.manual_seed(config.train.seed)
+    model = AcousticModel(config.model, config.features.bins, len(units))
+    normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
+    model.feature_mean.copy_(normalisation["mean"])
+    model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
+    _initialise(experiment, model, world)
+    train, dev, rejected = load_splits(experiment, units, model, world)
+    conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    model.to(device)
+    optimizer = make_optimizer(model, config.train, world)
+    averaged = copy.deepcopy(model) if config.train.ema_decay else None
+    if config.train.compile:
+        compile_parts(model)
+    training = Training(
+        model,
+        optimizer,
+        config.train,
+        units,
+        train,
+        dev,
+        experiment.training,
+        world=world,
+        averaged=averaged,
+        top_hertz=config.features.sampling_rate / 2,
+        conditions=conditions,
+    )
+    minutes = estimate_minutes(training)
+    if world.first:
+        hours = sum(example.seconds for example in train) / 3600
+        add_facts(experiment, parameters=model.parameter_count(), audio_hours=round(hours, 3))
+        print(
+            f"train: {model.parameter_count():,} parameters, {len(train)} utterances, {hours:.2f} h, "
+            f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
+            f"train: the largest step fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
+        )
+        if conditions is not None:
+            print(f"train: {conditions}")
+        _tell_gaps(rejected, units_without_examples(train, units))
+    run_training(training)
+    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def _initialise(experiment: Experiment, model: AcousticModel, world: World) -> None:
+    """Load train.init_from where it is set, and say what was taken and what not."""
+    name = experiment.config.train.init_from
+    if name is None:
+        return
+    taken, left = load_pretrained(model.front, experiment.named(name))
+    if world.first:
+        print(f"train: {len(taken)} tensors of the front are from {name}, {len(left)} are not:")
+        print("".join(f"train:   {reason}\n" for reason in left), end="")
+
+
+def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
+    for row in rejected[:3]:
+        print(f"train: {row['split']} {row['id']} not used for the loss: {row['reason']}")
+    if rejected:
+        print(f"train: {len(rejected)} utterances not used for the loss, listed in train/rejected.jsonl")
+    if absent:
+        print(f"train: {len(absent)} units are in no training utterance: {' '.join(absent[:20])}")
+
+
+def load_splits(
+    experiment: Experiment, units: Units, model: AcousticModel, world: World
+) -> Tuple[List[Example], List[Example], List[Dict[str, str]]]:
+    """Training examples that CTC can align, all of dev, and rows of rejected.jsonl for the others."""
+    corpus = experiment.config.corpus
+    splits = {}
+    rows = []
+    for split in (corpus.train, corpus.dev):
+        splits[split], rejected = load_examples(
+            load_cuts(experiment, split),
+            units,
+            model.config,
+            model.feature_mean,
+            model.feature_inverse_deviation,
+        )
+        rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
+    if world.first:
+        write_jsonl(experiment.training / "rejected.jsonl", rows)
+    usable = [example for example in splits[corpus.train] if example.target is not None]
+    lost = len(splits[corpus.train]) - len(usable)
+    if not usable or lost > corpus.max_bad_fraction * len(splits[corpus.train]):
+        raise UserError(
+            f"{lost} of {len(splits[corpus.train])} training utterances can't be aligned",
+            expected=f"at most the share corpus.max_bad_fraction, {corpus.max_bad_fraction}",
+            where=str(experiment.training / "rejected.jsonl"),
+            todo="mend those transcripts, use larger units or less subsampling, or raise the limit",
+        )
+    return usable, splits[corpus.dev], rows
