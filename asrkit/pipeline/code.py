@@ -10,7 +10,7 @@ from asrkit.pipeline.stage import Stage
 from asrkit.storage.fingerprint import FingerprintCache, hash_bytes
 
 # What these hold doesn't shape a stage's output: settings are compared one by one.
-EXCLUDED = ("asrkit.config", "asrkit.errors", "asrkit.pipeline", "asrkit.cli")
+EXCLUDED = ("asrkit.config", "asrkit.errors", "asrkit.pipeline", "asrkit.stages", "asrkit.cli")
 
 
 def stage_modules(stage: Stage, experiment: Experiment) -> List[str]:

@@ -90,7 +90,7 @@ def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
         return True
     try:
         judgement = judge(stage, experiment, cache_of(experiment), request.strict)
-        found = find_training(stage, experiment, judgement.origin.key)
+        found = None if request.strict else find_training(stage, experiment, judgement.origin.key)
         return judgement.state != "fresh" and found is None
     except FileNotFoundError:  # run_stages in another process replaces what is stale
         return True
@@ -152,7 +152,8 @@ class _Run:
     def _use_earlier(self, judgement: Judgement) -> bool:
         """Put a training in use that was made from the same before; False when there is none."""
         stage, experiment = judgement.stage, self.experiment
-        found = find_training(stage, experiment, judgement.origin.key)
+        code = find_code(stage, experiment, self.cache) if self.request.strict else None
+        found = find_training(stage, experiment, judgement.origin.key, code)
         if found is None or judgement.state == "fresh" or self.request.force:
             return False
         folder, record = found

@@ -25,16 +25,17 @@ def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool =
     lines = align(rows)
     if holder:
         lines.append(f"running: process {holder['pid']} on {holder['host']} since {holder['since']}")
-    return lines + training_lines(experiment)
+    return lines + training_lines(stages, experiment)
 
 
-def training_lines(experiment: Experiment) -> List[str]:
-    """The trainings that are kept, if there are several: which is used, when each ended, how long it took."""
-    known, used = trainings(experiment), current_training(experiment.directory)
+def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
+    """The trainings that are kept, if there are several: which is used, when each began, how long it took."""
+    known = trainings(experiment)
+    used = {current_training(experiment.directory, stage.name) for stage in stages if stage.kept}
     lines = []
     for folder, record in known:
         when = f"{_date(record.started)}, {duration(record.seconds)}" if record else "not finished"
-        lines.append(f"{'used' if folder.name == used else 'kept'}  {folder.name}  {when}")
+        lines.append(f"{'used' if folder.name in used else 'kept'}  {folder.name}  {when}")
     return lines if len(known) > 1 else []
 
 

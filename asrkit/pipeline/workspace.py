@@ -19,7 +19,7 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
@@ -106,10 +106,12 @@ def recover(stage: Stage, experiment: Experiment) -> None:
     old.rename(current)
 
 
-def find_training(stage: Stage, experiment: Experiment, key: str) -> Optional[Tuple[Path, Record]]:
-    """A finished training that was made from `key`."""
-    for folder, record in trainings(experiment):
-        if stage.kept and record is not None and record.key == key:
+def find_training(
+    stage: Stage, experiment: Experiment, key: str, code: Optional[Mapping[str, str]] = None
+) -> Optional[Tuple[Path, Record]]:
+    """A finished training that was made from `key`, and by `code` if that is given."""
+    for folder, record in trainings(experiment) if stage.kept else []:
+        if record is not None and record.key == key and code in (None, record.code):
             return folder, record
     return None
 
@@ -120,10 +122,10 @@ def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
     return [(folder, read_record_file(folder / RECORD)) for folder in folders]
 
 
-def current_training(directory: Path) -> Optional[str]:
-    """Name of the training that EXP/train is a link to."""
+def current_training(directory: Path, stage: str = "train") -> Optional[str]:
+    """Name of the training that EXP/<stage> is a link to."""
     try:
-        return os.path.basename(os.readlink(directory / "train"))
+        return os.path.basename(os.readlink(directory / stage))
     except OSError:
         return None
 

@@ -28,8 +28,8 @@ def finished(finished_folder: Path) -> Toy:
     toy = Toy.__new__(Toy)
     kept = finished_folder.parent / "kept"
     if not kept.exists():
-        shutil.copytree(finished_folder, kept)
+        shutil.copytree(finished_folder, kept, symlinks=True)
     shutil.rmtree(finished_folder)
-    shutil.copytree(kept, finished_folder)
+    shutil.copytree(kept, finished_folder, symlinks=True)
     Toy.__init__(toy, finished_folder)
     return toy

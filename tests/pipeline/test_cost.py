@@ -2,17 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import Optional
 
 from asrkit.pipeline.cost import add_facts, add_stage
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.record import Record
 from tests.pipeline.toy import settings
+
+
+def record(seconds: float, peak_bytes: int, device: Optional[str]) -> Record:
+    """A record of a stage that cost so much."""
+    return Record("", {}, {}, {}, 1, {}, {}, 0.0, seconds, peak_bytes, 0, [], device)
 
 
 def test_facts_and_stages_are_merged(tmp_path: Path) -> None:
     experiment = Experiment(settings(), tmp_path, tmp_path, tmp_path, 1)
     add_facts(experiment, parameters=1800000)
-    add_stage(experiment, "train", 12.3456, 5_000_000, "NVIDIA H100")
-    add_stage(experiment, "decode", 1.5, 6_000_000, None)
+    add_stage(experiment, "train", record(12.3456, 5_000_000, "NVIDIA H100"))
+    add_stage(experiment, "decode", record(1.5, 6_000_000, None))
     add_facts(experiment, audio_hours=0.5)
     cost = json.loads((tmp_path / "cost.json").read_text())
     assert cost["parameters"] == 1800000

@@ -4,7 +4,7 @@ from typing import Callable, Dict
 
 import pytest
 
-from tests.pipeline.toy import Toy
+from tests.pipeline.toy import STAGES, Toy
 
 RECIPE = "name: toy\ncorpus: {module: toy}\n"
 COUNT_AND_AFTER = {"tell": "waits: after stage 2 (count)"}
@@ -53,22 +53,6 @@ CHANGES: Dict[str, tuple] = {
         lambda toy: toy.write("recipes/toy/recipe.yaml", RECIPE + "lm: {order: 2}\n"),
         {"count": "stale: setting lm.order: 3 -> 2", **COUNT_AND_AFTER},
     ),
-    "code of a stage": (
-        lambda toy: toy.replace("toykit/tell.py", "counts:", "all counts:"),
-        {"tell": "stale: code toykit/tell.py changed"},
-    ),
-    "code imported inside a function": (
-        lambda toy: toy.replace("toykit/counting.py", "words.count", "1 + words.count"),
-        {"count": "stale: code toykit/counting.py changed", **COUNT_AND_AFTER},
-    ),
-    "code of the corpus": (
-        lambda toy: toy.replace("local/toy.py", "*.wav", "?.wav"),
-        {
-            "fetch": "stale: code local/toy.py changed",
-            "collect": "stale: code local/toy.py changed",
-            **COLLECT_AND_AFTER,
-        },
-    ),
     "an output changed": (
         lambda toy: (toy.exp / "count/counts.json").write_text("{}"),
         {"count": "stale: output count/counts.json was changed", **COUNT_AND_AFTER},
@@ -78,11 +62,11 @@ CHANGES: Dict[str, tuple] = {
         {"count": "stale: output count/counts.json is missing", **COUNT_AND_AFTER},
     ),
     "a record lost": (
-        lambda toy: (toy.exp / "stages/2-count.json").unlink(),
+        lambda toy: (toy.exp / "stages/count.json").unlink(),
         {"count": "new: never run", **COUNT_AND_AFTER},
     ),
     "a record damaged": (
-        lambda toy: (toy.exp / "stages/2-count.json").write_text('{"inputs": '),
+        lambda toy: (toy.exp / "stages/count.json").write_text('{"inputs": '),
         {"count": "new: never run", **COUNT_AND_AFTER},
     ),
 }
@@ -109,8 +93,8 @@ HARMLESS: Dict[str, Callable[[Toy], object]] = {
         "recipes/toy/recipe.yaml", RECIPE + "model: {dropout: 0.3}\n"
     ),
     "hidden file": lambda toy: (toy.corpus / ".a.part").write_text(""),
-    "cache lost": lambda toy: (toy.exp / "stages/fingerprints.json").unlink(),
-    "cache damaged": lambda toy: (toy.exp / "stages/fingerprints.json").write_text("{"),
+    "cache lost": lambda toy: (toy.exp / "stages/fingerprints/files.json").unlink(),
+    "cache damaged": lambda toy: (toy.exp / "stages/fingerprints/files.json").write_text("{"),
 }
 
 
@@ -131,10 +115,59 @@ def test_a_setting_on_the_command_line_counts_like_one_in_the_file(finished: Toy
     assert finished.states()["count"] == "stale: setting lm.order: 1 -> 3"
 
 
-def test_a_corpus_elsewhere_is_read_anew(finished: Toy) -> None:
+def test_a_corpus_that_moved_with_the_same_content_changes_nothing(finished: Toy) -> None:
     other = finished.folder / "other"
     finished.corpus.rename(other)
-    states = finished.states("--corpus-dir", str(other))
-    assert states["collect"].startswith("stale: setting --corpus-dir: ")
-    assert "fetch" not in states
+    assert finished.states("--corpus-dir", str(other)) == {}
     assert finished.states()["fetch"] == "stale: output corpus is missing"
+    assert "nothing to do" in finished.run("--corpus-dir", str(other))
+    assert finished.states() == {}  # the experiment remembers where it is
+
+
+CODE: Dict[str, tuple] = {
+    "code of a stage": (
+        lambda toy: toy.replace("toykit/tell.py", "write_text(", "len('') or write_text("),
+        {"tell": "toykit/tell.py"},
+    ),
+    "code imported inside a function": (
+        lambda toy: toy.replace("toykit/counting.py", "words.count", "1 + words.count"),
+        {"count": "toykit/counting.py"},
+    ),
+    "code of the corpus": (
+        lambda toy: toy.replace("local/toy.py", "*.wav", "?.wav"),
+        {"fetch": "local/toy.py", "collect": "local/toy.py"},
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CODE)
+def test_a_change_of_code_is_shown_and_reruns_nothing(finished: Toy, change: str) -> None:
+    make_change, expected = CODE[change]
+    make_change(finished)
+    assert finished.states() == {}
+    strict = finished.states("--strict")
+    output = finished.run()
+    assert finished.ran(output) == []
+    for name, file in expected.items():
+        stage = next(stage for stage in STAGES if stage.name == name)
+        shown = f"{stage}: fresh, its code has changed since: {file}; --stage {name} runs it again"
+        assert shown in output
+        assert strict[name] == f"stale: code {file} changed"
+    assert set(expected) <= set(finished.ran(finished.run("--strict")))
+
+
+def test_a_raised_version_makes_a_stage_stale(finished: Toy) -> None:
+    finished.replace(
+        "drive.py",
+        "asrkit.cli.run.STAGES = STAGES",
+        "import dataclasses; asrkit.cli.run.STAGES = [dataclasses.replace(s, version=1 + (s.name == 'count')) "
+        "for s in STAGES]",
+    )
+    assert finished.states()["count"] == "stale: version 1 -> 2: its results differ"
+    assert finished.ran(finished.run()) == ["count"]
+    assert finished.states() == {}
+
+
+def test_a_setting_that_only_says_how_changes_nothing(finished: Toy) -> None:
+    assert finished.states("--set", "train.threads=7") == {}
+    assert finished.record("count")["how"] == {"train.threads": 0}

@@ -20,7 +20,7 @@ def test_a_first_run_runs_all_stages_in_order_and_says_why(toy: Toy) -> None:
 
 
 def test_the_record_tells_what_the_stage_was_made_from(finished: Toy) -> None:
-    record = finished.record("2-count")
+    record = finished.record("count")
     assert set(record["inputs"]) == {"collect/words.txt", "recipe/lexicon.txt"}
     assert set(record["outputs"]) == {"count/counts.json"}
     assert record["settings"] == {"lm.order": 3}
@@ -49,29 +49,29 @@ def test_whether_a_stage_must_run_is_told_without_running_it(
     experiment, count = finished.experiment(), STAGES[2]
     assert not must_run(count, experiment, Request([count]))
     assert must_run(count, experiment, Request([count], force=True))
-    assert must_run(count, experiment, Request([count], anew=count))
+    assert must_run(count, experiment, Request([count], again=count))
     finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
     assert must_run(count, experiment, Request([count]))
-    (finished.exp / "stages/2-count.json").unlink()
+    (finished.exp / "stages/count.json").unlink()
     assert must_run(count, experiment, Request([count]))
 
 
 def test_stage_refuses_when_an_earlier_one_is_not_finished(toy: Toy) -> None:
     output = toy.run("--stage", "2", status=1)
     assert "stage 2 (count) needs stage 1 (collect), which was never run" in output
-    assert "run.sh --stage 0" in output
+    assert "run.sh --stage fetch" in output
     assert "Traceback" not in output
     kill(toy.hold())
     output = toy.run("--stage", "3", status=1)
     assert "stage 3 (tell) needs stage 2 (count), which never finished" in output
-    assert "run.sh --stage 2" in output
+    assert "run.sh --stage count" in output
 
 
 def test_stage_refuses_when_what_it_reads_is_gone(finished: Toy) -> None:
     (finished.exp / "collect/words.txt").unlink()
     output = finished.run("--stage", "2", status=1)
     assert "stage 2 (count) reads collect/words.txt, which is missing" in output
-    assert "run.sh --stage 1" in output
+    assert "run.sh --stage collect" in output
 
 
 def test_stage_warns_when_an_earlier_one_is_stale(finished: Toy) -> None:
@@ -109,7 +109,7 @@ def test_a_run_killed_before_the_record_leaves_nothing_running_and_resumes(toy: 
     run = toy.hold()
     processes = toy.held_processes()
     assert all(map(is_running, processes))
-    assert not (toy.exp / "stages/2-count.json").exists()
+    assert not (toy.exp / "stages/count.json").exists()
     assert kill(run) == -signal.SIGKILL
     wait_until(lambda: not any(map(is_running, processes)))
     assert toy.states() == {"count": "unfinished: never finished", "tell": "new: never run"}
@@ -125,7 +125,7 @@ def test_a_signal_ends_the_stage_with_all_that_it_started(toy: Toy, number: int,
     processes = toy.held_processes()
     assert kill(run, number) == status
     wait_until(lambda: not any(map(is_running, processes)))
-    log = (toy.exp / "logs/2-count.log").read_text()
+    log = (toy.exp / "logs/count.log").read_text()
     assert f"interrupted by {signal.Signals(number).name}" in log
     assert toy.ran(toy.run()) == ["count", "tell"]
 
@@ -167,29 +167,74 @@ def test_an_interrupted_stage_starts_again_when_what_it_is_made_from_changed(toy
 
 def test_a_stale_stage_starts_in_an_empty_folder(finished: Toy) -> None:
     (finished.exp / "count/left-over").write_text("")
-    finished.replace("toykit/counting.py", "words.count", "1 + words.count")
-    assert "goes on" not in finished.run()
+    assert "goes on" not in finished.run("--set", "lm.order=2")
     assert not (finished.exp / "count/left-over").exists()
+    assert not list(finished.exp.glob("count.*"))
 
 
-def test_what_took_long_to_make_is_kept_aside_once(finished: Toy) -> None:
-    for confidence in (0.9, 0.8):
-        (finished.exp / "tell/mark").write_text(f"before {confidence}")
-        output = finished.run("--set", f"score.confidence={confidence}")
-        assert "stage 3 (tell): begins anew; the earlier one is kept in tell.previous" in output
-    assert (finished.exp / "tell.previous/mark").read_text() == "before 0.8"
-    assert (finished.exp / "tell/report.txt").exists() and not (finished.exp / "tell/mark").exists()
-
-
-def test_what_cannot_be_kept_aside_is_said_and_stays(finished: Toy) -> None:
-    (finished.exp / "tell.previous").write_text("a file, which is no folder to replace")
+def test_a_run_that_fails_leaves_what_was_finished(finished: Toy) -> None:
     before = finished.files()
-    output = finished.run("--set", "score.confidence=0.9", status=1)
-    assert "stage 3 (tell) can't clear away what an earlier run made, to be kept in tell.previous" in output
-    assert str(finished.exp / "tell.previous") in output and "run the same command" in output
+    for trouble in ("user", "fault", "killed"):
+        finished.run("--set", "lm.order=2", trouble=trouble, status=1)
+        assert finished.files() == before
+        assert finished.states() == {}
+    assert finished.ran(finished.run()) == []
+
+
+@pytest.mark.parametrize("moment", ["current.rename(old)", "folder.rename(current)", "write_bytes(record_file"])
+def test_a_kill_while_a_work_replaces_another_loses_neither(finished: Toy, moment: str) -> None:
+    """Killed after each step of the replacement: the earlier work is in use, the later one is not redone."""
+    before = finished.files()
+    hook = f"""
+import inspect, os, asrkit.pipeline.workspace as workspace
+lines = inspect.getsource(workspace.publish).split("\\n")
+place = next(i for i, line in enumerate(lines) if {moment!r} in line)
+indent = lines[place][: len(lines[place]) - len(lines[place].lstrip())]
+lines.insert(place + 1, indent + "if stage.name == 'count': os.kill(os.getpid(), 9)")
+exec("\\n".join(lines), vars(workspace))
+import asrkit.pipeline.runner
+asrkit.pipeline.runner.publish = workspace.publish
+"""
+    finished.replace("drive.py", "import asrkit.cli.run\n", "import asrkit.cli.run\n" + hook)
+    finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
+    finished.run(status=-signal.SIGKILL)
+    finished.replace("drive.py", hook, "")
+    finished.write("recipes/toy/lexicon.txt", "yes Y\nno N\n")
+    assert finished.ran(finished.run()) == ([] if "record" not in moment else ["count"])
     assert finished.files() == before
-    (finished.exp / "tell.previous").unlink()
-    assert "the earlier one is kept in tell.previous" in finished.run("--set", "score.confidence=0.9")
+    assert not list(finished.exp.glob("count.old"))
+
+
+def test_trainings_are_kept_and_found_again(finished: Toy) -> None:
+    first = os.readlink(finished.exp / "tell")
+    for confidence in (0.9, 0.8):
+        output = finished.run("--set", f"score.confidence={confidence}")
+        assert finished.ran(output) == ["tell"]
+    assert len(list((finished.exp / "trainings").iterdir())) == 3
+    output = finished.run()
+    assert finished.ran(output) == []
+    assert f"uses {first.partition('/')[2]}, which was made of the same before" in output
+    assert os.readlink(finished.exp / "tell") == first
+    assert finished.states() == {}
+    listed = finished.run("--status")
+    assert f"used  {first.partition('/')[2]}" in listed and listed.count("kept  toy-") == 2
+
+
+def test_a_training_that_was_changed_since_is_not_used_again(finished: Toy) -> None:
+    first = (finished.exp / "tell").resolve()
+    finished.run("--set", "score.confidence=0.9")
+    (first / "report.txt").write_text("other")
+    output = finished.run()
+    assert "its files have changed: not used" in output
+    assert finished.ran(output) == ["tell"]
+    assert (finished.exp / "tell").resolve() != first and (first / "report.txt").read_text() == "other"
+
+
+def test_asking_for_a_finished_training_makes_another_and_keeps_the_first(finished: Toy) -> None:
+    first = (finished.exp / "tell").resolve()
+    assert finished.ran(finished.run("--stage", "tell")) == ["tell"]
+    assert (finished.exp / "tell").resolve() == first.with_name(f"{first.name}-2")
+    assert (first / "report.txt").exists()
 
 
 def test_force_starts_an_interrupted_stage_again(toy: Toy) -> None:
@@ -201,13 +246,13 @@ def test_a_users_mistake_is_shown_without_traceback(toy: Toy) -> None:
     output = toy.run(trouble="user", status=1)
     assert "error: stage 2 (count): no dictionary\n  to do:    write one\n" in output
     assert "Traceback" not in output
-    assert "no dictionary" in (toy.exp / "logs/2-count.log").read_text()
+    assert "no dictionary" in (toy.exp / "logs/count.log").read_text()
     assert toy.ran(toy.run()) == ["count", "tell"]
 
 
 def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(toy: Toy) -> None:
     output = toy.run(trouble="fault", status=1)
-    log = toy.exp / "logs/2-count.log"
+    log = toy.exp / "logs/count.log"
     assert "error: stage 2 (count) failed: ValueError: seven is not six\n" in output
     assert str(log) in output
     assert "Traceback" not in output
@@ -230,7 +275,7 @@ def test_a_stage_that_ends_otherwise_is_not_finished(toy: Toy, trouble: str, mes
 
 def test_logs_hold_what_a_stage_printed_with_times(finished: Toy) -> None:
     finished.run("--stage", "3", "--set", "score.confidence=0.9")
-    log = (finished.exp / "logs/3-tell.log").read_text().splitlines()
+    log = (finished.exp / "logs/tell.log").read_text().splitlines()
     heads = [line for line in log if " ==== " in line]
     assert ["done in" in line for line in heads] == [False, True, False, True]
     assert "--set score.confidence=0.9" in heads[2]
@@ -258,12 +303,12 @@ def test_cost_is_noted_by_stage_and_kept_for_stages_that_did_not_run(finished: T
 
 def test_cost_of_an_interrupted_stage_holds_all_attempts(toy: Toy) -> None:
     run = toy.hold()
-    note = toy.exp / "stages/2-count.begun"
+    note = toy.exp / "count/.begun"
     begun = json.loads(note.read_text())["started"]
     kill(run)
     os.utime(note, (begun + 100, begun + 100))  # as if it had run that long
     toy.run()
-    assert 100 <= toy.record("2-count")["seconds"] < 200
+    assert 100 <= toy.record("count")["seconds"] < 200
 
 
 def test_nothing_heavy_is_imported_when_nothing_is_to_do(finished: Toy) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import List
 
@@ -13,7 +14,8 @@ from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.requirements import check_inputs
-from asrkit.pipeline.stage import Stage, display, feeds, fill, locate
+from asrkit.pipeline.inputs import display, find
+from asrkit.pipeline.stage import Stage, feeds, fill
 from asrkit.stages.table import STAGES
 from tests.pipeline.toy import settings
 
@@ -47,45 +49,73 @@ def test_splits_and_settings_are_filled_in(experiment: Experiment) -> None:
     ]
 
 
+def names(pattern: str, experiment: Experiment) -> List[str]:
+    """Names of the files that a pattern stands for."""
+    return [file.name for file in find(pattern, experiment).files]
+
+
 def test_files_of_a_pattern_have_stable_names(experiment: Experiment) -> None:
-    assert list(locate("{corpus}", experiment)) == ["corpus/b.wav", "corpus/sub/a.sph"]
-    assert list(locate("features", experiment)) == ["features/shards/first-0.i16"]
-    assert list(locate("features/shards/first-[0-9]*.i16", experiment)) == ["features/shards/first-0.i16"]
-    assert locate("lm/lm.arpa", experiment) == {"lm/lm.arpa": experiment.directory / "lm/lm.arpa"}
-    assert locate("{recipe}/expect.json?", experiment) == {
-        "recipe/expect.json": experiment.recipe_directory / "expect.json"
-    }
+    assert names("{corpus}", experiment) == ["corpus/b.wav", "corpus/sub/a.sph"]
+    assert names("features", experiment) == ["features/shards/first-0.i16"]
+    assert names("features/shards/first-[0-9]*.i16", experiment) == ["features/shards/first-0.i16"]
+    assert find("lm/lm.arpa", experiment).missing == {"lm/lm.arpa": experiment.directory / "lm/lm.arpa"}
+    found = find("{recipe}/expect.json?", experiment)
+    assert found.missing == {"recipe/expect.json": experiment.recipe_directory / "expect.json"}
+    assert found.is_optional
+
+
+def test_a_running_stage_has_a_folder_of_its_own(experiment: Experiment) -> None:
+    folder = experiment.directory / "lm.next"
+    folder.mkdir()
+    (folder / "lm.arpa").write_text("")
+    running = dataclasses.replace(experiment, folders={"lm": folder})
+    assert [file.path for file in find("lm/lm.arpa", running).files] == [str(folder / "lm.arpa")]
+    assert names("lm/*.arpa", running) == names("lm", running) == ["lm/lm.arpa"]
 
 
 def test_a_file_that_a_setting_names_may_be_the_corpus_s(experiment: Experiment) -> None:
     of_corpus, own = experiment.corpus_directory / "4-gram.arpa", experiment.recipe_directory / "4-gram.arpa"
-    of_corpus.touch()
-    assert locate("{recipe}/4-gram.arpa", experiment) == {"recipe/4-gram.arpa": of_corpus}
-    own.parent.mkdir(parents=True, exist_ok=True)
-    own.touch()
-    assert locate("{recipe}/4-gram.arpa", experiment) == {"recipe/4-gram.arpa": own}
+    for file in (of_corpus, own):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        (found,) = find("{recipe}/4-gram.arpa", experiment).files
+        assert (found.name, found.path) == ("recipe/4-gram.arpa", str(file))
 
 
-def test_a_loop_of_links_is_walked_once(experiment: Experiment) -> None:
+def test_a_loop_of_links_is_walked_once_and_what_is_no_file_is_left_out(experiment: Experiment) -> None:
     (experiment.corpus_directory / "sub/up").symlink_to(experiment.corpus_directory)
-    assert list(locate("{corpus}", experiment)) == ["corpus/b.wav", "corpus/sub/a.sph"]
+    (experiment.corpus_directory / "sub/itself").symlink_to(experiment.corpus_directory / "sub/itself")
+    os.mkfifo(experiment.corpus_directory / "pipe")
+    assert names("{corpus}", experiment) == ["corpus/b.wav", "corpus/sub/a.sph"]
+
+
+def test_an_experiment_inside_its_corpus_is_no_part_of_it(experiment: Experiment) -> None:
+    inside = dataclasses.replace(experiment, directory=experiment.corpus_directory / "sub/exp")
+    (inside.directory / "lm").mkdir(parents=True)
+    (inside.directory / "lm/lm.arpa").write_text("")
+    assert names("{corpus}", inside) == ["corpus/b.wav", "corpus/sub/a.sph"]
+    assert names("lm", inside) == ["lm/lm.arpa"]
 
 
 def test_audio_of_a_manifest_is_what_its_cuts_name(experiment: Experiment) -> None:
-    sources = [str(experiment.corpus_directory / "sub/a.sph"), "b.wav", "/elsewhere/c.wav"]
+    made = experiment.directory / "manifests/audio/000000.wav"
+    made.parent.mkdir(parents=True)
+    made.write_text("")
+    sources = ["sub/a.sph", "b.wav", "/elsewhere/c.wav", "{exp}/manifests/audio/000000.wav"]
     rows = [{"id": name, "recording": {"sources": [{"type": "file", "source": name}]}} for name in sources]
     manifest = experiment.directory / "manifests/learn_cuts.jsonl.gz"
-    manifest.parent.mkdir()
     manifest.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
-    assert locate("audio of manifests/learn_cuts.jsonl.gz", experiment) == {
-        "/elsewhere/c.wav": Path("/elsewhere/c.wav"),
+    found = find("audio of manifests/learn_cuts.jsonl.gz", experiment)
+    assert {file.name: Path(file.path) for file in found.files} == {
+        "manifests/audio/000000.wav": made,
         "corpus/b.wav": experiment.corpus_directory / "b.wav",
         "corpus/sub/a.sph": experiment.corpus_directory / "sub/a.sph",
     }
-    stage = Stage(6, "train", "", "", reads=("audio of manifests/{train}_cuts.jsonl.gz",))
+    assert found.missing == {"/elsewhere/c.wav": Path("/elsewhere/c.wav")}
+    stage = Stage(name="train", purpose="", reads=("audio of manifests/{train}_cuts.jsonl.gz",))
     with pytest.raises(UserError, match=r"reads audio /elsewhere/c\.wav, which is no longer there") as caught:
         check_inputs(stage, STAGES, experiment)
-    assert "if the corpus moved, run.sh --stage 1" in caught.value.todo
+    assert "if the corpus moved, run.sh --corpus-dir FOLDER" in caught.value.todo
 
 
 def test_names_are_said_as_a_reader_knows_them() -> None:
@@ -127,7 +157,8 @@ def test_training_in_noise_reads_the_audio_and_each_file_of_the_noise(experiment
     file = experiment.recipe_directory / "musan/free/a.wav"
     file.parent.mkdir(parents=True)
     file.write_text("")
-    assert locate("{recipe}/musan", noisy) == {"recipe/musan/free/a.wav": file}
+    (found,) = find("{recipe}/musan", noisy).files
+    assert (found.name, found.path) == ("recipe/musan/free/a.wav", str(file))
 
 
 def test_the_test_sets_do_not_touch_training(experiment: Experiment) -> None:

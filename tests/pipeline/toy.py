@@ -16,35 +16,43 @@ from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.pipeline.stage import Stage
 
 STAGES = (
-    Stage(0, "fetch", "make the corpus", "toykit.fetch", writes=("{corpus}",), corpus_code=True),
     Stage(
-        1,
-        "collect",
-        "collect words",
-        "toykit.collect",
-        reads=("{corpus}", "{recipe}/expect.json?"),
-        writes=("collect/words.txt",),
-        settings=("corpus",),
+        name="fetch",
+        purpose="make the corpus",
+        writes=("{corpus}",),
+        number="0",
+        module="toykit.fetch",
         corpus_code=True,
     ),
     Stage(
-        2,
-        "count",
-        "count words of the lexicon",
-        "toykit.count",
-        reads=("collect/words.txt", "{recipe}/lexicon.txt"),
-        writes=("count/counts.json",),
-        settings=("lm.order",),
+        name="collect",
+        purpose="collect words",
+        reads=("{corpus}", "{recipe}/expect.json?"),
+        writes=("collect/words.txt",),
+        result=("corpus",),
+        number="1",
+        module="toykit.collect",
+        corpus_code=True,
     ),
     Stage(
-        3,
-        "tell",
-        "tell the counts",
-        "toykit.tell",
+        name="count",
+        purpose="count words of the lexicon",
+        reads=("collect/words.txt", "{recipe}/lexicon.txt"),
+        writes=("count/counts.json",),
+        result=("lm.order",),
+        how=("train.threads",),
+        number="2",
+        module="toykit.count",
+    ),
+    Stage(
+        name="tell",
+        purpose="tell the counts",
         reads=("count/counts.json",),
         writes=("tell/report.txt", "tell/maybe.txt?"),
-        settings=("score",),
-        precious=True,
+        result=("score",),
+        number="3",
+        module="toykit.tell",
+        kept=True,
     ),
 )
 
@@ -69,14 +77,14 @@ SOURCES = {
             sys.path.insert(0, str(experiment.local_directory))
             import toy
             words = toy.read(experiment.corpus_directory)
-            write_text(experiment.directory / "collect/words.txt", " ".join(words))
+            write_text(experiment.folder("collect") / "words.txt", " ".join(words))
         """,
     "toykit/count.py": """
         '''Counts.'''
         from asrkit.storage.files import write_json
         def run(experiment):
             from . import counting
-            folder = experiment.directory / "count"
+            folder = experiment.folder("count")
             pieces = folder / "pieces.json"
             if pieces.exists():
                 print("goes on")
@@ -116,15 +124,18 @@ SOURCES = {
             if kind == "orphan":
                 subprocess.Popen(["sleep", "1000"])
             if kind == "forget":
-                (experiment.directory / "count" / "counts.json").unlink()
+                (experiment.folder("count") / "counts.json").unlink()
         """,
     "toykit/tell.py": """
-        import sys
+        import os, sys
         from asrkit.storage.files import write_text
         def run(experiment):
             counts = (experiment.directory / "count/counts.json").read_text()
             print("counts:", counts.strip(), "terminal:", sys.stderr.isatty())
-            write_text(experiment.directory / "tell/report.txt", counts)
+            write_text(experiment.folder("tell") / "report.txt", counts)
+            mark = os.environ.get("TOY_MARK")
+            if mark:
+                write_text(experiment.folder("tell") / "maybe.txt", mark)
         """,
     "drive.py": """
         import atexit, os, sys
@@ -199,7 +210,9 @@ class Toy:
         """Stages that aren't fresh, with state and reason, from --status."""
         table = self.run("--status", *options).splitlines()
         column = table[0].index("reason")
-        rows = {line.split()[1]: (line.split()[2], line[column:].strip()) for line in table[1:]}
+        rows = {
+            line.split()[1]: (line.split()[2], line[column:].strip()) for line in table[1:] if line[0].isdigit()
+        }
         return {name: f"{state}: {reason}" for name, (state, reason) in rows.items() if state != "fresh"}
 
     def ran(self, output: str) -> List[str]:
@@ -213,7 +226,7 @@ class Toy:
             str(file.relative_to(self.exp)): file.read_bytes()
             for folder in folders
             for file in sorted(folder.rglob("*"))
-            if file.is_file()
+            if file.is_file() and file.name != "record.json"
         }
 
     def experiment(self) -> Experiment:
