@@ -16,6 +16,7 @@ from asrkit.pipeline.processor import prepare_processor
 VERBS = {
     "run": "Run the stages of a recipe; recipes/NAME/run.sh calls this.",
     "new-recipe": "Write a recipe for a corpus in a common form, with settings suggested from it.",
+    "clean": "List the trainings of an experiment, and remove those that aren't in use.",
     "corpus": "Report what a corpus holds, and what in it does not look right.",
     "export-kaldi": "Write the manifests of an experiment as Kaldi data directories.",
     "describe": "Print the acoustic model of a recipe, stage by stage.",

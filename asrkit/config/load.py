@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import msgspec
 import yaml
 
+from asrkit.config.checks import conflicts
 from asrkit.config.recipe import LmConfig, RecipeConfig
 from asrkit.errors import UserError
 
@@ -100,6 +101,7 @@ def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
 
 def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     """What is wrong with settings beside others, before any stage runs: found, expected, and what to do."""
+    yield from conflicts(config)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     yield from _text_conflicts(config.lm)

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 from torch import Tensor
@@ -15,12 +15,8 @@ from asrkit.lm.perplexity import load_kenlm
 from asrkit.text.units import Units
 
 
-def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callable[[Tensor], NBest]:
-    """Search of an utterance's log-probabilities (frame, unit) for its n-best list.
-
-    Prefixes are summed over their alignments (Hannun et al. 2014). The units must spell words. Raises
-    UserError where pyctcdecode isn't installed.
-    """
+def import_pyctcdecode() -> Any:
+    """The module pyctcdecode; raises UserError if it isn't installed."""
     try:
         import pyctcdecode
     except ImportError:
@@ -30,6 +26,16 @@ def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callab
             where="decode.methods",
             todo="pip install pyctcdecode",
         ) from None
+    return pyctcdecode
+
+
+def make_prefix_search(units: Units, arpa: Path, config: DecodeConfig) -> Callable[[Tensor], NBest]:
+    """Search of an utterance's log-probabilities (frame, unit) for its n-best list.
+
+    Prefixes are summed over their alignments (Hannun et al. 2014). The units must spell words. Raises
+    UserError where pyctcdecode isn't installed.
+    """
+    pyctcdecode = import_pyctcdecode()
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)  # it warns of an unknown unit that CTC never has
     model = pyctcdecode.LanguageModel(
         load_kenlm(arpa), {entry.word for entry in units.lexicon}, alpha=config.search_lm_scale, beta=0.0

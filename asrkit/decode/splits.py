@@ -31,6 +31,7 @@ from asrkit.pipeline.runner import cache_of
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json, write_json, write_jsonl
 from asrkit.storage.fingerprint import hash_file, hash_value
+from asrkit.storage.tensors import read_metadata
 from asrkit.text.units import load_units
 
 # What a lattice is made by; UtteranceDecoder's module does much else, with which lattices don't change
@@ -301,5 +302,6 @@ def _write_timing(
         "seconds": round(about["seconds"][method], 3),
         "fallbacks": fallbacks,
         "settings": {**method_settings(experiment.config.decode, method), **weights},
+        "training": read_metadata(experiment.averaged / "model.safetensors")["made_of"].get("training"),
     }
     write_json(experiment.decoding / split / f"timing_{method}.json", timing)

@@ -12,12 +12,12 @@ from typing import Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from asrkit.config.checks import MAXIMUM_ORDER
 from asrkit.errors import UserError
 from asrkit.lm.counts import NgramCounts, count_ngrams, counts_of_counts, too_rare
 from asrkit.lm.model import NgramModel, NgramTable
 from asrkit.lm.tokens import START_ID, TOKENS_AT_ONCE, Tokens, tokenise
 
-MAXIMUM_ORDER = 5
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # lmplz's, for texts on which the closed form fails
 
 

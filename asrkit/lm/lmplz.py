@@ -23,6 +23,19 @@ def find_lmplz() -> Optional[str]:
     return find_program("lmplz")
 
 
+def require_lmplz() -> str:
+    """The program lmplz; raises UserError if it isn't built."""
+    program = find_lmplz()
+    if program is None:
+        raise UserError(
+            "lmplz isn't built",
+            expected=f"lmplz in {Path(sys.executable).parent} or on PATH",
+            where="lm.estimator: lmplz",
+            todo="make lmplz, or --set lm.estimator=builtin, which gives the same model",
+        )
+    return program
+
+
 def find_program(name: str) -> Optional[str]:
     """A program of kenlm's beside this Python or on PATH, or None."""
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
@@ -66,14 +79,7 @@ def estimate_with_lmplz(
     fell back. Raises UserError when lmplz is missing or fails, and for the texts that the built-in estimator
     refuses.
     """
-    program = find_lmplz()
-    if program is None:
-        raise UserError(
-            "lmplz isn't built",
-            expected=f"lmplz in {Path(sys.executable).parent} or on PATH",
-            where="lm.estimator: lmplz",
-            todo="make lmplz, or --set lm.estimator=builtin, which gives the same model",
-        )
+    program = require_lmplz()
     with whole_file(file) as temporary, tempfile.TemporaryDirectory(dir=scratch) as folder:
         text = Path(folder) / "text"
         with open(text, "w", encoding="utf-8", newline="\n") as stream:

@@ -10,38 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
+from asrkit.config.checks import model_conflicts
 from asrkit.errors import UserError
 from asrkit.model.attention import AttentionBlock
 from asrkit.model.decoder import Decoder
 from asrkit.model.dropout import Dropout
 from asrkit.model.positions import distance_sinusoids, rotary_angles
-from asrkit.model.residual import DEPTHS, ResidualFront
+from asrkit.model.residual import ResidualFront
 from asrkit.storage.tensors import load_tensors, save_tensors
 
 
 def check_model(config: ModelConfig) -> None:
-    """Refuse settings that don't make a model, with the setting's name."""
-    stages = len(DEPTHS[config.depth][1] if config.depth else config.stage_blocks)
-    for name in ("stage_channels", "stage_time_strides", "stage_frequency_strides"):
-        found = len(getattr(config, name))
-        if found != stages:
-            raise UserError(f"model.{name} has {found} entries", expected=f"{stages}, one a stage")
-    if len(config.stem_stride) != 2:
-        raise UserError(f"model.stem_stride is {config.stem_stride}", expected="[time, frequency]")
-    if config.attention_dim % (2 * config.attention_heads):
-        raise UserError(
-            f"model.attention_dim {config.attention_dim} with {config.attention_heads} heads",
-            expected="a multiple of twice the heads, for positions",
-        )
-    if any(number >= config.attention_blocks for number in config.intermediate_blocks):
-        raise UserError(
-            f"model.intermediate_blocks is {list(config.intermediate_blocks)}",
-            expected=f"numbers below model.attention_blocks, {config.attention_blocks}",
-        )
-    for name in ("convolution_kernel", "stem_kernel"):
-        size = getattr(config, name)
-        if size and size % 2 == 0:
-            raise UserError(f"model.{name} is {size}", expected="an odd number")
+    """Raise UserError for settings that don't make a model."""
+    for conflict in model_conflicts(config):
+        raise UserError(conflict.found, expected=conflict.expected, where="model", todo=conflict.todo)
 
 
 class AcousticModel(nn.Module):

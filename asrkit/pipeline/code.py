@@ -1,4 +1,7 @@
-"""Fingerprints of the code that a stage runs: its module and all that this imports."""
+"""Fingerprints of the code that a stage runs: its module and all that this imports.
+
+Layout, comments, docstrings and what is told to people don't count: those change no result.
+"""
 
 import ast
 import importlib.util
@@ -24,7 +27,7 @@ def code_fingerprints(
 ) -> Dict[str, str]:
     """Hash of each source file that the modules import, themselves included, by path in the project.
 
-    Imports inside functions count; comments, docstrings and layout don't.
+    Imports inside functions count.
     """
     folders = _package_folders(modules, experiment)
     pending = list(modules)
@@ -65,12 +68,28 @@ def _analyse(file: Path) -> Tuple[str, List[str]]:
     except SyntaxError:
         return hash_bytes(source), []  # the stage will say so
     imports = sorted(set(imported_names(tree)))
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-    return hash_bytes(ast.dump(tree).encode("utf-8")), imports
+    return hash_bytes(ast.dump(_WithoutMessages().visit(tree)).encode("utf-8")), imports
+
+
+class _WithoutMessages(ast.NodeTransformer):
+    """Takes out docstrings, what is printed, and the words of errors."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+        return super().generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = getattr(node.func, "id", "")
+        if name in ("print", "UserError", "Progress", "Divergence", "AudioProblem"):
+            node.args, node.keywords = [], []
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call):
+            node.exc.args, node.exc.keywords = [], []
+        return self.generic_visit(node)
 
 
 def _package_folders(modules: Sequence[str], experiment: Experiment) -> Dict[str, Path]:

@@ -84,6 +84,17 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
         _Run(stages, experiment, request, lock).run()
 
 
+def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
+    """Raise UserError for settings that a stage can't use on this machine, before any stage runs."""
+    for stage in stages:
+        record = read_record(stage, experiment)
+        settings = settings_of(experiment, stage.result, stage.how)
+        if stage.module and (record is None or record.settings != settings):
+            check = getattr(importlib.import_module(stage.module), "check", None)
+            if check is not None:
+                check(experiment.config)
+
+
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
     """Whether run_stages runs a stage of the request, found without the lock and without writing anything."""
     if request.asks_for(stage) or read_record(stage, experiment) is None:
@@ -129,6 +140,7 @@ class _Run:
     def run(self) -> None:
         fresh: List[Judgement] = []
         try:
+            check_settings(self.request.stages, self.experiment)
             check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
             for stage in self.request.stages:
                 judgement = judge(stage, self.experiment, self.cache, self.request.strict)

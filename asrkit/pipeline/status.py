@@ -8,7 +8,7 @@ from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge_al
 from asrkit.pipeline.lock import read_holder
 from asrkit.pipeline.record import read_note
 from asrkit.pipeline.requirements import check_earlier_stages
-from asrkit.pipeline.runner import Request, cache_of
+from asrkit.pipeline.runner import Request, cache_of, check_settings
 from asrkit.pipeline.stage import Stage, feeds
 from asrkit.pipeline.workspace import current_training, find_training, trainings, work_folder
 
@@ -34,7 +34,7 @@ def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]
     used = {current_training(experiment.directory, stage.name) for stage in stages if stage.kept}
     lines = []
     for folder, record in known:
-        when = f"{_date(record.started)}, {duration(record.seconds)}" if record else "not finished"
+        when = f"{date(record.started)}, {duration(record.seconds)}" if record else "not finished"
         lines.append(f"{'used' if folder.name in used else 'kept'}  {folder.name}  {when}")
     return lines if len(known) > 1 else []
 
@@ -42,6 +42,7 @@ def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]
 def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Request) -> List[str]:
     """What a run would do, a line per stage; writes nothing and takes no lock."""
     cache = cache_of(experiment)
+    check_settings(request.stages, experiment)
     check_earlier_stages(stages, experiment, request.stages, cache)
     chosen = {stage.name for stage in request.stages}
     judgements = [
@@ -79,7 +80,7 @@ def _row(judgement: Judgement, experiment: Experiment, running: bool) -> List[st
     costs = ["", "", ""]
     if record is not None and not running:
         costs = [duration(record.seconds), size(record.output_bytes), size(record.peak_bytes)]
-    return [f"{stage.number} {stage.name}", state, _date(begun.started) if begun else "", *costs, reason]
+    return [f"{stage.number} {stage.name}", state, date(begun.started) if begun else "", *costs, reason]
 
 
 def align(rows: Sequence[Sequence[str]]) -> List[str]:
@@ -88,7 +89,8 @@ def align(rows: Sequence[Sequence[str]]) -> List[str]:
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def _date(seconds: float) -> str:
+def date(seconds: float) -> str:
+    """Seconds since the epoch as "2026-11-28 17:05"."""
     return f"{datetime.datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
 
 

@@ -58,6 +58,7 @@ def make_record(
         "lost": lost,
         "fallbacks": timing["fallbacks"],
         "settings": timing["settings"],
+        "training": timing.get("training"),  # the name of that whose model was used
         "normalise": list(normalise),
         "calibration": calibration,
         **break_down(evaluation, CONFUSIONS_SHOWN),

@@ -17,7 +17,6 @@ from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.manifests import with_audio_paths
 from asrkit.corpus.rejection import Rejection
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.audio import change_speed, read_samples, resample
@@ -55,7 +54,6 @@ def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
     """Cut a split into shards; training cuts get a copy at each of config.speed_factors."""
-    _check_speeds(config.speed_factors)
     speeds = tuple(config.speed_factors) if train else (1.0,)
     settings = {name: value for name, value in flatten(config).items() if name != "speed_factors"}
     settings["versions"] = [lhotse.__version__, torch.__version__]
@@ -88,16 +86,6 @@ def _stamp(file: Path) -> List[int]:
         return [status.st_size, status.st_mtime_ns]
     except OSError:
         return []
-
-
-def _check_speeds(factors: Sequence[float]) -> None:
-    if 1.0 not in factors or len(set(factors)) != len(factors):
-        raise UserError(
-            f"features.speed_factors is {list(factors)}",
-            expected="1.0 and any others, each once",
-            where="recipe.yaml",
-            todo="write for example speed_factors: [0.9, 1.0, 1.1]",
-        )
 
 
 def compute_shards(

@@ -2,6 +2,7 @@
 
 from typing import Tuple
 
+from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.stages import units
@@ -31,6 +32,14 @@ STAGE = Stage(
     how=("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices"),
     libraries=("torch", "lhotse", "k2"),
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError for a method whose package isn't installed."""
+    if "prefix" in config.decode.methods:
+        from asrkit.decode.prefix import import_pyctcdecode
+
+        import_pyctcdecode()
 
 
 def run(experiment: Experiment) -> None:

@@ -1,5 +1,6 @@
 """Stage lm: the n-gram language model, and maybe a larger and a neural one to rescore with."""
 
+from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 
@@ -28,6 +29,14 @@ STAGE = Stage(
         "corpus.tests",  # how much of them is in the text is reported
     ),
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError if lm.estimator is lmplz and that isn't built."""
+    if config.lm.estimator == "lmplz":
+        from asrkit.lm.lmplz import require_lmplz
+
+        require_lmplz()
 
 
 def run(experiment: Experiment) -> None:

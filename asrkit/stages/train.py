@@ -2,6 +2,7 @@
 
 from typing import Optional
 
+from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.stages import units
@@ -38,6 +39,23 @@ STAGE = Stage(
     libraries=("torch", "lhotse"),
     kept=True,
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError for settings that this machine can't train with."""
+    if config.train.precision == "float16":
+        from asrkit.train.precision import check_precision
+        from asrkit.train.world import ALONE, choose_device
+
+        check_precision(config.train, choose_device(ALONE))
+    if config.train.compile:
+        from asrkit.train.compilation import check_compilation
+
+        check_compilation()
+    if config.train.ctc == "k2":
+        from asrkit.train.loss import import_k2
+
+        import_k2()
 
 
 def run(experiment: Experiment) -> Optional[str]:

@@ -105,18 +105,10 @@ def _choose(
 def make_conditions(experiment: Experiment, mean: Tensor, inverse_deviation: Tensor) -> Optional[Conditions]:
     """What train.noise and train.rooms ask for; None where neither names a folder.
 
-    Raises UserError for folders without sound, unreadable files, and a ratio whose ends are exchanged.
+    Raises UserError for folders without sound and unreadable files.
     """
     config = experiment.config
     rate = config.features.sampling_rate
-    low, high = config.train.noise.signal_to_noise
-    if low > high:
-        raise UserError(
-            f"train.noise.signal_to_noise is [{low:g}, {high:g}]",
-            expected="the lower ratio first, in decibels",
-            where="recipe.yaml",
-            todo=f"--set train.noise.signal_to_noise=[{high:g},{low:g}]",
-        )
 
     def sounds(setting: str, name: Optional[str]) -> List[Recording]:
         return [] if name is None else list_sounds(experiment.named(name), rate, setting)

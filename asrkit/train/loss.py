@@ -1,6 +1,6 @@
 """The losses, and which utterances CTC can't align."""
 
-from typing import Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,19 +23,26 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]
     )
 
 
-def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-    """The same by k2, as the total score of the targets' graphs with the log-probabilities.
-
-    Raises UserError where k2 can't be imported.
-    """
+def import_k2() -> Any:
+    """The module k2; raises UserError if it can't be imported."""
     try:
         import k2
     except ImportError as error:
         raise UserError(
             f"train.ctc is k2, and k2 can't be imported: {error}",
             expected="k2 built for this torch",
-            todo="asrkit doctor says how to install it; or --set train.ctc=torch",
+            where="train.ctc",
+            todo="asrkit doctor prints how to install it; or --set train.ctc=torch",
         ) from None
+    return k2
+
+
+def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+    """The same by k2, as the total score of the targets' graphs with the log-probabilities.
+
+    Raises UserError if k2 can't be imported.
+    """
+    k2 = import_k2()
     longest_first = torch.argsort(frames.cpu(), descending=True)  # the order that intersect_dense asks for
     rows = longest_first.tolist()
     counts = frames.cpu()[longest_first]

@@ -160,8 +160,8 @@ def test_a_raised_version_makes_a_stage_stale(finished: Toy) -> None:
     finished.replace(
         "drive.py",
         "asrkit.cli.run.STAGES = STAGES",
-        "import dataclasses; asrkit.cli.run.STAGES = [dataclasses.replace(s, version=1 + (s.name == 'count')) "
-        "for s in STAGES]",
+        "import dataclasses; asrkit.cli.run.STAGES = "
+        "[dataclasses.replace(s, version=1 + (s.name == 'count')) for s in STAGES]",
     )
     assert finished.states()["count"] == "stale: version 1 -> 2: its results differ"
     assert finished.ran(finished.run()) == ["count"]

@@ -181,7 +181,9 @@ def test_a_run_that_fails_leaves_what_was_finished(finished: Toy) -> None:
     assert finished.ran(finished.run()) == []
 
 
-@pytest.mark.parametrize("moment", ["current.rename(old)", "folder.rename(current)", "write_bytes(record_file"])
+@pytest.mark.parametrize(
+    "moment", ["current.rename(old)", "folder.rename(current)", "write_bytes(record_file"]
+)
 def test_a_kill_while_a_work_replaces_another_loses_neither(finished: Toy, moment: str) -> None:
     """Killed after each step of the replacement: the earlier work is in use, the later one is not redone."""
     before = finished.files()

@@ -13,8 +13,8 @@ import pytest
 from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.requirements import check_inputs
 from asrkit.pipeline.inputs import display, find
+from asrkit.pipeline.requirements import check_inputs
 from asrkit.pipeline.stage import Stage, feeds, fill
 from asrkit.stages.table import STAGES
 from tests.pipeline.toy import settings

@@ -210,9 +210,8 @@ class Toy:
         """Stages that aren't fresh, with state and reason, from --status."""
         table = self.run("--status", *options).splitlines()
         column = table[0].index("reason")
-        rows = {
-            line.split()[1]: (line.split()[2], line[column:].strip()) for line in table[1:] if line[0].isdigit()
-        }
+        lines = [line for line in table[1:] if line[0].isdigit()]
+        rows = {line.split()[1]: (line.split()[2], line[column:].strip()) for line in lines}
         return {name: f"{state}: {reason}" for name, (state, reason) in rows.items() if state != "fresh"}
 
     def ran(self, output: str) -> List[str]:

@@ -1,0 +1,24 @@
+"""A corpus that was moved or mounted elsewhere made features and training stale."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+from tests.known_issues.conftest import Finished
+
+
+def test_a_corpus_with_the_same_content_elsewhere_is_fresh(finished: Finished, tmp_path: Path) -> None:
+    shutil.copytree(finished.corpus, tmp_path / "elsewhere")
+    finished.corpus = tmp_path / "elsewhere"
+    assert "nothing to do: all 10 stages are fresh" in finished.run()
+    finished.run("--stage", "features", "--stop-stage", "features")  # reads the audio where it is now
+    assert "nothing to do: all 10 stages are fresh" in finished.run()
+
+
+def test_manifests_hold_paths_below_the_corpus(finished: Finished) -> None:
+    for folder in ("manifests", "features"):
+        rows = gzip.decompress((finished.exp / folder / "test_cuts.jsonl.gz").read_bytes()).splitlines()
+        sources = [json.loads(row)["recording"]["sources"][0]["source"] for row in rows]
+        assert len(sources) == 30
+        assert all(source.startswith("waves_yesno/") for source in sources)
