@@ -68,16 +68,16 @@ def _analyse(file: Path) -> Tuple[str, List[str]]:
     except SyntaxError:
         return hash_bytes(source), []  # the stage will say so
     imports = sorted(set(imported_names(tree)))
-    return hash_bytes(ast.dump(_WithoutMessages().visit(tree)).encode("utf-8")), imports
+    return hash_bytes(ast.unparse(_WithoutMessages().visit(tree)).encode("utf-8")), imports
 
 
 class _WithoutMessages(ast.NodeTransformer):
     """Takes out docstrings, what is printed, and the words of errors."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:]
+        documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
         return super().generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

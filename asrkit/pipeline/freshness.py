@@ -60,7 +60,7 @@ def judge(
         *([f"version {record.version} -> {origin.version}: its results differ"] if version else []),
         *_setting_changes(record.settings, origin.settings),
         *(f"code {name} changed" for name in (code if strict else [])),
-        *(reason for name, reason in inputs.items() if name.startswith(("recipe/", "corpus", "/"))),
+        *(reason for name, reason in inputs.items() if name.startswith(("recipe/", "local/", "corpus", "/"))),
         *_changes("output ", record.outputs, outputs, listings, cache).values(),
     ]
     reasons = list(dict.fromkeys([*own, *inputs.values()]))

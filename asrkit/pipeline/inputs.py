@@ -66,8 +66,17 @@ def find_all(patterns: Iterable[str], experiment: Experiment) -> List[Found]:
 def fingerprint_inputs(
     stage: Stage, experiment: Experiment, cache: FingerprintCache
 ) -> Dict[str, Optional[str]]:
-    """Fingerprint of all that a stage reads, by name; None: it isn't there."""
-    return {found.name: found.fingerprint(cache) for found in find_all(stage.reads, experiment)}
+    """Fingerprint of all that a stage reads, by name; None: it isn't there.
+
+    A stage with a command reads the scripts that the command names, in the recipe's folder or in local/.
+    """
+    inputs = {found.name: found.fingerprint(cache) for found in find_all(stage.reads, experiment)}
+    for word in stage.command:
+        for kind, folder in (("recipe", experiment.recipe_directory), ("local", experiment.local_directory)):
+            if (folder / word).is_file():
+                inputs[f"{kind}/{word}"] = cache.fingerprint(folder / word)
+                break
+    return inputs
 
 
 def display(name: str) -> str:
