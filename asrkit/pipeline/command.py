@@ -5,7 +5,7 @@ ended well; only then are the files that --writes names moved to where readers l
 
     --writes score/longest.txt
 
-    EXP/.command/longest/             the EXP that the command sees
+    EXP/.command/longest/exp/         the EXP that the command sees
         manifests -> EXP/manifests    links, to be read
         score/hlg.txt -> EXP/score/hlg.txt
         score/longest.txt             new: moved to EXP/score/longest.txt
@@ -31,7 +31,7 @@ def run_command(stage: Stage, experiment: Experiment) -> None:
     It finds EXP, CORPUS_DIR, RECIPE_DIR and NJ in its environment, and the recipe's folder, local/ and
     asrkit's environment in PATH.
     """
-    shadow = experiment.directory / ".command" / stage.name
+    shadow = experiment.directory / ".command" / stage.name / "exp"
     shutil.rmtree(shadow, ignore_errors=True)
     outputs = [pattern.rstrip("?") for pattern in fill(stage.writes, experiment)]
     _mirror(experiment.directory, shadow, {Path(output) for output in outputs})

@@ -189,11 +189,15 @@ class _Run:
             self.experiment.logs / f"{stage.name}.log",
             f"{stage}: {reason}: {' '.join(self.request.command)}",
         )
-        working = dataclasses.replace(self.experiment, folders={stage.name: folder})
+        folders = {} if stage.command else {stage.name: folder}
+        working = dataclasses.replace(self.experiment, folders=folders)
         try:
-            outcome = self._run_child(stage, working, log)
+            outcome = self._run_child(stage, working, folder, log)
             self._refuse_failure(stage, outcome, log)
-            self._finish(judgement, working, note, outcome)
+            record = self._make_record(judgement, working, note, outcome)
+            publish(stage, self.experiment, folder, record)
+            self._write_accounts(stage, record)
+            self.cache.save()
             line = f"{stage}: done in {outcome.seconds:.1f} s, at most {outcome.peak_bytes / 1e6:.0f} MB"
             print(line, flush=True)
             log.write_line(f"==== {line}")
@@ -201,7 +205,7 @@ class _Run:
             log.close()
             self.lock.say_stage(None)
 
-    def _run_child(self, stage: Stage, working: Experiment, log: StageLog) -> Outcome:
+    def _run_child(self, stage: Stage, working: Experiment, folder: Path, log: StageLog) -> Outcome:
         if self.guard is None:
             self.guard = Guard()
         for library in stage.libraries:
@@ -209,7 +213,7 @@ class _Run:
 
         def heartbeat() -> None:
             with contextlib.suppress(OSError):
-                (working.folder(stage.name) / NOTE).touch()
+                (folder / NOTE).touch()
 
         try:
             return run_in_child(lambda: _execute(stage, working), log, self.guard, heartbeat)
@@ -242,7 +246,10 @@ class _Run:
         log.write_line(f"==== {found}")
         raise UserError(found, where=str(log.file), todo=todo)
 
-    def _finish(self, judgement: Judgement, working: Experiment, note: Note, outcome: Outcome) -> None:
+    def _make_record(
+        self, judgement: Judgement, working: Experiment, note: Note, outcome: Outcome
+    ) -> Record:
+        """The record of a stage that has ended; raises UserError if something that it writes is missing."""
         stage, origin = judgement.stage, judgement.origin
         outputs = find_outputs(stage, working, self.cache)
         missing = [display(name) for name, fingerprint in outputs.items() if fingerprint is None]
@@ -256,7 +263,7 @@ class _Run:
                 or "this is a bug in asrkit; please report it",
             )
         write_listings(stage, working, self.cache)
-        record = Record(
+        return Record(
             key=origin.key,
             inputs=origin.inputs,
             settings=origin.settings,
@@ -271,9 +278,6 @@ class _Run:
             command=list(self.request.command),
             device=outcome.report.get("device"),
         )
-        publish(stage, self.experiment, working.folder(stage.name), record)
-        self._write_accounts(stage, record)
-        self.cache.save()
 
     def _write_accounts(self, stage: Stage, record: Record) -> None:
         """Bring EXP/cost.json and EXP/recipe.yaml up to date: what the stages were really made with."""

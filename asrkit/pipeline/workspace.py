@@ -43,7 +43,9 @@ KEY_LENGTH = 12  # of 32 hexadecimal digits, in a training's name
 
 
 def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
-    """Where a stage made from `key` writes until it has finished."""
+    """Where a stage made from `key` writes until it has finished; of a command, where its note lies."""
+    if stage.command:
+        return experiment.directory / ".command" / stage.name
     if stage.kept:
         name = f"{experiment.config.name}-{key[:KEY_LENGTH]}"
         folder = experiment.directory / TRAININGS / name
@@ -77,18 +79,18 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
     current = experiment.directory / stage.name
     if stage.kept:
         write_bytes(folder / RECORD, encode_record(record))
-        drop_note(folder)
         link(current, folder)
-    elif folder != current:
+    elif folder != current and not stage.command:
         old = current.with_name(f"{stage.name}.old")
         if current.exists():
             current.rename(old)
         folder.rename(current)
         sync_directory(current.parent)
     write_bytes(record_file(stage, experiment), encode_record(record))
-    drop_note(current)
-    with contextlib.suppress(OSError):
-        current.rmdir()  # of a stage that writes elsewhere
+    for place in (folder, current):
+        drop_note(place)
+        with contextlib.suppress(OSError):
+            place.rmdir()  # empty if a stage writes elsewhere
     shutil.rmtree(current.with_name(f"{stage.name}.old"), ignore_errors=True)
 
 

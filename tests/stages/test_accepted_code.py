@@ -21,7 +21,7 @@ def accepted() -> dict:
 def test_no_stage_has_changed_without_a_decision() -> None:
     changed = differences(accepted())
     assert changed == {}, (
-        f"the code of these stages has changed: {changed}. Does it make other results? Then raise the stage's "
+        f"the code of these stages has changed: {changed}. If it makes other results, raise the stage's "
         "version in asrkit/stages/. In any case: make accept"
     )
 
