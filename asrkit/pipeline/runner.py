@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import signal
 import sys
+from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
 from asrkit.config.view import declared_settings
