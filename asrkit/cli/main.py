@@ -21,7 +21,6 @@ VERBS = {
     "export-kaldi": "Write the manifests of an experiment as Kaldi data directories.",
     "describe": "Print the acoustic model of a recipe, stage by stage.",
     "plan": "Print the disk, memory and hours that a recipe will take.",
-    "rehearse": "Run the data stages of a recipe at full size, without audio.",
     "graph": "Print what a decoding graph was made of, or draw a small one.",
     "doctor": "Say whether the environment is in order, and what to type if not.",
     "report": "Write RESULTS.md of every recipe and README's table from the kept records.",

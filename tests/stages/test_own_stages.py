@@ -16,7 +16,8 @@ SECOND_HALF = """
 stage 1.5 counts "how many words each transcript has" \\
     --reads "manifests/{test}_supervisions.jsonl.gz" --writes counts/words.txt \\
     -- bash count.sh
-stage 10 longest "the longest transcripts" --reads counts/words.txt --writes lists/longest.txt lists/note.txt? \\
+stage 10 longest "the longest transcripts" --reads counts/words.txt \\
+    --writes lists/longest.txt lists/note.txt? \\
     -- bash -c 'sort -rn "$EXP/counts/words.txt" | head -n "${LINES_KEPT:-3}" > "$EXP/lists/longest.txt"'
 """
 COUNT = """
@@ -38,10 +39,10 @@ class Recipe:
         for name in ("recipes/yesno", "utils", "local"):
             ignored = shutil.ignore_patterns("exp*", "download", "__pycache__")
             shutil.copytree(REPOSITORY / name, folder / name, ignore=ignored)
-        text = (self.folder / "run.sh").read_text()
+        lines = (self.folder / "run.sh").read_text().splitlines()
+        left_out = tuple(f"stage {number} " for number in range(3, 10))  # a recipe that ends with features
+        text = "".join(f"{line}\n" for line in lines if not line.startswith(left_out))
         first, last = SECOND_HALF.split("stage 10", 1)
-        for stage in (3, 4, 5, 6, 7, 8, 9):  # a recipe that ends with its manifests
-            text = "".join(f"{line}\n" for line in text.splitlines() if not line.startswith(f"stage {stage} "))
         text = text.replace("stage 2 features", f"{first}stage 2 features")
         text = text.replace('run_stages "$@"', f'stage 10{last}\nrun_stages "$@"')
         (self.folder / "run.sh").write_text(text)
