@@ -1,4 +1,4 @@
-"""benchmarks/rehearsal.py: counts add up, ranks get as many steps, nothing is lost; and what the table says."""
+"""benchmarks/rehearsal.py: counts add up, ranks get as many steps, nothing is lost; what the table shows."""
 
 import json
 import re

@@ -70,13 +70,44 @@ def fingerprint_inputs(
 
     A stage with a command reads the scripts that the command names, in the recipe's folder or in local/.
     """
-    inputs = {found.name: found.fingerprint(cache) for found in find_all(stage.reads, experiment)}
+    inputs: Dict[str, Optional[str]] = {}
+    for pattern in fill(stage.reads, experiment):
+        if pattern.startswith(AUDIO_OF):
+            inputs[pattern] = _audio_fingerprint(pattern, experiment, cache)
+        elif pattern == "{corpus}":
+            inputs["corpus"] = _corpus_fingerprint(experiment, cache)
+        else:
+            found = find(pattern, experiment)
+            inputs[found.name] = found.fingerprint(cache)
     for word in stage.command:
         for kind, folder in (("recipe", experiment.recipe_directory), ("local", experiment.local_directory)):
             if (folder / word).is_file():
                 inputs[f"{kind}/{word}"] = cache.fingerprint(folder / word)
                 break
     return inputs
+
+
+def _corpus_fingerprint(experiment: Experiment, cache: FingerprintCache) -> Optional[str]:
+    if not experiment.corpus_directory.is_dir():
+        return None
+    return cache.group_once("corpus", lambda: find("{corpus}", experiment).files)
+
+
+def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCache) -> Optional[str]:
+    """That of the audio that a manifest names; it isn't looked at while manifest and corpus are the same."""
+    manifest = experiment.place(name[len(AUDIO_OF) :])
+    if not manifest.is_file():
+        return cache.group(name, [])
+    made = experiment.folder("manifests") / "audio"
+    own = cache.group("audio of manifests", walk(made, "") if made.is_dir() else [])
+    key = f"{name}:{cache.fingerprint(manifest)}:{_corpus_fingerprint(experiment, cache)}:{own}"
+    fingerprint = cache.recall(key)
+    if fingerprint is None:
+        found = _audio_of(name, experiment)
+        fingerprint = cache.group(name, found.files)
+        if not found.missing and not any(file.name.startswith("/") for file in found.files):
+            cache.keep(key, fingerprint)
+    return fingerprint
 
 
 def display(name: str) -> str:
@@ -153,10 +184,10 @@ def _walk(folder: str, prefix: str, seen: Set[Tuple[int, int]], stamps: List[Fil
             found = entry.stat()
         except OSError:
             continue
-        if stat.S_ISDIR(found.st_mode):
-            _walk(entry.path, name, seen, stamps)
-        elif stat.S_ISREG(found.st_mode):
+        if stat.S_ISREG(found.st_mode):
             stamps.append(stamp_file(name, entry.path, found))
+        elif stat.S_ISDIR(found.st_mode):
+            _walk(entry.path, name, seen, stamps)
 
 
 class _Source(msgspec.Struct):
@@ -188,14 +219,16 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
     sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
     stamps: List[FileStamp] = []
     missing: Dict[str, Path] = {}
+    root = str(experiment.corpus_directory)
     for source in sorted(sources):
-        path = audio_path(source, experiment)
         if source.startswith(IN_EXPERIMENT):
-            shown = source[len(IN_EXPERIMENT) :]
+            shown, path = source[len(IN_EXPERIMENT) :], str(audio_path(source, experiment))
+        elif source.startswith("/"):
+            shown = path = source
         else:
-            shown = source if source.startswith("/") else f"corpus/{source}"
+            shown, path = f"corpus/{source}", f"{root}/{source}"
         try:
-            stamps.append(stamp_file(shown, str(path)))
+            stamps.append(stamp_file(shown, path))
         except OSError:
-            missing[shown] = path
+            missing[shown] = Path(path)
     return Found(name, stamps, missing, True, False)

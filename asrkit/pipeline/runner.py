@@ -195,6 +195,7 @@ class _Run:
         try:
             outcome = self._run_child(stage, working, folder, log)
             self._refuse_failure(stage, outcome, log)
+            self.cache.forget_groups()
             record = self._make_record(judgement, working, note, outcome)
             publish(stage, self.experiment, folder, record)
             self._write_accounts(stage, record)

@@ -35,9 +35,9 @@ class FileStamp(NamedTuple):
 def stamp_file(name: str, path: str, status: Optional[os.stat_result] = None) -> FileStamp:
     """The stamp of a file; raises OSError if it is missing."""
     found = status or os.stat(path)
-    # A name that isn't UTF-8 can't be written to a record as it is.
-    shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return FileStamp(shown, path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    if not name.isascii():  # one that isn't UTF-8 can't be written to a record as it is
+        name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return FileStamp(name, path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
 def hash_bytes(content: bytes) -> str:
@@ -74,6 +74,7 @@ class FingerprintCache:
         self._known: Dict[str, List[Any]] = _load(directory / "files.json")
         self._changed = False
         self._groups: Dict[str, Sequence[FileStamp]] = {}  # by name, as they were last asked for
+        self._digests: Dict[str, str] = {}  # of group_once
         self._listings: Dict[str, Dict[str, List[Any]]] = {}  # {group: {name: [stat..., hash]}}
         self._unsaved: List[str] = []  # groups whose listing has changed
 
@@ -101,14 +102,34 @@ class FingerprintCache:
         self._groups[name] = files
         if key not in self._known:
             digest = hash_bytes(msgspec.msgpack.encode(sorted(self.listing(name).items())))
-            if not all(map(_has_settled, files)):
+            if files and not _has_settled(max(files, key=lambda file: file.changed)):
                 return digest
-            self._known[key] = [digest]
-            self._changed = True
+            self.keep(key, digest)
         return str(self._known[key][0])
 
+    def group_once(self, name: str, find: Callable[[], Sequence[FileStamp]]) -> str:
+        """As group, but the files are looked for once, until forget_groups is called."""
+        if name not in self._digests:
+            self._digests[name] = self.group(name, find())
+        return self._digests[name]
+
+    def forget_groups(self) -> None:
+        """Look for the files of groups again: a stage may have changed them."""
+        self._digests.clear()
+
+    def recall(self, key: str) -> Optional[str]:
+        """The fingerprint that was kept under `key`."""
+        return str(self._known[key][0]) if key in self._known else None
+
+    def keep(self, key: str, fingerprint: str) -> None:
+        """Keep a fingerprint that depends on nothing but `key`."""
+        self._known[key] = [fingerprint]
+        self._changed = True
+
     def listing(self, name: str) -> Dict[str, str]:
-        """Fingerprint of each file of a group that was asked for before."""
+        """Fingerprint of each file of a group that was asked for before; {} if it wasn't."""
+        if name not in self._groups:
+            return {}
         if name not in self._listings:
             self._listings[name] = _load(self._listing_file(name))
         before, files = self._listings[name], self._groups[name]
