@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.audio import AudioProblem, open_audio, read_blocks
 
 
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
@@ -15,16 +15,10 @@ def read_samples(file: Path, first: int, count: int) -> np.ndarray:
 
     Raises AudioProblem for audio that can't be read in full, isn't mono, or holds NaN.
     """
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(file)) as sound:
-            if sound.channels != 1:
-                raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
-            sound.seek(first)
-            samples: np.ndarray = sound.read(count, dtype="float32")
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise AudioProblem("not readable audio", f"{file}: {error}") from None
+    with open_audio(file) as sound:
+        if sound.channels != 1:
+            raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
+        samples = np.concatenate([np.empty(0, np.float32), *read_blocks(sound, first, count)])
     if len(samples) < count:
         raise AudioProblem("truncated", f"found {len(samples)} samples from {first} on, expected {count}")
     if not np.isfinite(samples).all():
