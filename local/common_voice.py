@@ -6,7 +6,7 @@ from typing import Iterator, List
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.table import read_table
 from asrkit.corpus.transcripts import strip_punctuation
-from asrkit.corpus.utterance import Utterance, refuse_absent
+from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
 
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("client_id", "path", "sentence")
@@ -28,7 +28,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
             path = row["path"].strip()
             yield Utterance(
                 id=Path(path).stem,
-                audio=corpus_directory / "clips" / path,
+                audio=corpus_file(corpus_directory / "clips", path),
                 text=" ".join(strip_punctuation(row["sentence"]).split()),
                 speaker=row["client_id"][:16] or "unknown",  # of 128 digits, enough to tell people apart
                 split=table.stem if table.stem in SPLITS else "train",

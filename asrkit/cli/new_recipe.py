@@ -37,7 +37,7 @@ Splits = Dict[str, List[ValidUtterance]]
 @click.argument("name")
 @click.option("--from", "place", required=True, type=FOLDER, metavar="SOURCE", help="The corpus.")
 @click.option("--recipes", type=FOLDER, default=Path("recipes"), show_default=True, metavar="DIR")
-@click.option("--allow-pipes", is_flag=True, help="Run the commands in Kaldi's wav.scp.")
+@click.option("--allow-pipes", is_flag=True, help="Run the commands in wav.scp or a CutSet.")
 @click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
 def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Optional[int]) -> None:
     """Write recipes/NAME for a corpus, with settings suggested from what it holds.

@@ -20,7 +20,7 @@ class CorpusConfig(Settings):
 
     module: str  # local/<module>.py, which lists the corpus's utterances
     listing: Optional[str] = None  # for tsv and cut_set: the file in the corpus's folder; None: all of them
-    allow_pipes: bool = False  # for kaldi: run the commands in wav.scp; they may do anything that you may
+    allow_pipes: bool = False  # run commands in wav.scp and CutSets (with your privileges)
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)

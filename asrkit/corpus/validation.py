@@ -19,6 +19,7 @@ Inspect = Callable[[Path, float], AudioFacts]  # a file and the most seconds; ra
 
 FILES_AT_ONCE = 10_000  # wait for a thread
 MAX_RECORDING = 24 * 3600.0  # seconds of a recording with several utterances
+MAX_OVERSHOOT = 0.5  # seconds that a segment's end may lie after that of its audio, as in Kaldi
 # What NFC leaves apart of one character: letters and digits as wide as Chinese characters
 RANGES = (("０", "９"), ("Ａ", "Ｚ"), ("ａ", "ｚ"))
 FULL_WIDTH = {wide: wide - 0xFEE0 for first, last in RANGES for wide in range(ord(first), ord(last) + 1)}
@@ -118,6 +119,8 @@ def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
     duration = audio.samples / rate - start if utterance.duration is None else utterance.duration
     if math.isfinite(start) and math.isfinite(duration):
         first, samples = round(start * rate), round(duration * rate)
+        if 0 <= first + samples - audio.samples < MAX_OVERSHOOT * rate:  # times are often rounded
+            samples = audio.samples - first
         if first >= 0 and samples > 0 and first + samples <= audio.samples:
             return first, samples
     found = f"{start:.3f} s to {start + duration:.3f} s of audio of {audio.samples / rate:.3f} s"
