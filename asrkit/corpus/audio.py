@@ -37,21 +37,12 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
 
     No more than `max_seconds` are read: a small file of compressed silence may last for years.
     """
-    check_file(file)
-    check_size(file)
     digest = hashlib.blake2b(digest_size=16)
     low, high, count = np.inf, -np.inf, 0
-    with open_audio(file) as sound:
+    with open_whole(file, max_seconds) as sound:
         if sound.channels != 1:
             raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
-        rate, declared, container = int(sound.samplerate), int(sound.frames), str(sound.format)
-        if declared >= UNKNOWN_LENGTH:
-            raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
-        if declared > max_seconds * rate:
-            raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
-        held = count_samples(file, container, rate)
-        if held is not None and held < declared - NOT_DECODED * rate:
-            raise AudioProblem("truncated", f"the header says {declared} samples, the file holds {held}")
+        rate, declared = int(sound.samplerate), int(sound.frames)
         for block in read_blocks(sound):
             if not np.isfinite(block).all():
                 raise AudioProblem("NaN or infinite samples", f"after sample {count}")
@@ -59,8 +50,6 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
             low, high, count = min(low, block.min()), max(high, block.max()), count + len(block)
     if count < declared:
         raise AudioProblem("truncated", f"the header says {declared} samples, the file holds {count}")
-    if held is not None and held > count + NOT_DECODED * rate:
-        raise AudioProblem("more than the header says", f"{count} samples, the file holds {held}")
     if count == 0:
         raise AudioProblem("no samples")
     if low == high:
@@ -88,6 +77,26 @@ def check_file(file: Path) -> None:
         raise AudioProblem("missing audio file", str(file)) from None
     except (OSError, ValueError) as error:  # ValueError: the name holds a zero
         raise AudioProblem("unreadable audio file", f"{file}: {getattr(error, 'strerror', error)}") from None
+
+
+def open_whole(file: Path, max_seconds: float) -> Any:
+    """As open_audio, for a file not known yet; raises AudioProblem unless it may be read and is whole.
+
+    That is, by its structure; samples that can't be decoded are found by reading them.
+    """
+    check_file(file)
+    check_size(file)
+    sound = open_audio(file)
+    declared, rate = sound.frames, sound.samplerate
+    if declared >= UNKNOWN_LENGTH:
+        raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
+    if declared > max_seconds * rate:
+        raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
+    held = count_samples(file, sound.format, rate)
+    if held is not None and abs(held - declared) > NOT_DECODED * rate:
+        kind = "truncated" if held < declared else "more than the header says"
+        raise AudioProblem(kind, f"the header says {declared} samples, the file holds {held}")
+    return sound
 
 
 def open_audio(file: Path) -> Any:

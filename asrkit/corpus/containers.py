@@ -164,7 +164,7 @@ def _flac_samples(file: Path) -> Optional[int]:
 
 def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
     """First sample of a frame and that after its last, or None if this is no header of a frame."""
-    if len(head) < 16:  # fewer than the shortest frame has
+    if len(head) < 6:
         return None
     size_code, rate_code = head[2] >> 4, head[2] & 15
     ones = 8 - (head[4] ^ 0xFF).bit_length()  # leading ones: bytes of the number, as in UTF-8
@@ -180,7 +180,7 @@ def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
         check_sum ^= byte
         for _ in range(8):
             check_sum = (check_sum << 1 ^ (7 if check_sum & 128 else 0)) & 255
-    if check_sum:
+    if check_sum or place >= len(head):
         return None
     first = number if head[1] & 1 else number * usual
     return first, first + block

@@ -197,6 +197,8 @@ def check_extent(cut: Cut, max_seconds: float) -> None:
         transforms += [(one, recording.sampling_rate) for one in recording.transforms or []]
     for transform, rate in transforms:
         options = transform.kwargs
+        if transform.name == "ReverbWithImpulseResponse" and options.rir is None:
+            raise AudioProblem("unusable cut", "the impulse response of a room is left to chance")
         if transform.name == "Speed" and options.factor is not None:
             _check_resampling(round(rate * options.factor), rate)
         if options.source_sampling_rate and options.target_sampling_rate:
@@ -255,15 +257,18 @@ def _read_lines(stream: BinaryIO) -> Iterator[Tuple[int, Any]]:
         if line.strip():
             try:
                 yield number, _parse_json(line)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
 
 
 def _parse_json(content: bytes) -> Any:
     try:
-        return msgspec.json.decode(content)
-    except msgspec.DecodeError:  # NaN, as Python writes it
-        return json.loads(content)
+        try:
+            return msgspec.json.decode(content)
+        except msgspec.DecodeError:  # NaN, as Python writes it
+            return json.loads(content)
+    except RecursionError:
+        raise ValueError("too many lists and mappings in each other") from None
 
 
 def _parse_yaml(content: bytes) -> Any:

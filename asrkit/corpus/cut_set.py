@@ -8,8 +8,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 import msgspec
 import numpy as np
 
-from asrkit.corpus.audio import check_file, open_audio, read_blocks
-from asrkit.corpus.containers import check_size
+from asrkit.corpus.audio import open_audio, open_whole, read_blocks
 from asrkit.corpus.cut_manifest import (
     Cut,
     Entry,
@@ -23,7 +22,7 @@ from asrkit.corpus.cut_manifest import (
 )
 from asrkit.corpus.derived_audio import refuse_commands, run_command
 from asrkit.corpus.utterance import Utterance, corpus_file
-from asrkit.corpus.validation import MAX_OVERSHOOT
+from asrkit.corpus.validation import MAX_OVERSHOOT, MAX_RECORDING
 from asrkit.errors import AudioProblem, UserError
 
 LARGEST_PIECE = 1 << 26  # samples of all channels that are read at once
@@ -155,9 +154,7 @@ def _find_sources(recording: Recording, root: Path, made: Path) -> None:
         if source.type == "command":
             file = made.with_name(f"{made.name}-{number}")
             run_command(source.source, root, file)
-        check_file(file)
-        check_size(file)
-        with open_audio(file) as sound:
+        with open_whole(file, MAX_RECORDING) as sound:
             if sound.samplerate != rate:
                 found = f"found {sound.samplerate} Hz in {file}, expected {rate} Hz as the manifest has it"
                 raise AudioProblem("other sampling rate", found)
@@ -166,11 +163,11 @@ def _find_sources(recording: Recording, root: Path, made: Path) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _backend() -> Any:
-    """What lhotse reads audio with: whole files alone, no more of them than fits into memory."""
-    from lhotse.audio.backend import AudioBackend
+    """What lhotse reads audio with: as asrkit does, and no more at once than fits into memory."""
+    from lhotse.audio.backend import LibsndfileBackend
     from lhotse.utils import compute_num_samples
 
-    class Backend(AudioBackend):  # type: ignore[misc]
+    class Backend(LibsndfileBackend):  # type: ignore[misc]
         def read_audio(
             self, path_or_fd: Any, offset: float = 0.0, duration: Optional[float] = None, **_: Any
         ) -> Tuple[np.ndarray, int]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from asrkit.config import CorpusConfig
-from asrkit.corpus.audio import check_file, open_audio, read_blocks
-from asrkit.corpus.containers import check_size
+from asrkit.corpus.audio import check_file, open_whole, read_blocks
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
 from asrkit.corpus.validation import MAX_RECORDING, reject
@@ -73,7 +72,7 @@ def copy_archived(archive: Path, place: int, file: Path) -> None:
     """Write the WAV file that begins at byte `place` of an archive; raises AudioProblem if there is none."""
     check_file(archive)
     with open(archive, "rb") as stream:
-        stream.seek(place)
+        stream.seek(min(place, archive.stat().st_size))
         head = stream.read(12)
         left = int.from_bytes(head[4:8], "little") - 4
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
@@ -96,16 +95,14 @@ def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None
         if not isinstance(source, Path):
             source(made)
         audio = source if isinstance(source, Path) else made
-        check_file(audio)
-        check_size(audio)
-        with open_audio(audio) as sound:
+        with open_whole(audio, MAX_RECORDING) as sound:
             if channel >= sound.channels:
                 raise AudioProblem(
                     "no such channel", f"found {sound.channels} in {audio}, expected {channel + 1}"
                 )
             file.parent.mkdir(parents=True, exist_ok=True)
             with soundfile.SoundFile(str(file), "w", sound.samplerate, 1, "FLOAT") as mono:
-                for block in read_blocks(sound, count=round(MAX_RECORDING * sound.samplerate)):
+                for block in read_blocks(sound):
                     mono.write(block.reshape(len(block), -1)[:, channel])
     finally:
         made.unlink(missing_ok=True)
