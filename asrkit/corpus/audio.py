@@ -129,9 +129,13 @@ def read_blocks(sound: Any, first: int = 0, count: int = UNKNOWN_LENGTH) -> Iter
     try:
         skipped = 0
         if first and sound.seekable():
-            skipped = sound.seek(first)
-        while count and len(block := sound.read(min(count, BLOCK_SAMPLES), dtype="float32")):
-            kept = block[max(0, first - skipped) :]
+            # Frames of MP3 and Vorbis need those before them, which libsndfile doesn't decode after seeking.
+            lead = sound.samplerate if sound.format in ("MP3", "OGG") else 0
+            skipped = sound.seek(max(0, first - lead))
+        while count and len(
+            block := sound.read(min(count + max(0, first - skipped), BLOCK_SAMPLES), dtype="float32")
+        ):
+            kept = block[max(0, first - skipped) :][:count]
             skipped, count = skipped + len(block), count - len(kept)
             if len(kept):
                 yield kept

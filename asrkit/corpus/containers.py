@@ -84,7 +84,7 @@ def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
         elif audio and (length < 0 or (PIPED <= length <= 0xFFFFFFFF and header == 8)):
             return None
         end = place + length + (0 if counted else header)
-        if end <= place or not _is_name(name[:4]):
+        if end <= place or not _is_name(name[:4]) or name[:4] in CHUNKED:  # the last: another file follows
             break
         if end > size and not audio:  # no chunk, but what follows the last one
             break
