@@ -17,6 +17,7 @@ BLOCK_SAMPLES = 1 << 20
 UNKNOWN_LENGTH = 1 << 62  # libsndfile's largest count stands for it
 RATES = range(1000, 400_000)  # Hz; of sound
 NOT_DECODED = 0.1  # seconds that codecs may leave out at the beginning and end
+LAST_PAGE = 30  # seconds; 255 packets at most
 # Those whose length can be checked; the others, libsndfile takes as being as long as the file
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
 SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
@@ -129,9 +130,7 @@ def read_blocks(sound: Any, first: int = 0, count: int = UNKNOWN_LENGTH) -> Iter
     try:
         skipped = 0
         if first and sound.seekable():
-            # Frames of MP3 and Vorbis need those before them, which libsndfile doesn't decode after seeking.
-            lead = sound.samplerate if sound.format in ("MP3", "OGG") else 0
-            skipped = sound.seek(max(0, first - lead))
+            skipped = sound.seek(_sure_place(sound, first))
         while count and len(
             block := sound.read(min(count + max(0, first - skipped), BLOCK_SAMPLES), dtype="float32")
         ):
@@ -141,3 +140,12 @@ def read_blocks(sound: Any, first: int = 0, count: int = UNKNOWN_LENGTH) -> Iter
                 yield kept
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
+
+
+def _sure_place(sound: Any, first: int) -> int:
+    """Where to seek to for the sample `first`, and read on from."""
+    if sound.format == "MP3":  # its frames need those before them, which libsndfile doesn't decode then
+        return max(0, first - int(sound.samplerate))
+    if sound.format == "OGG":  # and in the last page of one it takes the wrong sample
+        return max(0, min(first, sound.frames - LAST_PAGE * int(sound.samplerate)) - int(sound.samplerate))
+    return first
