@@ -35,11 +35,15 @@ def list_rejections(file: Path, rejections: Sequence[Rejection], tests: Sequence
 
 
 def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) -> List[str]:
-    """Lines for the terminal: counts by split and kind; a loss from a test set is said loudly."""
+    """Lines for the terminal: counts by split and kind, each with its first; losses from a test set."""
     lines: List[str] = []
     counts = collections.Counter((rejection.split, rejection.kind) for rejection in rejections)
+    first = {(rejection.split, rejection.kind): rejection for rejection in reversed(rejections)}
     for (split, kind), count in sorted(counts.items()):
-        lines.append(f"{split}: {count} rejected: {kind}")
+        example = first[split, kind]
+        # Names of files are a stranger's, so control characters in them are escaped.
+        shown = repr(f"{example.id} ({example.detail})" if example.detail else example.id)[1:-1]
+        lines.append(f"{split}: {count} rejected: {kind}, {'first ' if count > 1 else ''}{shown}")
     for split in tests:
         lost = sum(count for (of, _), count in counts.items() if of == split)
         if lost:

@@ -1,6 +1,7 @@
 """Read samples; change their rate and speed."""
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import torch
 
 from asrkit.corpus.audio import AudioProblem, open_audio, read_blocks
+
+LARGEST_FILTER = 1 << 26  # weights of a resampler; between rates without a common factor it has the most
 
 
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
@@ -27,9 +30,11 @@ def read_samples(file: Path, first: int, count: int) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Samples of `rate` Hz as samples of `new_rate` Hz, by band-limited interpolation."""
+    """Samples of `rate` Hz at `new_rate` Hz, by band-limited interpolation; raises AudioProblem."""
     if rate == new_rate:
         return samples
+    if rate * new_rate // math.gcd(rate, new_rate) ** 2 > LARGEST_FILTER:
+        raise AudioProblem("unusable sampling rate", f"from {rate} to {new_rate} Hz takes gigabytes")
     resampled: np.ndarray = _resampler(rate, new_rate)(torch.from_numpy(samples)).numpy()
     return resampled
 
