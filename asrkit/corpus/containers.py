@@ -1,10 +1,11 @@
 """How much audio a file holds by its own structure: libsndfile trusts headers, whatever follows them."""
 
+import itertools
 import mmap
 import re
 import struct
 from pathlib import Path
-from typing import BinaryIO, Dict, NamedTuple, Optional, Tuple
+from typing import BinaryIO, Dict, NamedTuple, Optional, Tuple, Union
 
 from asrkit.errors import AudioProblem
 
@@ -23,6 +24,7 @@ SMALL_REST = 256  # bytes after the last chunk that can be a tag
 LARGEST_REST = 1 << 16  # bytes, all of them zeros, that can be padding
 OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
+MOST_PARTS = 1 << 22  # chunks, pages or frames that are looked at; a day of audio has fewer
 LARGEST_MPEG = 1 << 28  # bytes, read at once
 MPEG_TAG = b"ID3\x04\0\0\0\0\0\x16" + bytes(22)  # without one libsndfile takes MPEG from files alone
 MPEG_KBITS = {
@@ -73,7 +75,9 @@ def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
     header = struct.calcsize(form)
     long_size: Optional[int] = None  # RF64 has that of its data in a chunk of its own
     heard = False
-    while place + header <= size:
+    for _ in range(MOST_PARTS):
+        if place + header > size:
+            break
         stream.seek(place)
         name, length = struct.unpack(form, stream.read(header))
         audio = name[:4] in AUDIO_CHUNKS
@@ -126,7 +130,7 @@ def _ogg_samples(file: Path, rate: int) -> int:
     size = file.stat().st_size
     place, granule, ended, clock = 0, 0, False, rate
     with open(file, "rb") as stream:
-        while place < size:
+        for _ in range(MOST_PARTS):
             stream.seek(place)
             head = stream.read(27 + 255)
             if head[:4] != b"OggS" or len(head) < 27:
@@ -145,14 +149,13 @@ def _ogg_samples(file: Path, rate: int) -> int:
     return granule * rate // clock
 
 
-def _flac_samples(file: Path) -> Optional[int]:
+def _flac_samples(file: Path) -> int:
     """Samples in frames that follow each other (RFC 9639); raises AudioProblem if a second stream follows."""
     held, fixed = 0, b""
     with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content[:4] != b"fLaC":
-            return None
-        usual = int.from_bytes(content[10:12], "big")  # samples of a frame
-        for found in re.finditer(rb"\xff[\xf8\xf9]", content):
+        begin = _id3_end(content)
+        usual = int.from_bytes(content[begin + 10 : begin + 12], "big")  # samples of a frame
+        for found in itertools.islice(re.finditer(rb"\xff[\xf8\xf9]", content), MOST_PARTS):
             head = content[found.start() : found.start() + 16]
             frame = _flac_frame(head, usual)
             if frame is not None and frame[0] == held:
@@ -232,7 +235,9 @@ def _mpeg_frames(content: bytes) -> Tuple[int, Optional[MpegFrame], int, int]:
     """Place and header of the first frame, the number of all, and bytes missing of one that is cut off."""
     place, count, in_step = _id3_end(content), 0, False
     begin, first = place, None
-    while 0 <= place <= len(content) - 4:
+    for _ in range(MOST_PARTS):
+        if not 0 <= place <= len(content) - 4:
+            break
         frame = _mpeg_frame(content, place)
         known = frame is not None and (first is None or frame.kind == first.kind)
         if frame is not None and known and place + frame.length > len(content) and in_step:
@@ -275,7 +280,7 @@ def _counting_frame(head: bytes, count: int) -> bytes:
     return counted.ljust(frame.length, b"\0")
 
 
-def _id3_end(content: bytes) -> int:
+def _id3_end(content: Union[bytes, mmap.mmap]) -> int:
     place = 0
     while content[place : place + 3] == b"ID3" and len(content) >= place + 10:
         size = 0
