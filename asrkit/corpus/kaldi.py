@@ -12,6 +12,9 @@ from asrkit.corpus.utterance import Utterance, corpus_file
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
+ARCHIVED = re.compile(r"(.*):(\d+)")  # a file, and the byte in it where an entry begins
+RANGE = re.compile(r"\[[\d:,]*\]$")
+
 
 def data_directories(folder: Path, name: str) -> Dict[str, Path]:
     """`folder` itself as split `name` if it is a data directory, else those in it by their names."""
@@ -95,7 +98,7 @@ def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:
 
 def _refuse_ranges(recordings: KeyedLines, file: Path) -> None:
     for number, place in recordings.values():
-        if re.search(r"\[[\d:,]*\]$", place):
+        if RANGE.search(place):
             raise UserError(
                 f"{place!r} is a range of an archive's entry",
                 expected="whole recordings; parts of them have lines in segments",
@@ -110,7 +113,7 @@ def _is_pipe(place: str) -> bool:
 
 def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Optional[Derive]]:
     """The file; of what no mono file holds, what writes one, the same object for all of its utterances."""
-    archived = re.fullmatch(r"(.*):(\d+)", place)
+    archived = ARCHIVED.fullmatch(place)
     write: Optional[Derive] = None
     if _is_pipe(place):
         write = functools.partial(run_command, place.rstrip("|").strip(), root)
@@ -150,10 +153,11 @@ def _bad_segment(found: str, file: Path, number: int) -> UserError:
 
 
 def _plain_path(source: str) -> str:
-    if _is_pipe(source) or source != source.strip() or "\n" in source:
+    special = _is_pipe(source) or ARCHIVED.fullmatch(source) or RANGE.search(source)
+    if special or source != source.strip() or "\n" in source:
         raise UserError(
             f"the path {source!r}",
-            expected="one that doesn't end in | or blanks, which Kaldi takes for a command or drops",
+            expected="one without |, :17, [1:2] or blanks at its end, which have a meaning in Kaldi",
             where="the audio of the experiment",
             todo="rename the file, and run stage 1 again",
         )
