@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 import numpy as np
 
@@ -20,7 +20,7 @@ NOT_DECODED = 0.1  # seconds that codecs may leave out at the beginning and end
 LAST_PAGE = 30  # seconds; 255 packets at most
 # Those whose length can be checked; the others, libsndfile takes as being as long as the file
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
-SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
+SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
 MEMORY_FOLDER = "/dev/shm/"  # a disk in memory
 
 
@@ -43,14 +43,12 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
     with open_whole(file, max_seconds) as sound:
         if sound.channels != 1:
             raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
-        rate, declared = int(sound.samplerate), int(sound.frames)
+        rate = int(sound.samplerate)
         for block in read_blocks(sound):
             if not np.isfinite(block).all():
                 raise AudioProblem("NaN or infinite samples", f"after sample {count}")
             digest.update(block.tobytes())
             low, high, count = min(low, block.min()), max(high, block.max()), count + len(block)
-    if count < declared:
-        raise AudioProblem("truncated", f"the header says {declared} samples, the file holds {count}")
     if count == 0:
         raise AudioProblem("no samples")
     if low == high:
@@ -120,26 +118,25 @@ def open_audio(file: Path) -> Any:
     return sound
 
 
-def read_blocks(sound: Any, first: int = 0, count: int = UNKNOWN_LENGTH) -> Iterator[np.ndarray]:
-    """At most `count` samples from `first` on, in blocks: float32 of shape (samples,) or (samples, channels).
+def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iterator[np.ndarray]:
+    """At most `count` samples from `first` on, or all, in blocks: float32, (samples,) or (samples, channels).
 
-    What can't seek is read from its beginning. Raises AudioProblem.
+    What can't seek is read from its beginning. Raises AudioProblem, also if not all can be read.
     """
     import soundfile
 
+    end, place = sound.frames if count is None else first + count, 0
     try:
-        skipped = 0
         if first and sound.seekable():
-            skipped = sound.seek(_sure_place(sound, first))
-        while count and len(
-            block := sound.read(min(count + max(0, first - skipped), BLOCK_SAMPLES), dtype="float32")
-        ):
-            kept = block[max(0, first - skipped) :][:count]
-            skipped, count = skipped + len(block), count - len(kept)
-            if len(kept):
-                yield kept
+            place = sound.seek(_sure_place(sound, first))
+        while place < end and len(block := sound.read(min(end - place, BLOCK_SAMPLES), dtype="float32")):
+            if place + len(block) > first:
+                yield block[max(0, first - place) :]
+            place += len(block)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
+    if count is None and place < end:
+        raise AudioProblem("truncated", f"the header says {end} samples, the file holds {place}")
 
 
 def _sure_place(sound: Any, first: int) -> int:

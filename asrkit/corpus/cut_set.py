@@ -20,7 +20,7 @@ from asrkit.corpus.cut_manifest import (
     read_entries,
     recordings,
 )
-from asrkit.corpus.derived_audio import refuse_commands, run_command
+from asrkit.corpus.derived_audio import refuse_commands, run_command, write_wav
 from asrkit.corpus.utterance import Utterance, corpus_file
 from asrkit.corpus.validation import MAX_OVERSHOOT, MAX_RECORDING
 from asrkit.errors import AudioProblem, UserError
@@ -70,7 +70,7 @@ def cut_utterances(
         plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr)
         cut = entry.cut
         source = _own_file(cut) if isinstance(cut, Piece) and len(spoken) == 1 else None
-        if source is not None and isinstance(cut, Piece):
+        if source is not None and isinstance(cut, Piece) and cut.duration <= max_duration:
             audio = corpus_file(root, source)
             yield dataclasses.replace(plain, audio=audio, start=cut.start, duration=cut.duration)
         else:
@@ -101,7 +101,6 @@ def _own_file(cut: Piece) -> Optional[str]:
 
 def _write_audio(entry: Entry, root: Path, max_duration: float, file: Path) -> None:
     """Write what lhotse hears in a cut, in float32; raises AudioProblem for one that can't be used."""
-    import soundfile
     from lhotse.audio.backend import set_current_audio_backend
     from lhotse.cut import MixedCut
     from lhotse.cut.set import deserialize_cut
@@ -127,8 +126,7 @@ def _write_audio(entry: Entry, root: Path, max_duration: float, file: Path) -> N
             left.unlink()
     if samples.shape[0] != 1:  # (channel, sample)
         raise AudioProblem("more than one channel", f"found {samples.shape[0]}, expected 1")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(file, samples[0], cut.sampling_rate, "FLOAT")
+    write_wav(file, [samples[0]], cut.sampling_rate)
 
 
 def _clip(cut: Cut) -> None:

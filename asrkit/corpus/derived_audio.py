@@ -4,7 +4,9 @@ import concurrent.futures
 import dataclasses
 import subprocess
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
 
 from asrkit.config import CorpusConfig
 from asrkit.corpus.audio import check_file, open_whole, read_blocks
@@ -88,8 +90,6 @@ def copy_archived(archive: Path, place: int, file: Path) -> None:
 
 def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None:
     """Write one channel, counted from 0, of a file or of what `source` writes; raises AudioProblem."""
-    import soundfile
-
     made = file.with_name(f"{file.stem}-all")
     try:
         if not isinstance(source, Path):
@@ -100,12 +100,24 @@ def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None
                 raise AudioProblem(
                     "no such channel", f"found {sound.channels} in {audio}, expected {channel + 1}"
                 )
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with soundfile.SoundFile(str(file), "w", sound.samplerate, 1, "FLOAT") as mono:
-                for block in read_blocks(sound):
-                    mono.write(block.reshape(len(block), -1)[:, channel])
+            blocks = (block.reshape(len(block), -1)[:, channel] for block in read_blocks(sound))
+            write_wav(file, blocks, sound.samplerate)
     finally:
         made.unlink(missing_ok=True)
+
+
+def write_wav(file: Path, blocks: Iterable[np.ndarray], rate: int) -> None:
+    """Write blocks of samples, (samples,), in float32; raises UserError if that fails."""
+    import soundfile
+
+    with whole_file(file) as temporary:
+        sound = soundfile.SoundFile(str(temporary), "w", rate, 1, "FLOAT", format="WAV")
+        for block in blocks:
+            try:
+                sound.write(block)
+            except (soundfile.LibsndfileError, AssertionError) as error:  # the latter where the disk is full
+                raise OSError(str(error) or "no space left on device") from None
+        sound.close()
 
 
 def _derive(derive: Derive, file: Path) -> Optional[AudioProblem]:

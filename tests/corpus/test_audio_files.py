@@ -7,8 +7,10 @@ from typing import Callable, Dict
 import pytest
 
 from asrkit.config.recipe import CorpusConfig
+from asrkit.corpus.audio import check_file
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.corpus.validation import validate
+from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import REPOSITORY
 from tests.corpus.sound import noise, write_audio
 
@@ -64,3 +66,18 @@ def test_regular_files_of_the_corpus_alone_are_audio(tmp_path: Path, form: str, 
     valid, rejected = validate(list(module.utterances(corpus, config)), config, jobs=1)
     assert [one.kind for one in rejected] == ([NAMES[name]] if NAMES[name] else [])
     assert len(valid) + len(rejected) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "refused"), [("/proc/x", True), ("/processed/x", False), ("/dev/shm/x", False)]
+)
+def test_folders_of_the_system_and_those_with_like_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, refused: bool
+) -> None:
+    file = write_audio(tmp_path / "a.wav", noise(1, 1))
+    monkeypatch.setattr(os.path, "realpath", lambda _: place)
+    if refused:
+        with pytest.raises(AudioProblem, match=r"not a regular file: .* is one of the system's"):
+            check_file(file)
+    else:
+        check_file(file)

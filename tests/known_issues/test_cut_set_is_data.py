@@ -172,6 +172,7 @@ HUGE: Dict[str, Row] = {
     "many tracks": mixed(*[track() for _ in range(1001)]),
     "long tracks": mixed(*[track(duration=39.0, recording=recording(duration=39.0)) for _ in range(99)]),
     "duration": cut(duration=DAY, recording=recording(duration=DAY, transforms=speed(0.9))),
+    "duration of a file": cut(duration=DAY, recording=recording(duration=DAY)),
     "years": cut(duration=1e9),
     "no number": cut(start=float("nan")),
     "number of samples": cut(recording=recording(num_samples=1 << 60)),
