@@ -108,7 +108,8 @@ def open_audio(file: Path) -> Any:
             sound.close()
             sound = soundfile.SoundFile(io.BytesIO(content))
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
+        reason = str(error).rpartition(": ")[2] or str(error)
+        raise AudioProblem("not readable audio", f"{file}: {reason}") from None
     if sound.format not in FORMATS:
         expected = f"one of {', '.join(FORMATS)}, whose length can be checked"
         raise AudioProblem("unusable audio format", f"found {sound.format}, expected {expected}")
