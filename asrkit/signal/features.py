@@ -28,7 +28,7 @@ from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard made by other code than this is made anew.
 CODE = [Path(__file__).with_name(f"{name}.py") for name in ("audio", "features", "filterbank", "shard")]
-CODE += [Path(module.__file__) for module in (audio, containers)]  # which read the samples
+CODE += [Path(str(module.__file__)) for module in (audio, containers)]  # which read the samples
 
 
 @dataclasses.dataclass(frozen=True)
