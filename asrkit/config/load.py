@@ -8,10 +8,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import msgspec
 import yaml
 
+from asrkit.config.names import RESERVED_WORDS
 from asrkit.config.recipe import LmConfig, RecipeConfig
 from asrkit.errors import UserError
-
-MARKS = ("<unk>", "<UNK>", "<s>", "</s>")  # of ARPA files; kenlm takes <UNK> for <unk>
 
 
 class _Loader(yaml.SafeLoader):
@@ -104,7 +103,8 @@ def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     yield from _method_conflicts(config)
     yield from _text_conflicts(config.lm)
     yield from _unused_settings(config)
-    if config.units.unknown_word in MARKS:
+    unknown = config.units.unknown_word or ""
+    if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found = f"units.unknown_word is {config.units.unknown_word}"
         yield found, "a name that ARPA files don't use themselves", "for example <OOV>, in the lexicon too"
     counts = list(config.lm.min_counts)
