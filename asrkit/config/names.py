@@ -11,12 +11,12 @@ _SPLIT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 def refuse_split_names(names: Iterable[str], where: str) -> None:
-    """Raise UserError for a name that isn't of ASCII letters, digits, `.`, `_` and `-`, or begins with `.`."""
+    """Raise UserError unless each is of ASCII letters, digits, '.', '_' and '-', not beginning with '.'."""
     for name in names:
         if _SPLIT.fullmatch(name) is None:
             raise UserError(
                 f"the name of a split: {name[:200]!r}",
-                expected="1 to 100 of A-Z, a-z, 0-9, '.', '_' and '-', not beginning with '.': files are named so",
+                expected="1 to 100 of A-Z, a-z, 0-9, '.', '_', '-', not beginning with '.', for names of files",
                 where=where,
                 todo="rename it in the corpus (a table's column, the name of a table, CutSet or folder) "
                 "or in recipe.yaml",

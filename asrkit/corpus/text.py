@@ -31,7 +31,8 @@ _INVISIBLE = re.compile(
 )
 # Scripts in which U+200C, U+200D and U+180E spell another word; between Latin letters they only join glyphs
 _JOINED = "[\u0590-\u109f\u1780-\u1cff\ua800-\uabff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00011fff]"
-_JOINERS = re.compile("(?P<before>.?)(?P<joiner>[\u180e\u200c\u200d])[\u180e\u200c\u200d]*(?=(?P<after>.?))", re.S)
+JOINERS = "\u180e\u200c\u200d"
+_JOINERS = re.compile(f"(?P<before>.?)(?P<joiner>[{JOINERS}])[{JOINERS}]*(?=(?P<after>.?))", re.DOTALL)
 # Scripts without spaces, in which U+200B is one
 _UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 _ZERO_WIDTH_SPACE = re.compile(f"(?<={_UNSPACED})\u200b+(?={_UNSPACED})")
@@ -43,7 +44,7 @@ _MIXED = re.compile(f"[{_HAN}]|[^{_HAN}]+")
 
 
 def check_text(text: str, config: CorpusConfig) -> str:
-    """The text normalised; raises AudioProblem for control and deceptive characters, reserved words, no word."""
+    """The text normalised; AudioProblem for control and deceptive characters, reserved words, no word."""
     _refuse_characters(text)
     normalised = normalise_text(text, config)
     if not normalised:
@@ -82,7 +83,7 @@ def characters(word: str) -> List[str]:
     """Characters of a word, each with the combining marks and joiners behind it."""
     found: List[str] = []
     for character in word:
-        if found and (unicodedata.category(character)[0] == "M" or character in "\u180e\u200c\u200d"):
+        if found and (unicodedata.category(character)[0] == "M" or character in JOINERS):
             found[-1] += character
         else:
             found.append(character)
@@ -118,13 +119,13 @@ def _without_invisible(text: str) -> str:
 
 
 def _joiner(match: "re.Match[str]") -> str:
-    """A joiner between letters of a script that joins, or behind a virama, stays, as in RFC 5892, appendix A."""
+    """A joiner stays between letters of such a script and behind a virama (as in RFC 5892, appendix A)."""
     before, after = match["before"], match["after"]
     joins = re.match(_JOINED, before) and (re.match(_JOINED, after) or unicodedata.combining(before) == 9)
     return before + (match["joiner"] if joins else "")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _is_unusable(character: str) -> bool:
     # Controls, surrogates, private and unassigned
     unusable = unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") and character not in WHITE_CONTROLS

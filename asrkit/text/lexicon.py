@@ -14,7 +14,8 @@ from asrkit.storage.files import write_text
 LAYOUT = '"WORD unit unit ...", or on every line "WORD probability unit ..."'
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)  # nan is a syllable
 OTHER_PRONUNCIATION = re.compile(r"(.+)\(\d+\)")  # READ(2) in CMUdict
-DISAMBIGUATION = re.compile(r"#\d+")
+RESERVED = ("<eps>", "<s>", "</s>")  # of words.txt
+RESERVED_UNITS = re.compile(r"#\d+|<eps>|<blk>")
 TODO = "correct units.lexicon in recipe.yaml, or the file"
 Line = Tuple[int, List[str]]  # its number, its fields
 
@@ -95,9 +96,7 @@ def _word_of(entry: Pronunciation, written: Set[str], config: CorpusConfig, wher
         word = check_word(other[1] if other and other[1] in written else entry.word, config)
     except AudioProblem as problem:
         raise UserError(str(problem), expected="a word", where=where, todo="remove the line") from None
-    reserved = {word}.intersection(("<eps>", "<s>", "</s>")).union({"<eps>", "<blk>"}.intersection(entry.units))
-    reserved.update(unit for unit in entry.units if DISAMBIGUATION.fullmatch(unit))
-    if reserved:
+    if word in RESERVED or any(RESERVED_UNITS.fullmatch(unit) for unit in entry.units):
         raise UserError(
             f"reserved symbol in: {entry.word} {' '.join(entry.units)}",
             expected="no word <eps>, <s> or </s>, no unit <eps>, <blk> or #n",
