@@ -40,6 +40,7 @@ _HAN = (
     "\u2e80-\u2fd5\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U000323af"
 )
+HAN_RUN = re.compile(f"[{_HAN}]+")
 _MIXED = re.compile(f"[{_HAN}]|[^{_HAN}]+")
 
 

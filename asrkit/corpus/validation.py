@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import math
+import unicodedata
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple, Union
 
@@ -57,7 +58,7 @@ def validate(
                 first = seen[utterance.id]
                 raise AudioProblem("duplicate id", f"kept {first.audio}, not {utterance.audio}")
             seen[utterance.id] = utterance
-            _check_id(utterance.id)
+            _check_names(utterance)
             inspection = inspections[utterance.audio]
             if isinstance(inspection, AudioProblem):
                 raise inspection
@@ -114,9 +115,14 @@ def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
     raise AudioProblem("segment outside its audio", found)
 
 
-def _check_id(id: str) -> None:
+def _check_names(utterance: Utterance) -> None:
+    id, speaker = utterance.id, utterance.speaker
     if not id or not id.isprintable() or " " in id:
-        raise AudioProblem("unusable id", f"found {id!r}, expected printable characters without spaces")
+        raise AudioProblem("unusable id", f"found {id!a}, expected printable characters without spaces")
+    if any(unicodedata.category(each) in ("Cc", "Cs") for each in speaker):
+        raise AudioProblem(
+            "unusable speaker", f"found {speaker!a}, expected a name without control characters"
+        )
 
 
 def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:

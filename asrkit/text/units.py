@@ -265,9 +265,4 @@ def _bpe_spelling(model: bytes) -> Spelling:
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-
-    def spell(word: str) -> Tuple[str, ...]:
-        pieces = processor.encode(word, out_type=str)
-        return tuple(part for piece in pieces for part in (piece if piece == BLANK else [piece]))
-
-    return spell
+    return lambda word: tuple(processor.encode(word, out_type=str))
