@@ -18,6 +18,5 @@ def refuse_split_names(names: Iterable[str], where: str) -> None:
                 f"the name of a split: {name[:200]!r}",
                 expected="1 to 100 of A-Z, a-z, 0-9, '.', '_', '-', not beginning with '.': it names files",
                 where=where,
-                todo="rename it in the corpus (a table's column, the name of a table, CutSet or folder) "
-                "or in recipe.yaml",
+                todo="rename it in the corpus (a column, table, CutSet or folder), or in recipe.yaml",
             )

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+import msgspec
+
 from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.text import check_word
+from asrkit.corpus.text import WORD_START, check_word
 from asrkit.corpus.transcripts import read_lines
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
@@ -55,7 +57,7 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
         weighed = is_weighed
         entry = _read_entry(fields, weighed, where)
         if config is not None:
-            entry = entry._replace(word=_word_of(entry, written, config, where))
+            entry = _as_in_texts(entry, written, config, where)
         if entry[:2] in entries and spelled[entry[:2]] == fields[0]:
             raise UserError(
                 f"{fields[0]} is given twice with the same units",
@@ -89,13 +91,21 @@ def _without_comments(lines: Iterable[Line]) -> List[Line]:
     ]
 
 
-def _word_of(entry: Pronunciation, written: Set[str], config: CorpusConfig, where: str) -> str:
-    """The word as texts have it; raises UserError for a word or unit that stands for something else."""
+def _as_in_texts(entry: Pronunciation, written: Set[str], config: CorpusConfig, where: str) -> Pronunciation:
+    """Word and units normalised; raises UserError for one that stands for something else."""
+    as_is = msgspec.structs.replace(config, case="as-is")
     other = OTHER_PRONUNCIATION.fullmatch(entry.word)
     try:
         word = check_word(other[1] if other and other[1] in written else entry.word, config)
+        # The mark may be a unit by itself, as in lexicons of BPE pieces
+        units = [
+            "".join(part if part in ("", WORD_START) else check_word(part, as_is) for part in parts)
+            for parts in (re.split(f"(^{WORD_START})", unit) for unit in entry.units)
+        ]
     except AudioProblem as problem:
-        raise UserError(str(problem), expected="a word", where=where, todo="remove the line") from None
+        raise UserError(
+            str(problem), expected="a word and its units", where=where, todo="remove the line"
+        ) from None
     if word in RESERVED or any(RESERVED_UNITS.fullmatch(unit) for unit in entry.units):
         raise UserError(
             f"reserved symbol in: {entry.word} {' '.join(entry.units)}",
@@ -103,7 +113,7 @@ def _word_of(entry: Pronunciation, written: Set[str], config: CorpusConfig, wher
             where=where,
             todo="rename it, or remove the line",
         )
-    return word
+    return Pronunciation(word, tuple(units), entry.probability)
 
 
 def _read_entry(fields: Sequence[str], weighed: bool, where: str) -> Pronunciation:

@@ -101,6 +101,12 @@ def test_a_second_spelling_in_a_model_stays_and_is_printed(
     assert "1 words of a.arpa are second spellings, and left alone: The" in capsys.readouterr().out
 
 
+def test_units_of_a_lexicon_have_one_spelling_too(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("A a\u0303 ▁a\u0303\nB \u00e3 ▁\u00e3\u200b\nC K\nc ▁ k\n", "utf-8")
+    entries = read_lexicon(tmp_path / "lexicon.txt", CorpusConfig(module="any", case="upper"))
+    assert [entry.units for entry in entries] == [("ã", "▁ã"), ("ã", "▁ã"), ("K",), ("▁", "k")]
+
+
 def test_two_spellings_of_a_pronunciation_in_a_lexicon_are_one(tmp_path: Path) -> None:
     lines = "caf\u00e9 0.5 K EY\ncafe\u0301 0.7 K EY\nCAFÉ 0.1 K EH\n"
     (tmp_path / "lexicon.txt").write_text(lines, "utf-8")
