@@ -47,13 +47,13 @@ _MIXED = re.compile(f"[{_HAN}]|[^{_HAN}]+")
 def check_text(text: str, config: CorpusConfig) -> str:
     """The text normalised; AudioProblem for control and deceptive characters, reserved words, no word."""
     _refuse_characters(text)
-    normalised = normalise_text(text, config)
-    if not normalised:
+    words = _fold(text, config).split()
+    if not words:
         raise AudioProblem("empty text")
-    reserved = RESERVED_WORDS.intersection(normalised.split())
-    if reserved:
-        raise AudioProblem("reserved word in text", f"{min(reserved)} in {text!r}")
-    return normalised
+    for word in words:  # whatever the case, so that this doesn't depend on corpus.case or corpus.words
+        if word.lower() in RESERVED_WORDS:
+            raise AudioProblem("reserved word in text", f"{word} in {text!r}")
+    return _join(words, config)
 
 
 def check_word(word: str, config: CorpusConfig) -> str:
@@ -67,7 +67,10 @@ def check_word(word: str, config: CorpusConfig) -> str:
 
 def normalise_text(text: str, config: CorpusConfig) -> str:
     """Words by the rule, with single spaces, as corpus.case and corpus.words say."""
-    words = _fold(text, config).split()
+    return _join(_fold(text, config).split(), config)
+
+
+def _join(words: List[str], config: CorpusConfig) -> str:
     if config.words == "characters":
         words = characters("".join(words))
     elif config.words == "mixed":

@@ -70,7 +70,7 @@ def validate(
         character for one in valid for character in invisible_characters(one.utterance.text)
     )
     for character, count in sorted(removed.items()):
-        print(f"{count} texts have the invisible character {character}, which is removed from them")
+        print(f"the invisible character {character} is removed; texts that have it: {count}")
     return valid, rejected
 
 

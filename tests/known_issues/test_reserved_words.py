@@ -1,12 +1,15 @@
 """<unk>, <s> or <eps> in a transcript stopped stage 3 or 4; # was refused in any word."""
 
 from pathlib import Path
+from typing import Dict
 
 import pytest
 
 from asrkit.cli import manifests
 from asrkit.config import CorpusConfig, UnitsConfig
+from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.manifests import read_cuts
+from asrkit.corpus.text import check_text
 from asrkit.errors import UserError
 from asrkit.lm.kneser_ney import estimate
 from asrkit.storage.files import read_jsonl
@@ -22,7 +25,6 @@ USABLE = [
     "#",
     "<blk>",
     "<noise>",
-    "<S>",
     "a<s>",
     "[unk]",
     ";;;",
@@ -32,17 +34,21 @@ USABLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("case", "word"), [*(("as-is", word) for word in RESERVED), ("lower", "<S>"), ("upper", "<Unk>")]
-)
-def test_a_reserved_word_is_listed_by_id_in_stage_1(tmp_path: Path, case: str, word: str) -> None:
+@pytest.mark.parametrize("word", [*RESERVED, "<S>", "<Unk>", "<eps\u200b>"])
+@pytest.mark.parametrize("setting", [{}, {"case": "lower"}, {"case": "upper"}, {"words": "characters"}])
+def test_a_reserved_word_is_listed_whatever_settings_make_of_it(word: str, setting: Dict[str, str]) -> None:
+    with pytest.raises(AudioProblem, match="reserved word in text"):
+        check_text(f"ONE {word} TWO", CorpusConfig(module="any", **setting))
+
+
+def test_it_is_listed_by_id_in_stage_1(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
-    corpus.add("bad", "train", text=f"ONE {word} TWO")
-    experiment = corpus.experiment(corpus={"case": case})
+    corpus.add("bad", "train", text="ONE <unk> TWO")
+    experiment = corpus.experiment()
     manifests.run(experiment)
     rows = read_jsonl(experiment.manifests / "rejected.jsonl")
-    assert kinds(rows) == {"bad": "reserved word in text"} and word in rows[0]["reason"]
+    assert kinds(rows) == {"bad": "reserved word in text"} and "<unk>" in rows[0]["reason"]
 
 
 @pytest.mark.parametrize("kind", ["bpe", "characters", "phones"])
