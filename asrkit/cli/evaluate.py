@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from asrkit.cli import decode, features, score
+from asrkit.config.names import refuse_split_names
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import read_cuts, write_manifests
@@ -55,6 +56,7 @@ def command(
     trained = open_experiment(exp, nj or count_cores())
     _refuse_unfinished(trained, methods)
     name = cuts.name.partition(".")[0]
+    refuse_split_names([name], "--cuts")
     found = read_cut_set(cuts, "--cuts", allow_pipes)
     directory = Path(os.path.abspath(output or exp / "evaluate" / name))
     evaluation = _evaluation_of(trained, name, directory, methods)

@@ -19,8 +19,9 @@ from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_reject
 from asrkit.corpus.source import Source, choose_splits, identify_source
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
 from asrkit.corpus.suggestion import Suggestion, suggest_settings, suggest_text
+from asrkit.corpus.text import normalise_text
 from asrkit.corpus.utterance import load_corpus_module
-from asrkit.corpus.validation import ValidUtterance, normalise_text
+from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
