@@ -26,3 +26,12 @@ class UserError(Exception):
         if self.todo:
             lines.append(f"  to do:    {self.todo}")
         return "\n".join(lines)
+
+
+class AudioProblem(Exception):
+    """An audio file can't be used; `kind` is the fault in a few words, `detail` the particulars."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(f"{kind}: {detail}" if detail else kind)
+        self.kind = kind
+        self.detail = detail

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Iterator, List
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.table import read_table
+from asrkit.corpus.table import id_of_path, read_table
 from asrkit.corpus.transcripts import strip_punctuation
-from asrkit.corpus.utterance import Utterance, refuse_absent
+from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
 
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("client_id", "path", "sentence")
@@ -27,8 +27,8 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         for _, row in read_table(table, COLUMNS):
             path = row["path"].strip()
             yield Utterance(
-                id=Path(path).stem,
-                audio=corpus_directory / "clips" / path,
+                id=id_of_path(path),
+                audio=corpus_file(corpus_directory / "clips", path),
                 text=" ".join(strip_punctuation(row["sentence"]).split()),
                 speaker=row["client_id"][:16] or "unknown",  # of 128 digits, enough to tell people apart
                 split=table.stem if table.stem in SPLITS else "train",

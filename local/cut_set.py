@@ -20,7 +20,8 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
     for file in files:
         name = re.sub("[-_.]?cuts[-_.]?", "", file.name.partition(".jsonl")[0])
         split = name if len(files) > 1 else config.train
-        yield from cut_utterances(read_cut_set(file, "corpus.listing"), split, corpus_directory)
+        entries = read_cut_set(file, "corpus.listing", config.allow_pipes)
+        yield from cut_utterances(entries, split, corpus_directory, config.max_duration)
 
 
 def _files(corpus_directory: Path, config: CorpusConfig) -> List[Path]:

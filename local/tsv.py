@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator, List
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.table import read_table
+from asrkit.corpus.table import id_of_path, read_table
 from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
 
 
@@ -24,7 +24,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         for _, row in read_table(table, ("path", "text", "speaker")):
             path = row["path"].strip()
             yield Utterance(
-                id=row.get("id", str(Path(path).with_suffix("")).strip("/").replace("/", "-")),
+                id=row.get("id", "").strip() or id_of_path(path),
                 audio=corpus_file(corpus_directory, path),
                 text=row["text"],
                 speaker=row["speaker"].strip() or "unknown",

@@ -10,6 +10,7 @@ from typing import Any, List, Optional, Tuple
 import click
 import msgspec
 
+from asrkit.config.names import refuse_split_names
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import read_cuts, write_manifests
@@ -38,9 +39,15 @@ MADE_OF = "made_of.json"  # marks the folder, and tells whether what was decoded
 @click.option("--cuts", required=True, type=FOLDER, metavar="FILE", help="A lhotse CutSet.")
 @click.option("--method", "methods", multiple=True, help="For example hlg; may be repeated.  [default: all]")
 @click.option("--output", type=FOLDER, metavar="DIR", help="Folder to write.  [default: EXP/evaluate/NAME]")
+@click.option("--allow-pipes", is_flag=True, help="Run the commands that the CutSet's audio comes from.")
 @click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
 def command(
-    exp: Path, cuts: Path, methods: Tuple[str, ...], output: Optional[Path], nj: Optional[int]
+    exp: Path,
+    cuts: Path,
+    methods: Tuple[str, ...],
+    output: Optional[Path],
+    allow_pipes: bool,
+    nj: Optional[int],
 ) -> None:
     """Decode and score a CutSet with the model, features and scales of a trained experiment.
 
@@ -51,7 +58,8 @@ def command(
     trained = open_experiment(exp, nj or count_cores())
     _refuse_unfinished(trained, methods)
     name = cuts.name.partition(".")[0]
-    found = read_cut_set(cuts, "--cuts")
+    refuse_split_names([name], "--cuts")
+    found = read_cut_set(cuts, "--cuts", allow_pipes)
     directory = Path(os.path.abspath(output or exp / "evaluate" / name))
     evaluation = _evaluation_of(trained, name, directory, methods)
     _refuse_other_folder(evaluation.directory)
@@ -119,8 +127,8 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
 
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
     """As stage manifests does, though any number of cuts may be unusable as long as one isn't."""
-    listed = list(cut_utterances(cuts, name, Path.cwd()))
     config = evaluation.config.corpus
+    listed = list(cut_utterances(cuts, name, Path.cwd(), config.max_duration))
     utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
     valid, unusable = validate(utterances, config, evaluation.jobs)
     rejections += unusable

@@ -19,8 +19,9 @@ from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_reject
 from asrkit.corpus.source import Source, choose_splits, identify_source
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
 from asrkit.corpus.suggestion import Suggestion, suggest_settings, suggest_text
+from asrkit.corpus.text import normalise_text
 from asrkit.corpus.utterance import load_corpus_module
-from asrkit.corpus.validation import ValidUtterance, normalise_text
+from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
@@ -37,7 +38,7 @@ Splits = Dict[str, List[ValidUtterance]]
 @click.argument("name")
 @click.option("--from", "place", required=True, type=FOLDER, metavar="SOURCE", help="The corpus.")
 @click.option("--recipes", type=FOLDER, default=Path("recipes"), show_default=True, metavar="DIR")
-@click.option("--allow-pipes", is_flag=True, help="Run the commands in Kaldi's wav.scp.")
+@click.option("--allow-pipes", is_flag=True, help="Run the commands in wav.scp or a CutSet.")
 @click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
 def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Optional[int]) -> None:
     """Write recipes/NAME for a corpus, with settings suggested from what it holds.

@@ -3,16 +3,15 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, get_args
 
 import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
+from asrkit.config.names import RESERVED_WORDS
 from asrkit.config.recipe import LmConfig, RecipeConfig
 from asrkit.errors import UserError
-
-MARKS = ("<unk>", "<UNK>", "<s>", "</s>")  # of ARPA files; kenlm takes <UNK> for <unk>
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,6 +23,30 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _Written(NamedTuple):
+    """A number, truth value, date or null of YAML, and how it was written."""
+
+    value: Any
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class _SettingsLoader(_Loader):
+    """Keeps how such values are written, for speakers and sets are called 001, 1e3 or no."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The object of a node."""
+        value = super().construct_object(node, deep)
+        plain = isinstance(node, yaml.ScalarNode) and not isinstance(value, str)
+        return _Written(value, node.value) if plain else value
+
+
+# YAML 1.1 has a type of its own for =
+_Loader.add_constructor("tag:yaml.org,2002:value", yaml.SafeLoader.construct_yaml_str)
+
+
 def load_config(
     recipe_file: Path, overlay: Optional[Path] = None, assignments: Sequence[str] = ()
 ) -> RecipeConfig:
@@ -32,17 +55,17 @@ def load_config(
     `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3".
     The last one wins. Raises UserError for an unreadable file, an unknown key, a wrong type.
     """
-    tree = read_yaml(recipe_file)
+    tree = read_yaml(recipe_file, loader=_SettingsLoader)
     where = str(recipe_file)
     if overlay is not None:
-        tree = _merge(tree, read_yaml(overlay))
+        tree = _merge(tree, read_yaml(overlay, loader=_SettingsLoader))
         where += f", then {overlay}"
     for assignment in assignments:
         tree = _merge(tree, _parse_assignment(assignment))
         where += f", then --set {assignment}"
     _refuse_unknown_keys(tree, RecipeConfig, "", where)
     try:
-        config = msgspec.convert(tree, RecipeConfig)
+        config = msgspec.convert(_as_typed(tree, RecipeConfig), RecipeConfig)
     except msgspec.ValidationError as error:
         found, _, place = str(error).partition(" - at `$.")
         key = place.rstrip("`") or "the top level"
@@ -50,7 +73,7 @@ def load_config(
             f"{key}: {found}",
             expected="a value of the type and range that asrkit/config/recipe.py gives",
             where=where,
-            todo=f"correct {key}",
+            todo=f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else ""),
         ) from None
     for found, expected, todo in _conflicts(config):
         raise UserError(found, expected=expected, where=where, todo=todo)
@@ -70,11 +93,11 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
     return flat
 
 
-def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
+def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Loader) -> Dict[str, Any]:
     """Read a YAML mapping of `content`; raises UserError for a file that can't be read or holds none."""
     expected = f"a YAML mapping of {content}"
     try:
-        tree = _Loader(file.read_text(encoding="utf-8")).get_single_data()
+        tree = loader(file.read_text(encoding="utf-8-sig")).get_single_data()
     except OSError as error:
         raise UserError(
             f"can't read {file}: {error.strerror}",
@@ -90,8 +113,9 @@ def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
             todo="correct that line",
         ) from None
     if not isinstance(tree, dict):
+        found = tree.value if isinstance(tree, _Written) else tree
         raise UserError(
-            f"found a {type(tree).__name__}",
+            f"found a {type(found).__name__}",
             expected=expected,
             where=str(file),
             todo="write key: value lines",
@@ -106,7 +130,8 @@ def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     yield from _method_conflicts(config)
     yield from _text_conflicts(config.lm)
     yield from _unused_settings(config)
-    if config.units.unknown_word in MARKS:
+    unknown = config.units.unknown_word or ""
+    if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found = f"units.unknown_word is {config.units.unknown_word}"
         yield found, "a name that ARPA files don't use themselves", "for example <OOV>, in the lexicon too"
     counts = list(config.lm.min_counts)
@@ -190,13 +215,31 @@ def _parse_assignment(assignment: str) -> Dict[str, Any]:
             todo="for example --set train.epochs=3",
         )
     try:
-        value: Any = _Loader(text).get_single_data()
+        value: Any = _SettingsLoader(text).get_single_data()
     except yaml.YAMLError:
         value = text
     for part in reversed(key.strip().split(".")):
         value = {part: value}
     tree: Dict[str, Any] = value
     return tree
+
+
+def _as_typed(value: Any, kind: Any) -> Any:
+    """Values as they are written where text is wanted, and else as YAML has them."""
+    if isinstance(value, _Written):
+        is_text = kind is str or (kind == Optional[str] and value.value is not None)
+        return value.text if is_text else value.value
+    if isinstance(value, dict):
+        fields = msgspec.structs.fields(kind) if _is_section(kind) else ()
+        kinds = {field.name: field.type for field in fields}
+        return {_as_typed(key, str): _as_typed(each, kinds.get(key)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_typed(each, next(iter(get_args(kind)), None)) for each in value]
+    return value
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Dict[str, Any]:
@@ -219,5 +262,5 @@ def _refuse_unknown_keys(tree: Mapping[str, Any], kind: Any, prefix: str, where:
                 todo=f"did you mean {prefix}{near[0]}?" if near else "remove it",
             )
         nested = fields[key]
-        if isinstance(nested, type) and issubclass(nested, msgspec.Struct) and isinstance(value, dict):
+        if _is_section(nested) and isinstance(value, dict):
             _refuse_unknown_keys(value, nested, f"{prefix}{key}.", where)

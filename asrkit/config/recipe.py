@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Optional, Tuple
 
 import msgspec
 
+from asrkit.config.names import refuse_split_names
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
@@ -20,7 +22,7 @@ class CorpusConfig(Settings):
 
     module: str  # local/<module>.py, which lists the corpus's utterances
     listing: Optional[str] = None  # for tsv and cut_set: the file in the corpus's folder; None: all of them
-    allow_pipes: bool = False  # for kaldi: run the commands in wav.scp; they may do anything that you may
+    allow_pipes: bool = False  # run commands in wav.scp and CutSets (with your privileges)
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
@@ -31,11 +33,19 @@ class CorpusConfig(Settings):
     partial: bool = False  # fewer utterances than expect.json has are taken, and every result says so
     mirror: Optional[str] = None  # asked before www.openslr.org, such as https://us.openslr.org/resources
     case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
-    words: Literal["spaced", "characters"] = "spaced"  # characters: each is a word, for Chinese and the like
+    # characters: each is a word, for Chinese and the like; mixed: each Chinese character is one, and what is
+    # between them and spaces, such as an English word, is another
+    words: Literal["spaced", "characters", "mixed"] = "spaced"
     max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
     min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
     max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
     lowest_rate: Optional[Positive] = None  # Hz; any from here on is taken. None: each split's usual one only
+
+    def __post_init__(self) -> None:
+        """Refuse names that no split may have, wherever they come from."""
+        for setting in ("train", "dev", "tests", "held_out", "train_sets", "dev_sets"):
+            names = getattr(self, setting)
+            refuse_split_names([names] if isinstance(names, str) else names, f"corpus.{setting}")
 
 
 class FeaturesConfig(Settings):

@@ -2,25 +2,26 @@
 
 import dataclasses
 import hashlib
+import io
 import os
 import stat
-import struct
 from pathlib import Path
-from typing import BinaryIO, Dict, Optional
+from typing import Any, Iterator, Optional
 
 import numpy as np
 
+from asrkit.corpus.containers import check_size, count_samples, with_frame_count
+from asrkit.errors import AudioProblem as AudioProblem
+
 BLOCK_SAMPLES = 1 << 20
 UNKNOWN_LENGTH = 1 << 62  # libsndfile's largest count stands for it
-
-
-class AudioProblem(Exception):
-    """An audio file can't be used; `kind` is the fault in a few words, `detail` the particulars."""
-
-    def __init__(self, kind: str, detail: str = "") -> None:
-        super().__init__(f"{kind}: {detail}" if detail else kind)
-        self.kind = kind
-        self.detail = detail
+RATES = range(1000, 400_000)  # Hz; of sound
+NOT_DECODED = 0.1  # seconds that codecs may leave out at the beginning and end
+LAST_PAGE = 30  # seconds; 255 packets at most
+# Those whose length can be checked; the others, libsndfile takes as being as long as the file
+FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
+SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
+MEMORY_FOLDER = "/dev/shm/"  # a disk in memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,38 +38,26 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
 
     No more than `max_seconds` are read: a small file of compressed silence may last for years.
     """
-    import soundfile
-
-    _refuse_non_file(file)
-    _refuse_truncated(file)
     digest = hashlib.blake2b(digest_size=16)
     low, high, count = np.inf, -np.inf, 0
-    try:
-        with soundfile.SoundFile(str(file)) as sound:
-            if sound.channels != 1:
-                raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
-            rate, declared = int(sound.samplerate), int(sound.frames)
-            if declared >= UNKNOWN_LENGTH:
-                raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
-            if declared > max_seconds * rate:
-                raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
-            while len(block := sound.read(BLOCK_SAMPLES, dtype="float32")):
-                if not np.isfinite(block).all():
-                    raise AudioProblem("NaN or infinite samples", f"after sample {count}")
-                digest.update(block.tobytes())
-                low, high, count = min(low, block.min()), max(high, block.max()), count + len(block)
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
+    with open_whole(file, max_seconds) as sound:
+        if sound.channels != 1:
+            raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
+        rate = int(sound.samplerate)
+        for block in read_blocks(sound):
+            if not np.isfinite(block).all():
+                raise AudioProblem("NaN or infinite samples", f"after sample {count}")
+            digest.update(block.tobytes())
+            low, high, count = min(low, block.min()), max(high, block.max()), count + len(block)
     if count == 0:
         raise AudioProblem("no samples")
-    if count < declared:
-        raise AudioProblem("truncated", f"the header says {declared} samples, the file holds {count}")
     if low == high:
         raise AudioProblem("silence", f"all {count} samples are {float(low):g}")
     return AudioFacts(sampling_rate=rate, samples=count, content=digest.hexdigest())
 
 
-def _refuse_non_file(file: Path) -> None:
+def check_file(file: Path) -> None:
+    """Raise AudioProblem unless it is a regular file that isn't empty, and no file of the system's."""
     if ".." in file.parts:  # what lies outside the corpus isn't even looked at
         raise AudioProblem("path outside the corpus", str(file))
     try:
@@ -77,6 +66,9 @@ def _refuse_non_file(file: Path) -> None:
             raise AudioProblem("a folder instead of an audio file", str(file))
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise AudioProblem("not a regular file", str(file))
+        for place in (os.path.abspath(file), os.path.realpath(file)):
+            if place.startswith(SYSTEM_FOLDERS) and not place.startswith(MEMORY_FOLDER):
+                raise AudioProblem("not a regular file", f"{file} is one of the system's")
         if status.st_size == 0:
             raise AudioProblem("empty file", str(file))
         open(file, "rb").close()
@@ -86,48 +78,72 @@ def _refuse_non_file(file: Path) -> None:
         raise AudioProblem("unreadable audio file", f"{file}: {getattr(error, 'strerror', error)}") from None
 
 
-def _refuse_truncated(file: Path) -> None:
-    """Compare header and size, because libsndfile takes what is there without complaint."""
-    size = file.stat().st_size
-    with open(file, "rb") as stream:
-        magic = stream.read(12)
-        expected: Optional[int] = None
-        if magic[:4] == b"RIFF" and magic[8:12] == b"WAVE":
-            expected = _wav_size(stream)
-        elif magic[:7] == b"NIST_1A":
-            expected = _sphere_size(file)
-    if expected is not None and size < expected:
-        raise AudioProblem("truncated", f"the header says {expected} bytes, the file holds {size}")
+def open_whole(file: Path, max_seconds: float) -> Any:
+    """As open_audio, for a file not known yet; raises AudioProblem unless it may be read and is whole.
+
+    That is, by its structure; samples that can't be decoded are found by reading them.
+    """
+    check_file(file)
+    check_size(file)
+    sound = open_audio(file)
+    declared, rate = sound.frames, sound.samplerate
+    if declared >= UNKNOWN_LENGTH:
+        raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
+    if declared > max_seconds * rate:
+        raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
+    held = count_samples(file, sound.format, rate)
+    if held is not None and abs(held - declared) > NOT_DECODED * rate:
+        kind = "truncated" if held < declared else "more than the header says"
+        raise AudioProblem(kind, f"the header says {declared} samples, the file holds {held}")
+    return sound
 
 
-def _wav_size(stream: BinaryIO) -> Optional[int]:
-    """Bytes up to the end of the chunk `data`, or None where the header doesn't say."""
-    while len(header := stream.read(8)) == 8:
-        name, length = struct.unpack("<4sI", header)
-        if name == b"data":
-            # Programs that write to a pipe leave the length at 0 or near its maximum (SoX: 0x7FFFF000).
-            return None if length == 0 or length >= 0x7FFFF000 else stream.tell() + int(length)
-        stream.seek(length + length % 2, 1)
-    return None
+def open_audio(file: Path) -> Any:
+    """The whole of a file as a soundfile.SoundFile, whatever its header says; raises AudioProblem."""
+    import soundfile
 
-
-def _sphere_size(file: Path) -> Optional[int]:
-    """Bytes that a NIST SPHERE header promises, or None where it doesn't say or is compressed."""
-    with open(file, "rb") as stream:
-        head = stream.read(1024).decode("latin1")
-    lines = head.split("\n")
-    fields: Dict[str, str] = {}
-    for line in lines[2:]:
-        if line.strip() == "end_head":
-            break
-        parts = line.split(None, 2)
-        if len(parts) == 3:
-            fields[parts[0]] = parts[2].strip()
-    coding = fields.get("sample_coding", "pcm")
-    if "," in coding:
-        raise AudioProblem("compressed SPHERE", f"found sample_coding {coding}, expected pcm or ulaw")
     try:
-        frames = int(fields["sample_count"]) * int(fields.get("channel_count", "1"))
-        return int(lines[1]) + frames * int(fields["sample_n_bytes"])
-    except (KeyError, ValueError, IndexError):
-        return None
+        sound = soundfile.SoundFile(str(file))
+        if sound.format == "MP3" and (content := with_frame_count(file, sound.frames)) is not None:
+            sound.close()
+            sound = soundfile.SoundFile(io.BytesIO(content))
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        reason = str(error).rpartition(": ")[2] or str(error)
+        raise AudioProblem("not readable audio", f"{file}: {reason}") from None
+    if sound.format not in FORMATS:
+        expected = f"one of {', '.join(FORMATS)}, whose length can be checked"
+        raise AudioProblem("unusable audio format", f"found {sound.format}, expected {expected}")
+    if sound.samplerate not in RATES:
+        expected = f"{RATES.start} to {RATES.stop} Hz"
+        raise AudioProblem("unusable sampling rate", f"found {sound.samplerate} Hz, expected {expected}")
+    return sound
+
+
+def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iterator[np.ndarray]:
+    """At most `count` samples from `first` on, or all, in blocks: float32, (samples,) or (samples, channels).
+
+    What can't seek is read from its beginning. Raises AudioProblem, also if not all can be read.
+    """
+    import soundfile
+
+    end, place = sound.frames if count is None else first + count, 0
+    try:
+        if first and sound.seekable():
+            place = sound.seek(_sure_place(sound, first))
+        while place < end and len(block := sound.read(min(end - place, BLOCK_SAMPLES), dtype="float32")):
+            if place + len(block) > first:
+                yield block[max(0, first - place) :]
+            place += len(block)
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
+    if count is None and place < end:
+        raise AudioProblem("truncated", f"the header says {end} samples, the file holds {place}")
+
+
+def _sure_place(sound: Any, first: int) -> int:
+    """Where to seek to for the sample `first`, and read on from."""
+    if sound.format == "MP3":  # its frames need those before them, which libsndfile doesn't decode then
+        return max(0, first - int(sound.samplerate))
+    if sound.format == "OGG":  # and in the last page of one it takes the wrong sample
+        return max(0, min(first, sound.frames - LAST_PAGE * int(sound.samplerate)) - int(sound.samplerate))
+    return first

@@ -2,106 +2,181 @@
 
 import dataclasses
 import functools
-import os
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
-from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.utterance import Utterance
-from asrkit.errors import UserError
+import msgspec
+import numpy as np
+
+from asrkit.corpus.audio import open_audio, open_whole, read_blocks
+from asrkit.corpus.cut_manifest import (
+    Cut,
+    Entry,
+    Mixture,
+    Piece,
+    Recording,
+    Silence,
+    check_extent,
+    read_entries,
+    recordings,
+)
+from asrkit.corpus.derived_audio import refuse_commands, run_command, write_wav
+from asrkit.corpus.utterance import Utterance, corpus_file
+from asrkit.corpus.validation import MAX_OVERSHOOT, MAX_RECORDING
+from asrkit.errors import AudioProblem, UserError
+
+LARGEST_PIECE = 1 << 26  # samples of all channels that are read at once
 
 
-def read_cut_set(file: Path, option: str) -> List[Any]:
+def read_cut_set(file: Path, option: str, allow_pipes: bool) -> List[Entry]:
     """The cuts of a manifest in any of lhotse's text formats, which `option` names.
 
-    Raises UserError when it can't be read, is empty, or when no cut has a supervision.
+    Raises UserError when it can't be read, is empty, or when no cut has a supervision; for commands unless
+    `allow_pipes`.
     """
-    from lhotse import CutSet
-    from lhotse.cut import Cut
-
     try:
-        cuts = list(CutSet.from_file(file))
-        if not all(isinstance(cut, Cut) for cut in cuts):
-            raise TypeError(f"it holds a {type(cuts[0]).__name__}")
-    except Exception as error:  # lhotse raises all kinds
+        entries = list(read_entries(file))
+    except (ValueError, OSError) as error:
         raise UserError(
             f"can't read {file}: {' '.join(str(error).split()) or type(error).__name__}",
             expected="a lhotse CutSet: .jsonl, .jsonl.gz, .json or .yaml",
             where=option,
             todo="check the file with: lhotse validate FILE",
         ) from None
-    if not any(cut.supervisions for cut in cuts):
+    if not any(entry.supervisions for entry in entries):
         raise UserError(
-            f"none of the {len(cuts)} cuts has a supervision" if cuts else f"{file} holds no cut",
+            f"none of the {len(entries)} cuts has a supervision" if entries else f"{file} holds no cut",
             expected="cuts with one supervision each, whose text is the reference",
             where=str(file),
             todo="join cuts and transcripts first, for example with: lhotse cut simple -s SUPERVISIONS ...",
         )
-    return cuts
+    if not allow_pipes:
+        refuse_commands(_commands(entries), file)
+    return entries
 
 
-def cut_utterances(cuts: Sequence[Any], split: str, root: Path) -> Iterator[Utterance]:
+def cut_utterances(
+    entries: Sequence[Entry], split: str, root: Path, max_duration: float
+) -> Iterator[Utterance]:
     """An utterance of each cut; relative paths count from `root`.
 
-    A cut of a mono recording in one file is taken from there. The audio of any other (mixed,
-    padded, perturbed, one channel of several, held in memory) is to be derived.
+    A cut of a mono recording in one file is taken from there. The audio of any other (mixed, padded,
+    perturbed, one channel of several) is to be derived, unless it is longer than `max_duration`.
     """
-    for cut in cuts:
-        speaker = next((each.speaker for each in cut.supervisions if each.speaker), "unknown")
-        text = " ".join(each.text for each in cut.supervisions if each.text)
-        plain = Utterance(cut.id, root, text, speaker, split, snr=_signal_to_noise_ratio(cut))
-        source = _own_file(cut)
-        if source is None:
-            yield dataclasses.replace(plain, derive=functools.partial(_write_audio, cut))
-        else:
-            audio = Path(os.path.abspath(root / source))
+    for entry in entries:
+        spoken = entry.supervisions
+        speaker = next((each.speaker for each in spoken if each.speaker), "unknown")
+        text = " ".join(each.text for each in spoken if each.text)
+        plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr)
+        cut = entry.cut
+        source = _own_file(cut) if isinstance(cut, Piece) and len(spoken) == 1 else None
+        if source is not None and isinstance(cut, Piece) and cut.duration <= max_duration:
+            audio = corpus_file(root, source)
             yield dataclasses.replace(plain, audio=audio, start=cut.start, duration=cut.duration)
+        else:
+            derive = functools.partial(_write_audio, entry, root, max_duration)
+            yield dataclasses.replace(plain, derive=derive)
 
 
-def _recordings(cut: Any) -> List[Any]:
-    tracks = [track.cut for track in cut.tracks] if hasattr(cut, "tracks") else [cut]
-    return [track.recording for track in tracks if getattr(track, "recording", None)]
+def _commands(entries: Sequence[Entry]) -> List[Tuple[str, str]]:
+    """Id and command of each source that is one."""
+    return [
+        (f"{entry.id} (cut {entry.line})", source.source)
+        for entry in entries
+        if not isinstance(entry.cut, AudioProblem)
+        for recording in recordings(entry.cut)
+        for source in recording.sources
+        if source.type == "command"
+    ]
 
 
-def _own_file(cut: Any) -> Optional[str]:
+def _own_file(cut: Piece) -> Optional[str]:
     """The file that holds the cut's recording and nothing else, where there is one."""
-    from lhotse import MonoCut
-
-    if not isinstance(cut, MonoCut) or not cut.has_recording or len(cut.supervisions) != 1:
-        return None
     recording = cut.recording
-    plain = len(recording.sources) == 1 and recording.num_channels == 1 and not recording.transforms
-    return str(recording.sources[0].source) if plain and recording.sources[0].type == "file" else None
+    if recording is None or recording.transforms or len(recording.sources) != 1:
+        return None
+    (source,) = recording.sources
+    return source.source if source.type == "file" and len(source.channels) == 1 else None
 
 
-def _write_audio(cut: Any, file: Path) -> None:
+def _write_audio(entry: Entry, root: Path, max_duration: float, file: Path) -> None:
     """Write what lhotse hears in a cut, in float32; raises AudioProblem for one that can't be used."""
-    import soundfile
-    from lhotse.audio.backend import LibsndfileBackend, audio_backend
+    from lhotse.audio.backend import set_current_audio_backend
     from lhotse.cut import MixedCut
+    from lhotse.cut.set import deserialize_cut
 
-    if len(cut.supervisions) != 1:
-        found = f"found {len(cut.supervisions)}, expected 1; see lhotse cut trim-to-supervisions"
+    if isinstance(entry.cut, AudioProblem):
+        raise entry.cut
+    if len(entry.supervisions) != 1:
+        found = f"found {len(entry.supervisions)}, expected 1; see lhotse cut trim-to-supervisions"
         raise AudioProblem("other than one supervision", found)
-    if not cut.has_recording:
-        raise AudioProblem("no recording in the cut")
-    kinds = {source.type for recording in _recordings(cut) for source in recording.sources}
-    if not kinds <= {"file", "memory"}:  # a manifest of a stranger must not run a command of his
-        raise AudioProblem("audio of an unusable kind", f"found {', '.join(sorted(kinds))}, expected file")
+    check_extent(entry.cut, max_duration)
+    whole = msgspec.convert(msgspec.to_builtins(entry.cut), Cut)  # a copy
+    _clip(whole)
+    for number, recording in enumerate(recordings(whole)):
+        _find_sources(recording, root, file.with_name(f"{file.stem}-{number}"))
+    set_current_audio_backend(_backend())  # for SPHERE lhotse calls sph2pipe else
     try:
-        with audio_backend(LibsndfileBackend()):  # for SPHERE lhotse calls sph2pipe else
-            samples = cut.load_audio(mono_downmix=True) if isinstance(cut, MixedCut) else cut.load_audio()
+        cut = deserialize_cut(msgspec.to_builtins(whole))
+        samples = cut.load_audio(mono_downmix=True) if isinstance(cut, MixedCut) else cut.load_audio()
     except Exception as error:  # lhotse raises all kinds, with all it knows from the second line on
         raise AudioProblem("not readable audio", str(error).partition("\n")[0]) from None
+    finally:
+        for left in file.parent.glob(f"{file.stem}-*"):
+            left.unlink()
     if samples.shape[0] != 1:  # (channel, sample)
         raise AudioProblem("more than one channel", f"found {samples.shape[0]}, expected 1")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(file, samples[0], cut.sampling_rate, "FLOAT")
+    write_wav(file, [samples[0]], cut.sampling_rate)
 
 
-def _signal_to_noise_ratio(cut: Any) -> Optional[float]:
-    """In dB: the custom field "snr", or what noise was mixed in with."""
-    custom = (getattr(cut, "custom", None) or {}).get("snr")
-    mixed = [track.snr for track in getattr(cut, "tracks", []) if track.snr is not None]
-    known = [value for value in (custom, *mixed) if isinstance(value, (int, float))]
-    return float(known[0]) if known else None
+def _clip(cut: Cut) -> None:
+    """Cut off what lies shortly after a recording's end, as times that are rounded do."""
+    for piece in [track.cut for track in cut.tracks] if isinstance(cut, Mixture) else [cut]:
+        if isinstance(piece, Silence):
+            continue
+        if piece.recording is None:
+            raise AudioProblem("no recording in the cut")
+        left = piece.recording.duration - piece.start
+        if left <= 0 or piece.duration >= left + MAX_OVERSHOOT:
+            found = f"{piece.start:.3f} s to {piece.start + piece.duration:.3f} s of audio"
+            raise AudioProblem("segment outside its audio", f"{found} of {piece.recording.duration:.3f} s")
+        piece.duration = min(piece.duration, left)
+
+
+def _find_sources(recording: Recording, root: Path, made: Path) -> None:
+    """Name each source of a recording by its whole path; what a command puts out becomes the file `made`."""
+    rates = [one.kwargs.source_sampling_rate for one in recording.transforms or [] if one.name == "Resample"]
+    rate = rates[0] if rates else recording.sampling_rate
+    for number, source in enumerate(recording.sources):
+        file = corpus_file(root, source.source)
+        if source.type == "command":
+            file = made.with_name(f"{made.name}-{number}")
+            run_command(source.source, root, file)
+        with open_whole(file, MAX_RECORDING) as sound:
+            if sound.samplerate != rate:
+                found = f"found {sound.samplerate} Hz in {file}, expected {rate} Hz as the manifest has it"
+                raise AudioProblem("other sampling rate", found)
+        source.type, source.source = "file", str(file)
+
+
+@functools.lru_cache(maxsize=1)
+def _backend() -> Any:
+    """What lhotse reads audio with: as asrkit does, and no more at once than fits into memory."""
+    from lhotse.audio.backend import LibsndfileBackend
+    from lhotse.utils import compute_num_samples
+
+    class Backend(LibsndfileBackend):  # type: ignore[misc]
+        def read_audio(
+            self, path_or_fd: Any, offset: float = 0.0, duration: Optional[float] = None, **_: Any
+        ) -> Tuple[np.ndarray, int]:
+            with open_audio(Path(path_or_fd)) as sound:
+                rate = sound.samplerate
+                first = compute_num_samples(offset, rate) if offset > 0 else 0
+                count = sound.frames if duration is None else compute_num_samples(duration, rate)
+                if count * sound.channels > LARGEST_PIECE:
+                    raise AudioProblem("too long", f"{count} samples of {path_or_fd}")
+                blocks = list(read_blocks(sound, first, count))
+            samples = np.concatenate([block.reshape(len(block), -1) for block in blocks])
+            return samples.T, rate
+
+    return Backend()

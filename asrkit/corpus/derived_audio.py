@@ -4,13 +4,16 @@ import concurrent.futures
 import dataclasses
 import subprocess
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
 
 from asrkit.config import CorpusConfig
-from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.audio import check_file, open_whole, read_blocks
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
-from asrkit.corpus.validation import reject
+from asrkit.corpus.validation import MAX_RECORDING, reject
+from asrkit.errors import AudioProblem, UserError
 from asrkit.storage.files import whole_file
 
 Derive = Callable[[Path], None]
@@ -39,15 +42,82 @@ def derive_audio(
     return derived, rejections
 
 
-def run_command(command: str, file: Path) -> None:
-    """Have a shell command write audio to its standard output, and keep it; raises AudioProblem."""
+def refuse_commands(commands: Sequence[Tuple[str, str]], file: Path) -> None:
+    """Raise UserError if there are any, with the place of each in `file`."""
+    if commands:
+        shown = "".join(f"\n    {place}: {command}" for place, command in commands[:5])
+        more = f"\n    and {len(commands) - 5} more" if len(commands) > 5 else ""
+        raise UserError(
+            f"{len(commands)} recordings are what commands put out:{shown}{more}",
+            expected="paths of audio files: a command may do anything that you may",
+            where=str(file),
+            todo="if you trust all of them, --allow-pipes of asrkit new-recipe and asrkit evaluate, "
+            "or corpus.allow_pipes: true in recipe.yaml",
+        )
+
+
+def run_command(command: str, folder: Path, file: Path) -> None:
+    """Have a shell command write audio to its standard output, and keep it; raises AudioProblem.
+
+    It runs in `folder`, from which relative paths in it count.
+    """
     with whole_file(file) as temporary, open(temporary, "wb") as stream:
         done = subprocess.run(
-            ["sh", "-c", command], stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.PIPE
+            ["sh", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.PIPE
         )
         if done.returncode:
             said = " ".join(done.stderr.decode(errors="replace").split())[:200]
             raise AudioProblem("command failed", f"{command}: exit status {done.returncode}; {said}")
+
+
+def copy_archived(archive: Path, place: int, file: Path) -> None:
+    """Write the WAV file that begins at byte `place` of an archive; raises AudioProblem if there is none."""
+    check_file(archive)
+    with open(archive, "rb") as stream:
+        stream.seek(min(place, archive.stat().st_size))
+        head = stream.read(12)
+        left = int.from_bytes(head[4:8], "little") - 4
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            raise AudioProblem("no WAV file in the archive", f"found {head[:4]!r} at {archive}:{place}")
+        if left > archive.stat().st_size - stream.tell():
+            raise AudioProblem("truncated", f"{left + 12} bytes at {archive}:{place}, which ends before")
+        with whole_file(file) as temporary, open(temporary, "wb") as copy:
+            copy.write(head)
+            while left > 0:
+                copy.write(stream.read(min(left, 1 << 20)))
+                left -= 1 << 20
+
+
+def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None:
+    """Write one channel, counted from 0, of a file or of what `source` writes; raises AudioProblem."""
+    made = file.with_name(f"{file.stem}-all")
+    try:
+        if not isinstance(source, Path):
+            source(made)
+        audio = source if isinstance(source, Path) else made
+        with open_whole(audio, MAX_RECORDING) as sound:
+            if channel >= sound.channels:
+                raise AudioProblem(
+                    "no such channel", f"found {sound.channels} in {audio}, expected {channel + 1}"
+                )
+            blocks = (block.reshape(len(block), -1)[:, channel] for block in read_blocks(sound))
+            write_wav(file, blocks, sound.samplerate)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def write_wav(file: Path, blocks: Iterable[np.ndarray], rate: int) -> None:
+    """Write blocks of samples, (samples,), in float32; raises UserError if that fails."""
+    import soundfile
+
+    with whole_file(file) as temporary:
+        sound = soundfile.SoundFile(str(temporary), "w", rate, 1, "FLOAT", format="WAV")
+        for block in blocks:
+            try:
+                sound.write(block)
+            except (soundfile.LibsndfileError, AssertionError) as error:  # the latter where the disk is full
+                raise OSError(str(error) or "no space left on device") from None
+        sound.close()
 
 
 def _derive(derive: Derive, file: Path) -> Optional[AudioProblem]:

@@ -2,14 +2,18 @@
 
 import collections
 import functools
+import re
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
 
-from asrkit.corpus.derived_audio import run_command
+from asrkit.corpus.derived_audio import Derive, copy_archived, refuse_commands, run_command, write_channel
 from asrkit.corpus.transcripts import KeyedLines, read_keyed_lines
 from asrkit.corpus.utterance import Utterance, corpus_file
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
+
+ARCHIVED = re.compile(r"(.*):(\d+)")  # a file, and the byte in it where an entry begins
+RANGE = re.compile(r"\[[\d:,]*\]$")
 
 
 def data_directories(folder: Path, name: str) -> Dict[str, Path]:
@@ -28,10 +32,12 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
     be understood.
     """
     recordings = read_keyed_lines(directory / "wav.scp")
+    _refuse_ranges(recordings, directory / "wav.scp")
     if not allow_pipes:
-        _refuse_pipes(recordings, directory / "wav.scp")
-    audio = {name: _audio(place, root) for name, (_, place) in recordings.items()}
-    segments = _read_segments(directory / "segments", audio)
+        places = [(f"line {number}", place) for number, place in recordings.values() if _is_pipe(place)]
+        refuse_commands(places, directory / "wav.scp")
+    segments = _read_segments(directory / "segments", recordings)
+    audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
     speakers = read_keyed_lines(directory / "utt2spk")
     texts = read_keyed_lines(directory / "text")
     for id in segments or recordings:
@@ -39,8 +45,8 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
             texts[id] = (0, "")
             speakers.setdefault(id, (0, "unknown"))
     for id, (number, text) in texts.items():
-        recording, start, end = segments.get(id, (id, None, None))
-        if recording not in audio or (segments and id not in segments):
+        recording, start, end, channel = segments.get(id, (id, None, None, None))
+        if recording not in recordings or (segments and id not in segments):
             raise UserError(
                 f"{id} has no {'segment' if segments else 'recording'}",
                 expected=f"a line for it in {'segments' if segments else 'wav.scp'}",
@@ -54,7 +60,9 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
                 where=f"{directory / 'text'}, line {number}",
                 todo="add it; where speakers are unknown, the utterance's own id is usual",
             )
-        file, derive = audio[recording]
+        if (recording, channel) not in audio:
+            audio[recording, channel] = _audio(recordings[recording][1], channel, root)
+        file, derive = audio[recording, channel]
         duration = None if start is None or end is None else end - start
         speaker = speakers[id][1]
         yield Utterance(id, file, text, speaker, split, start=start, duration=duration, derive=derive)
@@ -88,38 +96,48 @@ def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:
         write_text(directory / name, "".join(f"{key} {value}\n" for key, value in ordered))
 
 
-def _refuse_pipes(recordings: KeyedLines, file: Path) -> None:
-    pipes = [(number, place) for number, place in recordings.values() if _is_pipe(place)]
-    if pipes:
-        shown = "".join(f"\n    line {number}: {place}" for number, place in pipes[:5])
-        more = f"\n    and {len(pipes) - 5} more" if len(pipes) > 5 else ""
-        raise UserError(
-            f"{len(pipes)} recordings are what commands put out:{shown}{more}",
-            expected="paths of audio files: a command may do anything that you may",
-            where=str(file),
-            todo="if you trust all of them, corpus.allow_pipes: true, or asrkit new-recipe --allow-pipes",
-        )
+def _refuse_ranges(recordings: KeyedLines, file: Path) -> None:
+    for number, place in recordings.values():
+        if RANGE.search(place):
+            raise UserError(
+                f"{place!r} is a range of an archive's entry",
+                expected="whole recordings; parts of them have lines in segments",
+                where=f"{file}, line {number}",
+                todo="write the part to a file of its own, or name it in segments",
+            )
 
 
 def _is_pipe(place: str) -> bool:
     return place.endswith("|") or place.startswith("|")
 
 
-def _audio(place: str, root: Path) -> Tuple[Path, Optional[Callable[[Path], None]]]:
-    """The file; of a command what writes one, the same object for all utterances of the recording."""
+def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Optional[Derive]]:
+    """The file; of what no mono file holds, what writes one, the same object for all of its utterances."""
+    archived = ARCHIVED.fullmatch(place)
+    write: Optional[Derive] = None
     if _is_pipe(place):
-        return root, functools.partial(run_command, place.rstrip("|").strip())
-    return corpus_file(root, place), None
+        write = functools.partial(run_command, place.rstrip("|").strip(), root)
+    elif archived and not corpus_file(root, place).exists():
+        write = functools.partial(copy_archived, corpus_file(root, archived[1]), int(archived[2]))
+    elif channel is None:
+        return corpus_file(root, place), None
+    if channel is not None:
+        write = functools.partial(write_channel, write or corpus_file(root, place), channel)
+    return root, write
 
 
-def _read_segments(file: Path, recordings: Dict[str, Any]) -> Dict[str, Tuple[str, float, float]]:
-    if not file.exists():
-        return {}
-    segments: Dict[str, Tuple[str, float, float]] = {}
-    for id, (number, rest) in read_keyed_lines(file).items():
+def _read_segments(
+    file: Path, recordings: KeyedLines
+) -> Dict[str, Tuple[str, float, Optional[float], Optional[int]]]:
+    """Recording, start, end and channel by id; an end of -1 is that of the recording, as in Kaldi."""
+    segments: Dict[str, Tuple[str, float, Optional[float], Optional[int]]] = {}
+    for id, (number, rest) in read_keyed_lines(file).items() if file.exists() else ():
         try:
-            recording, start, end = rest.split()[:3]
-            segments[id] = (recording, float(start), float(end))
+            recording, start, end, *channels = rest.split()
+            (channel,) = map(int, channels) if channels else (None,)
+            segments[id] = (recording, float(start), float(end) if float(end) != -1 else None, channel)
+            if channel is not None and channel < 0:
+                raise ValueError
         except ValueError:
             raise _bad_segment(f"the line {id} {rest}", file, number) from None
         if recording not in recordings:
@@ -128,15 +146,18 @@ def _read_segments(file: Path, recordings: Dict[str, Any]) -> Dict[str, Tuple[st
 
 
 def _bad_segment(found: str, file: Path, number: int) -> UserError:
-    expected = "UTTERANCE RECORDING START END, in seconds, of a recording in wav.scp"
+    expected = (
+        "UTTERANCE RECORDING START END [CHANNEL], in seconds, of a recording in wav.scp; channels from 0"
+    )
     return UserError(found, expected=expected, where=f"{file}, line {number}", todo="correct the line")
 
 
 def _plain_path(source: str) -> str:
-    if _is_pipe(source) or source != source.strip() or "\n" in source:
+    special = _is_pipe(source) or ARCHIVED.fullmatch(source) or RANGE.search(source)
+    if special or source != source.strip() or "\n" in source:
         raise UserError(
             f"the path {source!r}",
-            expected="one that doesn't end in | or blanks, which Kaldi takes for a command or drops",
+            expected="one without |, :17, [1:2] or blanks at its end, which have a meaning in Kaldi",
             where="the audio of the experiment",
             todo="rename the file, and run stage 1 again",
         )

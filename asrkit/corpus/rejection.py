@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 from asrkit.errors import UserError
 from asrkit.storage.files import write_jsonl
@@ -20,11 +20,13 @@ class Rejection:
     speaker: str = ""
     text: str = ""  # where it is known, scoring counts its words as deleted
 
-    def row(self) -> Dict[str, Any]:
+    def row(self) -> Dict[str, str]:
         """As a row of rejected.jsonl."""
         reason = f"{self.kind}: {self.detail}" if self.detail else self.kind
         row = {"id": self.id, "split": self.split, "kind": self.kind, "reason": reason}
-        return {**row, "speaker": self.speaker, "text": self.text} if self.text else row
+        row = {**row, "speaker": self.speaker, "text": self.text} if self.text else row
+        # JSON may hold half of a surrogate pair, which UTF-8 can't
+        return {key: value.encode("utf-8", "backslashreplace").decode() for key, value in row.items()}
 
 
 def list_rejections(file: Path, rejections: Sequence[Rejection], tests: Sequence[str]) -> None:
@@ -35,11 +37,15 @@ def list_rejections(file: Path, rejections: Sequence[Rejection], tests: Sequence
 
 
 def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) -> List[str]:
-    """Lines for the terminal: counts by split and kind; a loss from a test set is said loudly."""
+    """Lines for the terminal: counts by split and kind, each with its first; losses from a test set."""
     lines: List[str] = []
     counts = collections.Counter((rejection.split, rejection.kind) for rejection in rejections)
+    first = {(rejection.split, rejection.kind): rejection for rejection in reversed(rejections)}
     for (split, kind), count in sorted(counts.items()):
-        lines.append(f"{split}: {count} rejected: {kind}")
+        example = first[split, kind]
+        # Names of files are a stranger's, so control characters in them are escaped.
+        shown = repr(f"{example.id} ({example.detail})" if example.detail else example.id)[1:-1]
+        lines.append(f"{split}: {count} rejected: {kind}, {'first ' if count > 1 else ''}{shown}")
     for split in tests:
         lost = sum(count for (of, _), count in counts.items() if of == split)
         if lost:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import re
 from typing import Any, List, Sequence
 
 from asrkit.config import FeaturesConfig, TrainConfig
+from asrkit.corpus.text import HAN_RUN
 from asrkit.corpus.validation import ValidUtterance
 
 STEPS = 5000  # that recipes/an4 takes from a random start
@@ -72,7 +74,12 @@ def suggest_text(texts: Sequence[str]) -> List[Suggestion]:
         reason = f"{len(words):,} different words in training, {folded:,} without letter case"
         suggestions.append(Suggestion("corpus.case", "lower", reason))
     symbols = len({symbol for word in words for symbol in word})
-    if symbols > LARGE_ALPHABET and sum(len(text.split()) for text in texts) < 1.5 * len(texts):
+    runs = [run for text in texts for run in HAN_RUN.findall(text)]
+    unspaced = len("".join(runs)) > 3 * len(runs)  # Chinese words have one or two characters, seldom four
+    if symbols > LARGE_ALPHABET and unspaced and any(re.search("[A-Za-z]", word) for word in words):
+        reason = "Chinese characters without spaces between words, and Latin words"
+        suggestions.append(Suggestion("corpus.words", "mixed", reason))
+    elif symbols > LARGE_ALPHABET and sum(len(text.split()) for text in texts) < 1.5 * len(texts):
         reason = f"{symbols} different ones, and no spaces between words"
         suggestions.append(Suggestion("corpus.words", "characters", reason))
         suggestions.append(Suggestion("score.unit", "character"))

@@ -1,5 +1,6 @@
 """Read tables with a header line, their columns parted by tabs."""
 
+import urllib.parse
 from pathlib import Path
 from typing import Dict, Iterator, Sequence, Tuple
 
@@ -34,3 +35,13 @@ def read_table(file: Path, required: Sequence[str]) -> Iterator[Tuple[int, Dict[
                 todo="correct the line; there is no quoting, so a tab is never inside a text",
             )
         yield number, dict(zip(names, cells))
+
+
+def id_of_path(path: str) -> str:
+    """The id of a row that has none: its path, with what no id may hold and % written as in URLs.
+
+    So it depends on no other row, and no other path has it.
+    """
+    return "".join(
+        each if each.isprintable() and each not in " %" else urllib.parse.quote(each) for each in path
+    )

@@ -10,7 +10,11 @@ APOSTROPHES = "'\u2019"
 KeyedLines = Dict[str, Tuple[int, str]]  # the first word of a line: its number, and the rest
 
 
-def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
+def read_lines(
+    file: Path,
+    content: str = "a transcript file of the corpus",
+    todo: str = "check that the whole corpus is in the folder that --corpus-dir names",
+) -> Iterator[Tuple[int, str]]:
     """Line number and content of each line that isn't empty, without byte-order mark and line end.
 
     Lines end at LF or CR LF alone, so that a control character inside a line stays visible to
@@ -21,15 +25,15 @@ def read_lines(file: Path) -> Iterator[Tuple[int, str]]:
     except OSError as error:
         raise UserError(
             f"can't read {file}: {error.strerror}",
-            expected="a transcript file of the corpus",
+            expected=content,
             where=str(file),
-            todo="check that the whole corpus is in the folder that --corpus-dir names",
+            todo=todo,
         ) from None
     except UnicodeDecodeError as error:
         place = error.object[: error.start].count(b"\n") + 1
         raise UserError(
             f"line {place} isn't UTF-8: byte 0x{error.object[error.start]:02x}",
-            expected="a transcript file in UTF-8",
+            expected=f"{content}, in UTF-8",
             where=f"{file}, line {place}",
             todo="convert the file, for example with iconv -f latin1 -t utf-8",
         ) from None

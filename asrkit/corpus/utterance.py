@@ -49,9 +49,10 @@ class CorpusModule(Protocol):
 def corpus_file(corpus_directory: Path, name: str) -> Path:
     """A file that a listing names: below the corpus's folder, or anywhere by its whole path.
 
-    `..` in a name below the folder is kept, for inspect_audio to refuse.
+    A name that leaves the folder keeps its `..`, for check_file to refuse.
     """
-    return Path(os.path.normpath(name)) if os.path.isabs(name) else corpus_directory / name
+    path = os.path.normpath(name)
+    return Path(os.path.abspath(corpus_directory)) / path
 
 
 def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) -> None:

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple, Union
 from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.audio import AudioFacts, AudioProblem, inspect_audio
 from asrkit.corpus.rejection import Rejection
+from asrkit.corpus.text import check_text, invisible_characters
 from asrkit.corpus.utterance import Utterance
 from asrkit.pipeline.progress import Progress
 
@@ -19,10 +20,7 @@ Inspect = Callable[[Path, float], AudioFacts]  # a file and the most seconds; ra
 
 FILES_AT_ONCE = 10_000  # wait for a thread
 MAX_RECORDING = 24 * 3600.0  # seconds of a recording with several utterances
-# What NFC leaves apart of one character: letters and digits as wide as Chinese characters
-RANGES = (("０", "９"), ("Ａ", "Ｚ"), ("ａ", "ｚ"))
-FULL_WIDTH = {wide: wide - 0xFEE0 for first, last in RANGES for wide in range(ord(first), ord(last) + 1)}
-DIRECTION_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+MAX_OVERSHOOT = 0.5  # seconds that a segment's end may lie after that of its audio, as in Kaldi
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +28,7 @@ class ValidUtterance:
     """An utterance that can be used, with its place in the audio in samples."""
 
     utterance: Utterance
-    text: str  # as corpus.case and corpus.words say, in Unicode form NFC
+    text: str  # by the rule of asrkit/corpus/text.py
     audio: AudioFacts
     first_sample: int
     samples: int
@@ -61,7 +59,7 @@ def validate(
                 first = seen[utterance.id]
                 raise AudioProblem("duplicate id", f"kept {first.audio}, not {utterance.audio}")
             seen[utterance.id] = utterance
-            _check_id(utterance.id)
+            _check_names(utterance)
             inspection = inspections[utterance.audio]
             if isinstance(inspection, AudioProblem):
                 raise inspection
@@ -69,24 +67,18 @@ def validate(
             valid.append(_check(utterance, inspection, config))
         except AudioProblem as problem:
             rejected.append(reject(utterance, problem, config))
+    removed = collections.Counter(
+        character for one in valid for character in invisible_characters(one.utterance.text)
+    )
+    for character, count in sorted(removed.items()):
+        print(f"the invisible character {character} is removed; texts that have it: {count}")
     return valid, rejected
-
-
-def normalise_text(text: str, config: CorpusConfig) -> str:
-    """Text in Unicode form NFC with single spaces, letter case and words as the corpus section says.
-
-    Full-width letters and digits become the usual ones.
-    """
-    text = text.translate(FULL_WIDTH)
-    folded = {"upper": text.upper(), "lower": text.lower(), "as-is": text}[config.case]
-    words = unicodedata.normalize("NFC", folded).split()
-    return " ".join(words if config.words == "spaced" else "".join(words))
 
 
 def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
     """The rejection, with the text where that is sound, so that scoring can count its words."""
     try:
-        text = _check_text(utterance.text, config)
+        text = check_text(utterance.text, config)
     except AudioProblem:
         text = ""
     return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
@@ -102,7 +94,7 @@ def _check_rate(rate: int, usual: int, split: str, config: CorpusConfig) -> None
 
 
 def _check(utterance: Utterance, audio: AudioFacts, config: CorpusConfig) -> ValidUtterance:
-    text = _check_text(utterance.text, config)
+    text = check_text(utterance.text, config)
     first, samples = _place(utterance, audio)
     seconds = samples / audio.sampling_rate
     if seconds < config.min_duration:
@@ -118,27 +110,22 @@ def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
     duration = audio.samples / rate - start if utterance.duration is None else utterance.duration
     if math.isfinite(start) and math.isfinite(duration):
         first, samples = round(start * rate), round(duration * rate)
+        if 0 <= first + samples - audio.samples < MAX_OVERSHOOT * rate:  # times are often rounded
+            samples = audio.samples - first
         if first >= 0 and samples > 0 and first + samples <= audio.samples:
             return first, samples
     found = f"{start:.3f} s to {start + duration:.3f} s of audio of {audio.samples / rate:.3f} s"
     raise AudioProblem("segment outside its audio", found)
 
 
-def _check_id(id: str) -> None:
+def _check_names(utterance: Utterance) -> None:
+    id, speaker = utterance.id, utterance.speaker
     if not id or not id.isprintable() or " " in id:
-        raise AudioProblem("unusable id", f"found {id!r}, expected printable characters without spaces")
-
-
-def _check_text(text: str, config: CorpusConfig) -> str:
-    for character in text:
-        # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
-        unusable = unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn")
-        if unusable or character in "\ufeff\ufffd" or character in DIRECTION_MARKS:
-            raise AudioProblem("control characters in text", f"U+{ord(character):04X} in {text!r}")
-    normalised = normalise_text(text, config)
-    if not normalised:
-        raise AudioProblem("empty text")
-    return normalised
+        raise AudioProblem("unusable id", f"found {id!a}, expected printable characters without spaces")
+    if any(unicodedata.category(each) in ("Cc", "Cs") for each in speaker):
+        raise AudioProblem(
+            "unusable speaker", f"found {speaker!a}, expected a name without control characters"
+        )
 
 
 def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:

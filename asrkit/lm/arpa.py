@@ -1,18 +1,20 @@
 """ARPA files: written sorted, read with every line checked."""
 
 import array
+import codecs
 import gzip
 import math
+import re
 import shutil
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
+from typing import IO, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple, Union
 
 import numpy as np
 
+from asrkit.config.names import RESERVED_WORDS
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
 from asrkit.lm.rows import Spellings, joined_rows, with_seven_decimals
-from asrkit.lm.tokens import RESERVED_WORDS
 from asrkit.storage.files import whole_file
 
 _ROWS_AT_ONCE = 1 << 14  # of a hundred bytes or so: they fit a processor's cache
@@ -86,8 +88,14 @@ def read_vocabulary(file: Path) -> List[str]:
     return [word for word in ids if word not in RESERVED_WORDS]
 
 
-def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
-    """Copy an ARPA file, unpacked if it is gzipped, and give its order; UserError if that isn't `order`."""
+def copy_arpa(
+    source: Path, file: Path, order: Optional[int] = None, normalise: Callable[[str], str] = str
+) -> int:
+    """Copy an ARPA file, unpacked if it is gzipped, and give its order; UserError if that isn't `order`.
+
+    Words are copied as `normalise` writes them, unless the file has another word that is written so: such a
+    second spelling stays as it is, which is printed.
+    """
     found = len(ngram_counts(source))
     if order not in (None, found):
         raise UserError(
@@ -98,8 +106,14 @@ def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
         )
     try:
         opened = gzip.open(source) if source.suffix == ".gz" else open(source, "rb")  # noqa: SIM115
+        renamed = _renamed(source, normalise)
         with opened as stream, whole_file(file) as temporary, open(temporary, "wb") as target:
-            shutil.copyfileobj(stream, target, 1 << 20)
+            if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+                stream.seek(0)
+            if renamed:
+                target.writelines(_rename(stream, renamed))
+            else:
+                shutil.copyfileobj(stream, target, 1 << 20)
     except (OSError, EOFError) as error:
         raise UserError(
             f"can't copy {source}: {error}",
@@ -108,6 +122,37 @@ def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
             todo="make the ARPA file again, or free some space",
         ) from None
     return found
+
+
+def _renamed(file: Path, normalise: Callable[[str], str]) -> Dict[str, str]:
+    words = dict.fromkeys(read_vocabulary(file))
+    renamed: Dict[str, str] = {}
+    second: List[str] = []
+    for word in list(words):
+        normal = normalise(word)
+        if normal != word and (normal in words or not normal):
+            second.append(word)
+        elif normal != word:
+            words[normal] = None
+            renamed[word] = normal
+    if second:
+        some = " ".join(second[:10])
+        print(f"lm: {len(second):,} words of {file.name} are second spellings, and left alone: {some}")
+    return renamed
+
+
+def _rename(lines: Iterable[bytes], renamed: Dict[str, str]) -> Iterator[bytes]:
+    order = 0
+    for line in lines:
+        text = line.decode("utf-8")
+        heading = re.match(r"\\(\d+)-grams:", text)
+        order = int(heading[1]) if heading else order
+        fields = text.split()
+        if heading or len(fields) <= order or not order:
+            yield line
+            continue
+        words = " ".join(renamed.get(word, word) for word in fields[1 : order + 1])
+        yield "\t".join([fields[0], words, *fields[order + 1 :]]).encode() + b"\n"
 
 
 class _Lines:
@@ -134,7 +179,7 @@ class _Lines:
         try:
             for raw in self._stream:
                 self.number += 1
-                self.text = raw.decode("utf-8").strip()
+                self.text = raw.decode("utf-8-sig" if self.number == 1 else "utf-8").strip()
                 if self.text:
                     yield self.text
         except (OSError, EOFError, UnicodeDecodeError) as error:

@@ -1,9 +1,11 @@
 """The language models of a recipe: from training text, with their perplexity on dev."""
 
+import functools
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 
 from asrkit.config.recipe import LmConfig
+from asrkit.corpus.text import normalise_word
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import Interpolation, interpolate
 from asrkit.lm.kneser_ney import Discounts, estimate
@@ -23,16 +25,18 @@ def build_language_models(experiment: Experiment) -> None:
     arpa = experiment.lm / "lm.arpa"
     dev = _transcripts(experiment, experiment.config.corpus.dev)
     interpolation: List[Dict[str, Any]] = []
+    word_rule = functools.partial(normalise_word, config=experiment.config.corpus)
     with scratch_folder(experiment.lm / "sorting") as scratch:
         texts, sentences, held_out = _write_texts(experiment, scratch)
         if lm.arpa is not None:
-            print(f"lm: {lm.arpa}, of order {copy_arpa(experiment.named(lm.arpa), arpa)}")
+            order = copy_arpa(experiment.named(lm.arpa), arpa, normalise=word_rule)
+            print(f"lm: {lm.arpa}, of order {order}")
         else:
             interpolation += _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
         if lm.rescore_order is not None:
             larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
             if lm.rescore_arpa is not None:
-                copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order)
+                copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order, word_rule)
             else:
                 interpolation += _write_model(lm, lm.rescore_order, texts, dev, larger, threshold=0)
         for file in (arpa, *([larger] if lm.rescore_order is not None else [])):
@@ -84,9 +88,10 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
 
 def _unknown_replaced(experiment: Experiment) -> Callable[[str], str]:
     """A text with units.unknown_word in the place of words that words.txt lacks, and single spaces."""
-    unknown = experiment.config.units.unknown_word
-    if unknown is None:
+    given = experiment.config.units.unknown_word
+    if given is None:
         return lambda text: " ".join(text.split())
+    unknown = normalise_word(given, experiment.config.corpus)
     known = set(read_symbols(experiment.units / "words.txt"))
     return lambda text: " ".join(word if word in known else unknown for word in text.split())
 

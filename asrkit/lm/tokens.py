@@ -8,12 +8,12 @@ from typing import DefaultDict, Iterable, Iterator, List
 
 import numpy as np
 
+from asrkit.config.names import RESERVED_WORDS
 from asrkit.errors import UserError
 
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
 SPECIAL_WORDS = [UNKNOWN, START, END]  # their ids are 0, 1 and 2 in every model estimated here
 UNKNOWN_ID, START_ID, END_ID = range(3)
-RESERVED_WORDS = frozenset([*SPECIAL_WORDS, "<UNK>"])  # kenlm takes <UNK> for <unk>
 
 OF_MODEL = "the text of the language model"  # where a sentence is, unless a caller says so
 TOKENS_AT_ONCE = 1 << 22  # that counting holds in memory, with some 100 bytes each

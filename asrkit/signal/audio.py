@@ -1,13 +1,16 @@
 """Read samples; change their rate and speed."""
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.audio import AudioProblem, open_audio, read_blocks
+
+LARGEST_FILTER = 1 << 26  # weights of a resampler; between rates without a common factor it has the most
 
 
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
@@ -15,16 +18,10 @@ def read_samples(file: Path, first: int, count: int) -> np.ndarray:
 
     Raises AudioProblem for audio that can't be read in full, isn't mono, or holds NaN.
     """
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(file)) as sound:
-            if sound.channels != 1:
-                raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
-            sound.seek(first)
-            samples: np.ndarray = sound.read(count, dtype="float32")
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise AudioProblem("not readable audio", f"{file}: {error}") from None
+    with open_audio(file) as sound:
+        if sound.channels != 1:
+            raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
+        samples = np.concatenate([np.empty(0, np.float32), *read_blocks(sound, first, count)])
     if len(samples) < count:
         raise AudioProblem("truncated", f"found {len(samples)} samples from {first} on, expected {count}")
     if not np.isfinite(samples).all():
@@ -33,9 +30,11 @@ def read_samples(file: Path, first: int, count: int) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Samples of `rate` Hz as samples of `new_rate` Hz, by band-limited interpolation."""
+    """Samples of `rate` Hz at `new_rate` Hz, by band-limited interpolation; raises AudioProblem."""
     if rate == new_rate:
         return samples
+    if rate * new_rate // math.gcd(rate, new_rate) ** 2 > LARGEST_FILTER:
+        raise AudioProblem("unusable sampling rate", f"from {rate} to {new_rate} Hz takes gigabytes")
     resampled: np.ndarray = _resampler(rate, new_rate)(torch.from_numpy(samples)).numpy()
     return resampled
 

@@ -14,6 +14,7 @@ from lhotse.utils import compute_num_frames
 
 from asrkit.config import flatten
 from asrkit.config.recipe import FeaturesConfig
+from asrkit.corpus import audio, containers
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.manifests import with_audio_paths
 from asrkit.corpus.rejection import Rejection
@@ -27,6 +28,7 @@ from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard made by other code than this is made anew.
 CODE = [Path(__file__).with_name(f"{name}.py") for name in ("audio", "features", "filterbank", "shard")]
+CODE += [Path(str(module.__file__)) for module in (audio, containers)]  # which read the samples
 
 
 @dataclasses.dataclass(frozen=True)

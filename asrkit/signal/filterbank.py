@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from asrkit.config.recipe import FeaturesConfig
+from asrkit.errors import AudioProblem
 
 # Features lie on a grid of 1/1024: that is what an int16 holds for -32 to 32, and the natural
 # logarithm of Mel energies of sound in -1 to 1 lies in -16 to 12. What is computed on the fly
@@ -33,7 +34,13 @@ class FilterBank:
         return from_steps(self.extract_steps(samples))
 
     def extract_steps(self, samples: np.ndarray) -> np.ndarray:
-        """Features as multiples of 1/STEPS, int16 of shape (frames, bins)."""
+        """Features as multiples of 1/STEPS, int16 of shape (frames, bins).
+
+        Raises AudioProblem for less audio than a frame has.
+        """
+        frame = round(self.config.frame_length * self.config.sampling_rate)
+        if len(samples) < frame:
+            raise AudioProblem("too short", f"{len(samples)} samples, a frame has {frame}")
         with torch.no_grad():
             features = self._extractor.extract(torch.from_numpy(samples), self.config.sampling_rate)
             rounded = features.mul_(STEPS).round_().clamp_(-32768, 32767)

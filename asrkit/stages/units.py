@@ -1,8 +1,11 @@
 """Stage units: units, words and lexicon from training text."""
 
 import collections
-from typing import Sequence, Set
+import contextlib
+from typing import Iterable, Iterator, Sequence, Set
 
+from asrkit.config import CorpusConfig
+from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import read_jsonl
@@ -33,9 +36,9 @@ def run(experiment: Experiment) -> None:
     sentences = [str(row["text"]) for row in supervisions]
     further = _further_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
-    units = build_units(config.units, sentences, experiment.units, lexicon, further)
-    if config.units.unknown_word is not None:
-        _tell_unknown(sentences, {entry.word for entry in units.lexicon}, config.units.unknown_word)
+    units = build_units(config.units, sentences, experiment.units, lexicon, further, config.corpus)
+    if units.unknown_word is not None:
+        _tell_unknown(sentences, {entry.word for entry in units.lexicon}, units.unknown_word)
     unspelled = sorted(further.difference(entry.word for entry in units.lexicon))
     if unspelled:
         print(
@@ -59,6 +62,15 @@ def _tell_unknown(sentences: Sequence[str], known: Set[str], unknown_word: str) 
         )
 
 
+def _usable(words: Iterable[str], config: CorpusConfig) -> Iterator[str]:
+    """Words as texts have them, without those that no text can have."""
+    from asrkit.corpus.text import check_word
+
+    for word in words:
+        with contextlib.suppress(AudioProblem):
+            yield check_word(word, config)
+
+
 def _further_words(experiment: Experiment) -> Set[str]:
     from asrkit.lm.arpa import read_vocabulary
     from asrkit.text.further_text import read_further_text
@@ -67,7 +79,7 @@ def _further_words(experiment: Experiment) -> Set[str]:
     lm = config.lm
     words: Set[str] = set()
     if lm.arpa is not None:
-        words.update(read_vocabulary(experiment.named(lm.arpa)))
+        words.update(_usable(read_vocabulary(experiment.named(lm.arpa)), config.corpus))
     elif lm.text is not None:
         for sentence in read_further_text(experiment.named(lm.text), config.corpus, lm.text_sentences):
             words.update(sentence.split())

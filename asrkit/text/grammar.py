@@ -3,6 +3,7 @@
 import graphlib
 import random
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Dict, List, Tuple
 
@@ -10,6 +11,7 @@ import msgspec
 
 from asrkit.config.load import read_yaml
 from asrkit.config.recipe import PositiveReal
+from asrkit.corpus.text import characters
 from asrkit.errors import UserError
 
 SEED = 1  # of what draw_sentences draws
@@ -61,7 +63,7 @@ def draw_sentence(grammar: Grammar, generator: random.Random) -> str:
 
     def alternative(match: "re.Match[str]") -> str:
         chosen = expand(generator.choice(grammar.rules[match.group(1)]))
-        return " ".join(chosen) if match.group(2) else chosen
+        return " ".join(characters(unicodedata.normalize("NFC", chosen))) if match.group(2) else chosen
 
     return " ".join(expand(generator.choice(kind.sentences)).split())
 

@@ -5,15 +5,15 @@ import io
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
-from asrkit.config import UnitsConfig
+from asrkit.config import CorpusConfig, UnitsConfig
+from asrkit.corpus.text import WORD_START, normalise_word
 from asrkit.errors import UserError
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 
 BLANK = "<blk>"
 OOV = "oov.txt"  # of the words outside the vocabulary
-WORD_START = "\u2581"  # the mark sentencepiece puts before a word
-
+ANY_CORPUS = CorpusConfig(module="")  # as-is
 
 Spelling = Callable[[str], Tuple[str, ...]]
 
@@ -89,6 +89,18 @@ class Units:
             position += length
         return words
 
+    def refuse_lost_words(self, where: str) -> None:
+        """Raise UserError where units mark the beginning of words and don't give each of the lexicon back."""
+        for entry in self.lexicon if self._marked else ():
+            found = self.words([self.ids[unit] for unit in entry.units] * 2)  # another word may be before it
+            if len(found) != 2 or (self._spell is not None and found[0] != entry.word):
+                raise UserError(
+                    f"the units {' '.join(entry.units)} of {entry.word} are read as {' '.join(found[:-1])}",
+                    expected=f"{WORD_START} before the first unit of every word and before no other",
+                    where=where,
+                    todo=f"write {WORD_START}{entry.units[0]} for the first one, in a line of silence too",
+                )
+
 
 def build_units(
     config: UnitsConfig,
@@ -96,12 +108,13 @@ def build_units(
     directory: Path,
     given_lexicon: Optional[Path] = None,
     further_words: Iterable[str] = (),
+    corpus: CorpusConfig = ANY_CORPUS,
 ) -> Units:
     """Make units.txt, lexicon.txt, words.txt (and bpe.model, oov.txt) in `directory` from training sentences.
 
     The lexicon has those of `further_words` too that the training text's units spell; one of phones is
-    `given_lexicon`, whole. oov.txt has the unknown word, as in Kaldi. Raises UserError when a training word
-    has no units.
+    `given_lexicon`, whole, its words as `corpus` has them. oov.txt has the unknown word, as in Kaldi. Raises
+    UserError when a training word has no units, or these don't give the word back.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
@@ -109,8 +122,9 @@ def build_units(
     for name in ("bpe.model", OOV):  # of an earlier setting: load_units would take it
         with contextlib.suppress(FileNotFoundError):
             (directory / name).unlink()
+    unknown_word = normalise_word(config.unknown_word, corpus) if config.unknown_word is not None else None
     if config.kind == "phones":
-        lexicon = _phone_lexicon(given_lexicon, vocabulary, config.unknown_word)
+        lexicon = _phone_lexicon(given_lexicon, vocabulary, unknown_word, corpus)
         trained = {unit for entry in lexicon for unit in entry.units}
     else:
         bpe = config.kind == "bpe"
@@ -124,9 +138,11 @@ def build_units(
     words = ["<eps>", *sorted({entry.word for entry in lexicon}), "<s>", "</s>"]
     write_text(directory / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
     write_lexicon(directory / "lexicon.txt", lexicon)
-    if config.unknown_word is not None:
-        write_text(directory / OOV, f"{config.unknown_word}\n")
-    return load_units(directory)
+    if unknown_word is not None:
+        write_text(directory / OOV, f"{unknown_word}\n")
+    units = load_units(directory)
+    units.refuse_lost_words(str(given_lexicon or directory / "lexicon.txt"))
+    return units
 
 
 def load_units(directory: Path) -> Units:
@@ -176,7 +192,7 @@ def read_symbols(file: Path) -> List[str]:
 
 
 def _phone_lexicon(
-    file: Optional[Path], vocabulary: Sequence[str], unknown_word: Optional[str]
+    file: Optional[Path], vocabulary: Sequence[str], unknown_word: Optional[str], corpus: CorpusConfig
 ) -> List[Pronunciation]:
     if file is None:
         raise UserError(
@@ -185,7 +201,7 @@ def _phone_lexicon(
             where="units.lexicon",
             todo="set units.lexicon, or units.kind: bpe or characters",
         )
-    lexicon = read_lexicon(file)
+    lexicon = read_lexicon(file, corpus)
     known = {entry.word for entry in lexicon}
     if unknown_word is None:
         _refuse_missing(vocabulary, known, file)
@@ -228,6 +244,8 @@ def _bpe_pieces(size: int, sentences: Sequence[str], directory: Path) -> Spellin
             character_coverage=1.0,
             bos_id=-1,
             eos_id=-1,
+            normalization_rule_name="identity",  # else it takes some words apart, such as don´t
+            max_sentence_length=1 << 30,  # bytes; it leaves longer ones out
             num_threads=1,  # the merges are the same on every machine
             minloglevel=2,
         )

@@ -180,7 +180,9 @@ def test_damage_is_allowed_for_in_the_recipe_and_said(tmp_path: Path) -> None:
     recipe = (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
     assert "max_bad_fraction: 0.05 # 1 of 24 utterances of train can't be used" in recipe
     experiment = run_manifests(tmp_path, corpus)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"train-s0-00": "not readable audio"}
+    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {
+        "train/s0-00.wav": "not readable audio"
+    }
 
 
 def test_mixed_rates_are_allowed_for_but_no_telephone_speech(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_mixed_rates_are_allowed_for_but_no_telephone_speech(tmp_path: Path) -> 
     experiment = run_manifests(tmp_path, corpus)
     assert "lowest_rate: 16000 # Hz" in (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
     assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {
-        "train-s0-00": "other sampling rate"
+        "train/s0-00.wav": "other sampling rate"
     }
 
 
@@ -289,6 +291,13 @@ def test_words_that_training_lacks_call_for_a_search_without_lexicon() -> None:
         (
             ["".join(chr(0x4E00 + 7 * number + offset) for offset in range(7)) for number in range(40)],
             {"case": "as-is", "words": "characters"},
+        ),
+        (
+            [
+                "".join(chr(0x4E00 + 7 * number + offset) for offset in range(7)) + " ok"
+                for number in range(40)
+            ],
+            {"case": "as-is", "words": "mixed"},
         ),
     ],
 )

@@ -94,33 +94,32 @@ class BadCorpus:
         self.rows = ["path\ttext\tspeaker\tsplit"]
         for split, count in GOOD.items():
             for number in range(count):
-                self.add(f"{split}{number:02d}", "one two three" if number % 2 else "two one", split)
+                self.add(f"{split}{number:02d}.wav", "one two three" if number % 2 else "two one", split)
         for name, (make, kind) in AUDIO.items():
-            self.add(Path(name).stem, "one two", fault=kind, make=make, name=name)
+            self.add(name, "one two", fault=kind, make=make)
         for number, (text, kind) in enumerate(TEXTS.items()):
-            self.add(f"text{number}", text, fault=kind)
+            self.add(f"text{number}.wav", text, fault=kind)
         for number, (text, expected) in enumerate(SOUND_TEXTS.items()):
-            self.add(f"sound{number}", text)
-            self.texts[f"sound{number}"] = expected
+            self.add(f"sound{number}.wav", text)
+            self.texts[f"sound{number}.wav"] = expected
         self.rows.append("train00.wav\tthe second of an id\ts0\ttrain")
-        self.faults.append(("train00", "duplicate id"))
+        self.faults.append(("train00.wav", "duplicate id"))
         write_audio(root / "beside" / "secret.wav", noise(1, 37))
         self.rows.append("../beside/secret.wav\tone two\ts0\ttrain")
-        self.faults.append(("..-beside-secret", "path outside the corpus"))
+        self.faults.append(("../beside/secret.wav", "path outside the corpus"))
         (self.directory / "loop").symlink_to(".")
         (self.directory / "up").symlink_to("..")
         content = "\r\n".join(self.rows) + "\r\n"
         (self.directory / "list.tsv").write_bytes(b"\xef\xbb\xbf" + content.encode())
 
-    def add(
-        self, id: str, text: str, split: str = "train", fault: str = "", name: str = "", make: Any = None
-    ) -> None:
-        file = self.directory / (name or f"{id}.wav")
+    def add(self, name: str, text: str, split: str = "train", fault: str = "", make: Any = None) -> None:
+        """A file of that name, which is the utterance's id too."""
+        file = self.directory / name
         file.parent.mkdir(parents=True, exist_ok=True)
         (make or (lambda file: write_audio(file, noise(1, len(self.rows)))))(file)
         self.rows.append(f"{file.name}\t{text}\tspeaker{len(self.rows) % 5}-{split}\t{split}")
         if fault:
-            self.faults.append((id, fault))
+            self.faults.append((name, fault))
 
     def state(self) -> Dict[str, Any]:
         """All that lies below the root, but for the experiment: content, size, time, place of links."""

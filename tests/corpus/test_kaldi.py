@@ -1,5 +1,6 @@
 """Kaldi data directories: read with segments and commands, written in C order, each mistake by its line."""
 
+import re
 from pathlib import Path
 from typing import Dict, List
 
@@ -140,12 +141,13 @@ def test_what_is_exported_reads_back_the_same(tmp_path: Path) -> None:
     assert cuts == {}
 
 
-def test_a_path_that_kaldi_would_run_is_not_exported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["rm.wav |", "at 12:30", "a.wav[1:2]"])
+def test_a_path_that_means_something_else_to_kaldi_is_not_exported(tmp_path: Path, name: str) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 1, "dev": 1})
-    (corpus.directory / "rm.wav |").write_bytes(write_audio(tmp_path / "a.wav", noise(1, 1)).read_bytes())
-    corpus.add("a", "test", audio="rm.wav |")
+    (corpus.directory / name).write_bytes(write_audio(tmp_path / "a.wav", noise(1, 1)).read_bytes())
+    corpus.add("a", "test", audio=name)
     made = corpus.experiment()
     manifests.run(made)
-    with pytest.raises(UserError, match=r"the path .*rm\.wav \|"):
+    with pytest.raises(UserError, match=f"the path .*{re.escape(name)}"):
         export(made, tmp_path / "data")

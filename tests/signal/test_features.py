@@ -13,7 +13,7 @@ import pytest
 
 from asrkit.config import load_config
 from asrkit.config.recipe import FeaturesConfig
-from asrkit.errors import UserError
+from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import load_cuts
 from asrkit.signal.filterbank import FilterBank
@@ -295,3 +295,11 @@ def test_yesno_features_have_the_published_amount_of_audio(
 def test_silence_of_some_frames_stays_finite() -> None:
     samples = np.concatenate([np.zeros(8000), noise(0.5, 1)]).astype(np.float32)
     assert np.isfinite(FilterBank(FeaturesConfig()).extract(samples)).all()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 79, 80, 399])
+def test_less_audio_than_a_frame_is_refused_in_words(samples: int) -> None:
+    bank = FilterBank(FeaturesConfig(bins=20))
+    with pytest.raises(AudioProblem, match=f"too short: {samples} samples, a frame has 400"):
+        bank.extract(noise(1, 1)[:samples].astype(np.float32))
+    assert bank.extract(noise(1, 1)[:400].astype(np.float32)).shape == (3, 20)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from asrkit.config import CorpusConfig
 from asrkit.errors import UserError
 from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 
@@ -38,7 +39,7 @@ def test_a_wrong_lexicon_is_refused_with_its_place(tmp_path: Path, text: str, wo
     file = tmp_path / "lexicon.txt"
     file.write_text(text)
     with pytest.raises(UserError, match=words) as caught:
-        read_lexicon(file)
+        read_lexicon(file, CorpusConfig(module="any"))
     assert "lexicon.txt" in str(caught.value)
 
 

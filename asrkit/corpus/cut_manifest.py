@@ -1,0 +1,284 @@
+"""A lhotse CutSet as data: what it may say, each number with its bounds; lhotse builds nothing else."""
+
+import gzip
+import json
+import math
+import zlib
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Dict, Iterator, List, Literal, Optional, Tuple, Union
+
+import msgspec
+import yaml
+
+from asrkit.corpus.audio import RATES
+from asrkit.corpus.validation import MAX_RECORDING
+from asrkit.errors import AudioProblem
+
+LONGEST_LINE = 1 << 24  # bytes, when decompressed
+LARGEST_DOCUMENT = 1 << 28  # bytes of .json and .yaml, which are no lines
+DEEPEST = 100  # lists and mappings in each other
+LONGEST_MIX = 3600.0  # seconds of all tracks together
+LARGEST_FILTER = 1 << 20  # weights of a resampler; lhotse keeps them all
+
+Rate = Annotated[int, msgspec.Meta(ge=RATES.start, lt=RATES.stop)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=MAX_RECORDING)]
+Decibels = Annotated[float, msgspec.Meta(ge=-1000.0, le=1000.0)]
+Channel = Annotated[int, msgspec.Meta(ge=0, lt=256)]
+Channels = Annotated[List[Channel], msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Spoken(msgspec.Struct):
+    """A supervision, as far as it is used."""
+
+    text: Optional[str] = None
+    speaker: Optional[str] = None
+
+
+class Source(msgspec.Struct):
+    """Where audio is."""
+
+    type: Literal["file", "command"]
+    channels: Channels
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=1 << 16)]
+
+
+class Recording(msgspec.Struct, omit_defaults=True):
+    """Audio, and what is done to it."""
+
+    id: str
+    sources: Annotated[List[Source], msgspec.Meta(min_length=1, max_length=256)]
+    sampling_rate: Rate
+    num_samples: Annotated[int, msgspec.Meta(ge=0, le=int(MAX_RECORDING) * RATES.stop)]
+    duration: Seconds
+    channel_ids: Optional[Channels] = None
+    transforms: Optional[Annotated[List["Transform"], msgspec.Meta(max_length=8)]] = None
+
+
+class Options(msgspec.Struct, omit_defaults=True):
+    """Those of the transforms."""
+
+    factor: Optional[Annotated[float, msgspec.Meta(ge=0.1, le=10.0)]] = None
+    source_sampling_rate: Optional[Rate] = None
+    target_sampling_rate: Optional[Rate] = None
+    hard: Optional[bool] = None
+    gain_db: Optional[Decibels] = None
+    normalize: Optional[bool] = None
+    rir: Optional[Recording] = None
+    normalize_output: Optional[bool] = None
+    early_only: Optional[bool] = None
+    rir_channels: Optional[Channels] = None
+
+
+class Transform(msgspec.Struct):
+    """A change of the audio; those that lhotse needs further libraries or chance for aren't here."""
+
+    name: Literal["Speed", "Volume", "Resample", "Clipping", "ReverbWithImpulseResponse"]
+    kwargs: Options
+
+
+class Piece(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MonoCut"):
+    """A part of a recording, of one channel."""
+
+    id: str
+    start: Seconds
+    duration: Seconds
+    channel: Channel
+    recording: Optional[Recording] = None
+
+
+class Pieces(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MultiCut"):
+    """A part of a recording, of several channels."""
+
+    id: str
+    start: Seconds
+    duration: Seconds
+    channel: Channels
+    recording: Optional[Recording] = None
+
+
+class Silence(msgspec.Struct, tag_field="type", tag="PaddingCut"):
+    """What pads a cut."""
+
+    id: str
+    duration: Seconds
+    sampling_rate: Rate
+    num_samples: int
+    feat_value: float = 0.0
+
+
+class Track(msgspec.Struct, omit_defaults=True):
+    """A cut in a mixture."""
+
+    cut: Union[Piece, Pieces, Silence]
+    type: str
+    offset: Seconds = 0.0
+    snr: Optional[Decibels] = None
+
+
+class Mixture(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MixedCut"):
+    """Cuts that sound together."""
+
+    id: str
+    tracks: Annotated[List[Track], msgspec.Meta(min_length=1, max_length=1000)]
+    transforms: Optional[Annotated[List[Transform], msgspec.Meta(max_length=8)]] = None
+
+
+Cut = Union[Piece, Pieces, Mixture]
+
+
+class Row(msgspec.Struct):
+    """What a manifest says of a cut whether or not its audio can be used."""
+
+    id: str
+    type: Literal["MonoCut", "MultiCut", "MixedCut", "PaddingCut", "Cut"]
+    supervisions: Optional[List[Spoken]] = None
+    custom: Optional[Dict[str, Any]] = None
+    tracks: Optional[List["RowTrack"]] = None
+
+
+class RowTrack(msgspec.Struct):
+    """A track of it."""
+
+    cut: Row
+    snr: Optional[float] = None
+
+
+class Entry(msgspec.Struct):
+    """A cut as read, or why it can't be used."""
+
+    id: str
+    line: int
+    supervisions: List[Spoken]
+    snr: Optional[float]  # signal-to-noise ratio in dB
+    cut: Union[Cut, AudioProblem]
+
+
+def read_entries(file: Path) -> Iterator[Entry]:
+    """The cuts of a manifest in any of lhotse's text formats; raises ValueError and OSError."""
+    for number, data in _read_rows(file):
+        place = f"line {number}" if ".jsonl" in file.name else f"cut {number}"
+        try:
+            _name_types(data)
+            row = msgspec.convert(data, Row)
+            rows = [row, *(track.cut for track in row.tracks or [])]
+            supervisions = [each for of in rows for each in of.supervisions or []]
+            known = [(of.custom or {}).get("snr") for of in rows] + [track.snr for track in row.tracks or []]
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{place}: {error}") from None
+        try:
+            cut: Any = msgspec.convert(data, Cut)
+        except (ValueError, RecursionError) as error:
+            cut = AudioProblem("unusable cut", f"{place}: {error}")
+        snr = next((float(value) for value in known if isinstance(value, (int, float))), None)
+        yield Entry(row.id, number, supervisions, snr, cut)
+
+
+def recordings(cut: Cut) -> Iterator[Recording]:
+    """All that a cut is made of, those of its transforms too."""
+    tracks = [track.cut for track in cut.tracks] if isinstance(cut, Mixture) else [cut]
+    todo = [track.recording for track in tracks if not isinstance(track, Silence) and track.recording]
+    todo += [one.kwargs.rir for one in _transforms(cut) if one.kwargs.rir]
+    while todo:
+        recording = todo.pop()
+        todo += [one.kwargs.rir for one in recording.transforms or [] if one.kwargs.rir]
+        yield recording
+
+
+def check_extent(cut: Cut, max_seconds: float) -> None:
+    """Raise AudioProblem for a cut that would be long, or take much memory to make."""
+    tracks = cut.tracks if isinstance(cut, Mixture) else [Track(cut, "")]
+    seconds = max(track.offset + track.cut.duration for track in tracks)
+    if seconds > max_seconds:
+        raise AudioProblem("too long", f"{seconds:.3f} s, {max_seconds:g} s are allowed")
+    if sum(track.cut.duration for track in tracks) > LONGEST_MIX:
+        raise AudioProblem("too long", f"{len(tracks)} tracks of more than {LONGEST_MIX:g} s together")
+    transforms = [(one, RATES.stop) for one in _transforms(cut)]
+    for recording in recordings(cut):
+        transforms += [(one, recording.sampling_rate) for one in recording.transforms or []]
+    for transform, rate in transforms:
+        options = transform.kwargs
+        if transform.name == "ReverbWithImpulseResponse" and options.rir is None:
+            raise AudioProblem("unusable cut", "the impulse response of a room is left to chance")
+        if transform.name == "Speed" and options.factor is not None:
+            _check_resampling(round(rate * options.factor), rate)
+        if options.source_sampling_rate and options.target_sampling_rate:
+            _check_resampling(options.source_sampling_rate, options.target_sampling_rate)
+
+
+def _check_resampling(old: int, new: int) -> None:
+    if old * new // math.gcd(old, new) ** 2 > LARGEST_FILTER:
+        raise AudioProblem("unusable sampling rate", f"from {old} to {new} Hz takes too large a filter")
+
+
+def _transforms(cut: Cut) -> List[Transform]:
+    return (cut.transforms or []) if isinstance(cut, Mixture) else []
+
+
+def _name_types(data: Any) -> None:
+    """Put the type of each track into its cut, where the other cuts have theirs."""
+    if isinstance(data, dict) and data.get("type") == "Cut":  # before lhotse 0.8
+        data["type"] = "MonoCut"
+    tracks = data.get("tracks") if isinstance(data, dict) else None
+    for track in tracks if isinstance(tracks, list) else []:
+        if isinstance(track, dict) and isinstance(track.get("cut"), dict):
+            track["cut"]["type"] = track.get("type")
+            _name_types(track["cut"])
+            track["type"] = track["cut"]["type"]
+
+
+def _read_rows(file: Path) -> Iterator[Tuple[int, Any]]:
+    """Number and content of each row; raises ValueError and OSError."""
+    names = file.name.lower().split(".")
+    if not file.is_file():
+        raise ValueError("it isn't there" if not file.exists() else "it is no file")
+    try:
+        with gzip.open(file) if names[-1] == "gz" else open(file, "rb") as stream:
+            if "jsonl" in names:
+                yield from _read_lines(stream)  # type: ignore[arg-type]
+            else:
+                content = stream.read(LARGEST_DOCUMENT + 1)
+                if len(content) > LARGEST_DOCUMENT:
+                    raise ValueError(f"more than {LARGEST_DOCUMENT} bytes; use .jsonl for large ones")
+                rows = _parse_yaml(content) if {"yaml", "yml"} & {*names} else _parse_json(content)
+                if not isinstance(rows, list):
+                    raise ValueError("it holds no list of cuts")
+                yield from enumerate(rows, start=1)
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"damaged gzip file: {error}") from None
+
+
+def _read_lines(stream: BinaryIO) -> Iterator[Tuple[int, Any]]:
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise ValueError(f"line {number} is longer than {LONGEST_LINE} bytes")
+        if line.strip():
+            try:
+                yield number, _parse_json(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+
+
+def _parse_json(content: bytes) -> Any:
+    try:
+        try:
+            return msgspec.json.decode(content)
+        except msgspec.DecodeError:  # NaN, as Python writes it
+            return json.loads(content)
+    except RecursionError:
+        raise ValueError("too many lists and mappings in each other") from None
+
+
+def _parse_yaml(content: bytes) -> Any:
+    """Plain data alone; without aliases, by which a short document becomes a huge one."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(content, Loader=loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                raise ValueError("aliases" if depth <= DEEPEST else f"more than {DEEPEST} levels")
+        return yaml.load(content, Loader=loader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
