@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-import msgspec
-
 from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.text import WORD_START, check_word
@@ -93,7 +91,7 @@ def _without_comments(lines: Iterable[Line]) -> List[Line]:
 
 def _as_in_texts(entry: Pronunciation, written: Set[str], config: CorpusConfig, where: str) -> Pronunciation:
     """Word and units normalised; raises UserError for one that stands for something else."""
-    as_is = msgspec.structs.replace(config, case="as-is")
+    as_is = CorpusConfig(module="", words=config.words)
     other = OTHER_PRONUNCIATION.fullmatch(entry.word)
     try:
         word = check_word(other[1] if other and other[1] in written else entry.word, config)
