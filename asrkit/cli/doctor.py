@@ -31,7 +31,7 @@ def command() -> None:
     """Show what is installed and whether it fits together; exit with 1 when something is broken."""
     findings = examine(gather_environment(Path.cwd(), find_lmplz()))
     for line in report_lines(findings):
-        click.echo(line)
+        print(line)
     if any(finding.state == "broken" for finding in findings):
         raise SystemExit(1)
 

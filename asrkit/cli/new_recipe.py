@@ -58,7 +58,7 @@ def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Option
         settings.append(Suggestion("corpus.lowest_rate", rate, "Hz; the corpus has several rates"))
         splits, rejections = _read(source, directory, settings, nj)
     for line in summarise_rejections(rejections, list(splits)[2:]):
-        click.echo(line)
+        print(line)
     settings += _damage_settings(splits, rejections, source)
     refuse_shared_audio(splits)
     settings += suggest_text([valid.text for valid in next(iter(splits.values()))])
@@ -69,9 +69,9 @@ def command(name: str, place: Path, recipes: Path, allow_pipes: bool, nj: Option
     write_recipe(directory, source, settings, statistics)
     for split, of in statistics.items():
         hours = of["seconds"] / 3600
-        click.echo(f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers")
+        print(f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers")
     run, folder = shlex.quote(str(directory / "run.sh")), shlex.quote(str(source.directory))
-    click.echo(f"wrote {directory}; now: {run} --corpus-dir {folder}")
+    print(f"wrote {directory}; now: {run} --corpus-dir {folder}")
 
 
 def _corpus_settings(source: Source, directory: Path, allow_pipes: bool) -> List[Suggestion]:

@@ -72,10 +72,10 @@ def command(
         folder = directory.absolute() / f"share-{share.numerator}-{share.denominator}"
         experiment = Experiment(settings, folder, folder / "audio", recipe.absolute(), count_cores())
         costs[str(share)] = rehearse(experiment, float(share), seed)
-    click.echo("\n".join(table(costs)))
+    print("\n".join(table(costs)))
     steps = [cost for of in costs.values() for cost in of.values()]
     seconds, peak = sum(cost.seconds for cost in steps), max(cost.peak_bytes for cost in steps)
-    click.echo(f"all: {seconds:.1f} seconds, at most {peak / 1e6:.0f} MB")
+    print(f"all: {seconds:.1f} seconds, at most {peak / 1e6:.0f} MB")
 
 
 def parse_share(text: str) -> Fraction:

@@ -7,6 +7,7 @@ import signal
 from typing import Any, Iterator, NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -24,7 +25,7 @@ def signals_raise() -> Iterator[None]:
     def interrupt(number: int, frame: Any) -> NoReturn:
         raise Interrupted(number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     for number, action in before.items():
         if action is not signal.SIG_IGN:
             signal.signal(number, interrupt)
@@ -33,6 +34,16 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Let signals that end a run wait: C code turns an exception in the middle of an import into its own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def die_with(parent: int) -> None:

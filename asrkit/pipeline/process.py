@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import selectors
 import signal
 import sys
@@ -24,9 +25,11 @@ from typing import Any, Callable, Dict, NoReturn, Optional, TextIO
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.log import StageLog, text_decoder
+from asrkit.pipeline.terminal import terminal_stream
 
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.5
+DRAINING_ROUNDS = 64  # more than pipes hold; what a child left behind may go on writing for ever
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +100,9 @@ def run_in_child(
         guard.watch(0)
         for reader, _ in pipes.values():
             os.close(reader)
-    said = json.loads(report) if report else {}
+    said = {}
+    with contextlib.suppress(ValueError):  # it was killed before it had said all
+        said = json.loads(report)
     return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, said)
 
 
@@ -121,8 +126,14 @@ def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callab
     with selectors.DefaultSelector() as selector:
         for name, reader in readers.items():
             selector.register(reader, selectors.EVENT_READ, name)
-        while selector.get_map():
-            ready = selector.select(POLL_SECONDS)
+        rounds = DRAINING_ROUNDS
+        while selector.get_map() and rounds:
+            # Asked before the pipes are: what it wrote before it ended is in them by now.
+            ended = _has_ended(child)
+            ready = selector.select(0 if ended else POLL_SECONDS)
+            if ended and not ready:
+                break  # a process that it left behind keeps the pipes open
+            rounds -= ended
             heartbeat()
             for key, _ in ready:
                 content = _read(key.fd)
@@ -132,11 +143,10 @@ def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callab
                     report += content
                 else:
                     text = decoders[key.data].decode(content)
-                    streams[key.data].write(text)
+                    for drawn in re.split("(?=\r)", text):  # a progress bar's states
+                        streams[key.data].write(drawn)
                     streams[key.data].flush()
                     log.feed(key.data, text)
-            if not ready and _has_ended(child):
-                break  # a process that it left behind keeps the pipes open
     return report
 
 
@@ -178,7 +188,7 @@ def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) ->
         work()
         code, report = 0, {"device": _device()}
     except UserError as error:
-        report = {"user_error": str(error)}
+        report = {"user_error": {name: getattr(error, name) for name in ("found", "expected", "where", "todo")}}
     except BaseException as error:
         report = {
             "error": f"{type(error).__name__}: {error}".rstrip(": "),
@@ -201,8 +211,8 @@ def _redirect(writers: Dict[str, int]) -> None:
     for descriptor in (nothing, writers["out"], writers["err"]):
         os.close(descriptor)
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
+    sys.stdout = terminal_stream(os.fdopen(1, "w", 1, "utf-8", closefd=False))
+    sys.stderr = terminal_stream(os.fdopen(2, "w", 1, "utf-8", closefd=False))
 
 
 def _device() -> Optional[str]:

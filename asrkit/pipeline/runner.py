@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from asrkit.errors import UserError
+from asrkit.errors import UserError, escape
 from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment, write_settings
 from asrkit.pipeline.freshness import Judgement, judge
-from asrkit.pipeline.interruption import Interrupted, signals_raise
+from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
@@ -120,7 +120,7 @@ class _Run:
             if not (self.request.force or stage == self.request.anew):
                 return False
             reason = "asked for with --force" if self.request.force else "asked for with --stage"
-        print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
+        print(f"{stage}: {stage.purpose}\n{stage}: {escape(reason)}", flush=True)
         check_inputs(stage, self.stages, self.experiment)
         note = self._begin(judgement)
         self.lock.say_stage(stage.number)
@@ -178,14 +178,17 @@ class _Run:
             return
         report = outcome.report
         if "user_error" in report:
-            log.write_line(f"==== {stage}: {report['user_error']}")
-            raise UserError(f"{stage}: {report['user_error']}")
+            fields = report["user_error"]
+            failure = UserError(f"{stage}: {fields.pop('found')}", **fields)
+            for line in f"==== {failure}".split("\n"):
+                log.write_line(line)
+            raise failure
         todo = "the log holds the traceback; --debug shows it" if "traceback" in report else ""
         if "traceback" in report:
             for line in report["traceback"].splitlines():
                 log.write_line(line)
             if self.request.debug:
-                sys.stderr.write(report["traceback"])
+                print(report["traceback"], file=sys.stderr)
             found = f"{stage} failed: {report['error']}"
         elif outcome.status & 0x7F:
             number = outcome.status & 0x7F
@@ -269,7 +272,7 @@ def _preload(library: str) -> None:
     """Import a library once, for all the children to come."""
     if library not in sys.modules:
         prepare_processor()
-        with contextlib.suppress(ImportError):  # the stage says so, if it can't do without
+        with signals_wait(), contextlib.suppress(ImportError):  # the stage says so, if it can't do without
             importlib.import_module(library)
 
 
