@@ -1,12 +1,16 @@
 """EXP/cost.json: what an experiment cost, and where it ran."""
 
+import contextlib
 import functools
 import os
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import msgspec
+
 from asrkit.config import flatten
+from asrkit.errors import UserError, escape
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.storage.files import read_json, write_json
 from asrkit.storage.fingerprint import hash_value
@@ -21,7 +25,7 @@ def add_stage(
     experiment: Experiment, name: str, seconds: float, peak_bytes: int, device: Optional[str]
 ) -> None:
     """Add what a stage cost; the other stages keep what they have."""
-    stages = _read(experiment).get("stages", {})
+    stages = _read(experiment)["stages"]
     stages[name] = {
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes,
@@ -31,7 +35,7 @@ def add_stage(
         experiment,
         stages=stages,
         cores=count_cores(),
-        device=stages.get("train", stages[name])["device"],
+        device=stages.get("train", stages[name]).get("device"),
         commit=read_commit(),
         configuration=hash_value(flatten(experiment.config)),
     )
@@ -69,6 +73,12 @@ def read_commit() -> Optional[str]:
 
 
 def _read(experiment: Experiment) -> Dict[str, Any]:
+    """What is known so far; a damaged file begins anew, or no stage could ever finish again."""
     file = experiment.directory / "cost.json"
-    facts: Dict[str, Any] = read_json(file) if file.exists() else {}
-    return facts
+    if file.exists():
+        with contextlib.suppress(UserError, RecursionError, msgspec.MsgspecError):
+            facts = msgspec.convert(read_json(file), Dict[str, Any])
+            stages = msgspec.convert(facts.get("stages", {}), Dict[str, Dict[str, Any]])
+            return {**facts, "stages": stages}
+        print(f"warning: {escape(str(file))} is damaged: what earlier stages cost is lost", flush=True)
+    return {"stages": {}}

@@ -1,10 +1,11 @@
 """Records of finished stages, notes of begun ones; what a stage is made from."""
 
+import contextlib
 import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Annotated, Any, Dict, List, Optional, Type, TypeVar
 
 import msgspec
 
@@ -12,9 +13,12 @@ from asrkit.config import flatten
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage, fill, locate
-from asrkit.storage.files import write_bytes
+from asrkit.storage.files import json_bytes, write_bytes
 from asrkit.storage.fingerprint import FingerprintCache, hash_value
 
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=1e11)]  # seconds since the epoch that are a date
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+Kept = TypeVar("Kept", bound=msgspec.Struct)
 PRESENT = "present"  # in place of a fingerprint: the corpus may not be the stage's own work
 
 
@@ -25,10 +29,10 @@ class Record(msgspec.Struct):
     settings: Dict[str, Any]
     code: Dict[str, str]
     outputs: Dict[str, str]
-    started: float  # seconds since the epoch
-    seconds: float  # of all attempts that led to these outputs
-    peak_bytes: int  # resident memory of the largest process
-    output_bytes: int
+    started: Moment
+    seconds: Amount  # of all attempts that led to these outputs
+    peak_bytes: Amount  # resident memory of the largest process
+    output_bytes: Amount
     command: List[str]
 
 
@@ -36,8 +40,8 @@ class Note(msgspec.Struct):
     """Left by a stage that began; while it runs, the file's time of change moves on."""
 
     key: str  # fingerprint of what it is made from
-    started: float
-    seconds_before: float  # spent by earlier attempts
+    started: Moment
+    seconds_before: Amount  # spent by earlier attempts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,25 +92,25 @@ def find_outputs(stage: Stage, experiment: Experiment, cache: FingerprintCache) 
 
 def read_record(stage: Stage, experiment: Experiment) -> Optional[Record]:
     """The stage's record; None when it never finished or the record is damaged."""
-    try:
-        return msgspec.json.decode(record_file(stage, experiment).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return _read(record_file(stage, experiment), Record)
 
 
 def write_record(stage: Stage, experiment: Experiment, record: Record) -> None:
     """Write the record, whole or not at all, then drop the note."""
-    content = msgspec.json.format(msgspec.json.encode(record), indent=1)
-    write_bytes(record_file(stage, experiment), content)
+    write_bytes(record_file(stage, experiment), json_bytes(msgspec.to_builtins(record), indent=1))
     note_file(stage, experiment).unlink()
 
 
 def read_note(stage: Stage, experiment: Experiment) -> Optional[Note]:
     """The note of a stage that began and didn't finish."""
-    try:
-        return msgspec.json.decode(note_file(stage, experiment).read_bytes(), type=Note)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return _read(note_file(stage, experiment), Note)
+
+
+def _read(file: Path, kind: Type[Kept]) -> Optional[Kept]:
+    """What was written as JSON; None: it is absent, damaged, or no such thing."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return msgspec.convert(json.loads(file.read_bytes(), parse_constant=str), kind)  # no NaN
+    return None
 
 
 def write_note(stage: Stage, experiment: Experiment, key: str, earlier: Optional[Note]) -> Note:

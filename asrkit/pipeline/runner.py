@@ -148,8 +148,10 @@ class _Run:
         if not resumes:
             # In this order, so that what is left can't be taken for the work of the new run.
             for file in (record_file(stage, experiment), note_file(stage, experiment)):
-                with contextlib.suppress(FileNotFoundError):
-                    file.unlink()
+                if file.is_dir():
+                    shutil.rmtree(file)
+                else:
+                    file.unlink(missing_ok=True)
             _clear(stage, experiment.directory / stage.name)
         return write_note(stage, experiment, judgement.origin.key, earlier)
 

@@ -3,6 +3,7 @@
 import datetime
 from typing import List, Sequence
 
+from asrkit.errors import escape
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, judge_all
 from asrkit.pipeline.lock import read_holder
@@ -17,14 +18,14 @@ HEADER = ["stage", "state", "when", "how long", "size", "memory", "reason"]
 def status_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
     """The state of every stage as an aligned table; writes nothing and takes no lock."""
     holder = read_holder(experiment.directory)
-    running = holder["stage"] if holder else None
+    running = holder.stage if holder else None
     rows = [HEADER]
     for judgement in judge_all(stages, experiment, cache_of(experiment)):
         rows.append(_row(judgement, experiment, judgement.stage.number == running))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     if holder:
-        lines.append(f"running: process {holder['pid']} on {holder['host']} since {holder['since']}")
+        lines.append(f"running: {escape(str(holder))}")
     return lines
 
 

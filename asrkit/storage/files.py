@@ -79,9 +79,14 @@ def write_text(file: Path, content: str) -> None:
     write_bytes(file, content.encode("utf-8"))
 
 
+def json_bytes(value: Any, **options: Any) -> bytes:
+    """JSON in UTF-8; a lone surrogate, from the name of a file that isn't UTF-8, becomes JSON's own escape."""
+    return json.dumps(value, ensure_ascii=False, **options).encode("utf-8", "backslashreplace")
+
+
 def write_json(file: Path, value: Any) -> None:
     """Write `value` as indented JSON."""
-    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_bytes(file, json_bytes(value, indent=2) + b"\n")
 
 
 def read_json(file: Path) -> Any:
@@ -116,7 +121,7 @@ def write_jsonl(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
 
 
 def _write_row(stream: Any, row: Dict[str, Any]) -> None:
-    stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
+    stream.write(json_bytes(row) + b"\n")
 
 
 def read_jsonl(file: Path) -> List[Dict[str, Any]]:

@@ -1,16 +1,21 @@
 """Fingerprints of content, remembered by a file's stat so that an unchanged file is hashed once."""
 
+import contextlib
 import hashlib
 import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Tuple
 
-from asrkit.storage.files import write_bytes
+import msgspec
+
+from asrkit.storage.files import json_bytes, write_bytes
 
 # A file changed again within a tick of the file system's clock may keep its stat.
 SETTLING_NANOSECONDS = 20_000_000
+
+Entry = Tuple[int, int, int, int, Any]  # size, times of content and of inode, inode; what was computed
 
 
 def hash_bytes(content: bytes) -> str:
@@ -20,7 +25,7 @@ def hash_bytes(content: bytes) -> str:
 
 def hash_value(value: Any) -> str:
     """Fingerprint of a JSON-able value, independent of the order of keys."""
-    return hash_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8"))
+    return hash_bytes(json_bytes(value, sort_keys=True))
 
 
 def hash_file(file: Path) -> str:
@@ -38,34 +43,33 @@ class FingerprintCache:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._changed = False
-        self._known: Dict[str, List[Any]] = {}
-        try:
-            loaded = json.loads(file.read_bytes())
-            if isinstance(loaded, dict):
-                self._known = loaded
-        except (OSError, ValueError):
-            pass  # a cache: absent or damaged means empty
+        self._known: Dict[str, Entry] = {}
+        # a cache: absent or damaged means empty
+        with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+            self._known = msgspec.convert(json.loads(file.read_bytes()), Dict[str, Entry])
 
     def fingerprint(self, file: Path) -> str:
         """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
-        return str(self.remember(file, "content", hash_file))
+        return str(self.remember(file, "content", str, hash_file))
 
-    def remember(self, file: Path, kind: str, compute: Callable[[Path], Any]) -> Any:
-        """`compute(file)`, a JSON-able value, computed only when the file's stat isn't the remembered one."""
+    def remember(self, file: Path, kind: str, shape: Any, compute: Callable[[Path], Any]) -> Any:
+        """`compute(file)`, JSON-able and of type `shape`, computed only when the file's stat isn't the
+        remembered one."""
         stat = os.stat(file)
         key = f"{kind}:{file}"
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
         known = self._known.get(key)
         if known is not None and known[:4] == stamp:
-            return known[4]
+            with contextlib.suppress(msgspec.MsgspecError):
+                return msgspec.convert(known[4], shape)
         value = compute(file)
         if time.time_ns() - stat.st_ctime_ns > SETTLING_NANOSECONDS:
-            self._known[key] = [*stamp, value]
+            self._known[key] = (*stamp, value)
             self._changed = True
         return value
 
     def save(self) -> None:
         """Write the cache if anything was added."""
         if self._changed:
-            write_bytes(self.file, json.dumps(self._known, ensure_ascii=False).encode("utf-8"))
+            write_bytes(self.file, json_bytes(self._known))
             self._changed = False
