@@ -3,7 +3,7 @@
 import unicodedata
 from typing import List
 
-STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format (bidirectional marks), lone surrogates, separators
+STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, format such as bidi marks, lone surrogates, separators
 JOINERS = "\u200c\u200d"  # format characters that scripts need inside words
 
 

@@ -125,7 +125,7 @@ def _run(words: Sequence[str], debug: bool) -> int:
 
 
 def _signal_behind(error: Optional[BaseException]) -> Optional[int]:
-    """The signal that an error comes from: C code turns the exception of an interrupted import into its own."""
+    """The signal that an error comes from: C code turns the exception it raises in an import into its own."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return signal.SIGINT

@@ -142,5 +142,5 @@ def _no_lock(error: OSError, directory: Path) -> UserError:
         reason,
         expected="a file system with flock, so that two runs don't write to one experiment",
         where=str(directory),
-        todo="give a folder on another disk with --exp, or have this one mounted with locks (Lustre: -o flock)",
+        todo="name a folder on another disk with --exp, or mount this one with locks (Lustre: -o flock)",
     )

@@ -20,7 +20,7 @@ import time
 import traceback
 import tty
 import warnings
-from typing import Any, Callable, Dict, NoReturn, Optional, TextIO
+from typing import Any, Callable, Dict, NoReturn, Optional, TextIO, cast
 
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import die_with
@@ -177,7 +177,7 @@ def _end(child: int) -> None:
 
 
 def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) -> NoReturn:
-    code, report = 1, {}
+    code, report = 1, cast(Dict[str, Any], {})
     try:
         os.setpgid(0, 0)
         die_with(parent)  # elsewhere than on Linux the guard ends it
@@ -188,7 +188,8 @@ def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) ->
         work()
         code, report = 0, {"device": _device()}
     except UserError as error:
-        report = {"user_error": {name: getattr(error, name) for name in ("found", "expected", "where", "todo")}}
+        fields = {"found": error.found, "expected": error.expected, "where": error.where, "todo": error.todo}
+        report = {"user_error": fields}
     except BaseException as error:
         report = {
             "error": f"{type(error).__name__}: {error}".rstrip(": "),

@@ -80,7 +80,7 @@ def write_text(file: Path, content: str) -> None:
 
 
 def json_bytes(value: Any, **options: Any) -> bytes:
-    """JSON in UTF-8; a lone surrogate, from the name of a file that isn't UTF-8, becomes JSON's own escape."""
+    """JSON in UTF-8; a lone surrogate, as in file names that aren't UTF-8, becomes JSON's own escape."""
     return json.dumps(value, ensure_ascii=False, **options).encode("utf-8", "backslashreplace")
 
 
