@@ -12,6 +12,7 @@ from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.audio import AudioFacts, AudioProblem, inspect_audio
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.utterance import Utterance
+from asrkit.errors import escape
 from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
@@ -129,6 +130,14 @@ def _check_id(id: str) -> None:
         raise AudioProblem("unusable id", f"found {id!r}, expected printable characters without spaces")
 
 
+def _check_path(file: Path) -> None:
+    """Manifests are JSON in UTF-8, so they can't name a file that isn't."""
+    try:
+        str(file).encode("utf-8")
+    except UnicodeEncodeError:
+        raise AudioProblem("file name that isn't UTF-8", escape(str(file))) from None
+
+
 def _check_text(text: str, config: CorpusConfig) -> str:
     for character in text:
         # Controls, surrogates, private and unassigned; byte-order mark; the mark of a failed decoding.
@@ -144,6 +153,7 @@ def _check_text(text: str, config: CorpusConfig) -> str:
 def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:
     def facts_or_problem(file: Path) -> Inspection:
         try:
+            _check_path(file)
             return inspect(file, limits[file])
         except AudioProblem as problem:
             return problem

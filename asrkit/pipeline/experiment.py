@@ -24,6 +24,19 @@ class Experiment:
     recipe_directory: Path  # recipes/<corpus>: recipe.yaml, expect.json, lexicon
     jobs: int  # parallel processes
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a folder that manifests and models can't name."""
+        for folder in (self.directory, self.corpus_directory, self.recipe_directory):
+            try:
+                str(folder).encode("utf-8")
+            except UnicodeEncodeError:
+                raise UserError(
+                    f"the name of the folder {folder} isn't UTF-8",
+                    expected="a name that JSON can hold",
+                    where=str(folder),
+                    todo="rename it, or make a link to it with another name",
+                ) from None
+
     @property
     def local_directory(self) -> Path:
         """local/ of the repository that holds the recipe, else the one beside the library."""

@@ -29,7 +29,7 @@ from asrkit.pipeline.record import (
     write_note,
     write_record,
 )
-from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
+from asrkit.pipeline.requirements import check_earlier_stages, check_inputs, check_places
 from asrkit.pipeline.stage import Stage, display, fill, locate
 from asrkit.storage.fingerprint import FingerprintCache
 
@@ -68,6 +68,7 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
 
     Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
     """
+    check_places(stages, experiment)
     with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
         write_settings(experiment)
         _Run(stages, experiment, request, lock).run()

@@ -90,7 +90,7 @@ def locate(pattern: str, experiment: Experiment) -> Dict[str, Path]:
     """Files of a filled pattern, by the name they have in records; a missing one is named all the same."""
     pattern = pattern.rstrip("?")
     if pattern == "{corpus}":
-        return _tree("corpus", experiment.corpus_directory)
+        return _tree("corpus", experiment.corpus_directory, experiment.directory)
     if pattern.startswith("{recipe}/"):
         name = pattern[len("{recipe}/") :]
         return _tree(f"recipe/{name}", experiment.named(name))
@@ -123,23 +123,26 @@ def _overlap(write: str, read: str) -> bool:
     )
 
 
-def _tree(name: str, place: Path) -> Dict[str, Path]:
+def _tree(name: str, place: Path, left_out: Optional[Path] = None) -> Dict[str, Path]:
     """The files below a folder in order of name, or the file itself."""
     if not place.is_dir():
         return {name: place}
-    return {f"{name}/{relative}": place / relative for relative in sorted(walk(place))}
+    return {f"{name}/{relative}": place / relative for relative in sorted(walk(place, left_out))}
 
 
-def walk(top: Path) -> Iterator[str]:
+def walk(top: Path, left_out: Optional[Path] = None) -> Iterator[str]:
     """Names of the files below a folder; each folder once, whatever links there are.
 
-    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above.
+    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above, nor is
+    the folder `left_out` or any other that experiments are in.
     """
-    above = (os.stat(parent) for parent in Path(os.path.realpath(top)).parents)
+    above = [os.stat(parent) for parent in Path(os.path.realpath(top)).parents]
+    if left_out is not None and left_out.is_dir():
+        above.append(os.stat(left_out))
     seen = {(status.st_dev, status.st_ino) for status in above}
     for folder, folders, files in os.walk(top, followlinks=True):
         status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen or ("recipe.yaml" in files and "stages" in folders):
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))

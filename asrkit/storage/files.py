@@ -75,8 +75,8 @@ def write_bytes(file: Path, content: bytes) -> None:
 
 
 def write_text(file: Path, content: str) -> None:
-    """Write `content` as UTF-8, whole or not at all."""
-    write_bytes(file, content.encode("utf-8"))
+    """Write `content` as UTF-8, whole or not at all; a lone surrogate becomes an escape."""
+    write_bytes(file, content.encode("utf-8", "backslashreplace"))
 
 
 def json_bytes(value: Any, **options: Any) -> bytes:
