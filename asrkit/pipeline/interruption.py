@@ -38,7 +38,8 @@ def signals_raise() -> Iterator[None]:
 
 @contextlib.contextmanager
 def signals_wait() -> Iterator[None]:
-    """Let signals that end a run wait: C code turns an exception in the middle of an import into its own."""
+    """Let signals that end a run wait: in an import C code turns their exception into its own, and what is
+    called at a fork loses it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield

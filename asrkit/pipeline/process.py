@@ -23,7 +23,7 @@ import warnings
 from typing import Any, Callable, Dict, NoReturn, Optional, TextIO, cast
 
 from asrkit.errors import UserError
-from asrkit.pipeline.interruption import die_with
+from asrkit.pipeline.interruption import ENDING, die_with, signals_wait
 from asrkit.pipeline.log import StageLog, text_decoder
 from asrkit.pipeline.terminal import terminal_stream
 
@@ -47,9 +47,10 @@ class Guard:
 
     def __init__(self) -> None:
         reader, self._writer = os.pipe()
-        self._process = os.fork()
-        if self._process == 0:
-            _keep_guard(reader)
+        with signals_wait():
+            self._process = os.fork()
+            if self._process == 0:
+                _keep_guard(reader)
         os.close(reader)
 
     def watch(self, group: int) -> None:
@@ -77,12 +78,12 @@ def run_in_child(
     sys.stderr.flush()
     pipes = {"out": _open_pipe(sys.stdout), "err": _open_pipe(sys.stderr), "report": os.pipe()}
     parent, begun = os.getpid(), time.monotonic()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), signals_wait():
         warnings.simplefilter("ignore", DeprecationWarning)  # numpy's idle threads take forks well
         child = os.fork()
-    if child == 0:
-        guard.close_in_child()
-        _be_child(work, {name: writer for name, (reader, writer) in pipes.items()}, parent)
+        if child == 0:
+            guard.close_in_child()
+            _be_child(work, {name: writer for name, (reader, writer) in pipes.items()}, parent)
     with contextlib.suppress(OSError):
         os.setpgid(child, child)
     guard.watch(child)
@@ -184,6 +185,7 @@ def _be_child(work: Callable[[], None], writers: Dict[str, int], parent: int) ->
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         _redirect(writers)
         work()
         code, report = 0, {"device": _device()}
