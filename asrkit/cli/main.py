@@ -11,7 +11,7 @@ from typing import List, Optional, Sequence
 import click
 
 from asrkit.errors import UserError
-from asrkit.pipeline.interruption import Interrupted
+from asrkit.pipeline.interruption import Interrupted, note_interrupts, received
 from asrkit.pipeline.processor import prepare_processor
 from asrkit.pipeline.terminal import OutputClosed, discard_output, guarded_output
 
@@ -64,6 +64,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Run a verb; exit status 0: done, 1: it failed, 2: wrong options, 128 + n: ended by signal n."""
     if arguments is None:
         _restart_in_utf8()
+        note_interrupts()
     words = list(sys.argv[1:] if arguments is None else arguments)
     prepare_processor()
     with guarded_output():
@@ -111,9 +112,8 @@ def _run(words: Sequence[str], debug: bool) -> int:
     except OutputClosed:
         raise
     except Exception as error:
-        behind = _signal_behind(error)
-        if behind is not None:
-            return _interrupted("\n", behind)
+        if received:  # C code turns the exception that a signal raises in an import into its own
+            return _interrupted("\n", received[0])
         if not isinstance(error, UserError):
             todo = "" if debug else "--debug shows the traceback"
             error = UserError(f"{type(error).__name__}: {error}".rstrip(": "), todo=todo)
@@ -122,17 +122,6 @@ def _run(words: Sequence[str], debug: bool) -> int:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-
-def _signal_behind(error: Optional[BaseException]) -> Optional[int]:
-    """The signal that an error comes from: C code turns the exception it raises in an import into its own."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return signal.SIGINT
-        if isinstance(error, Interrupted):
-            return error.number
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _interrupted(begin: str, number: int) -> int:

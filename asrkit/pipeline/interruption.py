@@ -4,9 +4,10 @@ import contextlib
 import ctypes
 import os
 import signal
-from typing import Any, Iterator, NoReturn
+from typing import Any, Iterator, List, NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+received: List[int] = []  # signals that asked this process to end
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -23,6 +24,7 @@ def signals_raise() -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into Interrupted; one that is ignored, as by nohup, stays so."""
 
     def interrupt(number: int, frame: Any) -> NoReturn:
+        received.append(number)
         raise Interrupted(number)
 
     before = {number: signal.getsignal(number) for number in ENDING}
@@ -34,6 +36,17 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+
+
+def note_interrupts() -> None:
+    """Keep note of SIGINT too where it raises KeyboardInterrupt."""
+
+    def interrupt(number: int, frame: Any) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @contextlib.contextmanager
