@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence
 
+from asrkit.errors import escape
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import Origin, Record, find_origin, find_outputs, read_note, read_record
 from asrkit.pipeline.stage import Stage, display, feeds
@@ -44,7 +45,7 @@ def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Judg
     if not reasons:
         return Judgement(stage, "fresh", "", origin, record, own_fault=False)
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return Judgement(stage, "stale", reasons[0] + more, origin, record, own_fault=bool(own))
+    return Judgement(stage, "stale", escape(reasons[0]) + more, origin, record, own_fault=bool(own))
 
 
 def judge_all(stages: Sequence[Stage], experiment: Experiment, cache: FingerprintCache) -> List[Judgement]:

@@ -29,7 +29,7 @@ from asrkit.pipeline.terminal import terminal_stream
 
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.5
-DRAINING_ROUNDS = 64  # more than pipes hold; what a child left behind may go on writing for ever
+PIPES_BYTES = 1 << 18  # more than pipes hold; what a child left behind may go on writing for ever
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,17 +127,17 @@ def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callab
     with selectors.DefaultSelector() as selector:
         for name, reader in readers.items():
             selector.register(reader, selectors.EVENT_READ, name)
-        rounds = DRAINING_ROUNDS
-        while selector.get_map() and rounds:
+        left = PIPES_BYTES  # to be read after its end
+        while selector.get_map() and left > 0:
             # Asked before the pipes are: what it wrote before it ended is in them by now.
             ended = _has_ended(child)
             ready = selector.select(0 if ended else POLL_SECONDS)
             if ended and not ready:
                 break  # a process that it left behind keeps the pipes open
-            rounds -= ended
             heartbeat()
             for key, _ in ready:
                 content = _read(key.fd)
+                left -= len(content) if ended else 0
                 if not content:
                     selector.unregister(key.fd)
                 elif key.data == "report":

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from asrkit.errors import UserError, escape
+from asrkit.errors import UserError
 from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment, write_settings
 from asrkit.pipeline.freshness import Judgement, judge
@@ -121,7 +121,7 @@ class _Run:
             if not (self.request.force or stage == self.request.anew):
                 return False
             reason = "asked for with --force" if self.request.force else "asked for with --stage"
-        print(f"{stage}: {stage.purpose}\n{stage}: {escape(reason)}", flush=True)
+        print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
         check_inputs(stage, self.stages, self.experiment)
         note = self._begin(judgement)
         self.lock.say_stage(stage.number)

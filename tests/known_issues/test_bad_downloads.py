@@ -1,4 +1,4 @@
-"""Pages, empty, broken or stalled replies were taken as the corpus; a mirror's bad file ended the download."""
+"""Pages, empty and broken replies were taken as the corpus; a mirror's bad file ended the download."""
 
 import gzip
 import hashlib
@@ -99,7 +99,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         (reply(TEXT, "Content-Length: many"), "Content-Length: many"),
         (reply(TEXT, "Content-Length: -5"), "Content-Length: -5"),
         (reply(TEXT, "Content-Length: 10", "Content-Length: 20"), "Content-Length: 10, 20"),
-        (reply(TEXT, f"Content-Length: {len(TEXT) + 1}"), f"broke off at {len(TEXT)} of {len(TEXT) + 1} bytes"),
+        (
+            reply(TEXT, f"Content-Length: {len(TEXT) + 1}"),
+            f"broke off at {len(TEXT)} of {len(TEXT) + 1} bytes",
+        ),
         (reply(b"20\r\nhalf a chunk", "Transfer-Encoding: chunked"), "IncompleteRead"),
         (reply(TEXT, "Content-Range: bytes 5-9/10", status="206 Partial Content"), "status 206"),
         (reply(b"", "Location: file:///etc/passwd", status="302 Found"), "file:///etc/passwd"),
@@ -108,14 +111,18 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         (b"", "closed connection"),
     ],
 )
-def test_a_reply_that_is_not_the_file_is_refused(serve: Serve, tmp_path: Path, answer: bytes, said: str) -> None:
+def test_a_reply_that_is_not_the_file_is_refused(
+    serve: Serve, tmp_path: Path, answer: bytes, said: str
+) -> None:
     with pytest.raises(UserError, match="can't fetch the corpus") as caught:
         fetch_corpus(Archive((serve(answer, name="lm.txt"),)), tmp_path)
     assert said in caught.value.found
     assert not (tmp_path / "lm.txt").exists()
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/a.txt", "data:/text", "etc/passwd"])
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "ftp://127.0.0.1/a.txt", "data:/text", "etc/passwd"]
+)
 def test_only_web_addresses_are_asked(tmp_path: Path, address: str) -> None:
     with pytest.raises(UserError, match="can't fetch the corpus"):
         fetch_corpus(Archive((address,)), tmp_path)
