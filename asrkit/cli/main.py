@@ -62,9 +62,8 @@ def asrkit(debug: bool) -> None:
 
 def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Run a verb; exit status 0: done, 1: it failed, 2: wrong options, 128 + n: ended by signal n."""
-    if arguments is None:
-        _restart_in_utf8()
-        note_interrupts()
+    _restart_in_utf8()
+    note_interrupts()
     words = list(sys.argv[1:] if arguments is None else arguments)
     prepare_processor()
     with guarded_output():
@@ -88,12 +87,13 @@ def _restart_in_utf8() -> None:
 
     What is printed keeps the terminal's encoding.
     """
-    if sys.getfilesystemencoding() == "utf-8" or not os.path.isfile(sys.argv[0]):
+    if sys.getfilesystemencoding() == "utf-8":
         return
+    words = getattr(sys, "orig_argv", ["python", *sys.argv])[1:]  # Python 3.9 doesn't keep its own options
     os.environ["PYTHONUTF8"] = "1"
     if sys.stdout is not None:
         os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
-    os.execv(sys.executable, [sys.executable, *sys.argv])
+    os.execv(sys.executable, [sys.executable, *words])
 
 
 def _run(words: Sequence[str], debug: bool) -> int:

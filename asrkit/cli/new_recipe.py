@@ -69,8 +69,7 @@ def command(
         splits, rejections = _read(source, directory, settings, nj)
     for line in summarise_rejections(rejections, list(splits)[2:]):
         print(line)
-    allowed = _experiment(source, directory, settings, nj).config.corpus.max_bad_fraction
-    settings += _damage_settings(splits, rejections, source, allowed)
+    settings += _damage_settings(splits, rejections, source, given)
     refuse_shared_audio(splits)
     settings += suggest_text([valid.text for valid in next(iter(splits.values()))])
     corpus = _experiment(source, directory, settings, nj).config.corpus
@@ -123,15 +122,16 @@ def _corpus_settings(
 
 
 def _damage_settings(
-    splits: Splits, rejections: List[Rejection], source: Source, allowed: float
+    splits: Splits, rejections: List[Rejection], source: Source, given: List[Suggestion]
 ) -> List[Suggestion]:
-    """More allowed damage where there is need; UserError where it is very much, and more than was allowed."""
+    """More allowed damage where there is need; UserError where it is very much, or more than is given."""
+    allowed = next((of.value for of in given if of.key == "corpus.max_bad_fraction"), LARGEST_BAD_FRACTION)
     bad = collections.Counter(rejection.split for rejection in rejections)
     totals = {split: len(of) + bad[split] for split, of in splits.items()}
     worst = max(splits, key=lambda split: bad[split] / max(1, totals[split]))
     needed = math.ceil(100 * bad[worst] / max(1, totals[worst])) / 100
     try:
-        refuse_too_many(rejections, totals, max(LARGEST_BAD_FRACTION, allowed), source.directory)
+        refuse_too_many(rejections, totals, allowed, source.directory)
     except UserError as error:
         longer = any(rejection.kind == "too long" for rejection in rejections)
         todo = f"mend the corpus, or go on without them: --set corpus.max_bad_fraction={needed:g}"
