@@ -148,12 +148,8 @@ class _Run:
         earlier = read_note(stage, experiment) if resumes else None
         if not resumes:
             # In this order, so that what is left can't be taken for the work of the new run.
-            for file in (record_file(stage, experiment), note_file(stage, experiment)):
-                if file.is_dir():
-                    shutil.rmtree(file)
-                else:
-                    file.unlink(missing_ok=True)
-            _clear(stage, experiment.directory / stage.name)
+            records = (record_file(stage, experiment), note_file(stage, experiment))
+            _clear(stage, experiment.directory / stage.name, records)
         return write_note(stage, experiment, judgement.origin.key, earlier)
 
     def _run_child(self, stage: Stage, log: StageLog) -> Outcome:
@@ -243,13 +239,19 @@ def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
     )
 
 
-def _clear(stage: Stage, folder: Path) -> None:
-    """Remove the stage's folder; one that took long to make is kept aside, in place of the one before it.
+def _clear(stage: Stage, folder: Path, records: Sequence[Path]) -> None:
+    """Remove a stage's records, then its folder; one that took long to make is kept aside, in place of the
+    one before it.
 
     Raises UserError where the file system doesn't let one.
     """
     aside = folder.with_name(f"{folder.name}.previous")
     try:
+        for file in records:
+            if file.is_dir():
+                shutil.rmtree(file)
+            else:
+                file.unlink(missing_ok=True)
         if not folder.exists():
             return
         if stage.precious and any(folder.iterdir()):

@@ -5,6 +5,7 @@ import fnmatch
 import gzip
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -170,9 +171,9 @@ def _audio_of(manifest: Path, corpus_directory: Path) -> Dict[str, Path]:
     """Audio files that the cuts of a lhotse manifest name."""
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}  # the manifest itself is listed as missing
-    except (OSError, EOFError, msgspec.DecodeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError, msgspec.DecodeError) as error:
         raise UserError(
             f"can't read {manifest}: {error}",
             expected="lhotse cuts",

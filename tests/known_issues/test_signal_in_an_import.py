@@ -1,5 +1,6 @@
 """A signal in the middle of an import was told as an error of C code, with exit status 1, or was lost."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -60,10 +61,8 @@ def test_a_signal_at_a_fork_is_not_lost(tmp_path: Path, monkeypatch: pytest.Monk
     fork = os.fork
 
     def interrupted_fork() -> int:
-        try:
+        with contextlib.suppress(Interrupted):  # as the interpreter does with what is called at a fork
             os.kill(os.getpid(), signal.SIGTERM)
-        except Interrupted:
-            pass  # as the interpreter does with what is called at a fork
         return fork()
 
     guard, log = Guard(), StageLog(tmp_path / "a.log", "title")
