@@ -181,7 +181,7 @@ def test_a_compressed_file_is_read_to_its_end(serve: Serve, tmp_path: Path) -> N
 def test_a_stalled_server_is_left(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, timing: Dict[str, float]
 ) -> None:
-    monkeypatch.setattr(asrkit.corpus.transfer, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(asrkit.corpus.transfer, "TIMEOUT_SECONDS", 0.5)
     addresses = (serve(answer, name="lm.txt", **timing), serve(whole(TEXT), name="lm.txt"))
     fetch_corpus(Archive(addresses), tmp_path)
     assert (tmp_path / "lm.txt").read_bytes() == TEXT
