@@ -1,4 +1,4 @@
-"""Tell a user what can't be done, without letting a name in the message steer the terminal."""
+"""Errors as the user reads them; names in them can't steer the terminal."""
 
 import unicodedata
 from typing import List

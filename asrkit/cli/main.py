@@ -83,13 +83,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
 
 
 def _restart_in_utf8() -> None:
-    """Begin again in Python's UTF-8 mode where the locale has another encoding: names of files are in UTF-8.
+    """Restart in Python's UTF-8 mode if the locale has another encoding: file names are in UTF-8.
 
     What is printed keeps the terminal's encoding.
     """
-    if sys.getfilesystemencoding() == "utf-8":
-        return
     words = getattr(sys, "orig_argv", ["python", *sys.argv])[1:]  # Python 3.9 doesn't keep its own options
+    if sys.getfilesystemencoding() == "utf-8" or words[0] == sys.argv[0] == "-c":
+        return
     os.environ["PYTHONUTF8"] = "1"
     if sys.stdout is not None:
         os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")

@@ -134,9 +134,9 @@ def _damage_settings(
         refuse_too_many(rejections, totals, allowed, source.directory)
     except UserError as error:
         longer = any(rejection.kind == "too long" for rejection in rejections)
-        todo = f"mend the corpus, or go on without them: --set corpus.max_bad_fraction={needed:g}"
+        todo = f"fix the corpus, or leave them out: --set corpus.max_bad_fraction={needed:g}"
         if longer:
-            todo += "; or take longer ones too: --set corpus.max_duration=SECONDS"
+            todo += "; or accept longer ones: --set corpus.max_duration=SECONDS"
         raise UserError(error.found, expected=error.expected, where=error.where, todo=todo) from None
     if bad[worst] <= DEFAULT.max_bad_fraction * totals[worst]:
         return []

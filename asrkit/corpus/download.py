@@ -233,7 +233,7 @@ def _write_member(
 
 
 def _check_content(file: Path) -> None:
-    """Raise UserError when a file whose sum isn't published can't be what its name says."""
+    """Raise UserError when a file whose sum isn't published can't be what its name promises."""
     try:
         with _open(file) as stream:
             if file.suffix in SUMMED and isinstance(stream, io.BufferedReader):
@@ -284,9 +284,9 @@ def _refuse_own_disk(error: Optional[BaseException], directory: Path) -> None:
     if isinstance(error, OSError) and error.errno in own and not isinstance(error, urllib.error.URLError):
         raise UserError(
             f"can't write the corpus: {error.strerror}",
-            expected="a folder one may write to, with space for the corpus packed and unpacked",
+            expected="a writable directory, with space for the archive and what it unpacks to",
             where=str(directory),
-            todo="free some space or mend the permissions, or name another folder with --corpus-dir",
+            todo="free some space or fix the permissions, or name another folder with --corpus-dir",
         ) from None
 
 

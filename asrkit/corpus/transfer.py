@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP, going on with a broken transfer only where it is still the same file."""
+"""Fetch one file over HTTP; a broken transfer is resumed only if the file is still the same."""
 
 import errno
 import json
@@ -48,10 +48,10 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def transfer(address: str, file: Path, summed: bool) -> None:
-    """Fetch `address` into `file` by way of a .part file, which a later call goes on with.
+    """Fetch `address` into `file` through a .part file, which a later call resumes.
 
-    `summed`: a checksum will tell whether it is whole, as that inside a compressed file does; without one the
-    server must say how long it is. Raises OSError, ValueError or HTTPException where it isn't to be had.
+    `summed`: a checksum, perhaps one inside a compressed file, will show whether it is whole; without one the
+    server must give its length. Raises OSError, ValueError or HTTPException where it isn't to be had.
     """
     part = file.with_name(f"{file.name}.{hash_value(address)[:8]}.part")
     note = part.with_name(part.name + ".validator")
@@ -75,7 +75,7 @@ def transfer(address: str, file: Path, summed: bool) -> None:
         if not summed:
             _refuse_page(response, file)
             if length is None and not response.chunked:
-                raise OSError("the server doesn't say how long the file is, so it may not be whole")
+                raise OSError("the server doesn't give the file's length, so it may not be whole")
         if length is not None and length - begin > shutil.disk_usage(file.parent).free:
             raise OSError(errno.ENOSPC, f"{length - begin:,} bytes don't fit on the disk")
         if not begin:
@@ -83,7 +83,7 @@ def transfer(address: str, file: Path, summed: bool) -> None:
             note.write_bytes(json_bytes(_validator(response)))
         _receive(response, part, begin, length, file.name)
     if length is not None and part.stat().st_size != length:
-        raise OSError(f"broke off at {part.stat().st_size} of {length} bytes; a further run goes on")
+        raise OSError(f"broke off at {part.stat().st_size} of {length} bytes; the next run resumes it")
     os.replace(part, file)
     note.unlink()
     sync_directory(file.parent)
@@ -112,10 +112,10 @@ def _open(request: urllib.request.Request) -> Any:
 
 
 def _expected(response: Any, held: int, validator: Optional[str]) -> Tuple[Optional[int], Optional[int]]:
-    """Where in the file the answer begins, None: not after what is held; the file's length, if it is said."""
+    """Offset where the answer begins, None unless it continues what is held; the file's length, if known."""
     lengths = response.headers.get_all("Content-Length") or []
     if len(lengths) > 1 or any(not re.fullmatch(r"[0-9]{1,15}", length.strip()) for length in lengths):
-        raise OSError(f"the server says Content-Length: {', '.join(lengths)}")
+        raise OSError(f"the server sent Content-Length: {', '.join(lengths)}")
     if response.status == 206 and held:
         range_ = response.headers["Content-Range"] or ""
         place = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})", range_.strip())
@@ -150,14 +150,14 @@ def _receive(response: Any, part: Path, begin: int, length: Optional[int], name:
             seconds = time.monotonic() - since
             if seconds > TIMEOUT_SECONDS:
                 if done - before < SLOWEST * seconds:
-                    raise OSError(f"only {done - before} bytes in {seconds:.0f} s; a further run goes on")
+                    raise OSError(f"only {done - before} bytes in {seconds:.0f} s; the next run resumes it")
                 before, since = done, time.monotonic()
         output.flush()
         os.fsync(output.fileno())
 
 
 def _validator(response: Any) -> Optional[str]:
-    """What tells whether a later answer is of the same file: its strong ETag, else its date."""
+    """What identifies this version of the file for a later request: its strong ETag, else its date."""
     tag: Optional[str] = response.headers["ETag"]
     if tag and not tag.startswith("W/"):
         return tag
@@ -167,7 +167,7 @@ def _validator(response: Any) -> Optional[str]:
 
 def _read_validator(note: Path) -> Optional[str]:
     try:
-        said = json.loads(note.read_bytes())
+        validator = json.loads(note.read_bytes())
     except (OSError, ValueError):
         return None
-    return said if isinstance(said, str) and said.isprintable() else None
+    return validator if isinstance(validator, str) and validator.isprintable() else None

@@ -69,7 +69,7 @@ def read_commit() -> Optional[str]:
 
 
 def _read(experiment: Experiment) -> Dict[str, Any]:
-    """What is known so far; a damaged file begins anew, or no stage could ever finish again."""
+    """What is known so far; a damaged file starts over, or no stage could ever finish again."""
     file = experiment.directory / "cost.json"
     if file.exists():
         with contextlib.suppress(UserError, RecursionError, msgspec.MsgspecError):

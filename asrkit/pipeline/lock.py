@@ -22,7 +22,7 @@ MOST_BYTES = 1 << 16  # of .lock that are read
 
 
 class Holder(msgspec.Struct):
-    """Who holds a lock, as it says itself."""
+    """Who holds a lock, as written into it."""
 
     pid: int
     host: str
@@ -57,7 +57,7 @@ class ExperimentLock:
 
 @contextlib.contextmanager
 def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLock]:
-    """Hold `directory`/.lock; raises UserError saying who holds it, or why there is no lock.
+    """Hold `directory`/.lock; raises UserError that names who holds it, or why there can be no lock.
 
     The kernel lets go of it when this process and its children have ended, however they did.
     """
@@ -68,9 +68,9 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
     except OSError as error:
         raise UserError(
             f"can't write {file}: {error.strerror}",
-            expected="a folder one may write to",
+            expected="a writable directory",
             where="--exp",
-            todo="mend the permissions, or give another folder with --exp",
+            todo="fix the permissions, or give another folder with --exp",
         ) from None
     try:
         _acquire(descriptor, directory)
@@ -84,7 +84,7 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
 
 
 def read_holder(directory: Path) -> Optional[Holder]:
-    """Who holds the lock; None: nobody, whatever the file says: a try of the lock tells, on any host."""
+    """Who holds the lock, None if nobody: trying the lock decides, not what the file holds, on any host."""
     try:
         descriptor = _open(directory / ".lock", os.O_RDONLY)
     except OSError:

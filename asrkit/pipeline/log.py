@@ -20,9 +20,9 @@ class StageLog:
         except OSError as error:
             raise UserError(
                 f"can't write the log {file}: {error.strerror}",
-                expected="a file one may write to, in a folder",
+                expected="a writable file",
                 where=str(error.filename),
-                todo="move away what is there or mend the permissions, then run the same command",
+                todo="move away what is there or fix the permissions, then run the same command",
             ) from None
         self._unfinished: Dict[str, str] = {}
         self.write_line(f"==== {datetime.date.today()} {title}")
@@ -30,7 +30,7 @@ class StageLog:
     def write_line(self, line: str) -> None:
         """Append one line with the time, control characters escaped."""
         text = escape(line, "\t")
-        with contextlib.suppress(OSError):  # a full disk: the stage that meets it says so
+        with contextlib.suppress(OSError):  # a full disk: the stage that hits it reports it
             self._stream.write(f"{datetime.datetime.now():%H:%M:%S} {text}\n")
             self._stream.flush()
 

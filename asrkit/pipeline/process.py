@@ -101,10 +101,10 @@ def run_in_child(
         guard.watch(0)
         for reader, _ in pipes.values():
             os.close(reader)
-    said = {}
-    with contextlib.suppress(ValueError):  # it was killed before it had said all
-        said = json.loads(report)
-    return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, said)
+    final = {}
+    with contextlib.suppress(ValueError):  # it was killed while it wrote its report
+        final = json.loads(report)
+    return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, final)
 
 
 def _open_pipe(stream: TextIO) -> Any:

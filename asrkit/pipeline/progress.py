@@ -33,7 +33,7 @@ class Progress:
         if self.stream.isatty():
             from tqdm import tqdm
 
-            # The stream may be a stage's, which takes any text: the terminal is the one that the run began on.
+            # The stream may be a stage's, which takes any text; the terminal is the one the run started on.
             terminal = getattr(sys.__stderr__, "encoding", None) or "utf-8"
             self._bar = tqdm(
                 total=total,

@@ -50,7 +50,7 @@ class TerminalStream:
                 f"can't write what is printed: {error.strerror or error}",
                 expected="a terminal, a pipe, or a file with free space",
                 where=str(getattr(self._stream, "name", "")),
-                todo="free some space, or print to another place; the same command goes on from here",
+                todo="free some space, or print elsewhere; the same command resumes",
             ) from None
 
 

@@ -95,7 +95,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         (whole(b"\n<!DOCTYPE html>\n<p>Please log in</p>", "Content-Type: text/plain"), "is a web page"),
         (whole(b"", "Content-Type: text/plain"), "is empty"),
         (reply(b"", status="204 No Content"), "status 204"),
-        (reply(TEXT[:1000]), "doesn't say how long"),
+        (reply(TEXT[:1000]), "doesn't give the file's length"),
         (reply(TEXT, "Content-Length: many"), "Content-Length: many"),
         (reply(TEXT, "Content-Length: -5"), "Content-Length: -5"),
         (reply(TEXT, "Content-Length: 10", "Content-Length: 20"), "Content-Length: 10, 20"),
