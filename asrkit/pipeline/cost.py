@@ -1,16 +1,12 @@
 """EXP/cost.json: what an experiment cost, and where it ran."""
 
-import contextlib
 import functools
 import os
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-import msgspec
-
 from asrkit.config import flatten
-from asrkit.errors import UserError, escape
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.pipeline.processor import count_cores as count_cores
 from asrkit.storage.files import read_json, write_json
@@ -26,7 +22,7 @@ def add_stage(
     experiment: Experiment, name: str, seconds: float, peak_bytes: int, device: Optional[str]
 ) -> None:
     """Add what a stage cost; the other stages keep what they have."""
-    stages = _read(experiment)["stages"]
+    stages = _read(experiment).get("stages", {})
     stages[name] = {
         "seconds": round(seconds, 3),
         "peak_bytes": peak_bytes,
@@ -36,7 +32,7 @@ def add_stage(
         experiment,
         stages=stages,
         cores=count_cores(),
-        device=stages.get("train", stages[name]).get("device"),
+        device=stages.get("train", stages[name])["device"],
         commit=read_commit(),
         configuration=hash_value(flatten(experiment.config)),
     )
@@ -69,12 +65,6 @@ def read_commit() -> Optional[str]:
 
 
 def _read(experiment: Experiment) -> Dict[str, Any]:
-    """What is known so far; a damaged file starts over, or no stage could ever finish again."""
     file = experiment.directory / "cost.json"
-    if file.exists():
-        with contextlib.suppress(UserError, RecursionError, msgspec.MsgspecError):
-            facts = msgspec.convert(read_json(file), Dict[str, Any])
-            stages = msgspec.convert(facts.get("stages", {}), Dict[str, Dict[str, Any]])
-            return {**facts, "stages": stages}
-        print(f"warning: {escape(str(file))} is damaged: what earlier stages cost is lost", flush=True)
-    return {"stages": {}}
+    facts: Dict[str, Any] = read_json(file) if file.exists() else {}
+    return facts

@@ -6,7 +6,6 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from asrkit.pipeline.cost import add_facts, add_stage
 from asrkit.pipeline.record import Note, Record, note_file, read_note, read_record, record_file
 from asrkit.storage.fingerprint import FingerprintCache
 from tests.pipeline.toy import STAGES, Toy
@@ -103,18 +102,3 @@ def test_a_damaged_cache_file_is_empty(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cache").write_bytes(content)
     (tmp_path / "a").write_text("a")
     assert FingerprintCache(tmp_path / "cache").fingerprint(tmp_path / "a")
-
-
-@pytest.mark.parametrize("content", [*CONTENTS, b'{"stages": []}', b'{"stages": {"train": 1}}'])
-def test_damaged_costs_begin_anew_and_say_so(
-    toy: Toy, capsys: pytest.CaptureFixture[str], content: bytes
-) -> None:
-    experiment = toy.experiment()
-    experiment.directory.mkdir()
-    (experiment.directory / "cost.json").write_bytes(content)
-    add_stage(experiment, "count", 1.0, 2, None)
-    add_facts(experiment, hours=3)
-    cost = json.loads((experiment.directory / "cost.json").read_text())
-    assert cost["stages"]["count"]["seconds"] == 1.0
-    assert cost["hours"] == 3
-    assert ("is damaged" in capsys.readouterr().out) == (content not in (b"{}", CONTENTS[-1]))

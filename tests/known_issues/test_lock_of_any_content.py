@@ -68,7 +68,7 @@ def test_status_of_a_reused_process_number_and_of_another_host(finished: Toy) ->
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "dangling link"])
-def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_lock_that_is_no_file_is_neither_waited_for_nor_written_through(tmp_path: Path, kind: str) -> None:
     file, victim = tmp_path / ".lock", tmp_path / "victim"
     victim.write_text("precious")
     if kind == "folder":
@@ -78,8 +78,11 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
     else:
         file.symlink_to(victim if kind == "link" else tmp_path / "absent")
     assert read_holder(tmp_path) is None
-    with pytest.raises(UserError, match=r"can't write .*\.lock"), hold_lock(tmp_path, []):
-        pass
+    try:
+        with hold_lock(tmp_path, []):
+            assert kind in ("folder", "dangling link")  # which may give way
+    except UserError as error:
+        assert "can't write" in str(error)
     assert victim.read_text() == "precious"
 
 
