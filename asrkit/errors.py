@@ -1,13 +1,36 @@
-"""What a user is told when something can't be done."""
+"""Errors as the user reads them; names in them can't steer the terminal."""
 
+import unicodedata
 from typing import List
+
+STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, format such as bidi marks, lone surrogates, separators
+JOINERS = "\u200c\u200d"  # format characters that scripts need inside words
+
+
+def escape(text: str, kept: str = "") -> str:
+    """Text with the characters that steer a terminal or can't be encoded as \\x1b, \\u202e and so on.
+
+    `kept` are left as they are. A byte of a file name that isn't UTF-8 becomes \\xff.
+    """
+    if text.isprintable():
+        return text
+    kept += JOINERS
+    return "".join(
+        _escaped(one) if unicodedata.category(one) in STEERING and one not in kept else one for one in text
+    )
+
+
+def _escaped(character: str) -> str:
+    byte = "\udc80" <= character <= "\udcff"  # how Python reads a byte that isn't UTF-8
+    return chr(ord(character) - 0xDC00 if byte else ord(character)).encode("unicode_escape").decode("ascii")
 
 
 class UserError(Exception):
     """A mistake or a lack that the user can mend; shown without a traceback.
 
     `found` says what was met, `expected` what should have been there, `where` the
-    file, option or stage, and `todo` what to type or do next.
+    file, option or stage, and `todo` what to type or do next. A line break in them is kept
+    where four spaces follow, as in a list of examples; any other comes from a name and is escaped.
     """
 
     def __init__(self, found: str, *, expected: str = "", where: str = "", todo: str = "") -> None:
@@ -18,14 +41,18 @@ class UserError(Exception):
         self.todo = todo
 
     def __str__(self) -> str:
-        lines: List[str] = [self.found]
+        lines: List[str] = [_lines(self.found)]
         if self.expected:
-            lines.append(f"  expected: {self.expected}")
+            lines.append(f"  expected: {_lines(self.expected)}")
         if self.where:
-            lines.append(f"  where:    {self.where}")
+            lines.append(f"  where:    {_lines(self.where)}")
         if self.todo:
-            lines.append(f"  to do:    {self.todo}")
+            lines.append(f"  to do:    {_lines(self.todo)}")
         return "\n".join(lines)
+
+
+def _lines(text: str) -> str:
+    return "\n    ".join(escape(line) for line in text.split("\n    "))
 
 
 class AudioProblem(Exception):

@@ -1,6 +1,7 @@
 """Packages import one way, and what every command imports is light."""
 
 import ast
+import concurrent.futures
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,48 @@ def test_the_check_sees_imports_in_functions_and_relative_ones(tmp_path: Path) -
             return tree.read_bytes()
 
     assert packages_of(Elsewhere(file)) == {"cli", "train", "storage"}
+
+
+def modules() -> List[str]:
+    """All modules of the library and of the corpora."""
+    files = [file for folder in ("asrkit", "local") for file in sorted((REPOSITORY / folder).rglob("*.py"))]
+    return [".".join(file.relative_to(REPOSITORY).with_suffix("").parts) for file in files]
+
+
+def import_alone(code: str) -> None:
+    """Run code in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.k2
+def test_every_module_imports_before_any_other_of_the_library() -> None:
+    pytest.importorskip("k2")
+    import_alone(
+        f"""
+import importlib, sys
+for name in {modules()}:
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] in ("asrkit", "local")]:
+        del sys.modules[loaded]
+    importlib.import_module(name)
+"""
+    )
+
+
+@pytest.mark.k2
+def test_every_module_with_k2_imports_in_a_process_of_its_own() -> None:
+    """k2's libraries need those of torch, which a process that has imported others has loaded."""
+    pytest.importorskip("k2")
+    files = {name: (REPOSITORY / name.replace(".", "/")).with_suffix(".py") for name in modules()}
+    with_k2 = [
+        name
+        for name, file in files.items()
+        for node in ast.parse(file.read_bytes()).body
+        if isinstance(node, ast.Import) and {alias.name for alias in node.names} & {"k2", "_k2"}
+    ]
+    assert "asrkit.decode.search" in with_k2
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: import_alone(f"import {name}"), with_k2))
 
 
 @pytest.mark.parametrize("module", ["asrkit.cli.main", "asrkit.cli.run", "asrkit.storage.fingerprint"])

@@ -21,7 +21,7 @@ if [ -n "${PYTHON:-}" ]; then
     exit 1
 fi
 
-pyenv=${PYENV_ROOT:-$HOME/.pyenv}
+pyenv=${PYENV_ROOT:-${HOME:-}/.pyenv}
 for version in 3.11 3.10 3.9; do
     # A name on the path may be a shim of pyenv that is not switched on, so each is tried.
     while read -r candidate; do
@@ -31,7 +31,7 @@ for version in 3.11 3.10 3.9; do
         fi
     done < <(
         type -aP "python$version" python3 python || true
-        ls -d "$pyenv/versions/$version".*/bin/python "$HOME/.local/share/uv/python/cpython-$version".*/bin/python \
+        ls -d "$pyenv/versions/$version".*/bin/python "${HOME:-}/.local/share/uv/python/cpython-$version".*/bin/python \
             /opt/python*/bin/"python$version" 2>/dev/null || true
     )
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Build lmplz, which estimates n-gram language models, from kenlm's own source package into .venv/bin.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+unset CDPATH
+cd -- "$(dirname -- "$0")/.."
 
 PATH=$PWD/.venv/bin:$PATH
 if [ -x .venv/bin/lmplz ]; then

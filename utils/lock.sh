@@ -2,7 +2,8 @@
 # Write requirements/locked-3.X.txt: the exact version of every package, for one Python. Run after
 # requirements/environment.txt was changed, once a supported Python:  utils/lock.sh /path/to/python3.11
 set -euo pipefail
-cd "$(dirname "$0")/.."
+unset CDPATH
+cd -- "$(dirname -- "$0")/.."
 
 python=${1:?give a Python 3.9, 3.10 or 3.11}
 work=$(mktemp -d)

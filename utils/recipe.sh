@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Read by recipes/*/run.sh: it names its stages with `stage`, then `run_stages "$@"` runs them.
 set -euo pipefail
+unset CDPATH # with it cd prints, and may go elsewhere
 
-recipe_dir=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)
-repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+recipe_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[1]}")" && pwd)
+repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 lines=()
 
 # stage NUMBER NAME "what it does for this corpus"           a stage of asrkit

@@ -3,7 +3,8 @@
 # Does nothing where .venv is already what requirements/ and pyproject.toml ask for.
 #   PYTHON=/path/to/python3.11 make setup    takes that Python instead of the first that fits
 set -euo pipefail
-cd "$(dirname "$0")/.."
+unset CDPATH
+cd -- "$(dirname -- "$0")/.."
 
 venv=.venv
 stamp=$venv/.setup

@@ -23,4 +23,4 @@ def command(
         raise UserError(
             "nothing to check against", expected="--max-rate or --max-errors", where="asrkit check-results"
         )
-    click.echo(check_result(read_results(exp / "results.json"), set_name, method, max_rate, max_errors))
+    print(check_result(read_results(exp / "results.json"), set_name, method, max_rate, max_errors))

@@ -38,9 +38,9 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
             for each in (a, b)
         )
         found = compare(of_a, of_b, settings.bootstrap_samples)
-        click.echo(f"{split} {way}")
+        print(f"{split} {way}")
         for line in comparison_lines(found):
-            click.echo(f"  {line}")
+            print(f"  {line}")
 
 
 def _choose(

@@ -44,10 +44,10 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     write_json(folder / "report.json", found)
     write_text(folder / "report.html", render_page(experiment.config.name, found, utterances, folder))
     for kind, rows in found["suspects"].items():
-        click.echo(f"{kind}: {len(rows)} utterances, for example {rows[0]['id']} ({rows[0]['detail']})")
+        print(f"{kind}: {len(rows)} utterances, for example {rows[0]['id']} ({rows[0]['detail']})")
     for row in alignments[:1]:
-        click.echo(f"least like what the model hears: {row['id']}: {row['text']}; heard: {row['heard']}")
-    click.echo(f"wrote {folder / 'report.html'}")
+        print(f"least like what the model hears: {row['id']}: {row['text']}; heard: {row['heard']}")
+    print(f"wrote {folder / 'report.html'}")
 
 
 def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dict[str, Any]]:
@@ -61,7 +61,7 @@ def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dic
 
     file = experiment.averaged / "model.safetensors"
     if not file.exists():
-        click.echo("no model yet: after stage 7 the report scores each text against what it hears")
+        print("no model yet: after stage 7 the report scores each text against what it hears")
         return []
     torch.set_num_threads(1)
     model, made_of = load_model(file)
@@ -74,7 +74,7 @@ def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dic
             cuts.append(cut)
     seconds = experiment.config.decode.batch_duration
     found = score_alignments(model, load_units(experiment.units), cuts, seconds, experiment.jobs)
-    click.echo(f"{len(found)} of {len(utterances)} utterances have features, and their texts are scored")
+    print(f"{len(found)} of {len(utterances)} utterances have features, and their texts are scored")
     rows = [
         {"id": id, "split": measured[id].split, "text": measured[id].text, **dataclasses.asdict(alignment)}
         for id, alignment in found.items()

@@ -24,15 +24,15 @@ def command(recipe: Path, config: Optional[Path], assignments: Tuple[str, ...], 
     model = AcousticModel(settings.model, settings.features.bins, units)
     parts: List[Part] = describe_model(model, settings.features.frame_shift)
     row = "{:<10} {:>12} {:>9} {:>12} {:>14} {:>12}"
-    click.echo(row.format("part", "output", "frame ms", "parameters", "mult-adds/s", "sees ms"))
+    print(row.format("part", "output", "frame ms", "parameters", "mult-adds/s", "sees ms"))
     for part in parts:
         sees = "all" if part.receptive_milliseconds == float("inf") else f"{part.receptive_milliseconds:g}"
         numbers = (f"{part.parameters:,}", f"{part.multiply_adds:,}", sees)
-        click.echo(row.format(part.name, part.output, f"{part.frame_milliseconds:g}", *numbers))
+        print(row.format(part.name, part.output, f"{part.frame_milliseconds:g}", *numbers))
     work = sum(part.multiply_adds for part in parts)
     output = next(part for part in parts if part.name == "output")
     subsampling = round(output.frame_milliseconds / (1000 * settings.features.frame_shift))
-    click.echo(
+    print(
         f"all: {model.parameter_count():,} parameters, {work:,} multiply-adds a second of audio "
         f"(an utterance of {SECONDS:g} s), subsampling {subsampling}, {units} units"
     )

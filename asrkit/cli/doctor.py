@@ -1,14 +1,21 @@
 """asrkit doctor: what is installed, whether it fits together, and what to type where it doesn't."""
 
 import dataclasses
+import os
 import re
+import site
 from pathlib import Path
 from typing import List, Literal, Optional
 
 import click
 
-from asrkit.lm.lmplz import find_lmplz
-from asrkit.pipeline.environment import OPTIONAL, REQUIRED, Environment, gather_environment
+from asrkit.pipeline.environment import (
+    OPTIONAL,
+    REQUIRED,
+    Environment,
+    find_program,
+    gather_environment,
+)
 
 K2_PAGE = "https://k2-fsa.github.io/k2/"
 PYPI_TORCH = "1.13.1"  # the torch that k2's newest wheels on PyPI are built for
@@ -29,21 +36,27 @@ class Finding:
 @click.command("doctor")
 def command() -> None:
     """Show what is installed and whether it fits together; exit with 1 when something is broken."""
-    findings = examine(gather_environment(Path.cwd(), find_lmplz()))
+    findings = examine(gather_environment(Path.cwd(), find_program("lmplz")))
     for line in report_lines(findings):
-        click.echo(line)
+        print(line)
     if any(finding.state == "broken" for finding in findings):
         raise SystemExit(1)
 
 
 def examine(environment: Environment) -> List[Finding]:
     """Everything there is to say about an environment, in the order of the report."""
+    versions = {"torch": environment.torch, "k2": environment.k2, "lhotse": environment.lhotse}
+    versions.update(environment.packages)
+    shadows = {
+        name: Finding("broken", name, f"{versions[name]}, but {file} is imported", _remove(file))
+        for name, file in environment.shadowed.items()
+    }
     return [
-        Finding("ok", "python", f"{environment.python} on {environment.system}"),
-        _examine_torch(environment),
-        _examine_k2(environment),
-        _examine_lhotse(environment),
-        *(_examine_package(environment, name) for name in (*REQUIRED, *OPTIONAL)),
+        _examine_python(environment),
+        shadows.get("torch") or _examine_torch(environment),
+        shadows.get("k2") or _examine_k2(environment),
+        shadows.get("lhotse") or _examine_lhotse(environment),
+        *(shadows.get(name) or _examine_package(environment, name) for name in (*REQUIRED, *OPTIONAL)),
         _examine_lmplz(environment),
         *_examine_gpus(environment),
         *_examine_machine(environment),
@@ -75,6 +88,26 @@ def k2_command(torch: str, cuda: Optional[str], python: str) -> str:
         f"with the VERSION (1.24.4.devDATE) of a line of that page with {build}.torch{release}-{cp};\n"
         f"where it lists none, take a torch that it lists, or build k2 from source ({K2_PAGE})"
     )
+
+
+def _examine_python(environment: Environment) -> Finding:
+    text = f"{environment.python} on {environment.system}"
+    if not environment.standard_shadowed:
+        return Finding("ok", "python", text)
+    files = environment.standard_shadowed
+    text += f"; before its own modules it finds {', '.join(map(str, files[:5]))}"
+    return Finding("warn", "python", text, _remove(files[0]))
+
+
+def _remove(file: Path) -> str:
+    """What to type so that a module isn't found before the right one."""
+    folder = file.parent.parent if file.name == "__init__.py" else file.parent
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if any(os.path.abspath(entry) == str(folder) for entry in named):
+        return f"unset PYTHONPATH, which names {folder}, or take that out of it"
+    if str(folder).startswith(site.getusersitepackages()):
+        return "export PYTHONNOUSERSITE=1, or pip uninstall it there"
+    return f"rename {file}, or run asrkit in another folder"
 
 
 def _examine_torch(environment: Environment) -> Finding:

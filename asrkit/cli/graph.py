@@ -42,7 +42,7 @@ def write_lg(exp: Path, output: Path) -> None:
         write_text(output, k2.to_str(graph.fst, openfst=True))
     else:
         save_graph(output, graph)
-    click.echo(f"wrote {output}: {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs")
+    print(f"wrote {output}: {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs")
 
 
 @command.command("info")
@@ -52,7 +52,7 @@ def info(file: Path) -> None:
     graph = load_graph(file)
     about = {**graph.made_of, **graph_size(graph.fst), "words": len(graph.words)}
     for name, value in about.items():
-        click.echo(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
+        print(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}")
 
 
 @command.command("draw")
@@ -83,4 +83,4 @@ def draw(file: Path, output: Optional[Path], units: Optional[Path]) -> None:
                 where=f"--output {output}",
             )
         write_bytes(output, drawn.stdout)
-    click.echo(f"wrote {output}")
+    print(f"wrote {output}")

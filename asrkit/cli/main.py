@@ -1,6 +1,8 @@
 """The console command `asrkit`: finds the verb, runs it, and says what went wrong."""
 
+import contextlib
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -9,8 +11,9 @@ from typing import List, Optional, Sequence
 import click
 
 from asrkit.errors import UserError
-from asrkit.pipeline.interruption import Interrupted
+from asrkit.pipeline.interruption import Interrupted, note_interrupts, received
 from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.terminal import OutputClosed, discard_output, guarded_output
 
 # A verb's module is asrkit.cli.<verb>, imported when it is called; its entry is named `command`.
 VERBS = {
@@ -59,39 +62,69 @@ def asrkit(debug: bool) -> None:
 
 def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Run a verb; exit status 0: done, 1: it failed, 2: wrong options, 128 + n: ended by signal n."""
+    _restart_in_utf8()
+    note_interrupts()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
     prepare_processor()
+    with guarded_output():
+        try:
+            status = _run(words, "--debug" in words)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OutputClosed:
+            status = 128 + signal.SIGPIPE
+            discard_output()
+        except UserError as error:  # what is printed can't be written
+            status = 1
+            with contextlib.suppress(OutputClosed, UserError):
+                print(f"error: {error}", file=sys.stderr, flush=True)
+            discard_output()
+    sys.exit(status)
+
+
+def _restart_in_utf8() -> None:
+    """Restart in Python's UTF-8 mode if the locale has another encoding: file names are in UTF-8.
+
+    What is printed keeps the terminal's encoding.
+    """
+    words = getattr(sys, "orig_argv", ["python", *sys.argv])[1:]  # Python 3.9 doesn't keep its own options
+    if sys.getfilesystemencoding() == "utf-8" or words[0] == sys.argv[0] == "-c":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    if sys.stdout is not None:
+        os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+    os.execv(sys.executable, [sys.executable, *words])
+
+
+def _run(words: Sequence[str], debug: bool) -> int:
     try:
         status = asrkit.main(args=words, prog_name="asrkit", standalone_mode=False)
-        sys.exit(status if isinstance(status, int) else 0)
+        return status if isinstance(status, int) else 0
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except UserError as error:
-        _complain(str(error), debug)
-        sys.exit(1)
+        error.show(sys.stderr)
+        return error.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except (KeyboardInterrupt, click.Abort):  # click has begun a line
-        _leave_interrupted("", signal.SIGINT)
+        return _interrupted("", signal.SIGINT)
     except Interrupted as interruption:
-        _leave_interrupted("\n", interruption.number)
-    except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # nobody reads it: leave no complaint at exit
-        sys.exit(141)
+        return _interrupted("\n", interruption.number)
+    except OutputClosed:
+        raise
     except Exception as error:
-        todo = "" if debug else "\n  to do:    --debug shows the traceback"
-        _complain(f"{type(error).__name__}: {error}{todo}", debug)
-        sys.exit(1)
+        if received:  # C code turns the exception that a signal raises in an import into its own
+            return _interrupted("\n", received[0])
+        if not isinstance(error, UserError):
+            todo = "" if debug else "--debug shows the traceback"
+            error = UserError(f"{type(error).__name__}: {error}".rstrip(": "), todo=todo)
+        sys.stdout.flush()
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
-def _leave_interrupted(begin: str, number: int) -> None:
+def _interrupted(begin: str, number: int) -> int:
     name = signal.Signals(number).name
     print(f"{begin}interrupted by {name}: the same command goes on from here", file=sys.stderr)
-    sys.exit(128 + number)
-
-
-def _complain(message: str, debug: bool) -> None:
-    sys.stdout.flush()
-    if debug:
-        traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    return 128 + number

@@ -66,11 +66,11 @@ def command(
     parameters, work = _size_of(settings, units)
     listing = "".join(f", {name} {of:.1f} h" for name, of in hours.items())
     source = f"of {exp}" if exp else "as published (expect.json)"
-    click.echo(f"{settings.name}: {settings.corpus.train} {trained:.1f} h{listing}, {source}")
-    click.echo(f"an epoch: {epoch:,.1f} h, at {len(settings.features.speed_factors)} speeds")
-    click.echo(f"model: {parameters:,} parameters, {work / 1e6:,.0f} M multiply-adds a second of audio")
-    click.echo(f"measured: {known.line}")
-    click.echo(ROW.format("stage", "disk", "hours", "disk is computed; hours are from"))
+    print(f"{settings.name}: {settings.corpus.train} {trained:.1f} h{listing}, {source}")
+    print(f"an epoch: {epoch:,.1f} h, at {len(settings.features.speed_factors)} speeds")
+    print(f"model: {parameters:,} parameters, {work / 1e6:,.0f} M multiply-adds a second of audio")
+    print(f"measured: {known.line}")
+    print(ROW.format("stage", "disk", "hours", "disk is computed; hours are from"))
     stored = (epoch + others) * 3600 / settings.features.frame_shift * settings.features.bins * NUMBER_BYTES
     features = f"measured {known.features:,.0f} audio s/s; extrapolated by hours"
     _print_row("features", stored, (epoch + others) / known.features, features)
@@ -164,7 +164,7 @@ def _print_memory(config: RecipeConfig, units: int, gpus: Optional[int]) -> None
     seconds = config.train.batch_duration / ((gpus or config.train.processes) * config.train.accumulate)
     activations = activation_bytes(model, config.features.frame_shift) * seconds * _views(config)
     averaged = ", running mean" if copies == 3 else ""
-    click.echo(
+    print(
         f"memory of a {'GPU' if gpus else 'process'}: computed {WEIGHT_BYTES * numbers / 1e9:.2f} GB for "
         f"weights, gradients, optimiser{averaged}; extrapolated {activations / 1e9:.2f} GB for activations "
         f"of its {seconds:,.0f} s of a step, from {SECONDS:g} s counted in float32; allocators take more"
@@ -177,7 +177,7 @@ def _views(config: RecipeConfig) -> int:
 
 
 def _print_row(stage: str, disk: float, hours: float, source: str) -> None:
-    click.echo(ROW.format(stage, f"{disk / 1e9:,.1f} GB" if disk else "-", f"{hours:,.1f}", source))
+    print(ROW.format(stage, f"{disk / 1e9:,.1f} GB" if disk else "-", f"{hours:,.1f}", source))
 
 
 def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:

@@ -38,7 +38,7 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
         )
     for file in stale:
         write_text(file, texts[file])
-        click.echo(f"wrote {file}")
+        print(f"wrote {file}")
 
 
 def _keep_records(exp: Path, recipe: Path) -> None:

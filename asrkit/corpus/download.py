@@ -1,26 +1,38 @@
 """Fetch published files, resuming a broken transfer, and unpack archives without trusting them."""
 
+import bz2
 import dataclasses
+import errno
+import glob
+import gzip
 import hashlib
 import http.client
+import io
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import urllib.error
-import urllib.request
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, List, Optional, Tuple
+from typing import IO, Any, Callable, Dict, List, Optional, Tuple, cast
 
-from asrkit.errors import UserError
-from asrkit.pipeline.progress import Progress
+from asrkit.corpus.transfer import transfer
+from asrkit.errors import UserError, escape
 from asrkit.storage.files import sync_directory
-from asrkit.storage.fingerprint import hash_value
 
 BLOCK_BYTES = 1 << 20
-TIMEOUT_SECONDS = 30
+UNPACKED_RATIO = 50  # text shrinks to a tenth at best, audio to a third
+UNPACKED_BYTES = 100_000_000  # that any archive may have
+MEMBER_BYTES = 512  # that each member counts for at least, or empty ones could take all of a disk's inodes
+SUMMED = (".gz", ".tgz", ".bz2", ".xz", ".zip")  # with a checksum inside
+COMPRESSED: Dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 OPENSLR = ("www.openslr.org", "us.openslr.org", "openslr.elda.org", "openslr.trmal.net")
 
 
@@ -48,30 +60,47 @@ def openslr_addresses(resource: int, name: str) -> Tuple[str, ...]:
 def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str] = None) -> None:
     """Download `archive` into `corpus_directory` and unpack it there; what it holds appears when it is whole.
 
-    `mirror` is asked first for what OpenSLR has, see corpus.mirror. Folders that are there already keep
-    their files. Raises UserError, naming the folder to put the corpus in, when no address can be reached.
+    `mirror` is asked first for what OpenSLR has, see corpus.mirror; where an address can't be reached or has
+    a bad file the next one is asked. Folders that are there already keep their files. Raises UserError,
+    naming the folder to put the corpus in, when no address has it.
     """
     _, of_openslr, resource = archive.addresses[0].partition("/resources/")
     preferred = [f"{mirror.rstrip('/')}/{resource}"] if mirror and of_openslr else []
     file = corpus_directory / archive.addresses[0].rsplit("/", 1)[1]
     _make_directory(corpus_directory)
-    own = not file.exists()  # an archive that the user put there is used, and left there
-    if own:
-        failures: List[str] = []
-        for address in [*preferred, *archive.addresses]:
-            try:
-                print(f"fetching {address}", flush=True)
-                _transfer(address, file)
-                break
-            except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-                failures.append(f"{address}: {getattr(error, 'reason', error)}")
+    if file.exists():  # an archive that the user put there is used, and left there
+        _take(archive, file, corpus_directory)
+        return
+    failures: List[str] = []
+    for address in dict.fromkeys([*preferred, *archive.addresses]):
+        print(f"fetching {escape(address)}", flush=True)
+        try:
+            transfer(address, file, summed=bool(archive.sha256 or archive.md5 or file.suffix in SUMMED))
+            _take(archive, file, corpus_directory)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            _refuse_own_disk(error, corpus_directory)
+            failures.append(f"{address}: {getattr(error, 'reason', error)}")
+        except UserError as error:  # the file is bad
+            _refuse_own_disk(error.__cause__, corpus_directory)
+            file.replace(file.with_name(file.name + ".wrong"))
+            expected = f", expected {error.expected}" if error.expected else ""
+            failures.append(f"{address}: {error.found}{expected} (kept as {file.name}.wrong)")
         else:
-            raise _not_reached(archive, corpus_directory, failures)
+            for part in corpus_directory.glob(f"{glob.escape(file.name)}.*.part*"):
+                part.unlink()  # of other addresses
+            if archive.top:
+                file.unlink()
+            return
+    raise _not_reached(archive, corpus_directory, failures)
+
+
+def _take(archive: Archive, file: Path, corpus_directory: Path) -> None:
+    """Check a file that was fetched or given, and unpack it; UserError where it isn't what was published."""
     _check_sum(archive, file)
     if archive.top:
         unpack(file, archive.top, corpus_directory, archive.inner)
-        if own:
-            file.unlink()
+    elif not archive.sha256 and not archive.md5:
+        _check_content(file)
 
 
 def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
@@ -81,24 +110,59 @@ def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
     members may lie in any folder.
     """
     temporary = directory / f".{file.name}.{os.getpid()}.part"
+    limit = _Limit(file)
     try:
-        _extract(file, top, temporary)
+        _extract(file, top, temporary, limit)
         for nested in sorted(temporary.glob(inner)) if inner else []:
-            _extract(nested, "", nested.parent)
+            _extract(nested, "", nested.parent, limit)
             nested.unlink()
         if not (temporary / top).is_dir():
             raise UserError(f"{file} has no folder {top}", expected=f"an archive of {top}", where=str(file))
         _move_missing(temporary / top, directory / top)
         sync_directory(directory)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the readers of archives raise almost any on a damaged one
         raise UserError(
-            f"can't unpack {file}: {error}",
+            f"can't unpack {file}: {error or type(error).__name__}",
             expected="a whole archive, and space to unpack it",
             where=str(file),
             todo=f"delete {file} and run stage 0 again",
-        ) from None
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+class _Limit:
+    """How much an archive may still unpack to, so that a small one can't fill the disk."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.left = UNPACKED_BYTES + UNPACKED_RATIO * file.stat().st_size
+
+    def take(self, size: int) -> None:
+        """Count a member; UserError when they are too many or too large."""
+        self.left -= max(0, size) + MEMBER_BYTES
+        if self.left < 0:
+            raise UserError(
+                f"{self.file.name} unpacks to more than {UNPACKED_RATIO} times its size",
+                expected="an archive of audio and text",
+                where=str(self.file),
+                todo="don't use this archive; fetch the corpus from its publisher",
+            )
+
+
+class _Stream:
+    """What is inside a compressed tar file; a member's header of any claimed size isn't read into memory."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > 4 * BLOCK_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._stream.read(size)
 
 
 def _move_missing(source: Path, target: Path) -> None:
@@ -110,20 +174,38 @@ def _move_missing(source: Path, target: Path) -> None:
             _move_missing(child, target / child.name)
 
 
-def _extract(file: Path, top: str, directory: Path) -> None:
+def _extract(file: Path, top: str, directory: Path, limit: _Limit) -> None:
     if file.suffix == ".zip":
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
+                limit.take(entry.file_size)
                 kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 where the system that packed it has none
                 plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
                 content = None if entry.is_dir() else archive.open(entry)
                 _write_member(entry.filename, plain, content, top, directory, file)
     else:
-        with tarfile.open(file) as tar:
+        with _open(file) as stream, tarfile.open(fileobj=cast(IO[bytes], _Stream(stream)), mode="r:") as tar:
             for member in tar:
+                limit.take(member.size)
                 plain = member.isfile() or member.isdir()
                 content = tar.extractfile(member) if member.isfile() else None
                 _write_member(member.name, plain, content, top, directory, file)
+            try:
+                for block in iter(lambda: stream.read(BLOCK_BYTES), b""):  # to the checksum at its end
+                    limit.take(len(block))
+            except gzip.BadGzipFile as error:
+                if "Not a gzipped file" not in str(error):  # what follows is no part of it
+                    raise
+
+
+def _open(file: Path) -> IO[bytes]:
+    """The content of a file, unpacked if it is compressed."""
+    with open(file, "rb") as stream:
+        begin = stream.read(6)
+    for magic, opened in COMPRESSED.items():
+        if begin.startswith(magic):
+            return cast(IO[bytes], opened(file))
+    return open(file, "rb")
 
 
 def _write_member(
@@ -134,7 +216,7 @@ def _write_member(
     if not parts:
         return
     outside = parts[0] != (top or parts[0]) or parts[0].startswith("/") or ".." in parts
-    if outside or "\\" in name or not plain:
+    if outside or not plain or any(character in name for character in "\\\0"):
         raise UserError(
             f"{file.name} holds {name}, which isn't a file or folder inside {top}",
             expected=f"plain files below {top} only",
@@ -150,34 +232,21 @@ def _write_member(
         shutil.copyfileobj(content, output, BLOCK_BYTES)
 
 
-def _transfer(address: str, file: Path) -> None:
-    """Fetch `address` into `file` by way of a .part file, which a later call goes on with."""
-    part = file.with_name(f"{file.name}.{hash_value(address)[:8]}.part")
-    held = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(address, headers={"Range": f"bytes={held}-"} if held else {})
+def _check_content(file: Path) -> None:
+    """Raise UserError when a file whose sum isn't published can't be what its name promises."""
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        if error.code != 416 or not held:  # 416: nothing after what is held
-            raise
-        part.unlink()
-        response = urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS)
-    with response:
-        resumed = response.status == 206
-        length = response.headers.get("Content-Length")
-        expected = int(length) + (held if resumed else 0) if length else None
-        total = expected and expected // BLOCK_BYTES
-        with open(part, "ab" if resumed else "wb") as output, Progress(file.name, total, "MiB") as bar:
-            bar.advance(count=output.tell() // BLOCK_BYTES)
-            for block in iter(lambda: response.read(BLOCK_BYTES), b""):
-                output.write(block)
-                bar.advance(count=len(block) // BLOCK_BYTES)
-            output.flush()
-            os.fsync(output.fileno())
-    if expected is not None and part.stat().st_size != expected:
-        raise OSError(f"broke off at {part.stat().st_size} of {expected} bytes; a further run goes on")
-    os.replace(part, file)
-    sync_directory(file.parent)
+        with _open(file) as stream:
+            if file.suffix in SUMMED and isinstance(stream, io.BufferedReader):
+                raise OSError(f"it isn't compressed as {file.suffix}")
+            begin = stream.read(BLOCK_BYTES)
+            while stream.read(BLOCK_BYTES):
+                pass
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"{file} is damaged: {error}", expected="a whole file", where=str(file)) from error
+    page = begin.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+    if not begin or (page and file.suffix not in (".html", ".htm")):
+        found = "is a web page" if begin else "is empty"
+        raise UserError(f"{file} {found}", expected="the file itself", where=str(file))
 
 
 def _check_sum(archive: Archive, file: Path) -> None:
@@ -189,12 +258,11 @@ def _check_sum(archive: Archive, file: Path) -> None:
         for block in iter(lambda: stream.read(BLOCK_BYTES), b""):
             digest.update(block)
     if digest.hexdigest() != published:
-        file.rename(file.with_name(file.name + ".wrong"))
         raise UserError(
             f"{file} has {name} {digest.hexdigest()}",
             expected=published,
             where=str(file),
-            todo=f"it was renamed to {file.name}.wrong; run stage 0 again to fetch it once more",
+            todo="move it away, and run stage 0 again to fetch it once more",
         )
 
 
@@ -210,10 +278,22 @@ def _make_directory(directory: Path) -> None:
         ) from None
 
 
+def _refuse_own_disk(error: Optional[BaseException], directory: Path) -> None:
+    """Raise UserError where an error comes from the disk here, for then no other address helps."""
+    own = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+    if isinstance(error, OSError) and error.errno in own and not isinstance(error, urllib.error.URLError):
+        raise UserError(
+            f"can't write the corpus: {error.strerror}",
+            expected="a writable directory, with space for the archive and what it unpacks to",
+            where=str(directory),
+            todo="free some space or fix the permissions, or name another folder with --corpus-dir",
+        ) from None
+
+
 def _not_reached(archive: Archive, directory: Path, failures: List[str]) -> UserError:
     held = archive.top or archive.addresses[0].rsplit("/", 1)[1]
     return UserError(
-        f"can't fetch the corpus: {'; '.join(failures)}",
+        "can't fetch the corpus:" + "".join(f"\n    {escape(failure)}" for failure in failures),
         expected=f"{held} in {directory}, or a network to fetch it",
         where=str(directory),
         todo=f"fetch {archive.addresses[0]} elsewhere and put it, or {held} out of it, "

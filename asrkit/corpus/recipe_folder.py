@@ -1,5 +1,6 @@
 """The files of a new recipe: run.sh, recipe.yaml, README.md, expect.json."""
 
+import shlex
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
@@ -7,14 +8,16 @@ import yaml
 
 from asrkit.corpus.source import Source
 from asrkit.corpus.suggestion import Suggestion
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.storage.files import write_json, write_text
 
 RUN = """\
 #!/usr/bin/env bash
 # {name}: {form}.
 # run.sh --help lists the options, run.sh --status what is done.
-# shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname "${{BASH_SOURCE[0]}}")/../../utils/recipe.sh"
+# shellcheck source={source}
+. {shell}
 
 stage 0 download  "see that the corpus is there"
 stage 1 manifests "{form}, checked and counted"
@@ -35,7 +38,7 @@ README = """\
 
 Written by `asrkit new-recipe` from {form}.
 
-    recipes/{name}/run.sh --corpus-dir DIR
+    {run} --corpus-dir DIR
 
 DIR is the folder that holds {what}. All files below it count as the corpus: a change
 of one makes stage 1 stale.
@@ -64,7 +67,8 @@ def write_recipe(
         "kaldi": "wav.scp and text, or the data directories",
         "common_voice": "clips and the tables",
     }[source.module]
-    names = {"name": name, "form": source.form, "what": what}
+    run = shlex.quote(str(directory / "run.sh"))
+    names = {"name": name, "form": source.form, "what": what, "run": run, **_shell(directory)}
     write_text(directory / "run.sh", RUN.format(**names))
     (directory / "run.sh").chmod(0o755)
     write_text(directory / "recipe.yaml", settings_text(name, suggestions))
@@ -73,10 +77,34 @@ def write_recipe(
     write_json(directory / "expect.json", expected)
 
 
+def _shell(directory: Path) -> Dict[str, str]:
+    """Where run.sh finds utils/recipe.sh: beside the folder of recipes, or by its whole path."""
+    file = REPOSITORY / "utils" / "recipe.sh"
+    if directory.resolve().parent.parent == REPOSITORY:
+        beside = '"$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"'
+        return {"shell": beside, "source": "SCRIPTDIR/../../utils/recipe.sh"}
+    if not file.is_file():
+        raise UserError(
+            f"{file} is missing, which run.sh of every recipe needs",
+            expected="asrkit installed from its project's folder (make setup)",
+            where="asrkit new-recipe --recipes",
+            todo="run make setup in the project's folder, then this again",
+        )
+    return {"shell": shlex.quote(str(file)), "source": "/dev/null"}
+
+
+def first_of_each(suggestions: Sequence[Suggestion]) -> Dict[str, Suggestion]:
+    """By key; of several for one setting the first counts."""
+    kept: Dict[str, Suggestion] = {}
+    for suggestion in suggestions:
+        kept.setdefault(suggestion.key, suggestion)
+    return kept
+
+
 def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
     """recipe.yaml, with the reasons as comments."""
     sections: Dict[str, List[str]] = {}
-    for suggestion in suggestions:
+    for suggestion in first_of_each(suggestions).values():
         section, _, key = suggestion.key.partition(".")
         lines = sections.setdefault(section, [f"{section}:"])
         comment = f" # {suggestion.reason}" if suggestion.reason else ""

@@ -13,6 +13,7 @@ from asrkit.corpus.audio import AudioFacts, AudioProblem, inspect_audio
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.text import check_text, invisible_characters
 from asrkit.corpus.utterance import Utterance
+from asrkit.errors import escape
 from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
@@ -128,9 +129,18 @@ def _check_names(utterance: Utterance) -> None:
         )
 
 
+def _check_path(file: Path) -> None:
+    """Manifests are JSON in UTF-8, so they can't name a file that isn't."""
+    try:
+        str(file).encode("utf-8")
+    except UnicodeEncodeError:
+        raise AudioProblem("file name that isn't UTF-8", escape(str(file))) from None
+
+
 def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:
     def facts_or_problem(file: Path) -> Inspection:
         try:
+            _check_path(file)
             return inspect(file, limits[file])
         except AudioProblem as problem:
             return problem

@@ -2,7 +2,6 @@
 
 from typing import Optional, Tuple
 
-import _k2
 import k2
 import torch
 from torch import Tensor
@@ -17,6 +16,8 @@ WAYS = ("lattice", "wider_beam", "narrower_beam", "partial", "greedy", "empty")
 
 def prepare_graph(graph: DecodingGraph) -> k2.Fsa:
     """HLG as the search takes it: the same memory, which is the file's where it was read from one."""
+    import _k2  # it needs torch's libraries, which k2 has loaded
+
     fst = k2.Fsa(_k2.fsa_to_fsa_vec(graph.fst.arcs))  # k2.Fsa.from_fsas would copy the arcs
     fst.aux_labels = graph.fst.aux_labels
     return fst

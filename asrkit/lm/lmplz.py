@@ -1,7 +1,5 @@
 """kenlm's programs, where they are built: lmplz estimates, build_binary makes files that memory maps."""
 
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +11,7 @@ from asrkit.lm.arpa import ngram_counts
 from asrkit.lm.counts import too_rare, too_short
 from asrkit.lm.perplexity import BINARY
 from asrkit.lm.tokens import split_sentences
+from asrkit.pipeline.environment import find_program
 from asrkit.storage.files import whole_file
 
 _SORTING_MEMORY = "1G"  # lmplz would take four fifths of the machine's; it sorts on disk beyond this
@@ -34,12 +33,6 @@ def require_lmplz() -> str:
             todo="make lmplz, or --set lm.estimator=builtin, which gives the same model",
         )
     return program
-
-
-def find_program(name: str) -> Optional[str]:
-    """A program of kenlm's beside this Python or on PATH, or None."""
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def write_binary(arpa: Path) -> Optional[Path]:

@@ -40,7 +40,7 @@ def code_fingerprints(
         if found is None or (_is_excluded(module) and module not in modules):
             continue
         name, file = found
-        fingerprint, imports = cache.remember(file, "code", _analyse)
+        fingerprint, imports = cache.remember(file, "code", Tuple[str, List[str]], _analyse)
         fingerprints[name] = fingerprint
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         for imported in imports:

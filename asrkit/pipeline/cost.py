@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 from asrkit.config import flatten
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
+from asrkit.pipeline.processor import count_cores as count_cores
 from asrkit.pipeline.record import Record
 from asrkit.storage.files import read_json, write_json
 from asrkit.storage.fingerprint import hash_value
@@ -34,11 +35,6 @@ def add_stage(experiment: Experiment, name: str, record: Record) -> None:
         commit=read_commit(),
         configuration=hash_value(flatten(experiment.config)),
     )
-
-
-def count_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """What is installed here and what this machine has: facts only, gathered without failing."""
 
+import contextlib
 import dataclasses
 import importlib
 import importlib.metadata
@@ -9,10 +10,11 @@ import os
 import platform
 import re
 import shutil
+import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Tuple
 
-from asrkit.pipeline.cost import count_cores
+from asrkit.pipeline.processor import count_cores
 
 REQUIRED = (
     "numpy", "lilcom", "soundfile", "msgspec", "pyyaml", "safetensors", "sentencepiece", "kaldialign",
@@ -55,17 +57,21 @@ class Environment:
     lhotse_error: Optional[str] = None
     packages: Dict[str, Optional[str]] = dataclasses.field(default_factory=dict)  # REQUIRED, OPTIONAL
     lmplz: Optional[str] = None  # its path
+    shadowed: Dict[str, Path] = dataclasses.field(default_factory=dict)  # what is imported instead
+    standard_shadowed: Tuple[Path, ...] = ()  # modules that hide Python's own
 
 
 def gather_environment(folder: Path, lmplz: Optional[str]) -> Environment:
     """The facts of this process's environment; `folder` is where free disk space is looked at."""
     facts: Dict[str, Any] = {"torch": _version("torch"), "k2": _version("k2"), "lhotse": _version("lhotse")}
-    if facts["torch"] is not None:
+    names = (*facts, *REQUIRED, *OPTIONAL)
+    shadowed = {name: file for name in names if (file := find_shadow(name)) is not None}
+    if facts["torch"] is not None and "torch" not in shadowed:
         facts.update(_torch_facts())
-    if facts["k2"] is not None:
+    if facts["k2"] is not None and "k2" not in shadowed:
         facts["k2_torch"], facts["k2_cuda"] = read_k2_build()
         facts["k2_error"] = _import_error("k2")
-    if facts["lhotse"] is not None:
+    if facts["lhotse"] is not None and "lhotse" not in shadowed:
         facts["lhotse_error"] = _import_error("lhotse")
     return Environment(
         python=platform.python_version(),
@@ -76,8 +82,48 @@ def gather_environment(folder: Path, lmplz: Optional[str]) -> Environment:
         driver=Path("/proc/driver/nvidia/version").exists(),
         packages={name: _version(name) for name in (*REQUIRED, *OPTIONAL)},
         lmplz=lmplz,
+        shadowed=shadowed,
+        standard_shadowed=tuple(_standard_shadows()),
         **facts,
     )
+
+
+def find_program(name: str) -> Optional[str]:
+    """A program beside this Python or on PATH, or None."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def find_shadow(package: str) -> Optional[Path]:
+    """What is imported in place of an installed package, such as one that PYTHONPATH names; None: nothing."""
+    try:
+        distribution = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in distribution.files or []:
+        is_module = len(file.parts) == 1 and file.suffix in (".py", ".so")
+        if not is_module and (len(file.parts) != 2 or file.name != "__init__.py"):
+            continue
+        installed = Path(str(distribution.locate_file(file)))
+        with contextlib.suppress(ImportError, ValueError):
+            specification = importlib.util.find_spec(file.parts[0].partition(".")[0])
+            origin = Path(specification.origin or "") if specification else installed
+            if installed.exists() and origin.resolve() != installed.resolve():
+                return origin
+    return None
+
+
+def _standard_shadows() -> Iterator[Path]:
+    """Modules that are found before those of the standard library of the same name."""
+    names: FrozenSet[str] = getattr(sys, "stdlib_module_names", frozenset())  # from Python 3.10 on
+    standard = Path(os.__file__).resolve().parent
+    for entry in map(Path, sys.path):
+        if entry.resolve() == standard:
+            return
+        for file in sorted(entry.iterdir()) if entry.is_dir() else []:
+            module = file.suffix in (".py", ".so") or (file / "__init__.py").exists()
+            if module and file.name.partition(".")[0] in names - {"test"}:
+                yield file.absolute()
 
 
 def read_k2_build() -> Tuple[Optional[str], Optional[str]]:
@@ -106,7 +152,7 @@ def _torch_facts() -> Dict[str, Any]:
     facts: Dict[str, Any] = {"torch": torch.__version__, "torch_cuda": torch.version.cuda}
     try:
         torch.zeros(1).numpy()
-    except RuntimeError as failure:
+    except Exception as failure:  # another numpy, or none
         facts["numpy_error"] = str(failure)
     parameters = inspect.signature(torch.utils.data.Sampler.__init__).parameters
     source = parameters.get("data_source")

@@ -28,6 +28,19 @@ class Experiment:
     # Of a stage that runs: the folder that it writes until it has finished, when that isn't EXP/<stage>
     folders: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a folder that manifests and models can't name."""
+        for folder in (self.directory, self.corpus_directory, self.recipe_directory):
+            try:
+                str(folder).encode("utf-8")
+            except UnicodeEncodeError:
+                raise UserError(
+                    f"the name of the folder {folder} isn't UTF-8",
+                    expected="a name that JSON can hold",
+                    where=str(folder),
+                    todo="rename it, or make a link to it with another name",
+                ) from None
+
     def folder(self, stage: str) -> Path:
         """What a stage wrote or, while it runs, what it writes."""
         return self.folders.get(stage, self.directory / stage)
@@ -141,7 +154,7 @@ def write_settings(directory: Path, config: RecipeConfig) -> None:
     """Write settings to EXP/recipe.yaml."""
     text = yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
     file = directory / "recipe.yaml"
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
+    if not file.is_file() or file.read_bytes() != text.encode("utf-8"):
         write_text(file, text)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence
 
+from asrkit.errors import escape
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import display
 from asrkit.pipeline.record import (
@@ -67,7 +68,7 @@ def judge(
     if not reasons:
         return Judgement(stage, "fresh", "", origin, record, own_fault=False, code_changes=code)
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return Judgement(stage, "stale", reasons[0] + more, origin, record, own_fault=bool(own))
+    return Judgement(stage, "stale", escape(reasons[0]) + more, origin, record, own_fault=bool(own))
 
 
 def judge_all(

@@ -155,7 +155,7 @@ def walk(top: Path, name: str, *left_out: Path) -> List[FileStamp]:
     """The regular files below a folder, each folder once whatever links there are; "name/..." are theirs.
 
     Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above, nor the
-    folders `left_out`: an experiment inside its corpus isn't part of it.
+    folders `left_out` or any other that experiments are in.
     """
     seen: Set[Tuple[int, int]] = set()
     for folder in (*Path(os.path.realpath(top)).parents, *left_out):
@@ -178,6 +178,8 @@ def _walk(folder: str, prefix: str, seen: Set[Tuple[int, int]], stamps: List[Fil
     seen.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
         ordered = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    if {"recipe.yaml", "stages"} <= {entry.name for entry in ordered}:  # an experiment
+        return
     for entry in ordered:
         name = f"{prefix}/{entry.name}"
         try:
@@ -207,9 +209,9 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
     manifest = experiment.place(name[len(AUDIO_OF) :])
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Found(name, [], {}, True, False)  # the manifest itself is listed as missing
-    except (OSError, EOFError, zlib.error, msgspec.DecodeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise UserError(
             f"can't read {manifest}: {error}",
             expected="lhotse cuts",

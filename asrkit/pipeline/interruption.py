@@ -4,9 +4,11 @@ import contextlib
 import ctypes
 import os
 import signal
-from typing import Any, Iterator, NoReturn
+from typing import Any, Iterator, List, NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+received: List[int] = []  # signals that asked this process to end
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -22,9 +24,10 @@ def signals_raise() -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into Interrupted; one that is ignored, as by nohup, stays so."""
 
     def interrupt(number: int, frame: Any) -> NoReturn:
+        received.append(number)
         raise Interrupted(number)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     for number, action in before.items():
         if action is not signal.SIG_IGN:
             signal.signal(number, interrupt)
@@ -33,6 +36,28 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+
+
+def note_interrupts() -> None:
+    """Keep note of SIGINT too where it raises KeyboardInterrupt."""
+
+    def interrupt(number: int, frame: Any) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Let signals that end a run wait: in an import C code turns their exception into its own, and what is
+    called at a fork loses it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def die_with(parent: int) -> None:

@@ -2,17 +2,39 @@
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence
+from typing import Iterator, Optional, Sequence
+
+import msgspec
 
 from asrkit.errors import UserError
 
 DYING_SECONDS = 5.0  # how long processes of a killed run may take to go
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)  # from file systems without flock
+MOST_BYTES = 1 << 16  # of .lock that are read
+
+
+class Holder(msgspec.Struct):
+    """Who holds a lock, as written into it."""
+
+    pid: int
+    host: str
+    since: str
+    command: str
+    stage: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} since {self.since}" if self.pid else "an unknown process"
+
+
+UNKNOWN = Holder(0, "", "", "")
 
 
 class ExperimentLock:
@@ -20,58 +42,73 @@ class ExperimentLock:
 
     def __init__(self, descriptor: int, command: Sequence[str]) -> None:
         self._descriptor = descriptor
-        self._holder: Dict[str, Any] = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": datetime.datetime.now().isoformat(" ", "seconds"),
-            "command": " ".join(command),
-        }
+        since = datetime.datetime.now().isoformat(" ", "seconds")
+        self._holder = Holder(os.getpid(), socket.gethostname(), since, " ".join(command))
         self.say_stage(None)
 
     def say_stage(self, stage: Optional[str]) -> None:
         """Let others know which stage runs now."""
-        content = json.dumps({**self._holder, "stage": stage}).encode("utf-8")
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, content, 0)
+        self._holder.stage = stage
+        content = json.dumps(msgspec.to_builtins(self._holder)).encode("ascii")
+        with contextlib.suppress(OSError):  # a full disk: the lock itself is the kernel's
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, content, 0)
 
 
 @contextlib.contextmanager
 def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLock]:
-    """Hold `directory`/.lock; raises UserError saying who holds it.
+    """Hold `directory`/.lock; raises UserError that names who holds it, or why there can be no lock.
 
     The kernel lets go of it when this process and its children have ended, however they did.
     """
+    file = directory / ".lock"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _open(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise UserError(
-            f"can't write {directory}: {error.strerror}",
-            expected="a folder one may write to",
+            f"can't write {file}: {error.strerror}",
+            expected="a writable directory",
             where="--exp",
-            todo="mend the permissions, or give another folder with --exp",
+            todo="fix the permissions, or give another folder with --exp",
         ) from None
     try:
         _acquire(descriptor, directory)
         try:
             yield ExperimentLock(descriptor, command)
         finally:
-            os.ftruncate(descriptor, 0)
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
-def read_holder(directory: Path) -> Optional[Dict[str, Any]]:
-    """Who holds the lock: {"pid", "host", "since", "command", "stage"}; None: nobody that can be seen."""
+def read_holder(directory: Path) -> Optional[Holder]:
+    """Who holds the lock, None if nobody: trying the lock decides, not what the file holds, on any host."""
     try:
-        holder = json.loads((directory / ".lock").read_bytes())
-    except (OSError, ValueError):
+        descriptor = _open(directory / ".lock", os.O_RDONLY)
+    except OSError:
         return None
-    if not isinstance(holder, dict) or "pid" not in holder:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return None
-    if holder.get("host") == socket.gethostname() and not _is_alive(int(holder["pid"])):
-        return None
-    return holder
+    except BlockingIOError:
+        with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+            return msgspec.convert(json.loads(os.read(descriptor, MOST_BYTES)), Holder)
+        return UNKNOWN
+    except OSError:
+        return None  # no file system on which anybody could hold it
+    finally:
+        os.close(descriptor)
+
+
+def _open(file: Path, flags: int) -> int:
+    """Open a plain file; OSError for anything else, which might be waited for without end."""
+    descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(file))
+    return descriptor
 
 
 def _acquire(descriptor: int, directory: Path) -> None:
@@ -82,28 +119,28 @@ def _acquire(descriptor: int, directory: Path) -> None:
             return
         except BlockingIOError:
             holder = read_holder(directory)
+        except OSError as error:
+            raise _no_lock(error, directory) from None
         # A run that was killed may leave a child for an instant; one that has just begun has not signed yet.
-        if holder is None and time.monotonic() < deadline:
+        if holder in (None, UNKNOWN) and time.monotonic() < deadline:
             time.sleep(0.05)
             continue
-        who = (
-            f"by process {holder['pid']} on {holder['host']} since {holder['since']}: {holder['command']}"
-            if holder
-            else "by an unknown process"
-        )
         raise UserError(
-            f"this experiment is in use {who}",
+            f"this experiment is in use by {holder or UNKNOWN}" + (f": {holder.command}" if holder else ""),
             expected="one run at a time on an experiment",
             where=str(directory),
             todo="wait for it to end, end it, or give another folder with --exp",
         )
 
 
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+def _no_lock(error: OSError, directory: Path) -> UserError:
+    if error.errno not in NO_LOCKS:
+        reason = f"can't lock {directory / '.lock'}: {error.strerror}"
+    else:
+        reason = f"the file system of {directory} has no file locks ({error.strerror})"
+    return UserError(
+        reason,
+        expected="a file system with flock, so that two runs don't write to one experiment",
+        where=str(directory),
+        todo="name a folder on another disk with --exp, or mount this one with locks (Lustre: -o flock)",
+    )

@@ -1,12 +1,12 @@
 """The log of a stage: every line that it prints, with the time."""
 
 import codecs
+import contextlib
 import datetime
-import re
 from pathlib import Path
 from typing import Dict, TextIO
 
-TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+from asrkit.errors import UserError, escape
 
 
 class StageLog:
@@ -14,15 +14,25 @@ class StageLog:
 
     def __init__(self, file: Path, title: str) -> None:
         self.file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._stream: TextIO = open(file, "a", encoding="utf-8")  # noqa: SIM115
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._stream: TextIO = open(file, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise UserError(
+                f"can't write the log {file}: {error.strerror}",
+                expected="a writable file",
+                where=str(error.filename),
+                todo="move away what is there or fix the permissions, then run the same command",
+            ) from None
         self._unfinished: Dict[str, str] = {}
         self.write_line(f"==== {datetime.date.today()} {title}")
 
     def write_line(self, line: str) -> None:
-        """Append one line with the time."""
-        self._stream.write(f"{datetime.datetime.now():%H:%M:%S} {line}\n")
-        self._stream.flush()
+        """Append one line with the time, control characters escaped."""
+        text = escape(line, "\t")
+        with contextlib.suppress(OSError):  # a full disk: the stage that hits it reports it
+            self._stream.write(f"{datetime.datetime.now():%H:%M:%S} {text}\n")
+            self._stream.flush()
 
     def feed(self, channel: str, text: str) -> None:
         """Append what came through a channel, line by line as each is complete."""
@@ -36,7 +46,8 @@ class StageLog:
         for rest in self._unfinished.values():
             if rest:
                 self.write_line(_as_last_drawn(rest))
-        self._stream.close()
+        with contextlib.suppress(OSError):
+            self._stream.close()
 
 
 def text_decoder() -> codecs.IncrementalDecoder:
@@ -46,4 +57,4 @@ def text_decoder() -> codecs.IncrementalDecoder:
 
 def _as_last_drawn(line: str) -> str:
     drawn = [part for part in line.split("\r") if part.strip()]
-    return TERMINAL_CODES.sub("", drawn[-1]).rstrip() if drawn else ""
+    return drawn[-1].rstrip() if drawn else ""

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import selectors
 import signal
 import sys
@@ -19,14 +20,16 @@ import time
 import traceback
 import tty
 import warnings
-from typing import Any, Callable, Dict, NoReturn, Optional, TextIO
+from typing import Any, Callable, Dict, NoReturn, Optional, TextIO, cast
 
 from asrkit.errors import UserError
-from asrkit.pipeline.interruption import die_with
+from asrkit.pipeline.interruption import ENDING, die_with, signals_wait
 from asrkit.pipeline.log import StageLog, text_decoder
+from asrkit.pipeline.terminal import terminal_stream
 
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.5
+PIPES_BYTES = 1 << 18  # more than pipes hold; what a child left behind may go on writing for ever
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +47,10 @@ class Guard:
 
     def __init__(self) -> None:
         reader, self._writer = os.pipe()
-        self._process = os.fork()
-        if self._process == 0:
-            _keep_guard(reader)
+        with signals_wait():
+            self._process = os.fork()
+            if self._process == 0:
+                _keep_guard(reader)
         os.close(reader)
 
     def watch(self, group: int) -> None:
@@ -76,12 +80,12 @@ def run_in_child(
     sys.stderr.flush()
     pipes = {"out": _open_pipe(sys.stdout), "err": _open_pipe(sys.stderr), "report": os.pipe()}
     parent, begun = os.getpid(), time.monotonic()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), signals_wait():
         warnings.simplefilter("ignore", DeprecationWarning)  # numpy's idle threads take forks well
         child = os.fork()
-    if child == 0:
-        guard.close_in_child()
-        _be_child(work, {name: writer for name, (reader, writer) in pipes.items()}, parent)
+        if child == 0:
+            guard.close_in_child()
+            _be_child(work, {name: writer for name, (reader, writer) in pipes.items()}, parent)
     with contextlib.suppress(OSError):
         os.setpgid(child, child)
     guard.watch(child)
@@ -99,8 +103,10 @@ def run_in_child(
         guard.watch(0)
         for reader, _ in pipes.values():
             os.close(reader)
-    said = json.loads(report) if report else {}
-    return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, said)
+    final = {}
+    with contextlib.suppress(ValueError):  # it was killed while it wrote its report
+        final = json.loads(report)
+    return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, final)
 
 
 def _open_pipe(stream: TextIO) -> Any:
@@ -123,22 +129,27 @@ def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callab
     with selectors.DefaultSelector() as selector:
         for name, reader in readers.items():
             selector.register(reader, selectors.EVENT_READ, name)
-        while selector.get_map():
-            ready = selector.select(POLL_SECONDS)
+        left = PIPES_BYTES  # to be read after its end
+        while selector.get_map() and left > 0:
+            # Asked before the pipes are: what it wrote before it ended is in them by now.
+            ended = _has_ended(child)
+            ready = selector.select(0 if ended else POLL_SECONDS)
+            if ended and not ready:
+                break  # a process that it left behind keeps the pipes open
             heartbeat()
             for key, _ in ready:
                 content = _read(key.fd)
+                left -= len(content) if ended else 0
                 if not content:
                     selector.unregister(key.fd)
                 elif key.data == "report":
                     report += content
                 else:
                     text = decoders[key.data].decode(content)
-                    streams[key.data].write(text)
+                    for drawn in re.split("(?=\r)", text):  # a progress bar's states
+                        streams[key.data].write(drawn)
                     streams[key.data].flush()
                     log.feed(key.data, text)
-            if not ready and _has_ended(child):
-                break  # a process that it left behind keeps the pipes open
     return report
 
 
@@ -169,17 +180,19 @@ def _end(child: int) -> None:
 
 
 def _be_child(work: Callable[[], Optional[str]], writers: Dict[str, int], parent: int) -> NoReturn:
-    code, report = 1, {}
+    code, report = 1, cast(Dict[str, Any], {})
     try:
         os.setpgid(0, 0)
         die_with(parent)  # elsewhere than on Linux the guard ends it
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         _redirect(writers)
         code, report = 0, {"device": work() or _device()}
     except UserError as error:
-        report = {"user_error": str(error)}
+        fields = {"found": error.found, "expected": error.expected, "where": error.where, "todo": error.todo}
+        report = {"user_error": fields}
     except BaseException as error:
         report = {
             "error": f"{type(error).__name__}: {error}".rstrip(": "),
@@ -202,8 +215,8 @@ def _redirect(writers: Dict[str, int]) -> None:
     for descriptor in (nothing, writers["out"], writers["err"]):
         os.close(descriptor)
     sys.stdin = os.fdopen(0, closefd=False)
-    sys.stdout = os.fdopen(1, "w", 1, "utf-8", "backslashreplace", closefd=False)
-    sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
+    sys.stdout = terminal_stream(os.fdopen(1, "w", 1, "utf-8", closefd=False))
+    sys.stderr = terminal_stream(os.fdopen(2, "w", 1, "utf-8", closefd=False))
 
 
 def _device() -> Optional[str]:

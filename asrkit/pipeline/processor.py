@@ -1,4 +1,4 @@
-"""What this processor needs before torch is imported."""
+"""What this processor needs before torch is imported, and how many cores it has."""
 
 import os
 from pathlib import Path
@@ -25,3 +25,8 @@ def prepare_processor(description: Path = Path("/proc/cpuinfo")) -> None:
         return
     if b"AuthenticAMD" in words and b"avx2" in words:
         os.environ["MKL_DEBUG_CPU_TYPE"] = "5"
+
+
+def count_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,6 +4,8 @@ import sys
 import time
 from typing import Any, Optional, TextIO
 
+from asrkit.errors import escape
+
 LINE_SECONDS = 30.0  # between lines where no terminal is
 
 
@@ -31,8 +33,15 @@ class Progress:
         if self.stream.isatty():
             from tqdm import tqdm
 
+            # The stream may be a stage's, which takes any text; the terminal is the one the run started on.
+            terminal = getattr(sys.__stderr__, "encoding", None) or "utf-8"
             self._bar = tqdm(
-                total=total, desc=description, unit=f" {unit}", file=self.stream, dynamic_ncols=True
+                total=total,
+                desc=escape(description),
+                unit=f" {unit}",
+                file=self.stream,
+                dynamic_ncols=True,
+                ascii=not terminal.lower().startswith("utf"),
             )
 
     def __enter__(self) -> "Progress":

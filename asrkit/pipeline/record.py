@@ -5,7 +5,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Annotated, Any, Dict, Iterable, List, Optional, Sequence, Type, TypeVar
 
 import msgspec
 
@@ -14,11 +14,14 @@ from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import Found, find_all, fingerprint_inputs
 from asrkit.pipeline.stage import Stage
-from asrkit.storage.files import write_bytes
+from asrkit.storage.files import json_bytes, write_bytes
 from asrkit.storage.fingerprint import FingerprintCache, hash_value
 
 PRESENT = "present"  # instead of a fingerprint: the corpus may not be the stage's own work
 NOTE = ".begun"
+Moment = Annotated[float, msgspec.Meta(ge=0, lt=1e11)]  # seconds since the epoch that are a date
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+Kept = TypeVar("Kept", bound=msgspec.Struct)
 
 Listings = Dict[str, Dict[str, str]]  # {group of files: {name: fingerprint}}
 
@@ -33,10 +36,10 @@ class Record(msgspec.Struct):
     version: int
     code: Dict[str, str]
     outputs: Dict[str, str]
-    started: float  # seconds since the epoch
-    seconds: float  # of all attempts that led to these outputs
-    peak_bytes: int  # resident memory of the largest process
-    output_bytes: int
+    started: Moment
+    seconds: Amount  # of all attempts that led to these outputs
+    peak_bytes: Amount  # resident memory of the largest process
+    output_bytes: Amount
     command: List[str]
     device: Optional[str] = None  # the accelerator; None: the processor
 
@@ -45,8 +48,8 @@ class Note(msgspec.Struct):
     """Left in its folder by a stage that began; while it runs, the note's time of change moves on."""
 
     key: str  # fingerprint of what it is made from
-    started: float
-    seconds_before: float  # spent by earlier attempts
+    started: Moment
+    seconds_before: Amount  # spent by earlier attempts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,15 +113,19 @@ def read_record(stage: Stage, experiment: Experiment) -> Optional[Record]:
 
 def read_record_file(file: Path) -> Optional[Record]:
     """A record; None if it is missing or damaged."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return None
+    return _read(file, Record)
+
+
+def _read(file: Path, kind: Type[Kept]) -> Optional[Kept]:
+    """What was written as JSON; None: it is absent, damaged, or no such thing."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return msgspec.convert(json.loads(file.read_bytes(), parse_constant=str), kind)  # no NaN
+    return None
 
 
 def encode_record(record: Record) -> bytes:
     """A record as it is written."""
-    return msgspec.json.format(msgspec.json.encode(record), indent=1)
+    return json_bytes(msgspec.to_builtins(record), indent=1)
 
 
 def record_file(stage: Stage, experiment: Experiment) -> Path:
@@ -138,10 +145,9 @@ def write_listings(stage: Stage, experiment: Experiment, cache: FingerprintCache
 
 def read_listings(stage: Stage, experiment: Experiment) -> Listings:
     """What write_listings kept; nothing if that is missing or damaged: it serves to name what changed."""
-    try:
+    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return msgspec.json.decode(_listings_file(stage, experiment).read_bytes(), type=Listings)
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return {}
+    return {}
 
 
 def _found(stage: Stage, experiment: Experiment) -> List[Found]:
@@ -155,10 +161,7 @@ def _listings_file(stage: Stage, experiment: Experiment) -> Path:
 
 def read_note(folder: Path) -> Optional[Note]:
     """The note of a stage that began in a folder and didn't finish."""
-    try:
-        return msgspec.json.decode((folder / NOTE).read_bytes(), type=Note)
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return None
+    return _read(folder / NOTE, Note)
 
 
 def write_note(folder: Path, key: str, earlier: Optional[Note]) -> Note:

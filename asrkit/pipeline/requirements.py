@@ -46,6 +46,24 @@ def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], exper
     return stage
 
 
+def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
+    """Raise UserError where an experiment would write over the corpus or the recipe."""
+    exp, corpus = experiment.directory.resolve(), experiment.corpus_directory.resolve()
+    written = [exp / name for name in ("stages", "logs", *(stage.name for stage in stages))]
+    if corpus == exp or any(folder in (corpus, *corpus.parents) for folder in written):
+        found = f"the corpus in {corpus} lies in a folder that stages clear"
+    elif exp == experiment.recipe_directory.resolve() or (exp / "run.sh").exists():
+        found = f"{exp} is the folder of a recipe"
+    else:
+        return
+    raise UserError(
+        found,
+        expected="a folder of its own for all that stages write",
+        where=f"--exp {exp}",
+        todo="name another folder with --exp",
+    )
+
+
 def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) -> None:
     """Raise UserError when a file that `stage` reads is missing, naming the stage that makes it."""
     for pattern in fill(stage.reads, experiment):

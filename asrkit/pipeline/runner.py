@@ -14,7 +14,7 @@ from asrkit.pipeline.cost import add_stage, count_cores
 from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values, write_settings
 from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
 from asrkit.pipeline.inputs import display, find_all
-from asrkit.pipeline.interruption import Interrupted, signals_raise
+from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
@@ -31,7 +31,7 @@ from asrkit.pipeline.record import (
     settings_of,
     write_listings,
 )
-from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
+from asrkit.pipeline.requirements import check_earlier_stages, check_inputs, check_places
 from asrkit.pipeline.stage import Stage, fill
 from asrkit.pipeline.workspace import begin, find_training, publish, recover, work_folder
 from asrkit.storage.fingerprint import FingerprintCache
@@ -78,6 +78,7 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
 
     Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
     """
+    check_places(stages, experiment)
     with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
         remember_corpus(experiment)
         for stage in stages:
@@ -228,14 +229,17 @@ class _Run:
             return
         report = outcome.report
         if "user_error" in report:
-            log.write_line(f"==== {stage}: {report['user_error']}")
-            raise UserError(f"{stage}: {report['user_error']}")
+            fields = report["user_error"]
+            failure = UserError(f"{stage}: {fields.pop('found')}", **fields)
+            for line in f"==== {failure}".split("\n"):
+                log.write_line(line)
+            raise failure
         todo = "the log holds the traceback; --debug shows it" if "traceback" in report else ""
         if "traceback" in report:
             for line in report["traceback"].splitlines():
                 log.write_line(line)
             if self.request.debug:
-                sys.stderr.write(report["traceback"])
+                print(report["traceback"], file=sys.stderr)
             found = f"{stage} failed: {report['error']}"
         elif outcome.status & 0x7F:
             number = outcome.status & 0x7F
@@ -305,7 +309,7 @@ def _preload(library: str) -> None:
     """Import a library once, for all the children to come."""
     if library not in sys.modules:
         prepare_processor()
-        with contextlib.suppress(ImportError):  # the stage says so, if it can't do without
+        with signals_wait(), contextlib.suppress(ImportError):  # the stage says so, if it can't do without
             importlib.import_module(library)
 
 

@@ -3,6 +3,7 @@
 import datetime
 from typing import List, Sequence
 
+from asrkit.errors import escape
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge_all
 from asrkit.pipeline.lock import read_holder
@@ -18,13 +19,13 @@ HEADER = ["stage", "state", "when", "how long", "size", "memory", "reason"]
 def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool = False) -> List[str]:
     """The state of every stage as an aligned table, then the trainings; writes nothing and takes no lock."""
     holder = read_holder(experiment.directory)
-    running = holder["stage"] if holder else None
+    running = holder.stage if holder else None
     rows = [HEADER]
     for judgement in judge_all(stages, experiment, cache_of(experiment), strict):
         rows.append(_row(judgement, experiment, judgement.stage.name == running))
     lines = align(rows)
     if holder:
-        lines.append(f"running: process {holder['pid']} on {holder['host']} since {holder['since']}")
+        lines.append(f"running: {escape(str(holder))}")
     return lines + training_lines(stages, experiment)
 
 

@@ -85,13 +85,18 @@ def write_bytes(file: Path, content: bytes) -> None:
 
 
 def write_text(file: Path, content: str) -> None:
-    """Write `content` as UTF-8, whole or not at all."""
-    write_bytes(file, content.encode("utf-8"))
+    """Write `content` as UTF-8, whole or not at all; a lone surrogate becomes an escape."""
+    write_bytes(file, content.encode("utf-8", "backslashreplace"))
+
+
+def json_bytes(value: Any, **options: Any) -> bytes:
+    """JSON in UTF-8; a lone surrogate, as in file names that aren't UTF-8, becomes JSON's own escape."""
+    return json.dumps(value, ensure_ascii=False, **options).encode("utf-8", "backslashreplace")
 
 
 def write_json(file: Path, value: Any) -> None:
     """Write `value` as indented JSON."""
-    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_bytes(file, json_bytes(value, indent=2) + b"\n")
 
 
 def read_json(file: Path) -> Any:
@@ -126,7 +131,7 @@ def write_jsonl(file: Path, rows: Iterable[Dict[str, Any]]) -> None:
 
 
 def _write_row(stream: Any, row: Dict[str, Any]) -> None:
-    stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
+    stream.write(json_bytes(row) + b"\n")
 
 
 def read_jsonl(file: Path) -> List[Dict[str, Any]]:

@@ -5,16 +5,16 @@ all: 300,000 entries need not be compared one by one to see that nothing changed
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
-import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
 
-from asrkit.storage.files import write_bytes
+from asrkit.storage.files import json_bytes, write_bytes
 
 # A file changed again within a tick of the file system's clock may keep its stat.
 SETTLING_NANOSECONDS = 20_000_000
@@ -47,7 +47,7 @@ def hash_bytes(content: bytes) -> str:
 
 def hash_value(value: Any) -> str:
     """Fingerprint of a JSON-able value, independent of the order of keys."""
-    return hash_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8"))
+    return hash_bytes(json_bytes(value, sort_keys=True))
 
 
 def hash_file(file: Path) -> str:
@@ -57,6 +57,14 @@ def hash_file(file: Path) -> str:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()
+
+
+Entry = Tuple[int, int, int, int, Any]  # size, times of content and of inode, inode; what was computed
+
+
+class _Kept(msgspec.Struct):
+    files: Dict[str, Entry]  # by kind and path
+    fingerprints: Dict[str, str]  # of groups, by the stats of their files, and what follows from them
 
 
 class FingerprintCache:
@@ -71,41 +79,43 @@ class FingerprintCache:
         self.directory = directory
         self._jobs = jobs
         self._show = show
-        self._known: Dict[str, List[Any]] = _load(directory / "files.json")
+        kept = _load(directory / "files.json", _Kept, _Kept({}, {}))
+        self._known, self._fingerprints = kept.files, kept.fingerprints
         self._changed = False
         self._groups: Dict[str, Sequence[FileStamp]] = {}  # by name, as they were last asked for
         self._digests: Dict[str, str] = {}  # of group_once
-        self._listings: Dict[str, Dict[str, List[Any]]] = {}  # {group: {name: [stat..., hash]}}
+        self._listings: Dict[str, Dict[str, Entry]] = {}  # {group: {name: [stat..., hash]}}
         self._unsaved: List[str] = []  # groups whose listing has changed
 
     def fingerprint(self, file: Path) -> str:
         """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
-        return str(self.remember(file, "content", hash_file))
+        return str(self.remember(file, "content", str, hash_file))
 
-    def remember(self, file: Path, kind: str, compute: Callable[[Path], Any]) -> Any:
-        """`compute(file)`, a JSON-able value, computed only when the file's stat isn't the remembered one."""
+    def remember(self, file: Path, kind: str, shape: Any, compute: Callable[[Path], Any]) -> Any:
+        """`compute(file)`, JSON-able, of type `shape`; only if the stat isn't the remembered one."""
         stamp = stamp_file(str(file), str(file))
         key = f"{kind}:{stamp.name}"
         known = self._known.get(key)
-        if known is not None and known[:4] == list(stamp[2:]):
-            return known[4]
+        if known is not None and known[:4] == stamp[2:]:
+            with contextlib.suppress(msgspec.MsgspecError):
+                return msgspec.convert(known[4], shape)
         value = compute(file)
         if _has_settled(stamp):
-            self._known[key] = [*stamp[2:], value]
+            self._known[key] = (*stamp[2:], value)
             self._changed = True
         return value
 
     def group(self, name: str, files: Sequence[FileStamp]) -> str:
         """One fingerprint of the names and contents of all files."""
         stats = [(file.name, *file[2:]) for file in files]
-        key = f"group:{hash_bytes(msgspec.msgpack.encode(stats))}"
+        key = hash_bytes(msgspec.msgpack.encode(stats))
         self._groups[name] = files
-        if key not in self._known:
+        if key not in self._fingerprints:
             digest = hash_bytes(msgspec.msgpack.encode(sorted(self.listing(name).items())))
             if files and not _has_settled(max(files, key=lambda file: file.changed)):
                 return digest
             self.keep(key, digest)
-        return str(self._known[key][0])
+        return self._fingerprints[key]
 
     def group_once(self, name: str, find: Callable[[], Sequence[FileStamp]]) -> str:
         """As group, but the files are looked for once, until forget_groups is called."""
@@ -119,11 +129,11 @@ class FingerprintCache:
 
     def recall(self, key: str) -> Optional[str]:
         """The fingerprint that was kept under `key`."""
-        return str(self._known[key][0]) if key in self._known else None
+        return self._fingerprints.get(key)
 
     def keep(self, key: str, fingerprint: str) -> None:
         """Keep a fingerprint that depends on nothing but `key`."""
-        self._known[key] = [fingerprint]
+        self._fingerprints[key] = fingerprint
         self._changed = True
 
     def listing(self, name: str) -> Dict[str, str]:
@@ -131,12 +141,12 @@ class FingerprintCache:
         if name not in self._groups:
             return {}
         if name not in self._listings:
-            self._listings[name] = _load(self._listing_file(name))
+            self._listings[name] = _load(self._listing_file(name), Dict[str, Entry], {})
         before, files = self._listings[name], self._groups[name]
-        new = [file for file in files if before.get(file.name, [])[:4] != list(file[2:])]
+        new = [file for file in files if before.get(file.name, ())[:4] != file[2:]]
         hashes = self._hash_all(name, new)
         if new or len(before) != len(files):
-            fresh = {file.name: [*file[2:], value] for file, value in zip(new, hashes)}
+            fresh = {file.name: (*file[2:], value) for file, value in zip(new, hashes)}
             # One that hasn't settled keeps its hash for this time alone.
             self._listings[name] = {file.name: fresh.get(file.name) or before[file.name] for file in files}
             self._unsaved.append(name)
@@ -168,7 +178,8 @@ class FingerprintCache:
             }
             write_bytes(self._listing_file(name), msgspec.json.encode(listing))
         if self._changed:
-            write_bytes(self.directory / "files.json", msgspec.json.encode(self._known))
+            kept = _Kept(self._known, self._fingerprints)
+            write_bytes(self.directory / "files.json", json_bytes(msgspec.to_builtins(kept)))
         self._unsaved, self._changed = [], False
 
     def _listing_file(self, name: str) -> Path:
@@ -179,8 +190,7 @@ def _has_settled(stamp: FileStamp) -> bool:
     return time.time_ns() - stamp.changed > SETTLING_NANOSECONDS
 
 
-def _load(file: Path) -> Dict[str, List[Any]]:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Dict[str, List[Any]])
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return {}  # a cache: absent or damaged means empty
+def _load(file: Path, kind: Any, otherwise: Any) -> Any:
+    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    return otherwise  # a cache: absent or damaged means empty

@@ -2,7 +2,7 @@
 # an4: 1078 utterances of names, addresses and spelled words by 84 speakers, read from SPHERE files.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
 
 stage 0 download  "fetch an4_sphere, 64 MB of archive"
 stage 1 manifests "the official test list; about 100 utterances of training, by speaker, for dev"

@@ -2,7 +2,7 @@
 # demo: sentences of a small grammar, spoken by six synthetic voices. Needs no network.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
 
 stage 0 download  "draw sentences from grammar.yaml and have py-nanotts speak them"
 stage 1 manifests "five voices for training, dev and test; the sixth is a second test set"

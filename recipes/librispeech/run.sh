@@ -2,7 +2,7 @@
 # LibriSpeech: 960 hours of English audio books by 2338 speakers, with four official dev and test sets.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
 
 stage 0 download  "fetch the sets in use, the language models of OpenSLR 11 and MUSAN: 73 GB of archives"
 stage 1 manifests "train of the sets in use, dev of dev-clean and dev-other, two tests; counts as published"

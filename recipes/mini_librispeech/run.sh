@@ -2,7 +2,7 @@
 # Mini LibriSpeech: 5 hours of LibriSpeech to train on, tested on the whole of test-clean.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
 
 stage 0 download  "fetch train-clean-5, dev-clean-2, test-clean and a small 3-gram: 0.8 GB of archives"
 stage 1 manifests "these three sets; counts as published"

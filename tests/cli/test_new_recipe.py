@@ -373,6 +373,7 @@ def test_spoken_digits_as_a_table_run_to_a_score(tmp_path: Path) -> None:
 @pytest.mark.recipe
 def test_an4_as_a_table_runs_to_a_score(tmp_path: Path, corpora: Callable[[str], Path]) -> None:
     pytest.importorskip("k2")
+    pytest.importorskip("pyctcdecode")
     module = load_corpus_module("an4", REPOSITORY / "local")
     rows = []
     for one in module.utterances(corpora("an4"), CorpusConfig(module="an4")):

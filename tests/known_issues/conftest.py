@@ -1,4 +1,4 @@
-"""A finished experiment of the recipe yesno, small enough to be made once per test run."""
+"""The toy recipe, and a finished experiment of yesno, small enough to be made once per test run."""
 
 import shutil
 import subprocess
@@ -8,7 +8,10 @@ from typing import Callable, List, Sequence
 
 import pytest
 
+from tests.pipeline.conftest import finished, finished_folder, toy
 from tests.recipes.miniature import PROJECT, environment
+
+__all__ = ["finished", "finished_folder", "toy"]  # of the toy recipe
 
 SETTINGS = (
     *("train.epochs=2", "train.threads=1", "features.speed_factors=[1.0]"),
@@ -53,7 +56,7 @@ def finished_yesno(corpora: Callable[[str], Path], tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def finished(finished_yesno: Path, corpora: Callable[[str], Path], tmp_path: Path) -> Finished:
+def yesno(finished_yesno: Path, corpora: Callable[[str], Path], tmp_path: Path) -> Finished:
     """A copy of the experiment for one test."""
     shutil.copytree(finished_yesno, tmp_path / "exp", symlinks=True)
     return Finished(corpora("yesno"), tmp_path / "exp")

@@ -10,7 +10,7 @@ from tests.recipes.miniature import PROJECT
 
 
 @pytest.mark.parametrize("code", ["message", "helper"])
-def test_a_change_of_code_is_shown_and_runs_nothing(finished: Finished, tmp_path: Path, code: str) -> None:
+def test_a_change_of_code_is_shown_and_runs_nothing(yesno: Finished, tmp_path: Path, code: str) -> None:
     for name in ("asrkit", "local", "recipes/yesno", "utils"):
         ignored = shutil.ignore_patterns("__pycache__", "exp", "exp-*", "download")
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
@@ -22,7 +22,7 @@ def test_a_change_of_code_is_shown_and_runs_nothing(finished: Finished, tmp_path
     else:
         file = tmp_path / "asrkit/model/acoustic.py"
         file.write_text(file.read_text() + "\n\ndef helper() -> int:\n    return 1\n")
-    output = finished.run(project=tmp_path)
+    output = yesno.run(project=tmp_path)
     assert "nothing to do: all 10 stages are fresh" in output
     shown = "train): fresh, its code has changed since: model/acoustic.py; --stage train runs it again"
     assert (shown in output) == (code == "helper")

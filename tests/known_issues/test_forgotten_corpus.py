@@ -6,7 +6,7 @@ from tests.known_issues.conftest import Finished
 from tests.recipes.miniature import environment
 
 
-def test_the_experiment_remembers_its_corpus(finished: Finished) -> None:
-    done = subprocess.run(finished.command("--status"), env=environment(), capture_output=True, text=True)
+def test_the_experiment_remembers_its_corpus(yesno: Finished) -> None:
+    done = subprocess.run(yesno.command("--status"), env=environment(), capture_output=True, text=True)
     states = [line.split()[2] for line in done.stdout.splitlines()[1:]]
     assert states == ["fresh"] * 10

@@ -19,11 +19,11 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize("setting", IMPOSSIBLE)
-def test_they_are_refused_before_any_stage_runs(finished: Finished, setting: str) -> None:
+def test_they_are_refused_before_any_stage_runs(yesno: Finished, setting: str) -> None:
     import torch
 
     if setting == "train.precision=float16" and torch.cuda.is_available():
         pytest.skip("a GPU can train in float16")
-    output = finished.run("--dry-run", settings=[setting], status=1)
+    output = yesno.run("--dry-run", settings=[setting], status=1)
     assert f"error: {IMPOSSIBLE[setting]}" in output
     assert "Traceback" not in output

@@ -12,11 +12,11 @@ HOW = (
 )
 
 
-def test_nothing_is_stale_for_how_it_would_be_done(finished: Finished) -> None:
-    assert "nothing to do: all 10 stages are fresh" in finished.run(settings=HOW)
+def test_nothing_is_stale_for_how_it_would_be_done(yesno: Finished) -> None:
+    assert "nothing to do: all 10 stages are fresh" in yesno.run(settings=HOW)
 
 
 @pytest.mark.parametrize("setting", ["train.epochs=3", "model.dropout=0.2", "train.batch_duration=150"])
-def test_what_changes_the_result_still_makes_it_stale(finished: Finished, setting: str) -> None:
+def test_what_changes_the_result_still_makes_it_stale(yesno: Finished, setting: str) -> None:
     key = setting.partition("=")[0]
-    assert f"would run stage 6 (train): setting {key}: " in finished.run("--dry-run", settings=[setting])
+    assert f"would run stage 6 (train): setting {key}: " in yesno.run("--dry-run", settings=[setting])

@@ -42,3 +42,19 @@ def test_a_terminal_has_a_bar_with_throughput() -> None:
         bar.advance(audio_seconds=3)
     assert "2/2" in stream.getvalue()
     assert "audio s/s" in stream.getvalue()
+
+
+@pytest.mark.parametrize(("encoding", "filled"), [("utf-8", "█"), ("ascii", "#"), ("latin-1", "#")])
+def test_a_bar_is_drawn_with_what_the_terminal_has(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, filled: str
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(module.sys, "__stderr__", io.TextIOWrapper(io.BytesIO(), encoding))
+    stream = Terminal()
+    with Progress("a\x1b[31m", 2, "utterances", stream) as bar:
+        bar.advance(count=2)
+    assert f"|{filled}" in stream.getvalue()
+    assert r"a\x1b[31m: " in stream.getvalue()

@@ -1,0 +1,173 @@
+"""Fetch one file over HTTP; a broken transfer is resumed only if the file is still the same."""
+
+import errno
+import json
+import os
+import queue
+import re
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Optional, Tuple
+
+from asrkit.pipeline.progress import Progress
+from asrkit.storage.files import json_bytes, sync_directory
+from asrkit.storage.fingerprint import hash_value
+
+BLOCK_BYTES = 1 << 20
+TIMEOUT_SECONDS = 30.0  # for an answer, and for each block
+SLOWEST = 1000  # bytes per second, over TIMEOUT_SECONDS: slower is as good as broken off
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to other web servers, and to nothing else."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not newurl.startswith(("http://", "https://")):
+            raise OSError(f"redirected to {newurl}, which is no web address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Opens web addresses alone: no files, no FTP."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        _Redirects,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def transfer(address: str, file: Path, summed: bool) -> None:
+    """Fetch `address` into `file` through a .part file, which a later call resumes.
+
+    `summed`: a checksum, perhaps one inside a compressed file, will show whether it is whole; without one the
+    server must give its length. Raises OSError, ValueError or HTTPException where it isn't to be had.
+    """
+    part = file.with_name(f"{file.name}.{hash_value(address)[:8]}.part")
+    note = part.with_name(part.name + ".validator")
+    validator = _read_validator(note) if part.exists() else None
+    held = part.stat().st_size if validator else 0
+    headers = {"Accept-Encoding": "identity"}
+    if validator and held:
+        headers.update({"Range": f"bytes={held}-", "If-Range": validator})
+    try:
+        response = _open(urllib.request.Request(address, headers=headers))
+        begin, length = _expected(response, held, validator)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not held:  # 416: nothing after what is held
+            raise
+        response = None
+    if response is None or begin is None:
+        note.unlink()
+        transfer(address, file, summed)  # from its beginning
+        return
+    with response:
+        if not summed:
+            _refuse_page(response, file)
+            if length is None and not response.chunked:
+                raise OSError("the server doesn't give the file's length, so it may not be whole")
+        if length is not None and length - begin > shutil.disk_usage(file.parent).free:
+            raise OSError(errno.ENOSPC, f"{length - begin:,} bytes don't fit on the disk")
+        if not begin:
+            part.unlink(missing_ok=True)
+            note.write_bytes(json_bytes(_validator(response)))
+        _receive(response, part, begin, length, file.name)
+    if length is not None and part.stat().st_size != length:
+        raise OSError(f"broke off at {part.stat().st_size} of {length} bytes; the next run resumes it")
+    os.replace(part, file)
+    note.unlink()
+    sync_directory(file.parent)
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """The server's answer; OSError when it takes too long, be it byte by byte."""
+    answers: queue.Queue[Any] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(_opener().open(request, timeout=TIMEOUT_SECONDS))
+        except Exception as error:  # raised below
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=2 * TIMEOUT_SECONDS)
+    except queue.Empty:
+        raise OSError(f"no answer in {2 * TIMEOUT_SECONDS:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    if answer is None:
+        raise OSError("no web address")
+    return answer
+
+
+def _expected(response: Any, held: int, validator: Optional[str]) -> Tuple[Optional[int], Optional[int]]:
+    """Offset where the answer begins, None unless it continues what is held; the file's length, if known."""
+    lengths = response.headers.get_all("Content-Length") or []
+    if len(lengths) > 1 or any(not re.fullmatch(r"[0-9]{1,15}", length.strip()) for length in lengths):
+        raise OSError(f"the server sent Content-Length: {', '.join(lengths)}")
+    if response.status == 206 and held:
+        range_ = response.headers["Content-Range"] or ""
+        place = re.fullmatch(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})", range_.strip())
+        same = _validator(response) in (None, validator)
+        if not same or place is None or int(place[1]) != held or int(place[2]) + 1 != int(place[3]):
+            return None, None
+        return held, int(place[3])
+    if response.status != 200:
+        raise OSError(f"the server answers with status {response.status}")
+    return 0, int(lengths[0]) if lengths and not response.chunked else None
+
+
+def _refuse_page(response: Any, file: Path) -> None:
+    """Raise OSError for a page about the file in place of it, as of a portal or a login."""
+    kind = response.headers.get_content_type()
+    if kind in ("text/html", "application/xhtml+xml") and file.suffix not in (".html", ".htm"):
+        raise OSError(f"the server sends a page ({kind}) in place of the file")
+
+
+def _receive(response: Any, part: Path, begin: int, length: Optional[int], name: str) -> None:
+    total = length and length // BLOCK_BYTES
+    with open(part, "ab") as output, Progress(name, total, "MiB") as bar:
+        bar.advance(count=begin // BLOCK_BYTES)
+        done, before, since = begin, begin, time.monotonic()
+        while done != length:
+            block = response.read1(BLOCK_BYTES if length is None else min(BLOCK_BYTES, length - done))
+            if not block:
+                break
+            output.write(block)
+            bar.advance(count=(done + len(block)) // BLOCK_BYTES - done // BLOCK_BYTES)
+            done += len(block)
+            seconds = time.monotonic() - since
+            if seconds > TIMEOUT_SECONDS:
+                if done - before < SLOWEST * seconds:
+                    raise OSError(f"only {done - before} bytes in {seconds:.0f} s; the next run resumes it")
+                before, since = done, time.monotonic()
+        output.flush()
+        os.fsync(output.fileno())
+
+
+def _validator(response: Any) -> Optional[str]:
+    """What identifies this version of the file for a later request: its strong ETag, else its date."""
+    tag: Optional[str] = response.headers["ETag"]
+    if tag and not tag.startswith("W/"):
+        return tag
+    date: Optional[str] = response.headers["Last-Modified"]
+    return date
+
+
+def _read_validator(note: Path) -> Optional[str]:
+    try:
+        validator = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return validator if isinstance(validator, str) and validator.isprintable() else None
