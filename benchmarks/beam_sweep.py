@@ -23,7 +23,7 @@ import torch
 from measure import make_parser, print_figure, run_measurement
 from torch import Tensor
 
-from asrkit.cli.graph import make_graph
+from asrkit.graph.build import make_graph
 from asrkit.config import DecodeConfig, GraphConfig
 from asrkit.decode.blanks import skip_blanks
 from asrkit.decode.choose import word_errors

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from measure import make_parser, print_figure, run_measurement
 
-from asrkit.cli.graph import make_graph
+from asrkit.graph.build import make_graph
 from asrkit.config import GraphConfig, UnitsConfig
 from asrkit.decode.shards import write_shard
 from asrkit.graph.store import save_graph

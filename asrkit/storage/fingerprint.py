@@ -35,8 +35,9 @@ class FileStamp(NamedTuple):
 def stamp_file(name: str, path: str, status: Optional[os.stat_result] = None) -> FileStamp:
     """The stamp of a file; raises OSError if it is missing."""
     found = status or os.stat(path)
-    if not name.isascii():  # one that isn't UTF-8 can't be written to a record as it is
-        name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    if not name.isascii() or "\\" in name:  # one that isn't UTF-8 can't be written to a record as it is
+        encoded = name.replace("\\", "\\\\").encode("utf-8", "surrogateescape")
+        name = encoded.decode("utf-8", "backslashreplace")
     return FileStamp(name, path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = pytest.mark.k2
 
-from asrkit.cli.graph import command, make_graph  # noqa: E402
+from asrkit.cli.graph import command  # noqa: E402
+from asrkit.graph.build import make_graph  # noqa: E402
 from asrkit.config import DecodeConfig, GraphConfig, UnitsConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402

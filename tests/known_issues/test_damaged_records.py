@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from asrkit.pipeline.record import Note, Record, note_file, read_note, read_record, record_file
+from asrkit.pipeline.record import NOTE, Note, Record, read_note, read_record, record_file
 from asrkit.storage.fingerprint import FingerprintCache
 from tests.pipeline.toy import STAGES, Toy
 
@@ -23,7 +23,7 @@ CONTENTS = [
     b'{"started": NaN}',
 ]
 RECORD: Dict[str, Any] = {
-    "inputs": {}, "settings": {}, "code": {}, "outputs": {}, "started": 1.0, "seconds": 1.0,
+    "key": "a", "how": {}, "version": 1, "inputs": {}, "settings": {}, "code": {}, "outputs": {}, "started": 1.0, "seconds": 1.0,
     "peak_bytes": 1, "output_bytes": 1, "command": [],
 }  # fmt: skip
 WRONG = [
@@ -39,11 +39,12 @@ WRONG = [
 )
 def test_a_record_or_note_of_another_shape_is_none(toy: Toy, content: bytes) -> None:
     experiment = toy.experiment()
-    for file in (record_file(STAGES[2], experiment), note_file(STAGES[2], experiment)):
+    folder = experiment.folder("count")
+    for file in (record_file(STAGES[2], experiment), folder / NOTE):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     assert read_record(STAGES[2], experiment) is None
-    assert read_note(STAGES[2], experiment) is None
+    assert read_note(folder) is None
 
 
 def test_a_whole_record_and_note_are_read(toy: Toy) -> None:
@@ -55,13 +56,13 @@ def test_a_whole_record_and_note_are_read(toy: Toy) -> None:
     record = read_record(STAGES[2], experiment)
     assert isinstance(record, Record)
     assert record.inputs == {"\udcff": "1", "b": None}
-    note_file(STAGES[2], experiment).write_text('{"key": "a", "started": 2.0, "seconds_before": 0.5}')
-    assert read_note(STAGES[2], experiment) == Note("a", 2.0, 0.5)
+    (toy.exp / NOTE).write_text('{"key": "a", "started": 2.0, "seconds_before": 0.5}')
+    assert read_note(toy.exp) == Note("a", 2.0, 0.5)
 
 
 @pytest.mark.parametrize("damage", ["content", "folder"])
 def test_a_stage_with_a_damaged_record_is_run_again(finished: Toy, damage: str) -> None:
-    file = finished.exp / "stages/2-count.json"
+    file = finished.exp / "stages/count.json"
     file.unlink()
     file.mkdir() if damage == "folder" else file.write_bytes(b"[[]]")
     assert "count" in finished.states()
@@ -91,9 +92,10 @@ def whole(known: Dict[str, Any]) -> Dict[str, Any]:
 def test_a_damaged_cache_of_fingerprints_is_no_cache(
     finished: Toy, damage: Callable[[Dict[str, Any]], Any]
 ) -> None:
-    file = finished.exp / "stages/fingerprints.json"
-    finished.run("--stage", "3")
-    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
+    file = finished.exp / "stages/fingerprints/files.json"
+    finished.run("--stage", "collect")
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "files": damage(kept["files"])}))
     assert finished.states() == {}
 
 

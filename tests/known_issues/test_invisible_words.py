@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.config import CorpusConfig
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.text import check_text, normalise_text
@@ -60,7 +60,7 @@ def test_what_is_removed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixtur
     experiment = corpus.experiment()
     manifests.run(experiment)
     assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"b": "empty text"}
-    assert [cut.supervisions[0].text for cut in read_cuts(experiment.manifests, "train")][1:] == ["coop"]
+    assert [cut.supervisions[0].text for cut in read_cuts(experiment, "train")][1:] == ["coop"]
     assert "character U+00AD is removed; texts that have it: 1" in capsys.readouterr().out
 
 

@@ -62,7 +62,7 @@ def test_what_a_stage_and_its_programs_print_is_escaped_on_the_terminal_and_in_t
     output = toy.run()
     assert output.count(SHOWN.replace(r"\n", "")) == 2
     assert r"\x1b[2Jby a program" in output
-    log = (toy.exp / "logs/3-tell.log").read_text(encoding="utf-8")
+    log = (toy.exp / "logs/tell.log").read_text(encoding="utf-8")
     assert log.count(SHOWN.replace(r"\n", "")) == 2
     assert r"\x1b[2Jby a program" in log
     assert not STEERING.search(output + log)
@@ -81,7 +81,7 @@ def test_errors_and_reasons_are_escaped(toy: Toy) -> None:
     )
     failed += toy.run(status=1)
     assert failed.count(SHOWN) >= 3
-    assert not STEERING.search(table + failed + (toy.exp / "logs/3-tell.log").read_text(encoding="utf-8"))
+    assert not STEERING.search(table + failed + (toy.exp / "logs/tell.log").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_any_text_is_printed_whatever_the_encoding(
     for stream in (done.stdout, done.stderr):
         shown = stream.decode(environment.get("PYTHONIOENCODING", "utf-8").partition(":")[0])
         assert re.search(r"(\u4f60|\\u4f60) (\u00e9|\\xe9) (\u0416|\\u0416)", shown)
-    assert "\u4f60 \u00e9 \u0416" in (toy.exp / "logs/3-tell.log").read_text(encoding="utf-8")
+    assert "\u4f60 \u00e9 \u0416" in (toy.exp / "logs/tell.log").read_text(encoding="utf-8")
 
 
 def in_shell(toy: Toy, command: str) -> "subprocess.CompletedProcess[bytes]":

@@ -29,7 +29,7 @@ def test_names_are_taken_as_they_are_written(tmp_path: Path, name: str) -> None:
     assert (written.name, written.corpus.dev_speakers) == ("2024", (name,))
     experiment = Experiment(config, tmp_path / "exp", tmp_path, tmp_path, 1)
     (tmp_path / "exp").mkdir()
-    write_settings(experiment)
+    write_settings(experiment.directory, config)
     assert load_config(tmp_path / "exp" / "recipe.yaml") == config
     if name not in ("12:30", "=", "~", ".inf"):  # which aren't names of splits
         assert load_config(plain, assignments=[f"corpus.train={name}"]).corpus.train == name

@@ -55,7 +55,7 @@ def bash(command: str, folder: Path, **variables: str) -> str:
 def test_run_sh_finds_its_recipe_from_anywhere(checkout: Path, command: str, cdpath: str) -> None:
     variables = {"CDPATH": cdpath} if cdpath else {}
     printed = bash(command, checkout, **variables)
-    begin = f"run\n--recipe\n{checkout}/recipes/yesno\n--purpose\n0 download "
+    begin = f"run\n--recipe\n{checkout}/recipes/yesno\n--line\n0\x1fdownload\x1f"
     assert begin in printed
     assert printed.endswith("\n--status\n")
 

@@ -5,7 +5,7 @@ from typing import Dict
 
 import pytest
 
-from asrkit.cli import manifests
+from asrkit.stages import manifests
 from asrkit.config import CorpusConfig, UnitsConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.manifests import read_cuts
@@ -60,7 +60,7 @@ def test_what_is_taken_in_stage_1_has_units_and_a_language_model(tmp_path: Path,
     experiment = corpus.experiment()
     manifests.run(experiment)
     assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
-    sentences = [cut.supervisions[0].text for cut in read_cuts(experiment.manifests, "train")]
+    sentences = [cut.supervisions[0].text for cut in read_cuts(experiment, "train")]
     words = sorted({word for sentence in sentences for word in sentence.split()})
     spoken = (word for word in words if word not in ("#", ";;;"))  # which begin a comment there
     (tmp_path / "lexicon.txt").write_text(

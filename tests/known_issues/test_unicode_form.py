@@ -7,7 +7,7 @@ from typing import Dict
 
 import pytest
 
-from asrkit.cli import lm, units
+from asrkit.stages import lm, units
 from asrkit.config import CorpusConfig, LmConfig, RecipeConfig, UnitsConfig
 from asrkit.lm.arpa import copy_arpa, read_arpa, write_arpa
 from asrkit.lm.kneser_ney import estimate
