@@ -23,7 +23,6 @@ import torch
 from measure import make_parser, print_figure, run_measurement
 from torch import Tensor
 
-from asrkit.graph.build import make_graph
 from asrkit.config import DecodeConfig, GraphConfig
 from asrkit.decode.blanks import skip_blanks
 from asrkit.decode.choose import word_errors
@@ -31,6 +30,7 @@ from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.search import WAYS, prepare_graph, search_lattice
 from asrkit.decode.shards import read_shard
+from asrkit.graph.build import make_graph
 from asrkit.graph.store import load_graph, save_graph
 from asrkit.model.acoustic import load_model
 from asrkit.pipeline.cost import count_cores

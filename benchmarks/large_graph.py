@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from measure import make_parser, print_figure, run_measurement
 
-from asrkit.graph.build import make_graph
 from asrkit.config import GraphConfig, UnitsConfig
 from asrkit.decode.shards import write_shard
+from asrkit.graph.build import make_graph
 from asrkit.graph.store import save_graph
 from asrkit.graph.topology import BLANK
 from asrkit.lm.arpa import write_arpa

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from asrkit.cli.corpus import command
 from asrkit.errors import UserError
+from asrkit.pipeline.experiment import remember_corpus
 from asrkit.stages import manifests
 from asrkit.storage.files import read_json
 from tests.corpus.sound import SmallCorpus, noise, write_audio
@@ -27,6 +28,7 @@ def report(corpus: SmallCorpus) -> Path:
     manifests.run(experiment)
     settings = yaml.safe_dump(msgspec.to_builtins(experiment.config))
     (experiment.directory / "recipe.yaml").write_text(settings)
+    remember_corpus(experiment)
     arguments = ["report", "--exp", str(experiment.directory), "--nj", "1"]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     assert result.exit_code == 0

@@ -18,7 +18,6 @@ from asrkit.config.recipe import CorpusConfig, FeaturesConfig, RecipeConfig, Sco
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.pipeline.experiment import Experiment, open_experiment  # noqa: E402
 from asrkit.signal.features import load_cuts  # noqa: E402
-from asrkit.stages import decode  # noqa: E402
 from asrkit.storage.files import read_json, read_jsonl, write_json, write_jsonl, write_text  # noqa: E402
 from asrkit.text.units import build_units  # noqa: E402
 from tests.corpus.sound import noise, write_audio  # noqa: E402
@@ -57,7 +56,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             timing = {"audio_seconds": 1.0, "seconds": 1.0, "fallbacks": {}, "settings": {}}
             write_json(directory / f"timing_{method}.json", timing)
 
-    monkeypatch.setattr(decode, "decode_frozen", decode_frozen)
+    monkeypatch.setattr(evaluate, "decode_frozen", decode_frozen)
     return folder
 
 

@@ -11,10 +11,10 @@ k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this to
 pytestmark = pytest.mark.k2
 
 from asrkit.cli.graph import command  # noqa: E402
-from asrkit.graph.build import make_graph  # noqa: E402
 from asrkit.config import DecodeConfig, GraphConfig, UnitsConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
+from asrkit.graph.build import make_graph  # noqa: E402
 from asrkit.graph.store import load_graph  # noqa: E402
 from asrkit.text.units import Units, build_units  # noqa: E402
 

@@ -23,8 +23,8 @@ CONTENTS = [
     b'{"started": NaN}',
 ]
 RECORD: Dict[str, Any] = {
-    "key": "a", "how": {}, "version": 1, "inputs": {}, "settings": {}, "code": {}, "outputs": {}, "started": 1.0, "seconds": 1.0,
-    "peak_bytes": 1, "output_bytes": 1, "command": [],
+    "key": "a", "how": {}, "version": 1, "inputs": {}, "settings": {}, "code": {}, "outputs": {},
+    "started": 1.0, "seconds": 1.0, "peak_bytes": 1, "output_bytes": 1, "command": [],
 }  # fmt: skip
 WRONG = [
     {"started": 1e300}, {"started": -1.0}, {"seconds": float("nan")}, {"seconds": "1"}, {"peak_bytes": -1},

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.stages import manifests
 from asrkit.config import CorpusConfig
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.text import check_text, normalise_text
+from asrkit.stages import manifests
 from asrkit.storage.files import read_jsonl
 from tests.corpus.sound import SmallCorpus, kinds
 

@@ -5,13 +5,13 @@ from typing import Dict
 
 import pytest
 
-from asrkit.stages import manifests
 from asrkit.config import CorpusConfig, UnitsConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.text import check_text
 from asrkit.errors import UserError
 from asrkit.lm.kneser_ney import estimate
+from asrkit.stages import manifests
 from asrkit.storage.files import read_jsonl
 from asrkit.text.further_text import read_further_text
 from asrkit.text.units import build_units

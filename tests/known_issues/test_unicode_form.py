@@ -7,11 +7,11 @@ from typing import Dict
 
 import pytest
 
-from asrkit.stages import lm, units
 from asrkit.config import CorpusConfig, LmConfig, RecipeConfig, UnitsConfig
 from asrkit.lm.arpa import copy_arpa, read_arpa, write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.pipeline.experiment import Experiment
+from asrkit.stages import lm, units
 from asrkit.storage.files import write_text
 from asrkit.text.lexicon import read_lexicon
 from asrkit.text.units import load_units

@@ -112,7 +112,7 @@ def test_a_truncated_model_file_is_named(tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"stage_channels": (4, 8, 16)}, "model.stage_channels has 3 entries"),
-        ({"attention_dim": 18, "attention_heads": 4}, "model.attention_dim 18 with 4 heads"),
+        ({"attention_dim": 18, "attention_heads": 4}, "model.attention_dim is 18, with 4 heads"),
         ({"stem_stride": (2,)}, "model.stem_stride"),
     ],
 )

@@ -9,6 +9,7 @@ pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = [pytest.mark.k2, pytest.mark.recipe]
 
 from asrkit.corpus.manifests import read_cuts  # noqa: E402
+from asrkit.pipeline.experiment import open_experiment  # noqa: E402
 from asrkit.storage.files import read_json  # noqa: E402
 from asrkit.text.units import WORD_START, read_symbols  # noqa: E402
 from tests.recipes.miniature import run_recipe  # noqa: E402
@@ -46,7 +47,7 @@ def test_all_stages_on_the_sample(finished: Path) -> None:
 
 def test_units_words_and_language_model_are_of_training_text_alone(finished: Path) -> None:
     def characters(split: str) -> Set[str]:
-        cuts = read_cuts(finished / "manifests", split)
+        cuts = read_cuts(open_experiment(finished), split)
         return {word for cut in cuts for word in cut.supervisions[0].text.split()}
 
     trained = characters("train")

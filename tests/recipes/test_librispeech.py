@@ -14,6 +14,7 @@ pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
 pytestmark = [pytest.mark.k2, pytest.mark.recipe]
 
 from asrkit.corpus.manifests import read_cuts  # noqa: E402
+from asrkit.pipeline.experiment import open_experiment  # noqa: E402
 from asrkit.storage.files import read_json, read_jsonl  # noqa: E402
 from tests.recipes.miniature import PROJECT, launch_training, run_recipe  # noqa: E402
 
@@ -59,7 +60,7 @@ def test_all_stages_on_the_fragments(finished: Path) -> None:
         "test-clean": (4, 1, 58),
         "test-other": (80, 8, 1473),
     }
-    assert {cut.supervisions[0].speaker for cut in read_cuts(manifests, "dev")} == {"26"}
+    assert {cut.supervisions[0].speaker for cut in read_cuts(open_experiment(finished), "dev")} == {"26"}
     assert read_jsonl(manifests / "rejected.jsonl") == []
     results = {(row["set"], row["method"], row["unit"]): row for row in read_json(finished / "results.json")}
     assert len(results) == 18

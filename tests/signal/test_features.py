@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict
 
 import numpy as np
 import pytest
@@ -202,12 +202,6 @@ def test_other_settings_give_other_features(tmp_path: Path) -> None:
     redo(experiment, features={"bins": 40})
     other = experiment_over(tmp_path, name="other", features={"bins": 40})
     assert next(load_cuts(other, "dev")).load_features().shape[1] == 40
-
-
-@pytest.mark.parametrize("factors", [[0.9, 1.1], [1.0, 1.0], []])
-def test_speed_factors_without_1_or_twice_are_refused(tmp_path: Path, factors: List[float]) -> None:
-    with pytest.raises(UserError, match=r"features\.speed_factors"):
-        redo(prepared(tmp_path), features={"speed_factors": factors})
 
 
 RUN = """
