@@ -4,12 +4,21 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List
 
+import msgspec
+
 from asrkit.errors import UserError
+from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
+
+LONGEST_LINE = 16 << 20  # bytes; without a limit, 3 MB of gzip may hold a line of 3 GB
+# Of whole_file, and of safetensors while it writes one
+TEMPORARY = re.compile(r"\..+\.\d+\.part|\.tmp\w{6}")
+UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error)
 
 
 @contextlib.contextmanager
@@ -24,6 +33,8 @@ def whole_file(file: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
+        if file.is_dir():
+            file.rename(file.with_name(f".{file.name}.folder"))  # not ours to remove
         os.replace(temporary, file)
         sync_directory(file.parent)
     except OSError as error:
@@ -84,17 +95,40 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(file: Path) -> Any:
-    """Read JSON; raises UserError when it is missing or damaged."""
+def write_checked_json(file: Path, value: Dict[str, Any]) -> None:
+    """Write an object with a checksum, for read_checked_json."""
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps({"checksum": BLANK, **value}, ensure_ascii=False), encoding="utf-8")
+        write_checksum(temporary)
+
+
+def read_json(file: Path, kind: Any = Any) -> Any:
+    """Read JSON; raises UserError when it is missing, damaged, or not of a type that msgspec knows."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="a JSON file that a stage wrote",
-            where=str(file),
-            todo="run.sh, without --stage, makes it anew",
-        ) from None
+        value = json.loads(file.read_text(encoding="utf-8"))
+        msgspec.convert(value, kind)
+        return value
+    except UNREADABLE as error:
+        raise _unreadable(file, error, "a JSON file that a stage wrote") from None
+
+
+def read_checked_json(file: Path) -> Dict[str, Any]:
+    """Read what write_checked_json wrote; raises UserError when it is missing or a byte of it has changed."""
+    try:
+        check_checksum(file)
+    except OSError as error:
+        raise _unreadable(file, error, "a JSON file that a stage wrote") from None
+    value: Dict[str, Any] = read_json(file)
+    return {key: value[key] for key in value if key != "checksum"}
+
+
+def _unreadable(file: Path, error: BaseException, expected: str) -> UserError:
+    return UserError(
+        f"can't read {file}: {error}",
+        expected=expected,
+        where=str(file),
+        todo="run.sh, without --stage, regenerates it",
+    )
 
 
 @contextlib.contextmanager
@@ -119,22 +153,41 @@ def _write_row(stream: Any, row: Dict[str, Any]) -> None:
     stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
-def read_jsonl(file: Path) -> List[Dict[str, Any]]:
-    """Read JSON lines, gzipped or not; UserError when the file is missing or damaged."""
-    return list(iterate_jsonl(file))
+def read_jsonl(file: Path, kind: Any = Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Read JSON lines, gzipped or not; UserError when the file is missing or damaged, or a row isn't `kind`."""
+    return list(iterate_jsonl(file, kind))
 
 
-def iterate_jsonl(file: Path) -> Iterator[Dict[str, Any]]:
-    """Read JSON lines one at a time, gzipped or not; UserError when the file is missing or damaged."""
+def iterate_jsonl(file: Path, kind: Any = Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+    """Read JSON lines one at a time, as read_jsonl does; also UserError for a line of more than 16 MiB."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-            for line in stream:
+            for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE + 1), b""), start=1):
+                if len(line) > LONGEST_LINE:
+                    raise ValueError(f"line {number} has more than {LONGEST_LINE >> 20} MiB")
                 if line.strip():
-                    yield json.loads(line)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="JSON lines that a stage wrote",
-            where=str(file),
-            todo="run.sh, without --stage, makes it anew",
-        ) from None
+                    row = json.loads(line)
+                    msgspec.convert(row, kind)
+                    yield row
+    except UNREADABLE as error:
+        raise _unreadable(file, error, "JSON lines that a stage wrote") from None
+
+
+def remove(place: Path) -> None:
+    """Remove a file, a link or a folder, whichever is there."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left half-written below a folder, except where another lock may be held."""
+    for place, folders, files in os.walk(folder):
+        if ".lock" in files and Path(place) != folder:
+            folders.clear()
+            continue
+        for name in files:
+            if TEMPORARY.fullmatch(name):
+                remove(Path(place, name))
