@@ -186,3 +186,8 @@ STAGES = (
         settings=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
     ),
 )
+
+
+def stage_named(name: str) -> Stage:
+    """The stage of a name."""
+    return next(stage for stage in STAGES if stage.name == name)

@@ -1,12 +1,11 @@
 """Stage 6: train the acoustic model."""
 
 import copy
-import tempfile
-from pathlib import Path
 from typing import Dict, List, Tuple
 
 import torch
 
+from asrkit.cli.stages import stage_named
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.pretrained import load_pretrained
@@ -14,8 +13,9 @@ from asrkit.pipeline.cost import add_facts, count_cores
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.launch import launched_rank
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.pipeline.record import read_note
 from asrkit.signal.features import load_cuts
-from asrkit.storage.files import read_jsonl, write_jsonl
+from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.compilation import compile_parts
@@ -37,8 +37,8 @@ def run(experiment: Experiment) -> None:
     elif size == 1:
         _train(experiment, ALONE)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            meet = Path(folder) / "rendezvous"
+        with scratch_folder(experiment.training / ".processes") as folder:
+            meet = folder / "rendezvous"
             run_parallel(
                 lambda rank: _train(experiment, join_world(rank, size, meet)), size, size, lambda *_: None
             )
@@ -79,6 +79,7 @@ def _train(experiment: Experiment, world: World) -> None:
         averaged=averaged,
         top_hertz=config.features.sampling_rate / 2,
         conditions=conditions,
+        made_of=_made_of(experiment),
     )
     minutes = estimate_minutes(training)
     if world.first:
@@ -93,6 +94,12 @@ def _train(experiment: Experiment, world: World) -> None:
             print(f"train: {conditions}")
         _tell_gaps(rejected, units_without_examples(train, units))
     run_training(training)
+
+
+def _made_of(experiment: Experiment) -> str:
+    """What the engine says that this training is made of; nothing where it didn't start it."""
+    note = read_note(stage_named("train"), experiment)
+    return note.key if note is not None else ""
 
 
 def _initialise(experiment: Experiment, model: AcousticModel, world: World) -> None:

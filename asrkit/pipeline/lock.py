@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence
 
 from asrkit.errors import UserError
+from asrkit.storage.files import sweep
 
 DYING_SECONDS = 5.0  # how long processes of a killed run may take to go
 
@@ -53,6 +54,7 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
         ) from None
     try:
         _acquire(descriptor, directory)
+        sweep(directory)
         try:
             yield ExperimentLock(descriptor, command)
         finally:

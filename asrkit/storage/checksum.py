@@ -22,12 +22,13 @@ def write_checksum(file: Path) -> None:
 
 
 def check_checksum(file: Path) -> None:
-    """Raise UserError when a byte of the file has changed since write_checksum. Reads at about 1 GB per second."""
+    """Raise UserError when a byte of the file has changed since write_checksum; reads 1 GB per second."""
     with open(file, "rb") as stream:
         found = FIELD.search(stream.read(HEAD))
     if found is None or found.group(1) != _compute(file):
+        fault = "it has no checksum" if found is None else "its checksum is another one"
         raise UserError(
-            f"{file} is damaged: " + ("it has no checksum" if found is None else "its checksum is another one"),
+            f"{file} is damaged: {fault}",
             expected="the bytes that asrkit wrote",
             where=str(file),
             todo="run.sh, without --stage, regenerates it",

@@ -18,7 +18,7 @@ from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
 LONGEST_LINE = 16 << 20  # bytes; without a limit, 3 MB of gzip may hold a line of 3 GB
 # Of whole_file, and of safetensors while it writes one
 TEMPORARY = re.compile(r"\..+\.\d+\.part|\.tmp\w{6}")
-UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error)
+UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error)  # msgspec's errors are ValueErrors
 
 
 @contextlib.contextmanager
@@ -154,7 +154,7 @@ def _write_row(stream: Any, row: Dict[str, Any]) -> None:
 
 
 def read_jsonl(file: Path, kind: Any = Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Read JSON lines, gzipped or not; UserError when the file is missing or damaged, or a row isn't `kind`."""
+    """Read JSON lines, gzipped or not; UserError when it is missing or damaged or a row isn't `kind`."""
     return list(iterate_jsonl(file, kind))
 
 

@@ -3,11 +3,12 @@
 import contextlib
 import json
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import safetensors
 import safetensors.torch
 import torch
+from torch.overrides import TorchFunctionMode
 
 from asrkit.errors import UserError
 from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
@@ -57,10 +58,47 @@ def read_metadata(file: Path, made_of: Any = ANYTHING, check: bool = True) -> Di
         return metadata
 
 
-def read_shapes(file: Path) -> Dict[str, Tuple[int, ...]]:
-    """Names and shapes of the tensors, from the file's header."""
-    with _open(file, ANYTHING, check=False) as (stored, _):
-        return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+def load_module(
+    file: Path, build: Callable[[Dict[str, Any]], torch.nn.Module], kind: str
+) -> Tuple[Any, Dict[str, Any]]:
+    """The module that a file holds, built from its metadata, in evaluation mode; and the metadata.
+
+    Raises UserError when the file is missing or damaged, or its tensors aren't those that the metadata ask
+    for, before memory is taken for these. `kind`: for example "a model".
+    """
+    tensors, about = load_tensors(file)
+    try:
+        with _Unallocated(len(tensors)):
+            planned = build(about).state_dict()
+        wanted = {name: tensor.shape for name, tensor in planned.items()}
+        if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
+            raise ValueError("its tensors aren't those that its settings give")
+        module = build(about)
+        module.load_state_dict(tensors)
+    except Exception as error:  # what settings of strangers lead to can't be listed
+        raise UserError(
+            f"{file.name} does not hold {kind} of this version: {error or type(error).__name__}",
+            expected=f"{kind} that a stage wrote",
+            where=str(file),
+            todo="run.sh, without --stage, regenerates it",
+        ) from None
+    return module.eval(), about
+
+
+class _Unallocated(TorchFunctionMode):  # type: ignore[misc]
+    """Makes new tensors without memory, so many at most."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.left = limit
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in (torch.empty, torch.zeros, torch.ones, torch.full, torch.tensor, torch.randn):
+            return func(*args, **(kwargs or {}))
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("its settings give more tensors than it holds")
+        return func(*args, **{**(kwargs or {}), "device": "meta"})
 
 
 @contextlib.contextmanager

@@ -222,9 +222,7 @@ def _save_point(training: Training, file: Path, position: Position) -> None:
         save_point(file, position, training.modules, training.optimizer, training.made_of)
 
 
-def take_step(
-    training: Training, position: Position, batches: List[List[Example]], progress: float
-) -> None:
+def take_step(training: Training, position: Position, batches: List[List[Example]], progress: float) -> None:
     """One step of all processes: each takes every so many-th of the batches, and the last may get none."""
     config, model = training.config, training.model
     rate = position.rate_factor * learning_rate(config, position.step, progress)
@@ -256,9 +254,7 @@ def take_step(
     position.batch += 1
 
 
-def _gather_gradients(
-    training: Training, position: Position, batches: List[List[Example]]
-) -> List[float]:
+def _gather_gradients(training: Training, position: Position, batches: List[List[Example]]) -> List[float]:
     """Give parameters the gradient of all processes' batches, a frame; sums (frames, loss, blanks) of all."""
     world, model = training.world, training.model
     training.optimizer.zero_grad(set_to_none=True)
@@ -318,9 +314,7 @@ def _accumulate_gradients(
         total = (1 - weight) * loss + weight * others.mean()
     if training.model.decoder is not None:
         with autocast(config, device):
-            attention = decoder_loss(
-                training.model.decoder, encoded, frames, targets, config.label_smoothing
-            )
+            attention = decoder_loss(training.model.decoder, encoded, frames, targets, config.label_smoothing)
         total = (1 - config.decoder_weight) * total + config.decoder_weight * attention
     if config.consistency_weight:
         total = total + config.consistency_weight * consistency_loss(log_probs, frames)
