@@ -10,6 +10,7 @@ import click
 import k2
 import numpy as np
 
+from asrkit.cli.stages import stage_named
 from asrkit.config import GraphConfig
 from asrkit.errors import UserError
 from asrkit.graph.compile import compile_hlg, compile_lg, graph_size
@@ -19,6 +20,8 @@ from asrkit.graph.lexicon import make_lexicon_tree
 from asrkit.graph.silence import OptionalSilence
 from asrkit.graph.store import DecodingGraph, load_graph, save_graph
 from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.finished import refuse_changed
+from asrkit.pipeline.runner import cache_of
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.storage.fingerprint import hash_file
 from asrkit.text.units import Units, load_units, read_symbols
@@ -106,6 +109,8 @@ def write_lg(exp: Path, output: Path) -> None:
             f"--output {output}", expected="FILE.txt or FILE.safetensors", where="asrkit graph lg"
         )
     experiment = open_experiment(exp)
+    for name in ("units", "lm"):
+        refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
     graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph, kind="LG")
     if output.suffix == ".txt":
         write_text(output, k2.to_str(graph.fst, openfst=True))

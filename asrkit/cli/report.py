@@ -5,7 +5,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
+from asrkit.cli.stages import stage_named
 from asrkit.errors import UserError
+from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
 from asrkit.score.study import render_study
@@ -43,7 +45,8 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
 
 def _keep_records(exp: Path, recipe: Path) -> None:
     """Copy the records as they were measured, and the whole configuration that they belong to."""
-    results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json")
+    results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json", Dict[str, Any])
+    refuse_changed_results(stage_named("score"), exp)
     if not (recipe / "recipe.yaml").exists():
         raise UserError(
             f"{recipe} is no recipe",

@@ -176,5 +176,5 @@ def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
     def build(about: Dict[str, Any]) -> AcousticModel:
         return AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
 
-    model, about = load_module(file, build, "a model")
+    model, about = load_module(file, build, "a model", stage=7)
     return model, dict(about["made_of"])

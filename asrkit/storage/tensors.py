@@ -59,12 +59,12 @@ def read_metadata(file: Path, made_of: Any = ANYTHING, check: bool = True) -> Di
 
 
 def load_module(
-    file: Path, build: Callable[[Dict[str, Any]], torch.nn.Module], kind: str
+    file: Path, build: Callable[[Dict[str, Any]], torch.nn.Module], kind: str, stage: int
 ) -> Tuple[Any, Dict[str, Any]]:
     """The module that a file holds, built from its metadata, in evaluation mode; and the metadata.
 
     Raises UserError when the file is missing or damaged, or its tensors aren't those that the metadata ask
-    for, before memory is taken for these. `kind`: for example "a model".
+    for, before memory is taken for these. `kind`: for example "a model", which `stage` writes.
     """
     tensors, about = load_tensors(file)
     try:
@@ -78,9 +78,9 @@ def load_module(
     except Exception as error:  # what settings of strangers lead to can't be listed
         raise UserError(
             f"{file.name} does not hold {kind} of this version: {error or type(error).__name__}",
-            expected=f"{kind} that a stage wrote",
+            expected=f"{kind} that stage {stage} wrote",
             where=str(file),
-            todo="run.sh, without --stage, regenerates it",
+            todo=f"run.sh --stage {stage} --stop-stage {stage}",
         ) from None
     return module.eval(), about
 

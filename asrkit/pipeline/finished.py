@@ -1,0 +1,93 @@
+"""Whether the files of a finished experiment are still those that its stages read and wrote."""
+
+import dataclasses
+import fnmatch
+import sys
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.record import find_origin, find_outputs, read_record
+from asrkit.pipeline.stage import Stage, fill
+from asrkit.storage.files import read_checked_json
+from asrkit.storage.fingerprint import FingerprintCache, hash_file
+
+MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: what it was made of, and its outputs
+
+
+def refuse_changed(
+    stage: Stage,
+    experiment: Experiment,
+    cache: FingerprintCache,
+    reads: Optional[Sequence[str]] = None,
+    writes: Optional[Sequence[str]] = None,
+) -> None:
+    """Raise UserError unless a stage has finished and what it read and wrote, and its settings, are as then.
+
+    `reads`, `writes`: patterns, where not all that the stage has matter.
+    """
+    if not _has_records(experiment.directory):
+        return
+    record = read_record(stage, experiment)
+    if record is None:
+        raise UserError(
+            f"{stage} has not finished",
+            expected="an experiment in which it has",
+            where=str(experiment.records),
+            todo="run.sh, without --stage, runs the stages that are left",
+        )
+    narrowed = dataclasses.replace(
+        stage,
+        reads=tuple(stage.reads if reads is None else reads),
+        writes=tuple(stage.writes if writes is None else writes),
+    )
+    origin = find_origin(narrowed, experiment, cache)
+    settings = [
+        f"setting {name}" for name, value in origin.settings.items() if record.settings.get(name) != value
+    ]
+    found: Dict[str, Optional[str]] = {**origin.inputs, **find_outputs(narrowed, experiment, cache)}
+    patterns = [each.rstrip("?") for each in fill((*narrowed.reads, *narrowed.writes), experiment)]
+    expected = {
+        name: value
+        for name, value in {**record.inputs, **record.outputs}.items()
+        if any(fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in patterns)
+    }
+    _refuse([*settings, *_differing(found, expected)], str(stage), experiment.directory)
+
+
+def refuse_changed_results(score: Stage, directory: Path) -> None:
+    """Raise UserError unless results.json and what it was made of are as stage score or evaluate left it."""
+    if not (directory / MADE_OF).exists():
+        if _has_records(directory):
+            experiment = open_experiment(directory)
+            cache = FingerprintCache(experiment.records / "fingerprints.json")
+            refuse_changed(score, experiment, cache, writes=("results.json",))
+        return
+    expected = read_checked_json(directory / MADE_OF).get("outputs", {})
+    found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
+    _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
+
+
+def _has_records(directory: Path) -> bool:
+    there = (directory / "stages").is_dir()
+    if not there:
+        found = f"warning: {directory} has no records of stages, so its files can't be checked"
+        print(found, file=sys.stderr)
+    return there
+
+
+def _differing(found: Mapping[str, Optional[str]], expected: Mapping[str, Optional[str]]) -> List[str]:
+    return [name for name in [*found, *expected] if found.get(name) != expected.get(name)]
+
+
+def _refuse(differing: Sequence[str], writer: str, directory: Path) -> None:
+    changed = list(dict.fromkeys(differing))
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise UserError(
+            f"{changed[0]} isn't as {writer} left it{more}",
+            expected="the files and settings of a finished experiment, unchanged",
+            where=str(directory),
+            todo="run the command that made it (run.sh, without --stage): it regenerates what has changed",
+        )
