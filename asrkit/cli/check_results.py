@@ -26,5 +26,5 @@ def command(
             "nothing to check against", expected="--max-rate or --max-errors", where="asrkit check-results"
         )
     results = read_results(exp / "results.json")
-    refuse_changed_results(stage_named("score"), exp)
+    refuse_changed_results([stage_named("score")], exp)
     click.echo(check_result(results, set_name, method, max_rate, max_errors))

@@ -26,7 +26,7 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
     """Compare EXP_A and EXP_B, utterance by utterance, in the unit that EXP_A reports."""
     a, b = open_experiment(exp_a), open_experiment(exp_b)
     for each in (a, b):
-        refuse_changed_results(stage_named("score"), each.directory)
+        refuse_changed_results([stage_named("score")], each.directory)
     if a.config.score.normalise != b.config.score.normalise:
         steps = [", ".join(each.config.score.normalise) or "none" for each in (a, b)]
         raise UserError(

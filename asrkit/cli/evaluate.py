@@ -17,7 +17,7 @@ from asrkit.corpus.manifests import read_cuts, write_manifests
 from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
+from asrkit.pipeline.cost import count_cores, read_cost
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.finished import MADE_OF, refuse_changed
 from asrkit.pipeline.interruption import signals_raise
@@ -25,7 +25,7 @@ from asrkit.pipeline.lock import hold_lock
 from asrkit.pipeline.record import read_record
 from asrkit.pipeline.runner import cache_of
 from asrkit.signal.features import Shard, plan_shards
-from asrkit.storage.files import read_checked_json, read_json, remove, write_checked_json, write_json
+from asrkit.storage.files import read_json, remove, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 FOLDER = click.Path(path_type=Path)
@@ -127,7 +127,8 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
         link = directory / name
         remove(link)
         link.symlink_to(os.path.relpath(trained.directory / name, os.path.realpath(directory)))
-    for file in ("decode/scales.json", "cost.json", "manifests/statistics.json"):
+    write_json(directory / "cost.json", read_cost(trained))
+    for file in ("decode/scales.json", "manifests/statistics.json"):
         if (trained.directory / file).exists():
             write_json(directory / file, read_json(trained.directory / file))
     write_settings(evaluation)
@@ -179,7 +180,7 @@ def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, 
     }
     earlier: Dict[str, Any] = {}
     try:
-        earlier = read_checked_json(directory / MADE_OF)
+        earlier = read_json(directory / MADE_OF, Dict[str, Any], checked=True)
     except UserError as error:
         print(f"evaluate: {error.found}; all is decoded again", flush=True)
     same = earlier.get("made_of") == made_of

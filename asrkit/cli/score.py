@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from asrkit.errors import UserError
+from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.breakdown import break_down
 from asrkit.score.calibration import calibrate
@@ -44,8 +45,7 @@ def run(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     partial = read_json(facts_file).get("partial") if facts_file.exists() else None
     results = [{**record, "partial": partial} for record in results]
     write_json(experiment.directory / "results.json", results)
-    cost_file = experiment.directory / "cost.json"
-    cost = read_json(cost_file) if cost_file.exists() else {}
+    cost = read_cost(experiment)
     write_text(experiment.directory / "RESULTS.md", render_results(experiment.config.name, results, cost))
     print("\n".join(summary_lines(results)), flush=True)
 

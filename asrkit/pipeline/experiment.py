@@ -113,5 +113,5 @@ def write_settings(experiment: Experiment) -> None:
     """Keep the settings of the last run in EXP/recipe.yaml."""
     text = yaml.safe_dump(msgspec.to_builtins(experiment.config), sort_keys=False, allow_unicode=True)
     file = experiment.directory / "recipe.yaml"
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
+    if not file.is_file() or file.read_bytes() != text.encode("utf-8"):
         write_text(file, text)

@@ -4,13 +4,13 @@ import dataclasses
 import fnmatch
 import sys
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.record import find_origin, find_outputs, read_record
 from asrkit.pipeline.stage import Stage, fill
-from asrkit.storage.files import read_checked_json
+from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
 MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: what it was made of, and its outputs
@@ -56,15 +56,20 @@ def refuse_changed(
     _refuse([*settings, *_differing(found, expected)], str(stage), experiment.directory)
 
 
-def refuse_changed_results(score: Stage, directory: Path) -> None:
-    """Raise UserError unless results.json and what it was made of are as stage score or evaluate left it."""
+def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
+    """Raise UserError unless results.json and what it was made of are as stage score or evaluate left it.
+
+    `stages`: that stage and before it others, whose settings must be those that they ran with.
+    """
     if not (directory / MADE_OF).exists():
         if _has_records(directory):
             experiment = open_experiment(directory)
             cache = FingerprintCache(experiment.records / "fingerprints.json")
-            refuse_changed(score, experiment, cache, writes=("results.json",))
+            for stage in stages[:-1]:
+                refuse_changed(stage, experiment, cache, reads=(), writes=())
+            refuse_changed(stages[-1], experiment, cache, writes=("results.json",))
         return
-    expected = read_checked_json(directory / MADE_OF).get("outputs", {})
+    expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
     found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
     _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
 

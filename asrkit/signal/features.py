@@ -24,7 +24,6 @@ from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
 from asrkit.storage.files import (
     iterate_jsonl,
-    read_checked_json,
     read_json,
     remove,
     write_checked_json,
@@ -141,7 +140,7 @@ def _is_finished(shard: Shard, folder: Path) -> bool:
     """Whether a shard is there, undamaged and made of this; a damaged one is reported."""
     file = folder / f"{shard.name}.json"
     try:
-        record = read_checked_json(file)
+        record = read_json(file, checked=True)
         if record.get("made_of") != shard.key:
             return False
         damaged = "" if record["features"] == hash_file(file.with_suffix(".i16")) else "its features changed"

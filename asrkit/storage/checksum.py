@@ -21,11 +21,14 @@ def write_checksum(file: Path) -> None:
         stream.write(digits)
 
 
-def check_checksum(file: Path) -> None:
-    """Raise UserError when a byte of the file has changed since write_checksum; reads 1 GB per second."""
+def check_checksum(file: Path, needed: bool = True) -> None:
+    """Raise UserError when a byte of the file has changed since write_checksum; reads 1 GB per second.
+
+    `needed`: also when it has no checksum.
+    """
     with open(file, "rb") as stream:
         found = FIELD.search(stream.read(HEAD))
-    if found is None or found.group(1) != _compute(file):
+    if needed if found is None else found.group(1) != _compute(file):
         fault = "it has no checksum" if found is None else "its checksum is another one"
         raise UserError(
             f"{file} is damaged: {fault}",

@@ -8,7 +8,7 @@ import re
 import shutil
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 import msgspec
 
@@ -95,31 +95,28 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_checked_json(file: Path, value: Dict[str, Any]) -> None:
-    """Write an object with a checksum, for read_checked_json."""
+def write_checked_json(file: Path, value: Dict[str, Any], indent: Optional[int] = None) -> None:
+    """Write an object with a checksum, which read_json checks."""
     with whole_file(file) as temporary:
-        temporary.write_text(json.dumps({"checksum": BLANK, **value}, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps({"checksum": BLANK, **value}, indent=indent, ensure_ascii=False)
+        temporary.write_text(text, encoding="utf-8")
         write_checksum(temporary)
 
 
-def read_json(file: Path, kind: Any = Any) -> Any:
-    """Read JSON; raises UserError when it is missing, damaged, or not of a type that msgspec knows."""
+def read_json(file: Path, kind: Any = Any, checked: bool = False) -> Any:
+    """Read JSON; raises UserError when it is missing or damaged, or not of a type that msgspec knows.
+
+    `checked`: also when it has no checksum; one that it has is compared in any case, and left out.
+    """
     try:
+        check_checksum(file, needed=checked)
         value = json.loads(file.read_text(encoding="utf-8"))
         msgspec.convert(value, kind)
-        return value
     except UNREADABLE as error:
         raise _unreadable(file, error, "a JSON file that a stage wrote") from None
-
-
-def read_checked_json(file: Path) -> Dict[str, Any]:
-    """Read what write_checked_json wrote; raises UserError when it is missing or a byte of it has changed."""
-    try:
-        check_checksum(file)
-    except OSError as error:
-        raise _unreadable(file, error, "a JSON file that a stage wrote") from None
-    value: Dict[str, Any] = read_json(file)
-    return {key: value[key] for key in value if key != "checksum"}
+    if isinstance(value, dict):
+        value.pop("checksum", None)
+    return value
 
 
 def _unreadable(file: Path, error: BaseException, expected: str) -> UserError:

@@ -1,5 +1,6 @@
 """Fingerprints of content, remembered by a file's stat so that an unchanged file is hashed once."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
-from asrkit.storage.files import write_bytes
+from asrkit.errors import UserError
+from asrkit.storage.files import read_json, write_checked_json
 
 # A file changed again within a tick of the file system's clock may keep its stat.
 SETTLING_NANOSECONDS = 20_000_000
@@ -39,12 +41,8 @@ class FingerprintCache:
         self.file = file
         self._changed = False
         self._known: Dict[str, List[Any]] = {}
-        try:
-            loaded = json.loads(file.read_bytes())
-            if isinstance(loaded, dict):
-                self._known = loaded
-        except (OSError, ValueError):
-            pass  # a cache: absent or damaged means empty
+        with contextlib.suppress(UserError):  # a cache: absent or damaged means empty
+            self._known = read_json(file, Dict[str, List[Any]], checked=True)
 
     def fingerprint(self, file: Path) -> str:
         """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
@@ -67,5 +65,5 @@ class FingerprintCache:
     def save(self) -> None:
         """Write the cache if anything was added."""
         if self._changed:
-            write_bytes(self.file, json.dumps(self._known, ensure_ascii=False).encode("utf-8"))
+            write_checked_json(self.file, self._known)
             self._changed = False
