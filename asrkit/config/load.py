@@ -81,7 +81,7 @@ def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
             where=str(file),
             todo="check the name and the permissions",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"not YAML: {' '.join(str(error).split())}",
             expected=expected,

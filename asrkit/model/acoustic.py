@@ -174,7 +174,8 @@ def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
     """Build the model that save_model wrote, in evaluation mode, and what it was made of."""
 
     def build(about: Dict[str, Any]) -> AcousticModel:
+        msgspec.convert(about["made_of"], Dict[str, Any])
         return AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
 
     model, about = load_module(file, build, "a model", stage=7)
-    return model, dict(about["made_of"])
+    return model, about["made_of"]

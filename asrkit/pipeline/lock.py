@@ -67,11 +67,11 @@ def read_holder(directory: Path) -> Optional[Dict[str, Any]]:
     """Who holds the lock: {"pid", "host", "since", "command", "stage"}; None: nobody that can be seen."""
     try:
         holder = json.loads((directory / ".lock").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(holder, dict) or "pid" not in holder:
+    if not isinstance(holder, dict) or not isinstance(holder.get("pid"), int):
         return None
-    if holder.get("host") == socket.gethostname() and not _is_alive(int(holder["pid"])):
+    if holder.get("host") == socket.gethostname() and not _is_alive(holder["pid"]):
         return None
     return holder
 

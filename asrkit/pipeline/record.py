@@ -90,7 +90,7 @@ def read_record(stage: Stage, experiment: Experiment) -> Optional[Record]:
     """The stage's record; None when it never finished or the record is damaged."""
     try:
         return msgspec.json.decode(record_file(stage, experiment).read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -105,7 +105,7 @@ def read_note(stage: Stage, experiment: Experiment) -> Optional[Note]:
     """The note of a stage that began and didn't finish."""
     try:
         return msgspec.json.decode(note_file(stage, experiment).read_bytes(), type=Note)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -15,6 +15,15 @@ RATES = {"word": "WER", "character": "CER", "unit": "UER"}
 CONFUSIONS_SHOWN = 5  # of each kind, in a record
 
 
+class Timing(msgspec.Struct):
+    """What decode/{split}/timing_{method}.json holds."""
+
+    audio_seconds: float
+    seconds: float
+    fallbacks: Dict[str, int]
+    settings: Dict[str, Any]
+
+
 class Result(msgspec.Struct):
     """What every record of results.json holds, beside facts that older ones lack."""
 

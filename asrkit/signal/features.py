@@ -9,12 +9,12 @@ import lhotse
 import numpy as np
 import torch
 from lhotse import Features, MonoCut
-from lhotse.serialization import deserialize_item
 from lhotse.utils import compute_num_frames
 
 from asrkit.config import flatten
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.manifests import iterate_cuts
 from asrkit.corpus.rejection import Rejection
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
@@ -23,7 +23,6 @@ from asrkit.signal.audio import change_speed, read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
 from asrkit.storage.files import (
-    iterate_jsonl,
     read_json,
     remove,
     write_checked_json,
@@ -52,9 +51,7 @@ class Shard:
 
 def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     """The cuts of a split with features attached, ready for cut.load_features()."""
-    for row in iterate_jsonl(experiment.features / f"{split}_cuts.jsonl.gz"):
-        row["features"]["storage_path"] = str(experiment.directory / row["features"]["storage_path"])
-        yield deserialize_item(row)
+    return iterate_cuts(experiment.features / f"{split}_cuts.jsonl.gz", experiment.directory)
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:

@@ -110,12 +110,20 @@ def read_json(file: Path, kind: Any = Any, checked: bool = False) -> Any:
     """
     try:
         check_checksum(file, needed=checked)
-        value = json.loads(file.read_text(encoding="utf-8"))
-        msgspec.convert(value, kind)
+        value = _parse(file.read_bytes(), kind)
     except UNREADABLE as error:
         raise _unreadable(file, error, "a JSON file that a stage wrote") from None
     if isinstance(value, dict):
         value.pop("checksum", None)
+    return value
+
+
+def _parse(content: bytes, kind: Any) -> Any:
+    text = content.decode("utf-8")
+    value = json.loads(text)
+    if "\\u" in text:  # half of a pair can't be written again
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    msgspec.convert(value, kind)
     return value
 
 
@@ -163,9 +171,7 @@ def iterate_jsonl(file: Path, kind: Any = Dict[str, Any]) -> Iterator[Dict[str, 
                 if len(line) > LONGEST_LINE:
                     raise ValueError(f"line {number} has more than {LONGEST_LINE >> 20} MiB")
                 if line.strip():
-                    row = json.loads(line)
-                    msgspec.convert(row, kind)
-                    yield row
+                    yield _parse(line, kind)
     except UNREADABLE as error:
         raise _unreadable(file, error, "JSON lines that a stage wrote") from None
 

@@ -161,9 +161,9 @@ def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
     files = sorted(directory.glob(EPOCHS))
     found = [(file, read_metadata(file)) for file in files]
     for file, metadata in found:
-        if metadata["made_of"] != found[-1][1]["made_of"]:
+        if metadata.get("made_of") != found[-1][1].get("made_of") or "dev" not in metadata:
             raise UserError(
-                f"{file.name} and {files[-1].name} are of different trainings",
+                f"{file.name} and {files[-1].name} aren't of one training",
                 expected="epochs of one training",
                 where=str(directory),
                 todo="run.sh, without --stage, trains again",
