@@ -41,6 +41,8 @@ def refuse_changed(
         stage,
         reads=tuple(stage.reads if reads is None else reads),
         writes=tuple(stage.writes if writes is None else writes),
+        module="asrkit",  # code may have changed since, and takes long to read
+        corpus_code=False,
     )
     origin = find_origin(narrowed, experiment, cache)
     settings = [

@@ -40,9 +40,9 @@ def whole_file(file: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(
             f"can't write {file}: {error.strerror or error}",
-            expected="a folder one may write to, with free space",
+            expected="a writable directory with free space",
             where=str(file.parent),
-            todo="free some space or mend the permissions, then run the same command: nothing is damaged",
+            todo="free some space or fix the permissions, then run the same command: nothing is damaged",
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -62,9 +62,9 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(
             f"can't write temporary files: {error}",
-            expected="a folder one may write to, with free space",
+            expected="a writable directory with free space",
             where=str(folder),
-            todo="free some space or mend the permissions, then run the same command",
+            todo="free some space or fix the permissions, then run the same command",
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
