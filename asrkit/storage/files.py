@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import itertools
 import json
 import os
 import re
@@ -33,8 +34,9 @@ def whole_file(file: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
-        if file.is_dir():
-            file.rename(file.with_name(f".{file.name}.folder"))  # not ours to remove
+        if file.is_dir():  # not ours to remove
+            asides = (file.with_name(f".{file.name}.folder-{number}") for number in itertools.count(1))
+            file.rename(next(aside for aside in asides if not os.path.lexists(aside)))
         os.replace(temporary, file)
         sync_directory(file.parent)
     except OSError as error:
