@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence
 
 from asrkit.errors import UserError
-from asrkit.storage.files import sweep
+from asrkit.storage.files import remove, sweep
 
 DYING_SECONDS = 5.0  # how long processes of a killed run may take to go
 
@@ -44,7 +44,10 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = directory / ".lock"
+        if lock.is_dir() or (lock.is_symlink() and not lock.exists()):
+            remove(lock)  # which nobody holds
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise UserError(
             f"can't write {directory}: {error.strerror}",

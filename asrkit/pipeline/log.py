@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Dict, TextIO
 
+from asrkit.storage.files import remove
+
 TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -15,6 +17,8 @@ class StageLog:
     def __init__(self, file: Path, title: str) -> None:
         self.file = file
         file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            remove(file)  # a folder, or a link that leads nowhere
         self._stream: TextIO = open(file, "a", encoding="utf-8")  # noqa: SIM115
         self._unfinished: Dict[str, str] = {}
         self.write_line(f"==== {datetime.date.today()} {title}")

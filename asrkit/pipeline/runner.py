@@ -31,6 +31,7 @@ from asrkit.pipeline.record import (
 )
 from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
 from asrkit.pipeline.stage import Stage, display, fill, locate
+from asrkit.storage.files import remove
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -148,8 +149,7 @@ class _Run:
         if not resumes:
             # In this order, so that what is left can't be taken for the work of the new run.
             for file in (record_file(stage, experiment), note_file(stage, experiment)):
-                with contextlib.suppress(FileNotFoundError):
-                    file.unlink()
+                remove(file)
             _clear(stage, experiment.directory / stage.name)
         return write_note(stage, experiment, judgement.origin.key, earlier)
 
