@@ -31,7 +31,7 @@ def check_checksum(file: Path, needed: bool = True) -> None:
     if needed if found is None else found.group(1) != _compute(file):
         fault = "it has no checksum" if found is None else "its checksum is another one"
         raise UserError(
-            f"{file} is damaged: {fault}",
+            f"can't read {file}: it is damaged, {fault}",
             expected="the bytes that asrkit wrote",
             where=str(file),
             todo="run.sh, without --stage, regenerates it",

@@ -113,7 +113,7 @@ def test_settings_and_cost_that_are_kept_are_those_of_the_run(scored: Path, tmp_
         verb(report.command, *keep)
     (scored / "recipe.yaml").write_text(settings)
     replaced("cost.json", '"parameters": 7', '"parameters": 8')(scored)
-    with pytest.raises(UserError, match=r"cost\.json is damaged"):
+    with pytest.raises(UserError, match=r"cost\.json: it is damaged"):
         verb(report.command, *keep)
 
 
