@@ -3,6 +3,7 @@
 import collections
 from typing import Sequence, Set
 
+from asrkit.corpus.cuts import Supervision
 from asrkit.lm.arpa import read_vocabulary
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl
@@ -13,7 +14,8 @@ from asrkit.text.units import build_units
 def run(experiment: Experiment) -> None:
     """Write units/ from the training transcripts; the words of further text and of a given LM are added."""
     config = experiment.config
-    supervisions = read_jsonl(experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz")
+    file = experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz"
+    supervisions = read_jsonl(file, Supervision)
     sentences = [str(row["text"]) for row in supervisions]
     further = _further_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None

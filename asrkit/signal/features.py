@@ -14,7 +14,7 @@ from lhotse.utils import compute_num_frames
 from asrkit.config import flatten
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.manifests import iterate_cuts
+from asrkit.corpus.cuts import iterate_cuts
 from asrkit.corpus.rejection import Rejection
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
