@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import functools
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -53,7 +54,8 @@ def refuse_changed(
     expected = {
         name: value
         for name, value in {**record.inputs, **record.outputs}.items()
-        if any(fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in patterns)
+        if name in patterns
+        or any(fnmatch.fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in patterns)
     }
     _refuse([*settings, *_differing(found, expected)], str(stage), experiment.directory)
 
@@ -76,7 +78,9 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
     _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
 
 
+@functools.lru_cache(maxsize=None)
 def _has_records(directory: Path) -> bool:
+    """Whether there is anything to compare with; a warning, once, if not."""
     there = (directory / "stages").is_dir()
     if not there:
         found = f"warning: {directory} has no records of stages, so its files can't be checked"
