@@ -19,7 +19,7 @@ from asrkit.corpus.validation import validate
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores, read_cost
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
-from asrkit.pipeline.finished import MADE_OF, refuse_changed
+from asrkit.pipeline.finished import MADE_OF, has_records, refuse_changed
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
 from asrkit.pipeline.record import read_record
@@ -69,6 +69,8 @@ def command(
 
 def _refuse_changed(trained: Experiment) -> None:
     """Raise UserError unless all that is taken from the experiment is what its stages made and used."""
+    if not has_records(trained.directory):
+        return
     cache = cache_of(trained)
     for name in (*TRAINED, "manifests"):
         writes = ("manifests/statistics.json",) if name == "manifests" else None

@@ -2,7 +2,6 @@
 
 import dataclasses
 import fnmatch
-import functools
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -28,7 +27,7 @@ def refuse_changed(
 
     `reads`, `writes`: patterns, where not all that the stage has matter.
     """
-    if not _has_records(experiment.directory):
+    if not has_records(experiment.directory):
         return
     record = read_record(stage, experiment)
     if record is None:
@@ -66,7 +65,7 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
     `stages`: that stage and before it others, whose settings must be those that they ran with.
     """
     if not (directory / MADE_OF).exists():
-        if _has_records(directory):
+        if has_records(directory):
             experiment = open_experiment(directory)
             cache = FingerprintCache(experiment.records / "fingerprints.json")
             for stage in stages[:-1]:
@@ -78,9 +77,8 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
     _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
 
 
-@functools.lru_cache(maxsize=None)
-def _has_records(directory: Path) -> bool:
-    """Whether there is anything to compare with; a warning, once, if not."""
+def has_records(directory: Path) -> bool:
+    """Whether there is anything to compare with; a warning if not."""
     there = (directory / "stages").is_dir()
     if not there:
         found = f"warning: {directory} has no records of stages, so its files can't be checked"
