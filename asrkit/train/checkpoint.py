@@ -116,13 +116,20 @@ def load_point(
             tensors, metadata = load_tensors(file, made_of)
             position = msgspec.convert(metadata["position"], Position)
             for epoch in position.kept if with_epochs else []:
-                read_metadata(epoch_file(directory, epoch), made_of)
+                _check_epoch(epoch_file(directory, epoch), made_of, position.log[epoch - 1])
             _load(tensors, modules, optimizer)
             return position
-        except (UserError, KeyError, ValueError) as error:
+        except (UserError, IndexError, KeyError, ValueError) as error:
             if first:
                 print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
     return None
+
+
+def _check_epoch(file: Path, made_of: str, row: Mapping[str, Any]) -> None:
+    """Raise UserError or ValueError unless a file holds the weights of an epoch of the log."""
+    dev = read_metadata(file, made_of)["dev"]
+    if any(row.get(name) != value for name, value in dev.items()):
+        raise ValueError(f"{file.name} holds the weights of another epoch")
 
 
 def _load(
@@ -161,9 +168,10 @@ def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
     files = sorted(directory.glob(EPOCHS))
     found = [(file, read_metadata(file)) for file in files]
     for file, metadata in found:
-        if metadata.get("made_of") != found[-1][1].get("made_of") or "dev" not in metadata:
+        same = metadata.get("made_of") == found[-1][1].get("made_of")
+        if not same or file != epoch_file(directory, metadata.get("dev", {}).get("epoch", 0)):
             raise UserError(
-                f"{file.name} and {files[-1].name} aren't of one training",
+                f"{file.name} isn't of the training of {files[-1].name}, or of another epoch",
                 expected="epochs of one training",
                 where=str(directory),
                 todo="run.sh, without --stage, trains again",

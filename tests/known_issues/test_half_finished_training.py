@@ -134,6 +134,9 @@ DAMAGES: Dict[str, Callable[[Path], None]] = {
         points(directory)[1].replace(points(directory)[0]) and None
     ),
     "a bit of an epoch": lambda directory: flip(epoch(directory)),
+    "an older epoch": lambda directory: (
+        shutil.copy(sorted(directory.glob("checkpoints/epoch-*"))[0], epoch(directory)) and None
+    ),
     "half an epoch": lambda directory: (
         epoch(directory).write_bytes(epoch(directory).read_bytes()[:-90]) and None
     ),
