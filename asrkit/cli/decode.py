@@ -168,7 +168,8 @@ def _fingerprint(experiment: Experiment, modules: Sequence[str], *files: Path) -
     cache = cache_of(experiment)
     there = [cache.fingerprint(file) if file.is_file() else None for file in files]
     code = code_fingerprints(modules, experiment, cache)
-    cache.save()
+    if experiment.records.is_dir():  # not in the folder of asrkit evaluate, which has no records
+        cache.save()
     return hash_value([there, code])
 
 
