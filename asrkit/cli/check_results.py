@@ -6,7 +6,9 @@ from typing import Optional
 import click
 
 from asrkit.errors import UserError
+from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.records import check_result, read_results
+from asrkit.stages.table import stage_named
 
 
 @click.command("check-results")
@@ -23,4 +25,6 @@ def command(
         raise UserError(
             "nothing to check against", expected="--max-rate or --max-errors", where="asrkit check-results"
         )
-    print(check_result(read_results(exp / "results.json"), set_name, method, max_rate, max_errors))
+    results = read_results(exp / "results.json")
+    refuse_changed_results([stage_named("score")], exp)
+    print(check_result(results, set_name, method, max_rate, max_errors))

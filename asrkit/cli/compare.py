@@ -7,10 +7,12 @@ import click
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.comparison import compare, comparison_lines
 from asrkit.score.records import headlines, read_results
 from asrkit.score.splits import evaluate_transcripts
 from asrkit.score.transcripts import load_transcripts
+from asrkit.stages.table import stage_named
 
 EXPERIMENT = click.Path(path_type=Path)
 
@@ -23,6 +25,8 @@ EXPERIMENT = click.Path(path_type=Path)
 def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str]) -> None:
     """Compare EXP_A and EXP_B, utterance by utterance, in the unit that EXP_A reports."""
     a, b = open_experiment(exp_a), open_experiment(exp_b)
+    for each in (a, b):
+        refuse_changed_results([stage_named("score")], each.directory)
     if a.config.score.normalise != b.config.score.normalise:
         steps = [", ".join(each.config.score.normalise) or "none" for each in (a, b)]
         raise UserError(

@@ -14,7 +14,10 @@ from asrkit.corpus.splits import sets_of
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.finished import refuse_changed
 from asrkit.pipeline.progress import Progress
+from asrkit.pipeline.runner import cache_of
+from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.storage.fingerprint import hash_file
 
@@ -37,6 +40,7 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     After stage 7 each text is also scored against what the model hears in its audio.
     """
     experiment = open_experiment(exp, nj or count_cores())
+    refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
     utterances = _measure_all(experiment)
     alignments = _score_texts(experiment, utterances)[:worst] if worst else []
     found = make_report(utterances, read_json(experiment.manifests / "statistics.json"), alignments)
@@ -64,6 +68,8 @@ def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dic
         print("no model yet: after stage 7 the report scores each text against what it hears")
         return []
     torch.set_num_threads(1)
+    for name in ("features", "units", "average"):
+        refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
     model, made_of = load_model(file)
     if made_of.get("units") != hash_file(experiment.units / "units.txt"):
         raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage 6")

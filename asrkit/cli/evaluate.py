@@ -1,11 +1,10 @@
 """asrkit evaluate: score a trained experiment on any lhotse CutSet with supervisions."""
 
-import contextlib
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 import msgspec
@@ -18,20 +17,23 @@ from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
 from asrkit.decode.splits import decode_frozen
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
+from asrkit.pipeline.cost import count_cores, read_cost
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
+from asrkit.pipeline.finished import MADE_OF, has_records, refuse_changed
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
+from asrkit.pipeline.record import read_record
+from asrkit.pipeline.runner import cache_of
 from asrkit.score.splits import score_all
 from asrkit.signal.features import Shard, plan_shards
 from asrkit.signal.splits import compute, join_shards
-from asrkit.storage.files import read_json, write_json
+from asrkit.stages.table import stage_named
+from asrkit.storage.files import read_json, remove, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 FOLDER = click.Path(path_type=Path)
 # What decoding takes from the trained experiment; each is a link in the folder of the evaluation.
 TRAINED = ("units", "lm", "graph", "average")
-MADE_OF = "made_of.json"  # marks the folder, and tells whether what was decoded there is of this model
 
 
 @click.command("evaluate")
@@ -57,6 +59,7 @@ def command(
     """
     trained = open_experiment(exp, nj or count_cores())
     _refuse_unfinished(trained, methods)
+    _refuse_changed(trained)
     name = cuts.name.partition(".")[0]
     refuse_split_names([name], "--cuts")
     found = read_cut_set(cuts, "--cuts", allow_pipes)
@@ -67,9 +70,27 @@ def command(
         _link_trained(trained, evaluation)
         _write_manifests(evaluation, name, found)
         shards = _write_features(evaluation, name)
-        if not _is_decoded(evaluation, name, shards):
+        begun = _begin(evaluation, name, shards)
+        if not begun["outputs"]:
             decode_frozen(evaluation, name)
         score_all(evaluation, methods)
+        _finish(evaluation, name, begun)
+
+
+def _refuse_changed(trained: Experiment) -> None:
+    """Raise UserError unless all that is taken from the experiment is what its stages made and used."""
+    if not has_records(trained.directory):
+        return
+    cache = cache_of(trained)
+    for name in (*TRAINED, "manifests"):
+        writes = ("manifests/statistics.json",) if name == "manifests" else None
+        refuse_changed(stage_named(name), trained, cache, reads=(), writes=writes)
+    refuse_changed(stage_named("features"), trained, cache, reads=(), writes=())  # of which settings matter
+    decoding = stage_named("decode")
+    reads = [pattern for pattern in decoding.reads if pattern.startswith(tuple(f"{of}/" for of in TRAINED))]
+    refuse_changed(decoding, trained, cache, reads, writes=("decode/scales.json",))
+    if read_record(stage_named("score"), trained) is not None:
+        refuse_changed(stage_named("score"), trained, cache, reads=(), writes=())
 
 
 def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
@@ -113,13 +134,13 @@ def _refuse_other_folder(directory: Path) -> None:
 def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
     directory = evaluation.directory
     if not (directory / MADE_OF).exists():
-        write_json(directory / MADE_OF, None)
+        write_checked_json(directory / MADE_OF, {})
     for name in TRAINED:
         link = directory / name
-        with contextlib.suppress(FileNotFoundError):
-            link.unlink()
+        remove(link)
         link.symlink_to(os.path.relpath(trained.directory / name, os.path.realpath(directory)))
-    for file in ("decode/scales.json", "cost.json", "manifests/statistics.json"):
+    write_json(directory / "cost.json", read_cost(trained))
+    for file in ("decode/scales.json", "manifests/statistics.json"):
         if (trained.directory / file).exists():
             write_json(directory / file, read_json(trained.directory / file))
     write_settings(evaluation.directory, evaluation.config)
@@ -154,28 +175,51 @@ def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     return shards
 
 
-def _is_decoded(evaluation: Experiment, name: str, shards: List[Shard]) -> bool:
-    """Whether the methods were decoded already, of the same audio, by the same model and settings.
+def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, Any]:
+    """What made_of.json says of this evaluation: "outputs" are there if its methods have been decoded.
 
-    Where they weren't, only what this very decoding has begun is left of an earlier one: it resumes.
+    They have if it was of the same audio, by the same model and settings, and nothing has changed since.
+    Else only what this very decoding has begun is left of an earlier one: it resumes.
     """
-    directory, methods = evaluation.directory, evaluation.config.decode.methods
+    directory, methods = evaluation.directory, list(evaluation.config.decode.methods)
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
     models = [*(directory / "lm").glob("*.arpa"), *(directory / "lm").glob("*.safetensors")]
     files += sorted(f"lm/{file.name}" for file in models)
-    settings = {**msgspec.to_builtins(evaluation.config.decode), "methods": None}
     made_of = {
         "features": hash_value([shard.key for shard in shards]),
-        "decode": hash_value(settings),
-        **{file: hash_file(directory / file) for file in files},
+        "decode": hash_value({**msgspec.to_builtins(evaluation.config.decode), "methods": None}),
+        **_sums(directory, files),
     }
-    earlier = read_json(directory / MADE_OF) or {}
-    begun = earlier.pop("methods", None)
-    finished = [(evaluation.decoding / name / f"timing_{method}.json").exists() for method in methods]
-    if earlier == made_of and all(finished):
-        return True
-    if earlier != made_of or begun != list(methods):
+    earlier: Dict[str, Any] = {}
+    try:
+        earlier = read_json(directory / MADE_OF, Dict[str, Any], checked=True)
+    except UserError as error:
+        print(f"evaluate: {error.found}; all is decoded again", flush=True)
+    same = earlier.get("made_of") == made_of
+    outputs = [
+        f"decode/{name}/{file}"
+        for method in methods
+        for file in (f"hypotheses_{method}.jsonl", f"timing_{method}.json")
+    ]
+    decoded = {file: earlier.get("outputs", {}).get(file, "") for file in outputs}
+    if same and decoded == _sums(directory, outputs):
+        return earlier
+    if not same or earlier.get("methods") != methods:
         for folder in evaluation.decoding.glob("*/"):
             shutil.rmtree(folder)
-        write_json(directory / MADE_OF, {**made_of, "methods": methods})
-    return False
+    begun = {"made_of": made_of, "methods": methods, "outputs": {}}
+    write_checked_json(directory / MADE_OF, begun)
+    return begun
+
+
+def _finish(evaluation: Experiment, name: str, begun: Dict[str, Any]) -> None:
+    """Add fingerprints of what scoring read and wrote to made_of.json, for asrkit compare."""
+    directory = evaluation.directory
+    patterns = ("manifests/*.gz", "*/rejected.jsonl", f"decode/{name}/*.json*", "units/*.txt", "results.json")
+    files = sorted(file for pattern in patterns for file in directory.glob(pattern))
+    outputs = _sums(directory, [str(file.relative_to(directory)) for file in files])
+    write_checked_json(directory / MADE_OF, {**begun, "outputs": outputs})
+
+
+def _sums(directory: Path, files: List[str]) -> Dict[str, str]:
+    return {file: hash_file(directory / file) for file in files if (directory / file).is_file()}

@@ -9,6 +9,9 @@ from asrkit.corpus.kaldi import write_data_directory
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.splits import sets_of
 from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.finished import refuse_changed
+from asrkit.pipeline.runner import cache_of
+from asrkit.stages.table import stage_named
 
 FOLDER = click.Path(path_type=Path)
 
@@ -21,7 +24,9 @@ def command(exp: Path, directory: Path) -> None:
 
     What stage 1 rejected is left out. `asrkit new-recipe --from DIRECTORY` reads them back.
     """
-    export(open_experiment(exp), directory)
+    experiment = open_experiment(exp)
+    refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
+    export(experiment, directory)
 
 
 def export(experiment: Experiment, directory: Path) -> None:

@@ -14,6 +14,9 @@ from asrkit.graph.compile import graph_size
 from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.store import load_graph, save_graph
 from asrkit.pipeline.experiment import open_experiment
+from asrkit.pipeline.finished import refuse_changed
+from asrkit.pipeline.runner import cache_of
+from asrkit.stages.table import stage_named
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.text.units import read_symbols
 
@@ -37,6 +40,8 @@ def write_lg(exp: Path, output: Path) -> None:
             f"--output {output}", expected="FILE.txt or FILE.safetensors", where="asrkit graph lg"
         )
     experiment = open_experiment(exp)
+    for name in ("units", "lm"):
+        refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
     graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph, kind="LG")
     if output.suffix == ".txt":
         write_text(output, k2.to_str(graph.fst, openfst=True))

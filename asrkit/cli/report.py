@@ -5,7 +5,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
+from asrkit.cli.stages import STAGES
 from asrkit.errors import UserError
+from asrkit.pipeline.cost import Cost
+from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
 from asrkit.score.study import render_study
@@ -43,7 +46,8 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
 
 def _keep_records(exp: Path, recipe: Path) -> None:
     """Copy the records as they were measured, and the whole configuration that they belong to."""
-    results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json")
+    results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json", Cost)
+    refuse_changed_results(STAGES, exp)
     if not (recipe / "recipe.yaml").exists():
         raise UserError(
             f"{recipe} is no recipe",
@@ -63,7 +67,7 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
     texts: Dict[Path, str] = {}
     for file in sorted(recipes.glob("*/records/results.json")):
         recipe = file.parent.parent
-        results, cost = read_results(file), read_json(file.with_name("cost.json"))
+        results, cost = read_results(file), read_json(file.with_name("cost.json"), Cost)
         kept.append((recipe.name, results, cost))
         texts[recipe / "RESULTS.md"] = "\n".join(
             [render_results(recipe.name, results, cost), *_render_studies(file.parent)]

@@ -105,7 +105,7 @@ def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Lo
             where=str(file),
             todo="check the name and the permissions",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(
             f"not YAML: {' '.join(str(error).split())}",
             expected=expected,

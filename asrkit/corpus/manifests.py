@@ -5,10 +5,11 @@ import contextlib
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
+from asrkit.corpus.cuts import iterate_cuts
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.inputs import audio_path, audio_source
-from asrkit.storage.files import iterate_jsonl, jsonl_gz_writer
+from asrkit.pipeline.inputs import audio_source
+from asrkit.storage.files import jsonl_gz_writer
 
 
 def write_manifests(experiment: Experiment, split: str, utterances: Sequence[ValidUtterance]) -> None:
@@ -40,17 +41,7 @@ def write_manifests(experiment: Experiment, split: str, utterances: Sequence[Val
 
 def read_cuts(experiment: Experiment, split: str) -> Iterator[Any]:
     """The lhotse cuts that write_manifests wrote, with whole paths; UserError if missing or damaged."""
-    from lhotse.serialization import deserialize_item
-
-    for row in iterate_jsonl(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"):
-        yield deserialize_item(with_audio_paths(row, experiment))
-
-
-def with_audio_paths(row: Dict[str, Any], experiment: Experiment) -> Dict[str, Any]:
-    """A cut's row with the paths of its audio made whole."""
-    for source in row["recording"]["sources"]:
-        source["source"] = str(audio_path(source["source"], experiment))
-    return row
+    return iterate_cuts(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz", experiment)
 
 
 def lhotse_objects(utterances: Sequence[ValidUtterance]) -> Iterator[Tuple[Optional[Any], Any, Any]]:

@@ -4,6 +4,7 @@ import collections
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import msgspec
 import numpy as np
 import torch
 
@@ -20,7 +21,7 @@ from asrkit.decode.methods import (
 from asrkit.decode.nbest import NBest, make_points, read_lists, write_lists
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.search import WAYS
-from asrkit.decode.shards import make_shards
+from asrkit.decode.shards import made_of, make_shards
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph, load_graph
 from asrkit.model.acoustic import load_model, subsampling
@@ -69,12 +70,23 @@ def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
         experiment.config.decode,
         load_units(experiment.units),
         _load_matching_graph(experiment),
-        words_file=experiment.units / "words.txt",
-        arpa=experiment.lm / "lm.arpa",
-        larger=experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
-        model=experiment.averaged / "model.safetensors",
-        neural=experiment.lm / "neural.safetensors",
+        **_decoder_files(experiment),
     )
+
+
+def _decoder_files(experiment: Experiment) -> Dict[str, Path]:
+    """What a decoder reads beside units and graph, if its methods ask for it."""
+    return {
+        "words_file": experiment.units / "words.txt",
+        "arpa": experiment.lm / "lm.arpa",
+        "larger": experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
+        "model": experiment.averaged / "model.safetensors",
+        "neural": experiment.lm / "neural.safetensors",
+    }
+
+
+def _graph_file(experiment: Experiment) -> Path:
+    return experiment.graph / "HLG.safetensors"
 
 
 def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
@@ -97,19 +109,19 @@ def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
 
 def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
     """HLG, after refusing a graph or a model of other units or of another lexicon."""
-    graph = load_graph(experiment.graph / "HLG.safetensors")
+    graph = load_graph(_graph_file(experiment))
     _, model_made_of = load_model(experiment.averaged / "model.safetensors")
-    for part, made_of, name in (
+    for part, origin, name in (
         ("graph", graph.made_of, "units"),
         ("graph", graph.made_of, "lexicon"),
         ("model", model_made_of, "units"),
     ):
         expected = hash_file(experiment.units / f"{name}.txt")
-        if made_of.get(name) != expected:
+        if origin.get(name) != expected:
             raise UserError(
                 f"the {part} was made for another {name}.txt",
                 expected=f"{name}.txt {expected}",
-                where=f"{part}: {name} {made_of.get(name)}",
+                where=f"{part}: {name} {origin.get(name)}",
                 todo="run.sh, which makes anew what is stale",
             )
     return graph
@@ -139,23 +151,27 @@ def _search_split(
         return [(file, None) for file in posteriors]
     lattices = [experiment.directory / "lattices" / split / file.name for file in posteriors]
     settings = [getattr(config, name) for name in (*BEAMS, "search_lm_scale", "blank_skip_threshold")]
-    graph = _fingerprint(experiment, SEARCHING, experiment.graph / "HLG.safetensors")
-    made_of = [hash_value([graph, settings, hash_file(file)]) for file in posteriors]
+    graph = _fingerprint(experiment, SEARCHING, _graph_file(experiment))
+    origins = [hash_value([graph, settings, made_of(file)]) for file in posteriors]
 
     def work(index: int) -> None:
         log_probs = read_posteriors(posteriors[index]).log_probs
         found = {utterance: decoder.search(utterance, each) for utterance, each in log_probs.items()}
-        write_lattices(lattices[index], found, made_of[index])
+        write_lattices(lattices[index], found, origins[index])
 
     with Progress(f"search {split}", len(lattices), "shards") as bar:
-        make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), made_of)
+        make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), origins)
     return list(zip(posteriors, lattices))
 
 
-def _fingerprint(experiment: Experiment, modules: Sequence[str], file: Path) -> str:
-    """What stands for a file and for the code of some modules."""
+def _fingerprint(experiment: Experiment, modules: Sequence[str], *files: Path) -> str:
+    """What stands for the files that are there and for the code of some modules."""
     cache = cache_of(experiment)
-    return hash_value([cache.fingerprint(file), code_fingerprints(modules, experiment, cache)])
+    there = [cache.fingerprint(file) if file.is_file() else None for file in files]
+    code = code_fingerprints(modules, experiment, cache)
+    if experiment.records.is_dir():  # not in the folder of asrkit evaluate, which has no records
+        cache.save()
+    return hash_value([there, code])
 
 
 def _decode_split(
@@ -168,12 +184,23 @@ def _decode_split(
 ) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
     """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
     outputs = [experiment.decoding / split / f"{name}-{file.name}" for file, _ in searched]
+    tables = [experiment.units / f"{table}.txt" for table in ("units", "lexicon")]
+    files = [*tables, _graph_file(experiment), *_decoder_files(experiment).values()]
+    common = [
+        _fingerprint(experiment, ["asrkit.decode.methods"], *files),
+        msgspec.to_builtins(decoder.config),
+        {method: of.tolist() for method, of in points.items()},
+    ]
+    origins = [
+        hash_value([common, made_of(posteriors), lattices and made_of(lattices)])
+        for posteriors, lattices in searched
+    ]
 
     def work(index: int) -> None:
-        _decode_shard(*searched[index], outputs[index], decoder, points)
+        _decode_shard(*searched[index], outputs[index], decoder, points, origins[index])
 
     with Progress(f"decode {split}", len(outputs), "shards") as bar:
-        make_shards(outputs, work, experiment.jobs, lambda _: bar.advance())
+        make_shards(outputs, work, experiment.jobs, lambda _: bar.advance(), origins)
     shards = [read_lists(file) for file in outputs]
     found = sorted((name.partition("/")[::2], nbest) for part, _ in shards for name, nbest in part.items())
     methods: Sequence[str] = decoder.config.methods
@@ -191,6 +218,7 @@ def _decode_shard(
     file: Path,
     decoder: UtteranceDecoder,
     points: Mapping[str, np.ndarray],
+    origin: str,
 ) -> None:
     posteriors = read_posteriors(posteriors_file)
     lattices = read_lattices(lattices_file) if lattices_file is not None else {}
@@ -202,7 +230,8 @@ def _decode_shard(
         for method, (nbest, seconds) in found.items():
             lists[f"{method}/{utterance}"] = nbest
             spent[method] += seconds
-    write_lists(file, lists, {"audio_seconds": posteriors.audio_seconds, "seconds": spent})
+    about = {"made_of": origin, "audio_seconds": posteriors.audio_seconds, "seconds": spent}
+    write_lists(file, lists, about)
 
 
 def _choose(experiment: Experiment, lists: Mapping[str, Mapping[str, NBest]]) -> None:
@@ -216,9 +245,7 @@ def _choose(experiment: Experiment, lists: Mapping[str, Mapping[str, NBest]]) ->
             said = ", ".join(f"{name} {value:g}" for name, value in weights[method].items())
             fewest = min(point["errors"] for point in tried[method])
             print(f"decode: {method}: {said}, chosen on {dev}: {fewest} errors")
-    write_json(
-        experiment.decoding / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried}
-    )
+    write_json(experiment.decoding / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried})
 
 
 def _references(experiment: Experiment, split: str) -> Dict[str, List[str]]:

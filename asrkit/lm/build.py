@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 
 from asrkit.config.recipe import LmConfig
+from asrkit.corpus.cuts import Supervision
 from asrkit.corpus.text import normalise_word
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import Interpolation, interpolate
@@ -164,7 +165,7 @@ def _train_neural(experiment: Experiment, texts: List[Path], dev: List[str]) -> 
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:
-    rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz")
+    rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz", Supervision)
     return [str(row["text"]) for row in rows]
 
 

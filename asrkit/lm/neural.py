@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Dict, Iterator, Sequence, Tuple
+from typing import Any, Dict, Iterator, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asrkit.config import NeuralLmConfig
-from asrkit.errors import UserError
 from asrkit.lm.scorer import SentenceScorer
 from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID
-from asrkit.storage.tensors import load_tensors, save_tensors
+from asrkit.storage.tensors import load_module, save_tensors
 
 SEED = 1
 BATCH_SENTENCES = 8  # a step of training; on AN4 32 learn too little in ten epochs
@@ -116,16 +115,9 @@ def _perplexity(model: NeuralLm, sentences: Sentences) -> float:
 
 
 def _load(file: Path) -> NeuralLm:
-    tensors, about = load_tensors(file)
-    try:
-        model = NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), about["vocabulary"])
-        model.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, msgspec.ValidationError) as error:
-        raise UserError(
-            f"{file.name} does not hold a language model of this version: {error}",
-            expected="a model that stage lm wrote",
-            where=str(file),
-            todo="run.sh --stage 4 --stop-stage 4",
-        ) from None
-    model.eval()
+
+    def build(about: Dict[str, Any]) -> NeuralLm:
+        return NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), about["vocabulary"])
+
+    model: NeuralLm = load_module(file, build, "a language model", stage=4)[0]
     return model

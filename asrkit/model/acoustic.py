@@ -17,7 +17,7 @@ from asrkit.model.decoder import Decoder
 from asrkit.model.dropout import Dropout
 from asrkit.model.positions import distance_sinusoids, rotary_angles
 from asrkit.model.residual import ResidualFront
-from asrkit.storage.tensors import load_tensors, save_tensors
+from asrkit.storage.tensors import load_module, save_tensors
 
 
 def check_model(config: ModelConfig) -> None:
@@ -154,15 +154,10 @@ def save_model(file: Path, model: AcousticModel, made_of: Dict[str, Any]) -> Non
 
 def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
     """Build the model that save_model wrote, in evaluation mode, and what it was made of."""
-    tensors, about = load_tensors(file)
-    try:
-        model = AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
-        model.load_state_dict(tensors)
-    except (KeyError, RuntimeError, msgspec.ValidationError) as error:
-        raise UserError(
-            f"{file.name} does not hold a model of this version: {error}",
-            expected="a model that stage average wrote",
-            where=str(file),
-            todo="run.sh --stage 7 --stop-stage 7",
-        ) from None
-    return model.eval(), about["made_of"]
+
+    def build(about: Dict[str, Any]) -> AcousticModel:
+        msgspec.convert(about["made_of"], Dict[str, Any])
+        return AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
+
+    model, about = load_module(file, build, "a model", stage=7)
+    return model, about["made_of"]

@@ -6,22 +6,46 @@ import subprocess
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import msgspec
+
 from asrkit.config import flatten
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.pipeline.processor import count_cores as count_cores
 from asrkit.pipeline.record import Record
-from asrkit.storage.files import read_json, write_json
+from asrkit.storage.files import read_json, write_checked_json
 from asrkit.storage.fingerprint import hash_value
+
+
+class StageCost(msgspec.Struct):
+    """What a stage cost."""
+
+    seconds: Optional[float] = None
+    peak_bytes: Optional[int] = None
+    device: Optional[str] = None
+
+
+class Cost(msgspec.Struct):
+    """What cost.json may hold; each fact may be absent."""
+
+    stages: Optional[Dict[str, StageCost]] = None
+    parameters: Optional[int] = None
+    audio_hours: Optional[float] = None
+    cores: Optional[int] = None
+    device: Optional[str] = None
+    commit: Optional[str] = None
+    configuration: Optional[str] = None
+    command: Optional[str] = None
 
 
 def add_facts(experiment: Experiment, **facts: Any) -> None:
     """Add facts that a stage found, such as parameters=1800000 or audio_hours=2.5."""
-    write_json(experiment.directory / "cost.json", {**_read(experiment), **facts})
+    write_checked_json(experiment.directory / "cost.json", {**read_cost(experiment), **facts}, indent=2)
 
 
 def add_stage(experiment: Experiment, name: str, record: Record) -> None:
     """Add what a stage cost; the other stages keep what they have."""
-    stages = _read(experiment).get("stages", {})
+    stages = read_cost(experiment).get("stages", {})
     stages[name] = {
         "seconds": round(record.seconds, 3),
         "peak_bytes": record.peak_bytes,
@@ -63,7 +87,13 @@ def read_commit() -> Optional[str]:
     return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
 
 
-def _read(experiment: Experiment) -> Dict[str, Any]:
+def read_cost(experiment: Experiment) -> Dict[str, Any]:
+    """What cost.json holds; nothing, which is reported, when it is damaged."""
     file = experiment.directory / "cost.json"
-    facts: Dict[str, Any] = read_json(file) if file.exists() else {}
+    try:
+        facts: Dict[str, Any] = read_json(file, Cost)
+    except UserError as error:
+        if os.path.lexists(file):
+            print(f"cost: {error.found}; it begins again", flush=True)
+        return {}
     return facts

@@ -15,6 +15,7 @@ from typing import Iterator, Optional, Sequence
 import msgspec
 
 from asrkit.errors import UserError
+from asrkit.storage.files import remove, sweep
 
 DYING_SECONDS = 5.0  # how long processes of a killed run may take to go
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)  # from file systems without flock
@@ -64,6 +65,8 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
     file = directory / ".lock"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if file.is_dir() or (file.is_symlink() and not file.exists()):
+            remove(file)  # which nobody holds
         descriptor = _open(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise UserError(
@@ -74,6 +77,7 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
         ) from None
     try:
         _acquire(descriptor, directory)
+        sweep(directory)
         try:
             yield ExperimentLock(descriptor, command)
         finally:

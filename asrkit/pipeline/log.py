@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Dict, TextIO
 
 from asrkit.errors import UserError, escape
+from asrkit.storage.files import remove
 
 
 class StageLog:
@@ -16,6 +17,8 @@ class StageLog:
         self.file = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.is_file():
+                remove(file)  # a folder, or a link that leads nowhere
             self._stream: TextIO = open(file, "a", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
             raise UserError(

@@ -35,7 +35,7 @@ from asrkit.pipeline.record import (
     write_note,
 )
 from asrkit.pipeline.stage import Stage
-from asrkit.storage.files import link, sync_directory, write_bytes
+from asrkit.storage.files import link, remove, sync_directory, write_bytes
 
 TRAININGS = "trainings"
 RECORD = "record.json"
@@ -86,6 +86,8 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
             current.rename(old)
         folder.rename(current)
         sync_directory(current.parent)
+    if record_file(stage, experiment).is_dir():
+        remove(record_file(stage, experiment))
     write_bytes(record_file(stage, experiment), encode_record(record))
     for place in (folder, current):
         drop_note(place)
@@ -145,10 +147,7 @@ def _set_aside_directory(stage: Stage, experiment: Experiment) -> None:
 
 def _remove(folder: Path, stage: Stage) -> None:
     try:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        elif folder.exists():
-            folder.unlink()
+        remove(folder)
     except OSError as error:
         raise UserError(
             f"{stage} can't remove what an interrupted run left: {error.strerror}",

@@ -1,7 +1,9 @@
 """Records of results (results.json) and of cost (cost.json): reading, checking, putting into words."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence, Tuple
+
+import msgspec
 
 from asrkit.errors import UserError
 from asrkit.score.alignment import Counts
@@ -11,11 +13,49 @@ from asrkit.storage.files import read_json
 
 RATES = {"word": "WER", "character": "CER", "unit": "UER"}
 CONFUSIONS_SHOWN = 5  # of each kind, in a record
-RESULT_KEYS = (
-    *("set", "role", "method", "unit", "errors", "reference", "insertions", "deletions", "substitutions"),
-    *("rate", "interval", "confidence", "rtf", "utterances", "rejected", "lost"),
-    *("fallbacks", "settings", "speakers"),
-)
+
+
+class Timing(msgspec.Struct):
+    """What decode/{split}/timing_{method}.json holds."""
+
+    audio_seconds: float
+    seconds: float
+    fallbacks: Dict[str, int]
+    settings: Dict[str, Any]
+
+
+class Result(msgspec.Struct):
+    """What every record of results.json holds, beside facts that older ones lack."""
+
+    set: str
+    role: str
+    method: str
+    unit: Literal["word", "character", "unit"]
+    errors: int
+    reference: int
+    insertions: int
+    deletions: int
+    substitutions: int
+    rate: float
+    interval: Tuple[float, float]
+    confidence: float
+    rtf: Optional[float]
+    utterances: int
+    rejected: int
+    lost: int
+    fallbacks: Dict[str, int]
+    settings: Dict[str, Any]
+    speakers: Dict[str, Tuple[int, int]]  # errors and reference tokens
+    interval_by_speaker: Optional[Tuple[float, float]] = None
+    normalise: List[str] = []
+    partial: Optional[str] = None
+    calibration: Optional[Dict[str, Any]] = None
+    lengths: Dict[str, Tuple[int, int]] = {}
+    snr: Dict[str, Tuple[int, int]] = {}
+    confusions: Dict[str, List[Tuple[str, str, int]]] = {}
+
+
+RESULT_KEYS = [field.name for field in msgspec.structs.fields(Result) if field.required]
 
 
 def make_record(
@@ -67,7 +107,7 @@ def make_record(
 
 def read_results(file: Path) -> List[Dict[str, Any]]:
     """Objects of results.json; raises UserError when one lacks a key."""
-    results = read_json(file)
+    results = read_json(file, List[Dict[str, Any]])
     lacking = [key for record in results for key in RESULT_KEYS if key not in record]
     if lacking or not results:
         raise UserError(
@@ -76,7 +116,7 @@ def read_results(file: Path) -> List[Dict[str, Any]]:
             where=str(file),
             todo="score again: run.sh --stage 9",
         )
-    return list(results)
+    return list(read_json(file, List[Result]))
 
 
 def headlines(results: Sequence[Dict[str, Any]], role: Optional[str] = None) -> List[Dict[str, Any]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from asrkit.errors import UserError
+from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.breakdown import break_down
 from asrkit.score.calibration import calibrate
@@ -11,7 +12,7 @@ from asrkit.score.ctm import make_ctm, make_stm
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
 from asrkit.score.normalisation import normalise_transcripts
-from asrkit.score.records import make_record, summary_lines
+from asrkit.score.records import Timing, make_record, summary_lines
 from asrkit.score.report import render_results
 from asrkit.score.tokenisation import characters, unit_tokeniser, words
 from asrkit.score.transcripts import Transcript, load_transcripts
@@ -41,11 +42,10 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
                 continue
             results += _score(experiment, split, file)
     facts_file = experiment.manifests / "statistics.json"
-    partial = read_json(facts_file).get("partial") if facts_file.exists() else None
+    partial = read_json(facts_file, Dict[str, Any]).get("partial") if facts_file.exists() else None
     results = [{**record, "partial": partial} for record in results]
     write_json(experiment.scores / "results.json", results)
-    cost_file = experiment.directory / "cost.json"
-    cost = read_json(cost_file) if cost_file.exists() else {}
+    cost = read_cost(experiment)
     write_text(experiment.scores / "RESULTS.md", render_results(experiment.config.name, results, cost))
     for name in ("results.json", "RESULTS.md"):
         link(experiment.directory / name, experiment.directory / "score" / name)
@@ -90,7 +90,7 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
     if any(each.timed for each in counted):
         write_text(experiment.scores / f"{name}.hyp.ctm", make_ctm(counted))
         write_text(experiment.scores / f"{name}.ref.stm", make_stm(counted))
-    timing = read_json(hypotheses.with_name(f"timing_{method}.json"))
+    timing = read_json(hypotheses.with_name(f"timing_{method}.json"), Timing)
     # The oracle knows the references: a bound on what rescoring can reach, and no result.
     role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
     return [

@@ -4,9 +4,35 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+import msgspec
+
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl
+
+
+class _Reference(msgspec.Struct):
+    id: str
+    text: Optional[str] = None
+    speaker: Optional[str] = None
+    duration: Optional[float] = None
+
+
+class _Rejected(_Reference, kw_only=True):
+    split: str
+    reason: str
+
+
+class _Hypothesis(msgspec.Struct):
+    id: str
+    hyp: List[str]
+    timed: Optional[List[Tuple[float, float, float]]] = None
+    way: str = ""
+
+
+class _Cut(msgspec.Struct):
+    id: str
+    custom: Optional[Dict[str, Any]] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +72,8 @@ def load_transcripts(
 
 def read_rejected(files: Iterable[Path], split: str) -> Dict[str, Dict[str, Any]]:
     """Rows of rejected.jsonl by id: the utterances of `split` that earlier stages couldn't use."""
-    rows = [row for file in files if file.exists() for row in read_jsonl(file) if row["split"] == split]
+    found = [row for file in files if file.exists() for row in read_jsonl(file, _Rejected)]
+    rows = [row for row in found if row["split"] == split]
     return {str(row["id"]): row for row in rows}
 
 
@@ -60,9 +87,9 @@ def join_transcripts(
     text, and else left to `uncounted`. Raises UserError when an id is double, extra or missing
     without a reason, or when the reference holds no word at all.
     """
-    decodable = _by_id(supervisions)
+    decodable = _by_id(supervisions, _Reference)
     references = {**{key: row for key, row in rejected.items() if row.get("text")}, **decodable}
-    hypothesised = _by_id(hypotheses)
+    hypothesised = _by_id(hypotheses, _Hypothesis)
     if not hypothesised and decodable.keys() - rejected.keys():
         raise UserError(
             "the file of hypotheses is empty",
@@ -127,12 +154,12 @@ def _refuse_mismatch(
 
 def _read_snr(cuts: Path) -> Dict[str, float]:
     """Signal-to-noise ratio in dB by id, of those cuts that bear a number of that name."""
-    values = {str(row["id"]): (row.get("custom") or {}).get("snr") for row in read_jsonl(cuts)}
+    values = {str(row["id"]): (row.get("custom") or {}).get("snr") for row in read_jsonl(cuts, _Cut)}
     return {key: float(value) for key, value in values.items() if isinstance(value, (int, float))}
 
 
-def _by_id(file: Path) -> Dict[str, Dict[str, Any]]:
-    rows = read_jsonl(file)
+def _by_id(file: Path, kind: Any) -> Dict[str, Dict[str, Any]]:
+    rows = read_jsonl(file, kind)
     by_id = {str(row["id"]): row for row in rows}
     if len(by_id) < len(rows):
         ids = [str(row["id"]) for row in rows]

@@ -1,7 +1,7 @@
 """Features of a split, computed in shards by several processes; a killed job loses unfinished shards only."""
 
 import dataclasses
-import json
+import os
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
@@ -9,21 +9,25 @@ import lhotse
 import numpy as np
 import torch
 from lhotse import Features, MonoCut
-from lhotse.serialization import deserialize_item
 from lhotse.utils import compute_num_frames
 
 from asrkit.config import flatten
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus import audio, containers
 from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.manifests import with_audio_paths
+from asrkit.corpus.cuts import iterate_cuts
 from asrkit.corpus.rejection import Rejection
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.audio import change_speed, read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
-from asrkit.storage.files import iterate_jsonl, write_bytes
+from asrkit.storage.files import (
+    read_json,
+    remove,
+    write_checked_json,
+)
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard made by other code than this is made anew.
@@ -49,9 +53,7 @@ class Shard:
 
 def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     """The cuts of a split with features attached, ready for cut.load_features()."""
-    for row in iterate_jsonl(experiment.features / f"{split}_cuts.jsonl.gz"):
-        row["features"]["storage_path"] = str(experiment.place(row["features"]["storage_path"]))
-        yield deserialize_item(with_audio_paths(row, experiment))
+    return iterate_cuts(experiment.features / f"{split}_cuts.jsonl.gz", experiment, with_features=True)
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
@@ -110,7 +112,7 @@ def compute_shards(
     wanted = {f"{shard.name}{suffix}" for shard in shards for suffix in (".i16", ".json")}
     for file in folder.iterdir():
         if file.name not in wanted:
-            file.unlink()
+            remove(file)
     missing = []
     for shard in shards:
         if _is_finished(shard, folder):
@@ -127,17 +129,25 @@ def compute_shards(
 
 def read_shard(shard: Shard, directory: Path) -> Dict[str, Any]:
     """The record of a finished shard: cuts, rejected, frames, sum, sum_of_squares."""
-    record: Dict[str, Any] = json.loads((directory / "shards" / f"{shard.name}.json").read_text("utf-8"))
+    record: Dict[str, Any] = read_json(directory / "shards" / f"{shard.name}.json")
     return record
 
 
 def _is_finished(shard: Shard, folder: Path) -> bool:
+    """Whether a shard is there, undamaged and made of this; a damaged one is reported."""
+    file = folder / f"{shard.name}.json"
     try:
-        record = json.loads((folder / f"{shard.name}.json").read_text("utf-8"))
-        size = (folder / f"{shard.name}.i16").stat().st_size
-        return bool(record["key"] == shard.key and record["bytes"] == size)
-    except (OSError, ValueError, KeyError):
-        return False
+        record = read_json(file, checked=True)
+        if record.get("made_of") != shard.key:
+            return False
+        damaged = "" if record["features"] == hash_file(file.with_suffix(".i16")) else "its features changed"
+    except (OSError, UserError) as error:
+        damaged = str(error).splitlines()[0] if os.path.lexists(file) else ""
+        if not damaged:
+            return False
+    if damaged:
+        print(f"features: {shard.name} is damaged ({damaged}); it is computed again", flush=True)
+    return not damaged
 
 
 def _compute_shard(
@@ -165,13 +175,13 @@ def _compute_shard(
         for cut, matrix, key in zip(cuts, matrices, keys)
     ]
     record = {
-        "key": shard.key,
-        "bytes": file.stat().st_size,
+        "made_of": shard.key,
+        "features": hash_file(file),
         "rejected": [dataclasses.asdict(rejection) for rejection in rejected],
         **_sums(matrices, config.bins),
         "cuts": rows,
     }
-    write_bytes(folder / f"{shard.name}.json", json.dumps(record, ensure_ascii=False).encode("utf-8"))
+    write_checked_json(folder / f"{shard.name}.json", record)
     return sum(copy.duration for copy in cuts)
 
 
@@ -195,9 +205,7 @@ def copy_name(id: str, speed: float) -> str:
     return id if speed == 1.0 else f"{id}_sp{speed}"
 
 
-def read_copies(
-    cut: MonoCut, speeds: Sequence[float], new_rate: int
-) -> Iterator[Tuple[MonoCut, np.ndarray]]:
+def read_copies(cut: MonoCut, speeds: Sequence[float], new_rate: int) -> Iterator[Tuple[MonoCut, np.ndarray]]:
     """The cut at each speed with its samples at `new_rate` Hz; raises AudioProblem before the first."""
     rate = cut.sampling_rate
     samples = read_samples(_source(cut), round(cut.start * rate), cut.num_samples)

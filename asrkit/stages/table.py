@@ -29,6 +29,11 @@ SEPARATOR = "\x1f"  # between the words of a line of run.sh, as utils/recipe.sh 
 USE = 'stage N NAME "what it does" [--reads PATTERN...] [--writes PATTERN...] [-- COMMAND...]'
 
 
+def stage_named(name: str) -> Stage:
+    """asrkit's stage of a name."""
+    return next(stage for stage in STAGES if stage.name == name)
+
+
 def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List[Stage]:
     """The stages that run.sh declares, in its order; all of asrkit's when it declares none.
 

@@ -5,6 +5,7 @@ import contextlib
 from typing import Iterable, Iterator, Sequence, Set
 
 from asrkit.config import CorpusConfig
+from asrkit.corpus.cuts import Supervision
 from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
@@ -32,7 +33,8 @@ def run(experiment: Experiment) -> None:
     from asrkit.text.units import build_units
 
     config = experiment.config
-    supervisions = read_jsonl(experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz")
+    file = experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz"
+    supervisions = read_jsonl(file, Supervision)
     sentences = [str(row["text"]) for row in supervisions]
     further = _further_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None

@@ -2,14 +2,24 @@
 
 import contextlib
 import gzip
+import itertools
 import json
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
+
+import msgspec
 
 from asrkit.errors import UserError
+from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
+
+LONGEST_LINE = 16 << 20  # bytes; without a limit, 3 MB of gzip may hold a line of 3 GB
+# Of whole_file, and of safetensors while it writes one
+TEMPORARY = re.compile(r"\..+\.\d+\.part|\.tmp\w{6}")
+UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error)  # msgspec's errors are ValueErrors
 
 
 @contextlib.contextmanager
@@ -24,14 +34,17 @@ def whole_file(file: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
+        if file.is_dir():  # not ours to remove
+            asides = (file.with_name(f".{file.name}.folder-{number}") for number in itertools.count(1))
+            file.rename(next(aside for aside in asides if not os.path.lexists(aside)))
         os.replace(temporary, file)
         sync_directory(file.parent)
     except OSError as error:
         raise UserError(
             f"can't write {file}: {error.strerror or error}",
-            expected="a folder one may write to, with free space",
+            expected="a writable directory with free space",
             where=str(file.parent),
-            todo="free some space or mend the permissions, then run the same command: nothing is damaged",
+            todo="free some space or fix the permissions, then run the same command: nothing is damaged",
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -51,9 +64,9 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(
             f"can't write temporary files: {error}",
-            expected="a folder one may write to, with free space",
+            expected="a writable directory with free space",
             where=str(folder),
-            todo="free some space or mend the permissions, then run the same command",
+            todo="free some space or fix the permissions, then run the same command",
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -99,17 +112,41 @@ def write_json(file: Path, value: Any) -> None:
     write_bytes(file, json_bytes(value, indent=2) + b"\n")
 
 
-def read_json(file: Path) -> Any:
-    """Read JSON; raises UserError when it is missing or damaged."""
+def write_checked_json(file: Path, value: Dict[str, Any], indent: Optional[int] = None) -> None:
+    """Write an object with a checksum, which read_json checks."""
+    with whole_file(file) as temporary:
+        temporary.write_bytes(json_bytes({"checksum": BLANK, **value}, indent=indent))
+        write_checksum(temporary)
+
+
+def read_json(file: Path, kind: Any = Any, checked: bool = False) -> Any:
+    """Read JSON; raises UserError when it is missing or damaged, or not of a type that msgspec knows.
+
+    `checked`: also when it has no checksum; one that it has is compared in any case, and left out.
+    """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="a JSON file that a stage wrote",
-            where=str(file),
-            todo="run.sh, without --stage, makes it anew",
-        ) from None
+        check_checksum(file, needed=checked)
+        value = _parse(file.read_bytes(), kind)
+    except UNREADABLE as error:
+        raise _unreadable(file, error, "a JSON file that a stage wrote") from None
+    if isinstance(value, dict):
+        value.pop("checksum", None)
+    return value
+
+
+def _parse(content: bytes, kind: Any) -> Any:
+    value = json.loads(content.decode("utf-8"))
+    msgspec.convert(value, kind)
+    return value
+
+
+def _unreadable(file: Path, error: BaseException, expected: str) -> UserError:
+    return UserError(
+        f"can't read {file}: {error}",
+        expected=expected,
+        where=str(file),
+        todo="run.sh, without --stage, regenerates it",
+    )
 
 
 @contextlib.contextmanager
@@ -134,22 +171,39 @@ def _write_row(stream: Any, row: Dict[str, Any]) -> None:
     stream.write(json_bytes(row) + b"\n")
 
 
-def read_jsonl(file: Path) -> List[Dict[str, Any]]:
-    """Read JSON lines, gzipped or not; UserError when the file is missing or damaged."""
-    return list(iterate_jsonl(file))
+def read_jsonl(file: Path, kind: Any = Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Read JSON lines, gzipped or not; UserError when it is missing or damaged or a row isn't `kind`."""
+    return list(iterate_jsonl(file, kind))
 
 
-def iterate_jsonl(file: Path) -> Iterator[Dict[str, Any]]:
-    """Read JSON lines one at a time, gzipped or not; UserError when the file is missing or damaged."""
+def iterate_jsonl(file: Path, kind: Any = Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+    """Read JSON lines one at a time, as read_jsonl does; also UserError for a line of more than 16 MiB."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-            for line in stream:
+            for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE + 1), b""), start=1):
+                if len(line) > LONGEST_LINE:
+                    raise ValueError(f"line {number} has more than {LONGEST_LINE >> 20} MiB")
                 if line.strip():
-                    yield json.loads(line)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="JSON lines that a stage wrote",
-            where=str(file),
-            todo="run.sh, without --stage, makes it anew",
-        ) from None
+                    yield _parse(line, kind)
+    except UNREADABLE as error:
+        raise _unreadable(file, error, "JSON lines that a stage wrote") from None
+
+
+def remove(place: Path) -> None:
+    """Remove a file, a link or a folder, whichever is there."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left half-written below a folder, except where another lock may be held."""
+    for place, folders, files in os.walk(folder):
+        if ".lock" in files and Path(place) != folder:
+            folders.clear()
+            continue
+        for name in files:
+            if TEMPORARY.fullmatch(name):
+                remove(Path(place, name))

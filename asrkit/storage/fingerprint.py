@@ -14,7 +14,9 @@ from typing import Any, Callable, ContextManager, Dict, List, NamedTuple, Option
 
 import msgspec
 
-from asrkit.storage.files import json_bytes, write_bytes
+from asrkit.errors import UserError
+from asrkit.storage.checksum import check_checksum
+from asrkit.storage.files import json_bytes, write_checked_json
 
 # A file changed again within a tick of the file system's clock may keep its stat.
 SETTLING_NANOSECONDS = 20_000_000
@@ -61,6 +63,10 @@ def hash_file(file: Path) -> str:
 
 
 Entry = Tuple[int, int, int, int, Any]  # size, times of content and of inode, inode; what was computed
+
+
+class _Listing(msgspec.Struct):
+    files: Dict[str, Entry]  # of a group, by name
 
 
 class _Kept(msgspec.Struct):
@@ -142,7 +148,7 @@ class FingerprintCache:
         if name not in self._groups:
             return {}
         if name not in self._listings:
-            self._listings[name] = _load(self._listing_file(name), Dict[str, Entry], {})
+            self._listings[name] = _load(self._listing_file(name), _Listing, _Listing({})).files
         before, files = self._listings[name], self._groups[name]
         new = [file for file in files if before.get(file.name, ())[:4] != file[2:]]
         hashes = self._hash_all(name, new)
@@ -177,10 +183,10 @@ class FingerprintCache:
                 for file in self._groups[name]
                 if _has_settled(file) and file.name in self._listings[name]
             }
-            write_bytes(self._listing_file(name), msgspec.json.encode(listing))
+            write_checked_json(self._listing_file(name), {"files": listing})
         if self._changed:
             kept = _Kept(self._known, self._fingerprints)
-            write_bytes(self.directory / "files.json", json_bytes(msgspec.to_builtins(kept)))
+            write_checked_json(self.directory / "files.json", msgspec.to_builtins(kept))
         self._unsaved, self._changed = [], False
 
     def _listing_file(self, name: str) -> Path:
@@ -192,6 +198,7 @@ def _has_settled(stamp: FileStamp) -> bool:
 
 
 def _load(file: Path, kind: Any, otherwise: Any) -> Any:
-    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError, UserError):
+        check_checksum(file)
         return msgspec.json.decode(file.read_bytes(), type=kind)
     return otherwise  # a cache: absent or damaged means empty

@@ -2,16 +2,19 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import msgspec
 import torch
 from torch import Tensor
 
 from asrkit.errors import UserError
+from asrkit.storage.files import remove
 from asrkit.storage.tensors import load_tensors, read_metadata, save_tensors
 
 RESUME = "resume-*.safetensors"
-GOOD = "good.safetensors"  # the best epoch so far, or the start: what training goes back to if it diverges
+EPOCHS = "epoch-*.safetensors"
+GOOD = "good.safetensors"  # the best epoch so far, or the start: rolled back to if training diverges
 
 
 @dataclasses.dataclass
@@ -33,6 +36,7 @@ class Position:
     best_loss: Optional[float] = None  # lowest median of recent_losses so far
     returns: List[str] = dataclasses.field(default_factory=list)  # why training went back, each time
     log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
+    kept: List[int] = dataclasses.field(default_factory=list)  # epochs whose weights are kept, oldest first
 
     def start_epoch(self) -> None:
         """Count the epoch as done, and clear what is summed over one."""
@@ -51,8 +55,9 @@ def save_point(
     position: Position,
     modules: Mapping[str, torch.nn.Module],
     optimizer: torch.optim.Optimizer,
+    made_of: str = "",
 ) -> None:
-    """Write all that training needs to go on from `position`."""
+    """Write all that training needs to go on from `position`; `made_of` is the training's fingerprint."""
     tensors = {
         f"{prefix}.{name}": tensor
         for prefix, module in modules.items()
@@ -62,7 +67,7 @@ def save_point(
     for index, values in state.items():
         for name, value in values.items():
             tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
-    save_tensors(file, tensors, {"position": dataclasses.asdict(position)})
+    save_tensors(file, tensors, {"made_of": made_of, "position": dataclasses.asdict(position)})
 
 
 def resume_file(directory: Path, position: Position) -> Path:
@@ -70,62 +75,108 @@ def resume_file(directory: Path, position: Position) -> Path:
     return directory / f"resume-{position.step:08d}.safetensors"
 
 
-def prune_resume_points(directory: Path) -> None:
-    """Remove all but the newest resume point and the one before it, kept in case the newest gets damaged."""
-    for old in sorted(directory.glob(RESUME))[:-2]:
-        old.unlink()
+def epoch_file(directory: Path, epoch: int) -> Path:
+    """The weights after an epoch, the first of which is 1."""
+    return directory / f"epoch-{epoch:04d}.safetensors"
 
 
-def drop_later(directory: Path, position: Position) -> None:
-    """Remove the epochs and the resume points of what came after `position`, which must have one."""
-    for file, row in list_epochs(directory):
-        if row["epoch"] > position.epoch:
-            file.unlink()
-    for file in sorted(directory.glob(RESUME)):  # the newest last: until then a killed run comes here again
-        if file > resume_file(directory, position):
-            file.unlink()
+def prune(directory: Path, position: Position) -> None:
+    """Remove what `position` doesn't need: epochs, later resume points, and earlier ones but for one.
+
+    A later one is damaged or was rolled back from; the earlier one is kept in case the newest gets damaged.
+    """
+    newest = resume_file(directory, position)
+    points = sorted(directory.glob(RESUME))
+    earlier = [file for file in points if file < newest]
+    # The newest last: until then a killed run comes here again
+    for file in [*earlier[:-1], *(file for file in points if file > newest)]:
+        remove(file)
+    kept = [epoch_file(directory, epoch) for epoch in position.kept]
+    for file in directory.glob(EPOCHS):
+        if file not in kept:
+            remove(file)
 
 
 def load_point(
     directory: Path,
     modules: Mapping[str, torch.nn.Module],
     optimizer: torch.optim.Optimizer,
-    names: str,
+    files: Sequence[Path],
     first: bool,
+    made_of: str = "",
+    with_epochs: bool = True,
 ) -> Optional[Position]:
-    """Put the newest whole point of such a name into the modules and the optimiser; None: there is none.
+    """Put the first whole point of `files` into the modules and the optimiser; None: there is none.
 
-    Of several processes the `first` says which points are damaged.
+    Whole: of the training `made_of` and, if `with_epochs`, with all its epochs. Of several processes the
+    `first` says which points are passed over.
     """
-    for file in sorted(directory.glob(names), reverse=True):
+    for file in files:
         try:
-            tensors, metadata = load_tensors(file)
-            position = Position(**metadata["position"])
-        except (UserError, KeyError, TypeError) as error:
+            tensors, metadata = load_tensors(file, made_of)
+            position = msgspec.convert(metadata["position"], Position)
+            for epoch in position.kept if with_epochs else []:
+                _check_epoch(epoch_file(directory, epoch), made_of, position.log[epoch - 1])
+            _load(tensors, modules, optimizer)
+            return position
+        except (UserError, IndexError, KeyError, ValueError) as error:
             if first:
                 print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
-            continue
-        for prefix, module in modules.items():
-            module.load_state_dict(_below(tensors, f"{prefix}."))
-        state: Dict[int, Dict[str, Tensor]] = {}
-        for key, tensor in _below(tensors, "optimizer.").items():
-            index, _, name = key.partition(".")
-            state.setdefault(int(index), {})[name] = tensor
-        optimizer.load_state_dict(
-            {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-        )
-        return position
     return None
 
 
-def save_epoch(file: Path, model: torch.nn.Module, row: Dict[str, Any]) -> None:
+def _check_epoch(file: Path, made_of: str, row: Mapping[str, Any]) -> None:
+    """Raise UserError or ValueError unless a file holds the weights of an epoch of the log."""
+    dev = read_metadata(file, made_of)["dev"]
+    if any(row.get(name) != value for name, value in dev.items()):
+        raise ValueError(f"{file.name} holds the weights of another epoch")
+
+
+def _load(
+    tensors: Dict[str, Tensor], modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+) -> None:
+    """Raise ValueError before anything is changed, so that a training can still begin."""
+    wanted = {
+        f"{prefix}.{name}": tensor.shape
+        for prefix, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
+    found = {name: tensor.shape for name, tensor in tensors.items() if not name.startswith("optimizer.")}
+    if found != wanted:
+        raise ValueError("its tensors aren't those of the model")
+    state: Dict[int, Dict[str, Tensor]] = {}
+    for key, tensor in _below(tensors, "optimizer.").items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    for prefix, module in modules.items():
+        module.load_state_dict(_below(tensors, f"{prefix}."))
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def list_points(directory: Path) -> List[Path]:
+    """Points to resume from, the newest first."""
+    return [*sorted(directory.glob(RESUME), reverse=True), *directory.glob(GOOD)]
+
+
+def save_epoch(file: Path, model: torch.nn.Module, row: Dict[str, Any], made_of: str = "") -> None:
     """Write the weights after an epoch, with its dev figures."""
-    save_tensors(file, dict(model.state_dict()), {"dev": row})
+    save_tensors(file, dict(model.state_dict()), {"made_of": made_of, "dev": row})
 
 
 def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
-    """Kept epochs, oldest first, with their dev figures."""
-    return [(file, read_metadata(file)["dev"]) for file in sorted(directory.glob("epoch-*.safetensors"))]
+    """Kept epochs, oldest first, with their dev figures; UserError for a damaged one, or of two trainings."""
+    files = sorted(directory.glob(EPOCHS))
+    found = [(file, read_metadata(file)) for file in files]
+    for file, metadata in found:
+        same = metadata.get("made_of") == found[-1][1].get("made_of")
+        if not same or file != epoch_file(directory, metadata.get("dev", {}).get("epoch", 0)):
+            raise UserError(
+                f"{file.name} isn't of the training of {files[-1].name}, or of another epoch",
+                expected="epochs of one training",
+                where=str(directory),
+                todo="run.sh, without --stage, trains again",
+            )
+    return [(file, metadata["dev"]) for file, metadata in found]
 
 
 def rank_by_dev(epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Tuple[Path, Dict[str, Any]]]:
@@ -142,13 +193,10 @@ def _dev_rank(row: Dict[str, Any]) -> Tuple[int, float, int]:
     return row["errors"], row["loss"], -row["epoch"]
 
 
-def prune_epochs(directory: Path, keep_best: int, keep_last: int) -> None:
-    """Remove epochs that are neither among the best nor among the last."""
-    epochs = list_epochs(directory)
-    kept = {file for file, _ in rank_by_dev(epochs)[:keep_best]} | {file for file, _ in epochs[-keep_last:]}
-    for file, _ in epochs:
-        if file not in kept:
-            file.unlink()
+def choose_epochs(log: Sequence[Dict[str, Any]], keep_best: int, keep_last: int) -> List[int]:
+    """Of the epochs in a log, numbers of those that are among the best or among the last, oldest first."""
+    chosen = [*sorted(log, key=_dev_rank)[:keep_best], *log[-keep_last:]]
+    return sorted({row["epoch"] for row in chosen})
 
 
 def _below(tensors: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:

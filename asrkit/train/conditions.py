@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asrkit.config import TrainConfig
 from asrkit.corpus.audio import AudioProblem
-from asrkit.corpus.manifests import with_audio_paths
+from asrkit.corpus.cuts import with_audio_paths
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import copy_name, read_copies

@@ -17,19 +17,19 @@ from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.augmentation import spec_augment, tilt_spectrum
-from asrkit.storage.files import write_jsonl
+from asrkit.storage.files import remove, write_jsonl
 from asrkit.text.units import Units
 from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import (
     GOOD,
-    RESUME,
     Position,
-    drop_later,
+    choose_epochs,
+    epoch_file,
     is_best,
+    list_points,
     load_point,
-    prune_epochs,
-    prune_resume_points,
+    prune,
     resume_file,
     save_epoch,
     save_point,
@@ -69,10 +69,11 @@ class Training:
     averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
     top_hertz: float = 8000.0  # of the features' highest bin
     conditions: Optional[Conditions] = None  # where train.noise or train.rooms is set
+    made_of: str = ""  # fingerprint of data, settings and code, which checkpoints bear
 
     @property
     def checkpoints(self) -> Path:
-        """resume-<step> and epoch-<number> files, and good.safetensors."""
+        """resume-<step> and epoch-<number> files, and good.safetensors until training has ended."""
         return self.directory / "checkpoints"
 
     @property
@@ -82,19 +83,20 @@ class Training:
 
 
 def run_training(training: Training) -> List[Dict[str, Any]]:
-    """Train from the newest resume point, or the start, to the last epoch.
+    """Train from the newest whole resume point, or the start, to the last epoch.
 
     Returns the log, a row an epoch. A step whose gradient isn't finite is skipped. Training that diverges
     goes back to the best epoch, at half the learning rate; raises UserError when it does so again.
     """
     training.checkpoints.mkdir(parents=True, exist_ok=True)
-    position = _load_point(training, RESUME)
-    if position is None:
-        position = Position()
+    found = _load_point(training, list_points(training.checkpoints))
+    position = found or Position()
+    _refuse_other_steps(training, position)
+    if found is None:
         _save_point(training, training.checkpoints / GOOD, position)
     elif training.world.first:
         print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
-    _refuse_other_steps(training, position)
+    _tidy(training, position)
     while position.epoch < training.config.epochs:
         try:
             utilisation = Utilisation()
@@ -102,6 +104,8 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
             _finish_epoch(training, position, utilisation)
         except Divergence as divergence:
             position = _go_back(training, position, divergence)
+    if training.world.first:
+        remove(training.checkpoints / GOOD)
     return position.log
 
 
@@ -125,10 +129,11 @@ def _go_back(training: Training, diverged: Position, divergence: Divergence) -> 
     where = f"step {diverged.step}, epoch {diverged.epoch + 1}"
     position = None
     if not diverged.returns:
-        position = _load_point(training, GOOD)
+        position = _load_point(training, [training.checkpoints / GOOD], with_epochs=False)
     if position is None:
+        again = "again" if diverged.returns else f"with no whole {GOOD} to return to"
         raise UserError(
-            f"training has diverged at {where}, again: {divergence.found}",
+            f"training has diverged at {where}, {again}: {divergence.found}",
             expected=divergence.expected,
             where=divergence.where or str(training.directory / "log.jsonl"),
             todo="most likely the steps are too large: lower train.learning_rate to a quarter, for half was "
@@ -136,11 +141,20 @@ def _go_back(training: Training, diverged: Position, divergence: Divergence) -> 
         ) from divergence
     said = f"diverged at {where}: {divergence.found}; back to step {position.step}, half the learning rate"
     position.returns = [*position.returns, said]
+    # Some have been removed since, when later epochs were better
+    position.kept = [epoch for epoch in position.kept if epoch_file(training.checkpoints, epoch).exists()]
     if training.world.first:
         print(f"train: {said}", flush=True)
         _save_point(training, resume_file(training.checkpoints, position), position)
-        drop_later(training.checkpoints, position)
+    _tidy(training, position)
     return position
+
+
+def _tidy(training: Training, position: Position) -> None:
+    """Make files agree with the position: no other checkpoints, and the log of its epochs."""
+    if training.world.first:
+        prune(training.checkpoints, position)
+        write_jsonl(training.directory / "log.jsonl", position.log)
 
 
 def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
@@ -188,23 +202,27 @@ def _train_epoch(training: Training, position: Position, utilisation: Utilisatio
 def _save_resume_point(training: Training, position: Position) -> None:
     _save_point(training, resume_file(training.checkpoints, position), position)
     if training.world.first:
-        prune_resume_points(training.checkpoints)
+        prune(training.checkpoints, position)
 
 
-def _load_point(training: Training, names: str) -> Optional[Position]:
+def _load_point(training: Training, files: Sequence[Path], with_epochs: bool = True) -> Optional[Position]:
     return load_point(
-        training.checkpoints, training.modules, training.optimizer, names, training.world.first
+        training.checkpoints,
+        training.modules,
+        training.optimizer,
+        files,
+        training.world.first,
+        training.made_of,
+        with_epochs,
     )
 
 
 def _save_point(training: Training, file: Path, position: Position) -> None:
     if training.world.first:
-        save_point(file, position, training.modules, training.optimizer)
+        save_point(file, position, training.modules, training.optimizer, training.made_of)
 
 
-def take_step(
-    training: Training, position: Position, batches: List[List[Example]], progress: float
-) -> None:
+def take_step(training: Training, position: Position, batches: List[List[Example]], progress: float) -> None:
     """One step of all processes: each takes every so many-th of the batches, and the last may get none."""
     config, model = training.config, training.model
     rate = position.rate_factor * learning_rate(config, position.step, progress)
@@ -236,9 +254,7 @@ def take_step(
     position.batch += 1
 
 
-def _gather_gradients(
-    training: Training, position: Position, batches: List[List[Example]]
-) -> List[float]:
+def _gather_gradients(training: Training, position: Position, batches: List[List[Example]]) -> List[float]:
     """Give parameters the gradient of all processes' batches, a frame; sums (frames, loss, blanks) of all."""
     world, model = training.world, training.model
     training.optimizer.zero_grad(set_to_none=True)
@@ -298,9 +314,7 @@ def _accumulate_gradients(
         total = (1 - weight) * loss + weight * others.mean()
     if training.model.decoder is not None:
         with autocast(config, device):
-            attention = decoder_loss(
-                training.model.decoder, encoded, frames, targets, config.label_smoothing
-            )
+            attention = decoder_loss(training.model.decoder, encoded, frames, targets, config.label_smoothing)
         total = (1 - config.decoder_weight) * total + config.decoder_weight * attention
     if config.consistency_weight:
         total = total + config.consistency_weight * consistency_loss(log_probs, frames)
@@ -334,13 +348,14 @@ def _finish_epoch(training: Training, position: Position, utilisation: Utilisati
             f"dev greedy {result.errors}/{result.words} = {100 * result.errors / max(1, result.words):.2f} %",
             flush=True,
         )
-        save_epoch(training.checkpoints / f"epoch-{row['epoch']:04d}.safetensors", model, row)
+        save_epoch(epoch_file(training.checkpoints, row["epoch"]), model, row, training.made_of)
     used = utilisation.row(model.feature_mean.device)
     position.log.append({**row, **used, "finished": round(time.time(), 1)})
+    there = [*position.kept, row["epoch"]]
+    rows = [each for each in position.log if each["epoch"] in there]
+    position.kept = choose_epochs(rows, config.keep_best, config.keep_last)
     position.start_epoch()
     if is_best(position.log):
         _save_point(training, training.checkpoints / GOOD, position)
     _save_resume_point(training, position)
-    if world.first:
-        prune_epochs(training.checkpoints, config.keep_best, config.keep_last)
-        write_jsonl(training.directory / "log.jsonl", position.log)
+    _tidy(training, position)

@@ -1,8 +1,6 @@
 """A training of an experiment: its ranks, its model and its data put together."""
 
 import copy
-import tempfile
-from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 import torch
@@ -14,8 +12,9 @@ from asrkit.pipeline.cost import add_facts, count_cores
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.launch import launched_rank
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.pipeline.record import read_note
 from asrkit.signal.features import load_cuts
-from asrkit.storage.files import read_jsonl, write_jsonl
+from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.compilation import compile_parts
@@ -41,8 +40,8 @@ def train(experiment: Experiment) -> Optional[str]:
     elif size == 1:
         devices[0] = _train(experiment, ALONE)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            meet = Path(folder) / "rendezvous"
+        with scratch_folder(experiment.training / ".processes") as folder:
+            meet = folder / "rendezvous"
             run_parallel(
                 lambda rank: _train(experiment, join_world(rank, size, meet)), size, size, devices.__setitem__
             )
@@ -84,6 +83,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         averaged=averaged,
         top_hertz=config.features.sampling_rate / 2,
         conditions=conditions,
+        made_of=_made_of(experiment),
     )
     minutes = estimate_minutes(training)
     if world.first:
@@ -99,6 +99,12 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         _tell_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def _made_of(experiment: Experiment) -> str:
+    """What the engine says that this training is made of; nothing where it didn't start it."""
+    note = read_note(experiment.training)
+    return note.key if note is not None else ""
 
 
 def _initialise(experiment: Experiment, model: AcousticModel, world: World) -> None:

@@ -1,0 +1,97 @@
+"""Whether the files of a finished experiment are still those that its stages read and wrote."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.record import find_origin, find_outputs, read_record
+from asrkit.pipeline.stage import Stage, fill
+from asrkit.storage.files import read_json
+from asrkit.storage.fingerprint import FingerprintCache, hash_file
+
+MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: what it was made of, and its outputs
+
+
+def refuse_changed(
+    stage: Stage,
+    experiment: Experiment,
+    cache: FingerprintCache,
+    reads: Optional[Sequence[str]] = None,
+    writes: Optional[Sequence[str]] = None,
+) -> None:
+    """Raise UserError unless a stage has finished and what it read and wrote, and its settings, are as then.
+
+    `reads`, `writes`: patterns, where not all that the stage has matter.
+    """
+    if not has_records(experiment.directory):
+        return
+    record = read_record(stage, experiment)
+    if record is None:
+        raise UserError(
+            f"{stage} has not finished",
+            expected="an experiment in which it has",
+            where=str(experiment.records),
+            todo="run.sh, without --stage, runs the stages that are left",
+        )
+    narrowed = dataclasses.replace(
+        stage,
+        reads=tuple(stage.reads if reads is None else reads),
+        writes=tuple(stage.writes if writes is None else writes),
+        module="asrkit",  # code may have changed since, and takes long to read
+        corpus_code=False,
+    )
+    origin = find_origin(narrowed, experiment, cache)
+    settings = [
+        f"setting {name}" for name, value in origin.settings.items() if record.settings.get(name) != value
+    ]
+    found: Dict[str, Optional[str]] = {**origin.inputs, **find_outputs(narrowed, experiment, cache)}
+    patterns = [each.rstrip("?") for each in fill((*narrowed.reads, *narrowed.writes), experiment)]
+    there = {**record.inputs, **record.outputs}
+    expected = {name: value for name, value in there.items() if name in patterns}
+    _refuse([*settings, *_differing(found, expected)], str(stage), experiment.directory)
+
+
+def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
+    """Raise UserError unless results.json and what it was made of are as stage score or evaluate left it.
+
+    `stages`: that stage and before it others, whose settings must be those that they ran with.
+    """
+    if not (directory / MADE_OF).exists():
+        if has_records(directory):
+            experiment = open_experiment(directory)
+            cache = FingerprintCache(experiment.records / "fingerprints")
+            for stage in stages[:-1]:
+                refuse_changed(stage, experiment, cache, reads=(), writes=())
+            refuse_changed(stages[-1], experiment, cache, writes=("score",))
+        return
+    expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
+    found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
+    _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
+
+
+def has_records(directory: Path) -> bool:
+    """Whether there is anything to compare with; a warning if not."""
+    there = (directory / "stages").is_dir()
+    if not there:
+        found = f"warning: {directory} has no records of stages, so its files can't be checked"
+        print(found, file=sys.stderr)
+    return there
+
+
+def _differing(found: Mapping[str, Optional[str]], expected: Mapping[str, Optional[str]]) -> List[str]:
+    return [name for name in [*found, *expected] if found.get(name) != expected.get(name)]
+
+
+def _refuse(differing: Sequence[str], writer: str, directory: Path) -> None:
+    changed = list(dict.fromkeys(differing))
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise UserError(
+            f"{changed[0]} isn't as {writer} left it{more}",
+            expected="the files and settings of a finished experiment, unchanged",
+            where=str(directory),
+            todo="run the command that made it (run.sh, without --stage): it regenerates what has changed",
+        )
