@@ -8,6 +8,8 @@ import k2
 from torch import Tensor
 
 from asrkit.decode.shards import read_shard, write_shard
+from asrkit.errors import UserError
+from asrkit.graph.store import find_fault
 
 SCORES = ("acoustic_scores", "lm_scores")
 
@@ -41,7 +43,16 @@ def read_lattices(file: Path) -> Dict[str, Searched]:
     for utterance, way, seconds in about["rows"]:
         lattice = None
         if f"arcs/{utterance}" in tensors:
-            fst = k2.Fsa(tensors[f"arcs/{utterance}"].clone(), aux_labels=tensors[f"words/{utterance}"])
+            arcs, words = tensors[f"arcs/{utterance}"], tensors.get(f"words/{utterance}")
+            fault = find_fault(arcs, words, acyclic=True)
+            if fault:
+                raise UserError(
+                    f"the lattice of {utterance} is damaged: {fault}",
+                    expected="what stage decode wrote",
+                    where=str(file),
+                    todo="remove the file, then run.sh",
+                )
+            fst = k2.Fsa(arcs.clone(), aux_labels=words)
             for name in ("frame", *SCORES):
                 setattr(fst, name, tensors[f"{name}/{utterance}"])
             lattice = k2.Fsa.from_fsas([fst])

@@ -2,13 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa
+from asrkit.lm.kenlm_model import load_kenlm
 from asrkit.lm.tokens import END, UNKNOWN, split_sentences
-
-BINARY = ".binary"  # ends the name of an ARPA model's binary form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,37 +49,6 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
         oov,
         lines,
     )
-
-
-def load_kenlm(arpa: Path) -> Any:
-    """kenlm's model; raises UserError without kenlm, or for a file that isn't a model of order 2 or more.
-
-    Its binary form is taken where it is beside the ARPA file, and not older.
-    """
-    try:
-        import kenlm
-    except ImportError:
-        raise UserError(
-            "kenlm isn't installed",
-            expected="its Python module, to score text",
-            where="import kenlm",
-            todo="make setup, or: pip install kenlm (a C++ compiler and cmake are needed)",
-        ) from None
-    file, binary = arpa, arpa.with_suffix(BINARY)
-    if binary.exists() and binary.stat().st_mtime_ns >= arpa.stat().st_mtime_ns:
-        file = binary
-    config = kenlm.Config()
-    config.show_progress = False
-    config.arpa_complain = kenlm.ARPALoadComplain.NONE
-    try:
-        return kenlm.Model(str(file), config)
-    except OSError as error:
-        raise UserError(
-            f"kenlm can't read {file}: {error}",
-            expected="a model of order 2 or more",
-            where=str(file),
-            todo="run.sh --stage 4 makes it anew",
-        ) from None
 
 
 def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
