@@ -81,7 +81,7 @@ def read_yaml(file: Path, content: str = "settings") -> Dict[str, Any]:
             where=str(file),
             todo="check the name and the permissions",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, nested too deep
         raise UserError(
             f"not YAML: {' '.join(str(error).split())}",
             expected=expected,
@@ -102,6 +102,10 @@ def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     """What is wrong with settings beside others, before any stage runs: found, expected, and what to do."""
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
+    least, most = config.decode.min_active_states, config.decode.max_active_states
+    if most <= least:
+        found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
+        yield found, "a maximum above the minimum", "raise decode.max_active_states"
     yield from _text_conflicts(config.lm)
     yield from _unused_settings(config)
     if config.units.unknown_word in MARKS:

@@ -37,7 +37,8 @@ def load_graph(file: Path) -> DecodingGraph:
     """Map a graph into memory; raises UserError when the file is not one."""
     tensors, metadata = load_tensors(file)
     arcs, words = tensors.get("arcs"), tensors.get("words")
-    symbols, made_of = metadata.get("symbols"), metadata.get("made_of")
+    symbols: Any = metadata.get("symbols")
+    made_of: Any = metadata.get("made_of")
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
         fault = "it has no list of words"
     elif not isinstance(made_of, dict):

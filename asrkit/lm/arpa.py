@@ -163,11 +163,12 @@ class _Lines:
                     yield self.text
         except UNREADABLE as error:
             self.number += not isinstance(error, UnicodeDecodeError)  # the others come before the line
-            self.refuse(f"can't read it: {error}", expected=f"UTF-8, of at most {_LONGEST_LINE:,} bytes a line")
+            longest = f"{_LONGEST_LINE:,} bytes"
+            self.refuse(f"can't read it: {error}", expected=f"UTF-8, in lines of at most {longest}")
         self.text = ""  # the end
 
     def room(self, order: int) -> int:
-        """How many n-grams of this order the file has bytes for: of each "0", its words and the line's end."""
+        """How many n-grams of this order the file has bytes for: each has "0", its words and a line end."""
         packed = _BEST_COMPRESSION if self.file.suffix == ".gz" else 1
         return self.file.stat().st_size * packed // (2 + 2 * order)
 

@@ -54,7 +54,8 @@ def seal_binary(binary: Path, arpa: Path) -> None:
 def _seal(binary: Path, size: int, arpa: Path) -> bytes:
     """The seal that belongs behind the first `size` bytes of a file."""
     with open(binary, "rb") as stream, mmap.mmap(stream.fileno(), size, prot=mmap.PROT_READ) as content:
-        return f"{hash_bytes(f'{hash_bytes(content)} {hash_file(arpa)}'.encode())}\n".encode()
+        hashed = hash_bytes(content)  # type: ignore[arg-type]  # of its pages, one after the other
+        return f"{hash_bytes(f'{hashed} {hash_file(arpa)}'.encode())}\n".encode()
 
 
 def _binary_of(arpa: Path) -> Optional[Path]:

@@ -1,7 +1,7 @@
-"""States times units beyond 2^31 wrapped round: k2 refused the graph, or it was another one without a word."""
+"""States times units beyond 2^31 wrapped round: k2 refused the graph, or it was silently another one."""
 
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_a_graph_of_large_numbers_is_that_of_plain_composition(
     assert found > 4
 
 
-def large_lg(folder: Path, random: np.random.Generator) -> "tuple[Arcs, np.ndarray]":
+def large_lg(folder: Path, random: np.random.Generator) -> Tuple[Arcs, np.ndarray]:
     """LG of a small language whose states are spread over STATES numbers."""
     lexicon, symbols = draw_lexicon(random), ["<eps>", *"ABCDEFGH"]
     write_arpa(draw_model(random, symbols[1:]), folder / "lm.arpa")
@@ -81,7 +81,7 @@ def large_lg(folder: Path, random: np.random.Generator) -> "tuple[Arcs, np.ndarr
 def topology(units: Sequence[int], modified: bool) -> Any:
     """CTC's topology of some units, as k2.ctc_topo makes it of 1 to n."""
     states = range(len(units) + 1)
-    arcs: "list[tuple[int, int, int, int, float]]" = [(0, 0, 0, 0, 0.0)]
+    arcs: List[Tuple[int, int, int, int, float]] = [(0, 0, 0, 0, 0.0)]
     for state, unit in enumerate(units, start=1):
         arcs += [(0, state, unit, unit, 0.0), (state, state, unit, 0, 0.0)]
         if modified:
