@@ -35,7 +35,7 @@ def load_kenlm(arpa: Path, given: Optional[Path] = None) -> Any:
             if stream.read(len(_MAGIC)) == _MAGIC:
                 raise OSError("it is a binary form, not an ARPA file")
         return kenlm.Model(str(_binary_of(arpa) or arpa), config)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: its own message is not UTF-8
         raise UserError(
             f"kenlm can't read {given or arpa}: {error}",
             expected="a model of order 2 or more",

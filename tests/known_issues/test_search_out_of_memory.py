@@ -74,7 +74,6 @@ def end_at(monkeypatch: pytest.MonkeyPatch, end: str, factors: Sequence[float]) 
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize(("factors", "way"), [([1.0], "narrower_beam"), ([1.0, 0.5], "greedy")])
-@pytest.mark.parametrize("jobs", [1, 2])
 def test_an_utterance_whose_search_ends_its_process_falls_back_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -82,10 +81,9 @@ def test_an_utterance_whose_search_ends_its_process_falls_back_alone(
     end: str,
     factors: Sequence[float],
     way: str,
-    jobs: int,
 ) -> None:
     end_at(monkeypatch, end, factors)
-    found = decode_all(tmp_path, jobs)
+    found = decode_all(tmp_path, jobs=2)
     for index in range(2):
         assert found.pop(f"bad-{index}")[0] == way
     assert len(found) == 4
