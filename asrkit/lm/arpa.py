@@ -258,10 +258,12 @@ def _entries(
             if word not in ids:
                 lines.refuse(f"{word} isn't among the unigrams", expected="words of \\1-grams: only")
         read += 1
-        if read <= count:
-            yield probability, words, backoff
+        if read > count:
+            break
+        yield probability, words, backoff
     if read != count:
-        lines.refuse(f"{read} {order}-grams", f"{count}, as the header says", number=heading)
+        found = f"{read} {order}-grams" + (" or more" if read > count else "")
+        lines.refuse(found, f"{count}, as the header says", number=heading)
 
 
 def _number(lines: _Lines, text: str, name: str, most: float) -> float:

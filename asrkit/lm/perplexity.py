@@ -42,13 +42,17 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
             oov += unknown
             total += log_probability
             known += 0.0 if unknown else log_probability
-    return Perplexity(
-        10 ** (-total / tokens),
-        10 ** (-known / (tokens - oov)) if tokens > oov else None,
-        tokens,
-        oov,
-        lines,
-    )
+    try:
+        of_all = 10 ** (-total / tokens)
+        of_known = 10 ** (-known / (tokens - oov)) if tokens > oov else None
+    except OverflowError:
+        raise UserError(
+            f"a mean log10 probability of {total / tokens:.0f} per token",
+            expected="a model that gives the text a probability",
+            where=f"{arpa}, on {where}",
+            todo="take another language model",
+        ) from None
+    return Perplexity(of_all, of_known, tokens, oov, lines)
 
 
 def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:

@@ -67,7 +67,7 @@ def test_a_graph_with_changed_arcs_is_refused(
         ({"arcs": WORDS[:, None].repeat(1, 4), "words": torch.tensor(3)}, {}, "as many"),
         ({"arcs": torch.zeros(9, 4)}, {}, "32 bits"),
         ({"arcs": torch.zeros(9, 3, dtype=torch.int32)}, {}, "as many"),
-        ({"arcs": WORDS}, {}, "as many"),
+        ({"arcs": WORDS.clone()}, {}, "as many"),
         ({}, {"symbols": "abc"}, "no list of words"),
         ({}, {"symbols": [1, 2]}, "no list of words"),
         ({}, {"made_of": None}, "made of"),
