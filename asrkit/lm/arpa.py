@@ -20,7 +20,7 @@ from asrkit.storage.lines import UNREADABLE, limited_lines
 HIGHEST_ORDER = 6  # that kenlm is built for
 LARGEST_LOGARITHM = 1000.0  # to base 10; SRILM writes -99 for a probability of 0
 _LONGEST_LINE = 1 << 16  # bytes
-_BEST_COMPRESSION = 100  # of an ARPA file, at most: 5 is usual
+_BEST_COMPRESSION = 30  # of an ARPA file, at most: 5 is usual
 _ROWS_AT_ONCE = 1 << 14  # of a hundred bytes or so: they fit a processor's cache
 
 

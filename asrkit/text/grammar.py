@@ -84,7 +84,8 @@ def _refuse_long_sentences(grammar: Grammar, rules: Iterable[str], file: Path) -
         size = depth = 0
         for text in alternatives:
             named = _RULE.findall(text)
-            size = max(size, len(text) + sum(sizes[rule] * (2 if spelled else 1) for rule, spelled in named))
+            parts = (sizes[rule] * (2 if spelled else 1) for rule, spelled in named)
+            size = max(size, len(_RULE.sub("", text)) + sum(parts))
             depth = max([depth, *(depths[rule] for rule, _ in named)])
         return min(size + 1, 10**15), depth + 1
 

@@ -113,20 +113,20 @@ def test_logarithms_too_small_for_a_perplexity_are_no_overflow(tmp_path: Path) -
 
 @pytest.fixture
 def little_memory() -> Any:
-    """400 MB more than now: a bomb that is unpacked as a whole takes more."""
+    """150 MB more than now: a bomb that is unpacked as a whole takes more."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 400_000_000, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 150_000_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def bomb(file: Path, *parts: bytes) -> Path:
-    """A gzipped file of 600 MB, of the last part again and again."""
+    """A gzipped file of 250 MB, of the last part again and again."""
     with gzip.open(file, "wb", compresslevel=1) as stream:
         for part in parts[:-1]:
             stream.write(part)
-        for _ in range(600):
+        for _ in range(250):
             stream.write(parts[-1] * (1_000_000 // len(parts[-1])))
     return file
 
