@@ -1,11 +1,11 @@
 """ARPA files: written sorted, read with every line checked."""
 
 import array
-import codecs
 import gzip
 import math
+import zlib
 from pathlib import Path
-from typing import IO, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
+from typing import IO, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
 from asrkit.lm.rows import Spellings, joined_rows, with_seven_decimals
 from asrkit.lm.tokens import END, RESERVED_WORDS, START
 from asrkit.storage.files import whole_file
-from asrkit.storage.lines import UNREADABLE, limited_lines
 
 HIGHEST_ORDER = 6  # that kenlm is built for
 LARGEST_LOGARITHM = 1000.0  # to base 10; SRILM writes -99 for a probability of 0
@@ -91,11 +90,16 @@ def read_vocabulary(file: Path) -> List[str]:
     return [word for word in ids if word not in RESERVED_WORDS]
 
 
-def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
+def copy_arpa(
+    source: Path, file: Path, order: Optional[int] = None, normalise: Callable[[str], str] = str
+) -> int:
     """Copy a user's ARPA file, in the layout of write_arpa, which kenlm reads too, and give its order.
 
-    Raises UserError if that isn't `order`, and for a file that asrkit or kenlm can't read.
+    Words are copied as `normalise` writes them, unless the file has another word that is written so: such a
+    second spelling stays as it is, which is printed. Raises UserError if the order isn't `order`, and for a
+    file that asrkit or kenlm can't read.
     """
+    renamed = _renamed(source, normalise)
     with _Lines(source) as lines:
         counts = _read_header(lines)
         found = len(counts)
@@ -107,20 +111,38 @@ def copy_arpa(source: Path, file: Path, order: Optional[int] = None) -> int:
                 todo=f"set lm.rescore_order to {found}, or name another file",
             )
         with whole_file(file) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as target:
-            _copy_entries(lines, counts, target)
+            _copy_entries(lines, counts, target, renamed)
     if found > 1:
         load_kenlm(file, given=source)
     return found
 
 
-def _copy_entries(lines: "_Lines", counts: List[int], target: IO[str]) -> None:
+def _renamed(file: Path, normalise: Callable[[str], str]) -> Dict[str, str]:
+    words = dict.fromkeys(read_vocabulary(file))
+    renamed: Dict[str, str] = {}
+    second: List[str] = []
+    for word in list(words):
+        normal = normalise(word)
+        if normal != word and (normal in words or not normal):
+            second.append(word)
+        elif normal != word:
+            words[normal] = None
+            renamed[word] = normal
+    if second:
+        some = " ".join(second[:10])
+        print(f"lm: {len(second):,} words of {file.name} are second spellings, and left alone: {some}")
+    return renamed
+
+
+def _copy_entries(lines: "_Lines", counts: List[int], target: IO[str], renamed: Dict[str, str]) -> None:
     target.write("\\data\\\n" + "".join(f"ngram {order}={n}\n" for order, n in enumerate(counts, start=1)))
     ids: Dict[str, int] = {}
     for order, count in enumerate(counts, start=1):
         target.write(f"\n\\{order}-grams:\n")
         for probability, words, backoff in _entries(lines, order, count, len(counts), ids):
             end = "" if math.isnan(backoff) else f"\t{_seven_decimals(backoff)}"
-            target.write(f"{_seven_decimals(probability)}\t{' '.join(words)}{end}\n")
+            spelled = " ".join(renamed.get(word, word) for word in words)
+            target.write(f"{_seven_decimals(probability)}\t{spelled}{end}\n")
         if order == 1 and not {START, END} <= ids.keys():
             lines.refuse(f"no {START} or no {END} among the 1-grams", expected="both: kenlm needs them")
     _read_end(lines)
@@ -153,18 +175,18 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         try:
-            for raw in limited_lines(self._stream, _LONGEST_LINE):
+            while raw := self._stream.readline(_LONGEST_LINE + 1):
                 self.number += 1
-                content = raw.removeprefix(codecs.BOM_UTF8) if self.number == 1 else raw
-                self.text = content.decode("utf-8").strip()
+                if len(raw) > _LONGEST_LINE:
+                    self.refuse(f"a line of more than {_LONGEST_LINE:,} bytes", expected="an ARPA file")
+                self.text = raw.decode("utf-8-sig" if self.number == 1 else "utf-8").strip()
                 if "\0" in self.text:  # for kenlm, white space
                     self.refuse("a NUL character", expected="text in UTF-8")
                 if self.text:
                     yield self.text
-        except UNREADABLE as error:
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
             self.number += not isinstance(error, UnicodeDecodeError)  # the others come before the line
-            longest = f"{_LONGEST_LINE:,} bytes"
-            self.refuse(f"can't read it: {error}", expected=f"UTF-8, in lines of at most {longest}")
+            self.refuse(f"can't read it: {error}", expected="text in UTF-8")
         self.text = ""  # the end
 
     def room(self, order: int) -> int:

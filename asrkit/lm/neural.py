@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Dict, Iterator, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -118,9 +118,18 @@ def _perplexity(model: NeuralLm, sentences: Sentences) -> float:
 def _load(file: Path) -> NeuralLm:
     tensors, about = load_tensors(file)
     try:
-        model = NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), about["vocabulary"])
+        config = msgspec.convert(about["neural"], NeuralLmConfig)
+        vocabulary = msgspec.convert(about["vocabulary"], List[str])
+        layers, dim = config.layers or 0, config.dim
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        if len(shapes) != 2 + 4 * layers:  # before a model of such a size is made
+            raise ValueError(f"{len(shapes)} tensors of {layers} layers")
+        expected = {"embedding.weight": (len(vocabulary), dim), "lstm.weight_hh_l0": (4 * dim, dim)}
+        if {name: shapes[name] for name in expected} != expected:
+            raise ValueError(f"tensors of other shapes than those of {dim} dims")
+        model = NeuralLm(config, vocabulary)
         model.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, msgspec.ValidationError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"{file.name} does not hold a language model of this version: {error}",
             expected="a model that stage lm wrote",

@@ -7,7 +7,6 @@ from typing import Iterable, Iterator, Optional
 from asrkit.config import CorpusConfig
 from asrkit.corpus.validation import normalise_text
 from asrkit.errors import UserError
-from asrkit.storage.lines import UNREADABLE, limited_lines
 from asrkit.text.grammar import draw_sentences, read_grammar
 
 DRAWN_SENTENCES = 5000  # of a grammar, where lm.text_sentences doesn't say
@@ -30,9 +29,9 @@ def read_further_text(file: Path, config: CorpusConfig, drawn: Optional[int] = N
 def _read_lines(file: Path) -> Iterator[str]:
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-            for line in limited_lines(stream):
+            for line in stream:
                 yield line.decode("utf-8")
-    except UNREADABLE as error:
+    except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(
             f"can't read {file}: {error}",
             expected="text in UTF-8, one sentence a line",
