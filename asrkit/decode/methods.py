@@ -17,7 +17,7 @@ from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
 from asrkit.decode.lattices import Searched
 from asrkit.decode.nbest import NBest, make_points, single
-from asrkit.decode.paths import draw_hypotheses, list_hypotheses
+from asrkit.decode.paths import draw_hypotheses, list_hypotheses, words_on_arcs
 from asrkit.decode.prefix import make_prefix_search
 from asrkit.decode.rescore import (
     make_attention_scorer,
@@ -193,7 +193,7 @@ class UtteranceDecoder:
             listed = self.topology(utterance, shorter, failures) or greedy
             found["h"] = (listed, time.perf_counter() - started)
         if HLG_METHODS & set(self.config.methods):
-            if failures or searched is None:
+            if failures or searched is None or not self._fits(searched.lattice):
                 searched = self._search(utterance, log_probs, failures)
             found.update(dict.fromkeys(HLG_METHODS, (greedy, searched.seconds)))
             if searched.lattice is not None:
@@ -202,6 +202,13 @@ class UtteranceDecoder:
                 ):
                     found[method] = (nbest or greedy, searched.seconds + seconds)
         return {method: found[method] for method in self.config.methods}
+
+    def _fits(self, lattice: Optional[k2.Fsa]) -> bool:
+        """Whether a lattice from elsewhere has units and words of these tables only."""
+        if lattice is None:
+            return True
+        known = words_on_arcs(lattice)[0] < len(self.symbols)
+        return bool(known.all()) and int(lattice.labels.max()) < len(self.units)
 
     def _lists(
         self,

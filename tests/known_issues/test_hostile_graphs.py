@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Callable, Dict, Tuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,7 +93,13 @@ def test_a_graph_of_more_units_than_the_model_has_is_refused(graph: DecodingGrap
         UtteranceDecoder(DecodeConfig(), make_units(), wider, *[nothing] * 5)
 
 
-@pytest.mark.parametrize("change", ["state beyond all", "backwards", "negative unit", "score not a number"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("state beyond all", "negative unit", "score not a number"),
+        *("backwards", "64-bit scores", "infinite lm_scores"),
+    ],
+)
 def test_a_lattice_with_changed_arcs_is_left_out_and_so_searched_again(
     tmp_path: Path, graph: DecodingGraph, change: str, capsys: pytest.CaptureFixture
 ) -> None:
@@ -105,8 +112,26 @@ def test_a_lattice_with_changed_arcs_is_left_out_and_so_searched_again(
     arcs = lattice.arcs.values()
     if change == "backwards":
         arcs[3, 1] = int(arcs[3, 0])
+    elif change == "64-bit scores":
+        lattice.acoustic_scores = lattice.acoustic_scores.double()
+    elif change == "infinite lm_scores":
+        lattice.lm_scores[2] = -torch.inf
     else:
         CHANGES[change][0](arcs, lattice.aux_labels)
     write_lattices(file, {"u1": Searched(way, lattice, 0.1)}, "x")
     assert read_lattices(file) == {}
     assert "u1: the lattice in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("column", ["labels", "aux_labels"])
+def test_a_lattice_of_other_tables_is_searched_again(graph: DecodingGraph, column: str) -> None:
+    nothing = Path("none")
+    decoder = UtteranceDecoder(DecodeConfig(methods=("hlg",)), make_units(), graph, *[nothing] * 5)
+    log_probs = torch.randn(9, 7, generator=torch.Generator().manual_seed(1)).log_softmax(1)
+    points = {"hlg": np.array([[1.0, 0.0], [0.5, 0.0]])}
+    expected = decoder.decode("u1", log_probs, points)["hlg"][0]
+    searched = decoder.search("u1", log_probs)
+    values = getattr(searched.lattice, column)
+    values[(values > 0).nonzero()[0]] = 7  # of 0 to 6
+    found = decoder.decode("u1", log_probs, points, searched=searched)["hlg"][0]
+    assert (found.words, found.way) == (expected.words, "lattice")
