@@ -105,7 +105,7 @@ def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Lo
             where=str(file),
             todo="check the name and the permissions",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, nested too deep
         raise UserError(
             f"not YAML: {' '.join(str(error).split())}",
             expected=expected,
@@ -128,6 +128,10 @@ def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
     yield from conflicts(config)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
+    least, most = config.decode.min_active_states, config.decode.max_active_states
+    if most <= least:
+        found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
+        yield found, "a maximum above the minimum", "raise decode.max_active_states"
     yield from _text_conflicts(config.lm)
     yield from _unused_settings(config)
     unknown = config.units.unknown_word or ""

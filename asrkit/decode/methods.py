@@ -17,7 +17,7 @@ from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
 from asrkit.decode.lattices import Searched
 from asrkit.decode.nbest import NBest, make_points, single
-from asrkit.decode.paths import draw_hypotheses, list_hypotheses
+from asrkit.decode.paths import draw_hypotheses, list_hypotheses, words_on_arcs
 from asrkit.decode.prefix import make_prefix_search
 from asrkit.decode.rescore import (
     make_attention_scorer,
@@ -25,12 +25,14 @@ from asrkit.decode.rescore import (
     make_rescoring_grammar,
     rescore_lattice,
 )
-from asrkit.decode.search import prepare_graph, search_lattice
+from asrkit.decode.search import is_lack_of_memory, prepare_graph, search_lattice
 from asrkit.decode.topology import make_topology_search
+from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.lm.scorer import SentenceScorer
 from asrkit.model.acoustic import greedy_ctc, load_model
+from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units
 
 Grid = Dict[
@@ -101,6 +103,14 @@ class UtteranceDecoder:
         """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with;
         `model`: the acoustic model, whose decoder attention rescores with; `neural`: that of lm.neural."""
         self.config, self.units, self.symbols = config, units, graph.words
+        highest = int(graph.fst.arcs.values()[:, 2].max())
+        if highest >= len(units):  # k2 would read scores beyond the frame's end
+            raise UserError(
+                f"an arc of the graph has unit {highest}",
+                expected=f"units below {len(units)}, as in units.txt",
+                where="graph/HLG.safetensors",
+                todo="run.sh --stage 5 --stop-stage 5 regenerates it",
+            )
         self.fst = prepare_graph(graph)
         self.silence = units.ids.get(graph.made_of.get("optional_silence", ""))
         self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
@@ -126,10 +136,14 @@ class UtteranceDecoder:
         return narrowed
 
     def search(self, utterance: str, log_probs: Tensor) -> Searched:
-        """The lattice of log-probabilities (frame, unit)."""
+        """The lattice of log-probabilities (frame, unit); narrower after a process was ended at it."""
+        with at_risk(f"decode: {utterance}") as failures:
+            return self._search(utterance, log_probs, failures)
+
+    def _search(self, utterance: str, log_probs: Tensor, failures: int) -> Searched:
         started = time.perf_counter()
         shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
-        way, lattice = search_lattice(self.fst, utterance, shorter, self.config)
+        way, lattice = search_lattice(self.fst, utterance, shorter, self.config, failures)
         return Searched(way, lattice, time.perf_counter() - started)
 
     def decode(
@@ -144,8 +158,28 @@ class UtteranceDecoder:
 
         `searched` is what search gave, if it was asked before. `points` (point, weight) are those at which
         the list of "hlg" and of "lattice" must hold the best; where there is one, it is the chosen one, and
-        the words of "hlg" are timed.
+        the words of "hlg" are timed. What fails for want of memory, or with its process, is done again from
+        a narrower lattice, and then by greedy.
         """
+        with at_risk(f"decode: {utterance}") as failures:
+            while True:
+                try:
+                    return self._decode(utterance, log_probs, points, encoded, searched, failures)
+                except (MemoryError, RuntimeError) as error:
+                    if failures > 1 or not is_lack_of_memory(error):
+                        raise
+                    print(f"decode: {utterance}: no memory for its lattice", flush=True)
+                    failures += 1
+
+    def _decode(
+        self,
+        utterance: str,
+        log_probs: Tensor,
+        points: Mapping[str, np.ndarray],
+        encoded: Optional[Tensor],
+        searched: Optional[Searched],
+        failures: int,
+    ) -> Dict[str, Tuple[NBest, float]]:
         started = time.perf_counter()
         words = self.units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
         greedy = single(words, "greedy" if words else "empty")
@@ -156,9 +190,11 @@ class UtteranceDecoder:
         if self.topology is not None and "h" in self.config.methods:
             started = time.perf_counter()
             shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
-            found["h"] = (self.topology(utterance, shorter) or greedy, time.perf_counter() - started)
+            listed = self.topology(utterance, shorter, failures) or greedy
+            found["h"] = (listed, time.perf_counter() - started)
         if HLG_METHODS & set(self.config.methods):
-            searched = searched or self.search(utterance, log_probs)
+            if failures or searched is None or not self._fits(searched.lattice):
+                searched = self._search(utterance, log_probs, failures)
             found.update(dict.fromkeys(HLG_METHODS, (greedy, searched.seconds)))
             if searched.lattice is not None:
                 for method, nbest, seconds in self._lists(
@@ -166,6 +202,13 @@ class UtteranceDecoder:
                 ):
                     found[method] = (nbest or greedy, searched.seconds + seconds)
         return {method: found[method] for method in self.config.methods}
+
+    def _fits(self, lattice: Optional[k2.Fsa]) -> bool:
+        """Whether a lattice from elsewhere has units and words of these tables only."""
+        if lattice is None:
+            return True
+        known = words_on_arcs(lattice)[0] < len(self.symbols)
+        return bool(known.all()) and int(lattice.labels.max()) < len(self.units)
 
     def _lists(
         self,

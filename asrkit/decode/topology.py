@@ -20,16 +20,17 @@ BEST = np.zeros((1, 2))  # the only point of a lattice that has no other scores 
 
 def make_topology_search(
     units: Units, arpa: Path, config: DecodeConfig
-) -> Callable[[str, Tensor], Optional[NBest]]:
+) -> Callable[[str, Tensor, int], Optional[NBest]]:
     """Search of an utterance's log-probabilities (frame, unit) for its n-best list; None for no lattice.
 
+    Its last argument are the failures of search_lattice.
     The best path of units is that of greedy. Words are joined of units as greedy joins them.
     """
     fst = prepare_graph(DecodingGraph(k2.ctc_topo(len(units) - 1), units.symbols, {}))
     score = make_ngram_scorer(arpa)
 
-    def search(utterance: str, log_probs: Tensor) -> Optional[NBest]:
-        way, lattice = search_lattice(fst, utterance, log_probs, config)
+    def search(utterance: str, log_probs: Tensor, failures: int) -> Optional[NBest]:
+        way, lattice = search_lattice(fst, utterance, log_probs, config, failures)
         if lattice is None:
             return None
         drawn = draw_hypotheses(lattice, log_probs, config.nbest_paths)

@@ -60,19 +60,25 @@ def make_table(graph: str, counts: np.ndarray, parts: Iterable[Arcs]) -> Tuple[n
     """k2's table (arc, [source, target, unit, score's bits]), sorted by source, and the arcs' words (arc,).
 
     `counts` (state,) of arcs leave each state; each of the parts is sorted by source. Raises UserError for
-    too many, before it makes anything.
+    too many, before it makes anything; ValueError where parts and counts differ, so that a row would be left
+    as memory happened to be.
     """
     arcs = int(counts.sum())
     refuse_overflow(graph, len(counts), arcs)
     table, words = np.empty((arcs, 4), dtype=np.int32), np.empty(arcs, dtype=np.int32)
-    free = np.cumsum(counts) - counts  # the next row of each state
+    ends = np.cumsum(counts)
+    free = ends - counts  # the next row of each state
     for part in parts:
         first = int(part.source[0]) if len(part) else 0
         count = np.bincount(part.source - first)
         next_row = free[first : first + len(count)]
         rows = np.repeat(next_row, count) + count_up(count)
         next_row += count
+        if np.any(next_row > ends[first : first + len(count)]):
+            raise ValueError(f"{graph}: more arcs than were counted leave a state")
         for column, values in enumerate((part.source, part.target, part.unit, part.score.view(np.int32))):
             table[rows, column] = values
         words[rows] = part.word
+    if np.any(free != ends):
+        raise ValueError(f"{graph}: fewer arcs than were counted leave a state")
     return table, words

@@ -8,6 +8,7 @@ import numpy as np
 from asrkit.graph.arcs import NO_WORD, Arcs, count_up, join_arcs, refuse_overflow
 from asrkit.graph.grammar import NO_STATE, Grammar
 from asrkit.graph.lexicon import LexiconTree
+from asrkit.lm.pairs import pair_keys
 
 NO_DEPTH = -1
 
@@ -67,7 +68,7 @@ def _spell(tree: LexiconTree, grammar: Grammar) -> Tuple[Words, np.ndarray]:
     by_word = np.argsort(tree.word, kind="stable")
     first = np.searchsorted(tree.word[by_word], word)
     spelling = by_word[np.repeat(first, counts) + count_up(counts)]
-    order = np.argsort(np.repeat(source.astype(np.int64), counts) * len(tree.word) + spelling)
+    order = np.argsort(pair_keys(np.repeat(source, counts), spelling, len(tree.word)))
     source, target, score = (np.repeat(column, counts)[order] for column in (source, target, score))
     spelling = spelling[order].astype(np.int32)
     return Words(source, spelling, target, score + tree.score[spelling]), final
@@ -121,7 +122,7 @@ def _share_tails(
 
     Words of one spelling and target share the states from there to the target.
     """
-    key = words.spelling.astype(np.int64) * grammar.states + words.target
+    key = pair_keys(words.spelling, words.target, grammar.states)
     order = np.argsort(key)
     begins = _begins(key[order])
     tail = np.empty(len(key), dtype=np.int32)  # of each word

@@ -7,6 +7,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from asrkit.errors import UserError
+from asrkit.graph.arcs import refuse_overflow
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.model import NgramIndex, NgramModel
 from asrkit.lm.tokens import END, START, UNKNOWN
@@ -89,6 +90,7 @@ def _link(model: NgramModel, words_of: np.ndarray) -> Tuple[np.ndarray, np.ndarr
     An n-gram, by its place in these arrays, is the history that it makes. The last word is NO_WORD where
     any of its words is none.
     """
+    refuse_overflow("G", 1 + sum(model.counts), 0)
     index, offset = NgramIndex(len(model.vocabulary)), [1]  # where each order begins
     nothing = np.zeros(1, dtype=np.int32)
     links: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = [(nothing, nothing, nothing + NO_WORD)]

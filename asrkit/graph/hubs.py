@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from asrkit.graph.arcs import Arcs, join_arcs
+from asrkit.graph.arcs import Arcs, join_arcs, refuse_overflow
+from asrkit.lm.pairs import pair_keys
 
 SHARES = 12  # that a hub's units are dealt into: a search looks at all arcs about that often, not once a unit
 FEWEST = 48  # units that lead to a hub, and arcs from it
@@ -35,6 +36,7 @@ def split_hubs(arcs: Arcs, final: np.ndarray, units: int, modified: bool) -> Hub
     if not len(hub):
         return Hubs(arcs, final, states, states, hub)
     shares = states + len(hub) * SHARES
+    refuse_overflow("HLG", 2 * shares - states, 0)
     number = np.full(states, -1, dtype=np.int32)
     number[hub] = states + np.arange(len(hub), dtype=np.int32) * SHARES
     into = np.flatnonzero(number[arcs.target] >= 0)
@@ -58,7 +60,7 @@ def _find_hubs(arcs: Arcs, states: int, units: int) -> np.ndarray:
     """The states with at least FEWEST arcs, and as many units that lead there."""
     wide = np.bincount(arcs.source, minlength=states) >= FEWEST
     into = np.flatnonzero(wide[arcs.target])
-    pairs = np.unique(arcs.target[into] * np.int64(units) + arcs.unit[into])
+    pairs = np.unique(pair_keys(arcs.target[into], arcs.unit[into], units))
     return np.flatnonzero(np.bincount(pairs // units, minlength=states) >= FEWEST).astype(np.int32)
 
 

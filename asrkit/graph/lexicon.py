@@ -8,6 +8,8 @@ import numpy as np
 from asrkit.errors import UserError
 from asrkit.text.lexicon import Pronunciation
 
+LONGEST = 1000  # units of a pronunciation: the table of nodes is as wide
+
 
 @dataclasses.dataclass(frozen=True)
 class LexiconTree:
@@ -30,7 +32,8 @@ def make_lexicon_tree(
     """The tree of a lexicon; homophones and words that begin others need no disambiguation in it.
 
     Probabilities are divided by that of the word's most probable pronunciation, as Kaldi does, so that a
-    word doesn't lose to others for having several. Raises UserError for a word without a number.
+    word doesn't lose to others for having several. Raises UserError for a word without a number, and for
+    one of more than LONGEST units.
     """
     absent = {entry.word for entry in lexicon} - word_ids.keys()
     if absent:
@@ -48,6 +51,14 @@ def make_lexicon_tree(
         for word, units, probability in lexicon
     )
     lengths = [len(units) for units, _, _ in entries]
+    if max(lengths) > LONGEST:
+        longest = max(lexicon, key=lambda entry: len(entry.units))
+        raise UserError(
+            f"{longest.word[:60]} has a pronunciation of {max(lengths):,} units",
+            expected=f"at most {LONGEST:,}: a graph has a state for each",
+            where="units/lexicon.txt",
+            todo="correct the word, or remove it: in the transcripts, lm.text, lm.arpa or units.lexicon",
+        )
     nodes = np.full((len(entries), max(lengths) - 1), -1, dtype=np.int32)
     found: Dict[Tuple[int, ...], int] = {}
     for row, (units, _, _) in enumerate(entries):

@@ -25,9 +25,9 @@ def add_silence(arcs: Arcs, final: np.ndarray, silence: OptionalSilence) -> Tupl
     absent, present = np.log([1 - silence.probability, silence.probability]).astype(np.float32)
     ends = arcs.word != NO_WORD
     reached, number = np.unique(arcs.target[ends], return_inverse=True)
-    before = np.arange(len(final), len(final) + len(reached), dtype=np.int32)  # the states before silence
     copy = len(final) + len(reached)  # of the start
     refuse_overflow("L composed with G, with silence", copy + 1, len(arcs) + int(ends.sum()) + len(reached))
+    before = np.arange(len(final), copy, dtype=np.int32)  # the states before silence
     ended = arcs[ends]
     nothing = np.zeros(len(reached), dtype=np.float32)
     spoken = join_arcs(

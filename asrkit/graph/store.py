@@ -2,13 +2,19 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import k2
+import numpy as np
 import torch
+from torch import Tensor
 
 from asrkit.errors import UserError
+from asrkit.graph.arcs import END, MOST
 from asrkit.storage.tensors import load_tensors, save_tensors
+
+LARGEST_SCORE = 1e9  # sums of larger ones are infinite, or no numbers
+ARCS_AT_ONCE = 1 << 16  # that find_fault looks at together: they fit a processor's cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +36,58 @@ def save_graph(file: Path, graph: DecodingGraph) -> None:
 def load_graph(file: Path) -> DecodingGraph:
     """Map a graph into memory; raises UserError when the file is not one."""
     tensors, metadata = load_tensors(file)
-    lengths = [len(tensors[name]) for name in ("arcs", "words") if name in tensors]
-    if len(lengths) < 2 or lengths[0] != lengths[1] or "symbols" not in metadata:
+    arcs, words = tensors.get("arcs"), tensors.get("words")
+    symbols: Any = metadata.get("symbols")
+    made_of: Any = metadata.get("made_of")
+    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+        fault = "it has no list of words"
+    elif not isinstance(made_of, dict):
+        fault = "it lacks what it was made of"
+    else:
+        fault = find_fault(arcs, words, len(symbols))
+    if fault:
         raise UserError(
-            f"{file.name} holds {', '.join(tensors) or 'nothing'}",
-            expected="arcs, a word each, and symbols of a decoding graph",
+            f"{file.name} is no decoding graph: {fault}",
+            expected="arcs with words, and symbols, as stage graph writes them",
             where=str(file),
-            todo="make it anew: run.sh --stage 5 --stop-stage 5",
+            todo="regenerate it: run.sh --stage 5 --stop-stage 5",
         )
-    fst = k2.Fsa(tensors["arcs"], aux_labels=tensors["words"])
-    return DecodingGraph(fst, metadata["symbols"], metadata["made_of"])
+    return DecodingGraph(k2.Fsa(arcs, aux_labels=words), symbols, made_of)
+
+
+def find_fault(
+    arcs: Optional[Tensor], words: Optional[Tensor], symbols: int = MOST, acyclic: bool = False
+) -> str:
+    """Why arcs (arc, [source, target, unit, score's bits]) and words (arc,), both int32, are no FSA; else "".
+
+    k2 takes them as they are: it may read and write beyond its memory, or stop the process. `symbols`: words
+    are below it; `acyclic`: arcs must lead to states of larger numbers, as in lattices.
+    """
+    if arcs is None or words is None:
+        return "it lacks arcs or words"
+    shapes = (arcs.dim(), words.dim(), arcs.shape[1:], arcs.shape[:1] == words.shape)
+    if (arcs.dtype, words.dtype, *shapes) != (torch.int32, torch.int32, 2, 1, (4,), True):
+        return "arcs and words aren't integers of 32 bits, or aren't as many"
+    if not len(arcs):
+        return "it has no arcs"
+    table = arcs.numpy()
+    final, before = int(table[:, 1].max()), 0
+    if not int(table[-1, 0]) < final <= 2 * len(table):
+        return f"it has {len(table):,} arcs, and its final state is {final:,}"
+    for first in range(0, len(table), ARCS_AT_ONCE):
+        source, target, unit, bits = table[first : first + ARCS_AT_ONCE].T
+        word, ends = words.numpy()[first : first + ARCS_AT_ONCE], unit == END
+        score = np.abs(bits.copy().view(np.float32))
+        for fault, wrong in (
+            ("arcs aren't sorted by their sources", source < np.concatenate([[before], source[:-1]])),
+            ("an arc leads backwards", target <= (source if acyclic else END)),
+            ("an arc has a negative unit", unit < END),
+            ("arcs to the final state, and they alone, must have unit -1", ends != (target == final)),
+            ("arcs to the final state, and they alone, must have word -1", ends != (word == END)),
+            (f"a word isn't among the {symbols:,} symbols", (word < END) | (word >= symbols)),
+            (f"a score isn't within {LARGEST_SCORE:g}", ~(score <= LARGEST_SCORE)),
+        ):
+            if wrong.any():
+                return fault
+        before = source[-1]
+    return ""

@@ -1,12 +1,13 @@
 """H: the CTC topology, composed with arcs of units."""
 
 import dataclasses
-from typing import Iterator, Tuple, Union
+from typing import Iterator, Tuple
 
 import numpy as np
 
-from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table
+from asrkit.graph.arcs import END, NO_WORD, Arcs, count_up, make_table, refuse_overflow
 from asrkit.graph.hubs import Hubs
+from asrkit.lm.pairs import pair_keys
 
 BLANK = 0
 STATES_AT_ONCE = 500_000  # whose arcs are laid out together: about 100 MB
@@ -25,8 +26,11 @@ def add_topology(hubs: Hubs, units: int, modified: bool) -> Tuple[np.ndarray, np
     arcs, final = hubs.arcs, hubs.final
     entered = np.where((arcs.target >= hubs.rests) & (arcs.target < hubs.shares), BLANK, arcs.unit)
     keys = np.unique(
-        np.concatenate([_pair(arcs.target, entered, units), _pair(np.arange(hubs.shares), BLANK, units)])
+        np.concatenate(
+            [pair_keys(arcs.target, entered, units), pair_keys(np.arange(hubs.shares), BLANK, units)]
+        )
     )
+    refuse_overflow("HLG", len(keys) + 1, 0)
     owner, last = (part.astype(np.int32) for part in np.divmod(keys, units))
     state = np.arange(len(owner), dtype=np.int32)
     blank, spoken = state[last == BLANK], state[last != BLANK]  # blank: the place of (state, blank), by state
@@ -37,7 +41,7 @@ def add_topology(hubs: Hubs, units: int, modified: bool) -> Tuple[np.ndarray, np
     closed = modified & (last != BLANK)
     ending = state[~closed & np.isfinite(final[owner])]
     leaving = np.where(closed, 0, np.bincount(arcs.source, minlength=len(final))[owner])
-    place, there = _find(keys, _pair(arcs.source, arcs.unit, units))
+    place, there = _find(keys, pair_keys(arcs.source, arcs.unit, units))
     place = place[there & ~closed[place]]
     leaving -= np.bincount(place, minlength=len(keys))
     del keys, place, there
@@ -60,11 +64,6 @@ def add_topology(hubs: Hubs, units: int, modified: bool) -> Tuple[np.ndarray, np
     return make_table("HLG", counts, parts())
 
 
-def _pair(state: np.ndarray, unit: Union[int, np.ndarray], units: int) -> np.ndarray:
-    """One number for a state together with a unit."""
-    return state * np.int64(units) + unit
-
-
 def _find(keys: np.ndarray, wanted: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Where among `keys`, which are sorted, each wanted one is, and whether it is there."""
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -75,7 +74,7 @@ def _enter(
     arcs: Arcs, entered: np.ndarray, keys: np.ndarray, blank: np.ndarray, doubled: bool, units: int
 ) -> Arcs:
     """The arcs with targets among `keys`, or each of them twice, with the target after a blank too."""
-    target = np.searchsorted(keys, _pair(arcs.target, entered, units)).astype(np.int32)
+    target = np.searchsorted(keys, pair_keys(arcs.target, entered, units)).astype(np.int32)
     if not doubled:
         return dataclasses.replace(arcs, target=target)
     which = np.repeat(np.arange(len(arcs), dtype=np.int32), 2)

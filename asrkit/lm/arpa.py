@@ -1,22 +1,26 @@
 """ARPA files: written sorted, read with every line checked."""
 
 import array
-import codecs
 import gzip
 import math
-import re
-import shutil
+import zlib
 from pathlib import Path
-from typing import IO, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple, Union
+from typing import IO, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
 import numpy as np
 
 from asrkit.config.names import RESERVED_WORDS
 from asrkit.errors import UserError
+from asrkit.lm.kenlm_model import load_kenlm
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
 from asrkit.lm.rows import Spellings, joined_rows, with_seven_decimals
+from asrkit.lm.tokens import END, START
 from asrkit.storage.files import whole_file
 
+HIGHEST_ORDER = 6  # that kenlm is built for
+LARGEST_LOGARITHM = 1000.0  # to base 10; SRILM writes -99 for a probability of 0
+_LONGEST_LINE = 1 << 16  # bytes
+_BEST_COMPRESSION = 30  # of an ARPA file, at most: 5 is usual
 _ROWS_AT_ONCE = 1 << 14  # of a hundred bytes or so: they fit a processor's cache
 
 
@@ -66,8 +70,7 @@ def read_arpa(file: Path) -> NgramModel:
                 index = NgramIndex(len(ids))
             else:
                 _check_contexts(lines, tables, numbers, index)
-        if lines.text != "\\end\\":
-            lines.refuse(lines.found, expected="\\end\\ after the last n-gram: is the file cut short?")
+        _read_end(lines)
     for table in tables:
         np.nan_to_num(table.log_backoff, copy=False)  # nan: missing, allowed, and so 0
     return NgramModel(list(ids), tables)
@@ -91,36 +94,27 @@ def read_vocabulary(file: Path) -> List[str]:
 def copy_arpa(
     source: Path, file: Path, order: Optional[int] = None, normalise: Callable[[str], str] = str
 ) -> int:
-    """Copy an ARPA file, unpacked if it is gzipped, and give its order; UserError if that isn't `order`.
+    """Copy a user's ARPA file, in the layout of write_arpa, which kenlm reads too, and give its order.
 
     Words are copied as `normalise` writes them, unless the file has another word that is written so: such a
-    second spelling stays as it is, which is printed.
+    second spelling stays as it is, which is printed. Raises UserError if the order isn't `order`, and for a
+    file that asrkit or kenlm can't read.
     """
-    found = len(ngram_counts(source))
-    if order not in (None, found):
-        raise UserError(
-            f"an n-gram model of order {found}",
-            expected=f"one of order {order}, as lm.rescore_order says",
-            where=str(source),
-            todo=f"set lm.rescore_order to {found}, or name another file",
-        )
-    try:
-        opened = gzip.open(source) if source.suffix == ".gz" else open(source, "rb")  # noqa: SIM115
-        renamed = _renamed(source, normalise)
-        with opened as stream, whole_file(file) as temporary, open(temporary, "wb") as target:
-            if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-                stream.seek(0)
-            if renamed:
-                target.writelines(_rename(stream, renamed))
-            else:
-                shutil.copyfileobj(stream, target, 1 << 20)
-    except (OSError, EOFError) as error:
-        raise UserError(
-            f"can't copy {source}: {error}",
-            expected="a whole ARPA file, and space for it",
-            where=str(source),
-            todo="make the ARPA file again, or free some space",
-        ) from None
+    renamed = _renamed(source, normalise)
+    with _Lines(source) as lines:
+        counts = _read_header(lines)
+        found = len(counts)
+        if order not in (None, found):
+            raise UserError(
+                f"an n-gram model of order {found}",
+                expected=f"one of order {order}, as lm.rescore_order says",
+                where=str(source),
+                todo=f"set lm.rescore_order to {found}, or name another file",
+            )
+        with whole_file(file) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as target:
+            _copy_entries(lines, counts, target, renamed)
+    if found > 1:
+        load_kenlm(file, given=source)
     return found
 
 
@@ -141,18 +135,23 @@ def _renamed(file: Path, normalise: Callable[[str], str]) -> Dict[str, str]:
     return renamed
 
 
-def _rename(lines: Iterable[bytes], renamed: Dict[str, str]) -> Iterator[bytes]:
-    order = 0
-    for line in lines:
-        text = line.decode("utf-8")
-        heading = re.match(r"\\(\d+)-grams:", text)
-        order = int(heading[1]) if heading else order
-        fields = text.split()
-        if heading or len(fields) <= order or not order:
-            yield line
-            continue
-        words = " ".join(renamed.get(word, word) for word in fields[1 : order + 1])
-        yield "\t".join([fields[0], words, *fields[order + 1 :]]).encode() + b"\n"
+def _copy_entries(lines: "_Lines", counts: List[int], target: IO[str], renamed: Dict[str, str]) -> None:
+    target.write("\\data\\\n" + "".join(f"ngram {order}={n}\n" for order, n in enumerate(counts, start=1)))
+    ids: Dict[str, int] = {}
+    for order, count in enumerate(counts, start=1):
+        target.write(f"\n\\{order}-grams:\n")
+        for probability, words, backoff in _entries(lines, order, count, len(counts), ids):
+            end = "" if math.isnan(backoff) else f"\t{_seven_decimals(backoff)}"
+            spelled = " ".join(renamed.get(word, word) for word in words)
+            target.write(f"{_seven_decimals(probability)}\t{spelled}{end}\n")
+        if order == 1 and not {START, END} <= ids.keys():
+            lines.refuse(f"no {START} or no {END} among the 1-grams", expected="both: kenlm needs them")
+    _read_end(lines)
+    target.write("\n\\end\\\n")
+
+
+def _seven_decimals(value: float) -> str:
+    return f"{round(value, 7) + 0.0:.7f}"  # never -0.0000000
 
 
 class _Lines:
@@ -177,15 +176,24 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         try:
-            for raw in self._stream:
+            while raw := self._stream.readline(_LONGEST_LINE + 1):
                 self.number += 1
+                if len(raw) > _LONGEST_LINE:
+                    self.refuse(f"a line of more than {_LONGEST_LINE:,} bytes", expected="an ARPA file")
                 self.text = raw.decode("utf-8-sig" if self.number == 1 else "utf-8").strip()
+                if "\0" in self.text:  # for kenlm, white space
+                    self.refuse("a NUL character", expected="text in UTF-8")
                 if self.text:
                     yield self.text
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
             self.number += not isinstance(error, UnicodeDecodeError)  # the others come before the line
             self.refuse(f"can't read it: {error}", expected="text in UTF-8")
         self.text = ""  # the end
+
+    def room(self, order: int) -> int:
+        """How many n-grams of this order the file has bytes for: each has "0", its words and a line end."""
+        packed = _BEST_COMPRESSION if self.file.suffix == ".gz" else 1
+        return self.file.stat().st_size * packed // (2 + 2 * order)
 
     @property
     def found(self) -> str:
@@ -210,24 +218,49 @@ def _read_header(lines: _Lines) -> List[int]:
     for text in lines:
         if text.startswith("\\"):
             break
-        name, _, count = text.partition("=")
-        if name.split() != ["ngram", str(len(counts) + 1)] or not count.strip().isdecimal():
+        if len(counts) == HIGHEST_ORDER:
+            lines.refuse(lines.found, expected=f"a model of order {HIGHEST_ORDER} at most, as kenlm's")
+        name, _, count = (part.strip() for part in text.partition("="))
+        if name.split() != ["ngram", str(len(counts) + 1)] or not (count.isascii() and count.isdecimal()):
             lines.refuse(lines.found, expected=f"ngram {len(counts) + 1}=COUNT")
+        if len(count) > 18 or int(count) > lines.room(len(counts) + 1):
+            lines.refuse(lines.found, expected="no more n-grams than the file has room for")
         counts.append(int(count))
-    if not counts:
-        lines.refuse(lines.found, expected="ngram 1=COUNT after \\data\\")
+    if not (counts and counts[0]):
+        lines.refuse(lines.found, expected="ngram 1=COUNT after \\data\\, of one or more")
     return counts
+
+
+def _read_end(lines: _Lines) -> None:
+    if lines.text != "\\end\\":
+        lines.refuse(lines.found, expected="\\end\\ after the last n-gram: is the file cut short?")
 
 
 def _read_section(
     lines: _Lines, order: int, count: int, highest: int, ids: Dict[str, int]
 ) -> Tuple[NgramTable, np.ndarray]:
     """The table of one order and the line number of each row; a missing back-off is nan."""
-    if lines.text != f"\\{order}-grams:":
-        lines.refuse(lines.found, expected=f"\\{order}-grams:")
-    heading = lines.number
     words, numbers = array.array("i"), array.array("q")
     probabilities, backoffs = array.array("d"), array.array("d")
+    for probability, ngram, backoff in _entries(lines, order, count, highest, ids):
+        probabilities.append(probability)
+        backoffs.append(backoff)
+        words.extend([ids[word] for word in ngram])
+        numbers.append(lines.number)
+    rows = np.array(words, dtype=np.int32).reshape(count, order)
+    return NgramTable(rows, np.array(probabilities), np.array(backoffs)), np.array(numbers)
+
+
+def _entries(
+    lines: _Lines, order: int, count: int, highest: int, ids: Dict[str, int]
+) -> Iterator[Tuple[float, List[str], float]]:
+    """log10 probability, words and log10 back-off of each n-gram of a section; nan for a missing back-off.
+
+    The words of unigrams are numbered in `ids`.
+    """
+    if lines.text != f"\\{order}-grams:":
+        lines.refuse(lines.found, expected=f"\\{order}-grams:")
+    heading, read = lines.number, 0
     most = order + 2 if order < highest else order + 1
     for text in lines:
         fields = text.split()
@@ -238,22 +271,22 @@ def _read_section(
                 f"{len(fields)} fields",
                 expected=f"a log10 probability, {order} words" + (", a back-off" if order < highest else ""),
             )
-        probabilities.append(_number(lines, fields[0], "log10 probability", 0.0))
-        backoff = fields[order + 1] if len(fields) == order + 2 else ""
-        backoffs.append(_number(lines, backoff, "log10 back-off", math.inf) if backoff else math.nan)
-        if order == 1:
-            if fields[1] in ids:
-                lines.refuse(f"{fields[1]} a second time", expected="each word once")
-            ids[fields[1]] = len(ids)
-        try:
-            words.extend([ids[word] for word in fields[1 : order + 1]])
-        except KeyError as error:
-            lines.refuse(f"{error.args[0]} isn't among the unigrams", expected="words of \\1-grams: only")
-        numbers.append(lines.number)
-    if len(numbers) != count:
-        lines.refuse(f"{len(numbers)} {order}-grams", f"{count}, as the header says", number=heading)
-    rows = np.array(words, dtype=np.int32).reshape(count, order)
-    return NgramTable(rows, np.array(probabilities), np.array(backoffs)), np.array(numbers)
+        probability, backoff = _number(lines, fields[0], "log10 probability", 0.0), math.nan
+        if len(fields) == order + 2:
+            backoff = _number(lines, fields[-1], "log10 back-off", LARGEST_LOGARITHM)
+        words = fields[1 : order + 1]
+        if order == 1 and ids.setdefault(words[0], read) != read:
+            lines.refuse(f"{words[0]} a second time", expected="each word once")
+        for word in words:
+            if word not in ids:
+                lines.refuse(f"{word} isn't among the unigrams", expected="words of \\1-grams: only")
+        read += 1
+        if read > count:
+            break
+        yield probability, words, backoff
+    if read != count:
+        found = f"{read} {order}-grams" + (" or more" if read > count else "")
+        lines.refuse(found, f"{count}, as the header says", number=heading)
 
 
 def _number(lines: _Lines, text: str, name: str, most: float) -> float:
@@ -261,8 +294,8 @@ def _number(lines: _Lines, text: str, name: str, most: float) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value <= most):
-        lines.refuse(f"{name} {text}", expected="a number" + (" of 0 or less" if most == 0 else ""))
+    if not -LARGEST_LOGARITHM <= value <= most:
+        lines.refuse(f"{name} {text[:60]}", expected=f"a number from {-LARGEST_LOGARITHM:g} to {most:g}")
     return value
 
 

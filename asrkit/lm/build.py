@@ -9,10 +9,11 @@ from asrkit.corpus.cuts import Supervision
 from asrkit.corpus.text import normalise_word
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import Interpolation, interpolate
+from asrkit.lm.kenlm_model import BINARY
 from asrkit.lm.kneser_ney import Discounts, estimate
 from asrkit.lm.lmplz import estimate_with_lmplz, write_binary
 from asrkit.lm.model import NgramModel
-from asrkit.lm.perplexity import BINARY, perplexity
+from asrkit.lm.perplexity import perplexity
 from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_json, read_jsonl, scratch_folder, write_json, write_text

@@ -10,6 +10,7 @@ from typing import Iterable, Iterator, List, Tuple
 import numpy as np
 
 from asrkit.errors import UserError
+from asrkit.lm.pairs import pair_keys
 from asrkit.lm.tokens import END_ID, START_ID, Tokens
 
 _RUN = np.dtype([("key", np.int64), ("context", np.int32), ("occurrences", np.int32)])
@@ -106,7 +107,7 @@ def _count_part(
     first = tokens.ids[ends - (length - 1)]  # of index -1, too, </s>: the last token of the text
     first = np.where(first == END_ID, START_ID, first)
     keys, rows, occurrences = np.unique(
-        suffix[extended].astype(np.int64) * len(tokens.vocabulary) + first,
+        pair_keys(suffix[extended], first, len(tokens.vocabulary)),
         return_inverse=True,
         return_counts=True,
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from asrkit.lm.backoff import index_ngrams, log_probabilities, model_of
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
+from asrkit.lm.pairs import pair_keys
 from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN, UNKNOWN_ID, split_sentences
 
 _SMALLEST_CHANGE = 1e-6  # of the weight, at which expectation maximisation ends
@@ -111,7 +112,7 @@ def _unite(
     tables: Sequence[np.ndarray], below: np.ndarray, united: NgramIndex, vocabulary: int
 ) -> np.ndarray:
     """The n-grams (n-grams, length) of either table, sorted by first word, then second, also in `united`."""
-    keys = [united.locate(words[:, :-1]) * vocabulary + words[:, -1] for words in tables]
+    keys = [pair_keys(united.locate(words[:, :-1]), words[:, -1], vocabulary) for words in tables]
     context, last = np.divmod(np.union1d(*keys), vocabulary)
     united.add(context, last)
     return np.concatenate([below[context], last[:, None].astype(np.int32)], axis=1)

@@ -9,7 +9,7 @@ from typing import Iterable, List, Optional, Sequence
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts
 from asrkit.lm.counts import too_rare, too_short
-from asrkit.lm.perplexity import BINARY
+from asrkit.lm.kenlm_model import BINARY, seal_binary
 from asrkit.lm.tokens import split_sentences
 from asrkit.pipeline.environment import find_program
 from asrkit.storage.files import whole_file
@@ -56,6 +56,7 @@ def write_binary(arpa: Path) -> Optional[Path]:
                 where=program,
                 todo="make lmplz again, or remove build_binary: the ARPA file serves too",
             )
+        seal_binary(temporary, arpa)
     return binary
 
 

@@ -5,6 +5,8 @@ from typing import List
 
 import numpy as np
 
+from asrkit.lm.pairs import pair_keys
+
 
 @dataclasses.dataclass(frozen=True)
 class NgramTable:
@@ -42,7 +44,7 @@ class NgramIndex:
         for column, (keys, found) in enumerate(zip(self._keys, self._rows), start=1):
             if column == words.shape[1]:
                 break
-            wanted = rows * self._size + words[:, column]
+            wanted = pair_keys(rows, words[:, column], self._size)
             place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
             known = (keys[place] == wanted) if len(keys) else np.zeros(len(wanted), dtype=bool)
             rows = np.where(known & (rows >= 0), found[place] if len(keys) else -1, -1)
@@ -53,7 +55,7 @@ class NgramIndex:
 
         Gives the rows whose n-gram stands in an earlier row too.
         """
-        keys = context * self._size + last
+        keys = pair_keys(context, last, self._size)
         rows = np.argsort(keys, kind="stable")
         keys = keys[rows]
         self._keys.append(keys)

@@ -2,13 +2,12 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa
+from asrkit.lm.kenlm_model import load_kenlm
 from asrkit.lm.tokens import END, UNKNOWN, split_sentences
-
-BINARY = ".binary"  # ends the name of an ARPA model's binary form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,44 +42,17 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
             oov += unknown
             total += log_probability
             known += 0.0 if unknown else log_probability
-    return Perplexity(
-        10 ** (-total / tokens),
-        10 ** (-known / (tokens - oov)) if tokens > oov else None,
-        tokens,
-        oov,
-        lines,
-    )
-
-
-def load_kenlm(arpa: Path) -> Any:
-    """kenlm's model; raises UserError without kenlm, or for a file that isn't a model of order 2 or more.
-
-    Its binary form is taken where it is beside the ARPA file, and not older.
-    """
     try:
-        import kenlm
-    except ImportError:
+        of_all = 10 ** (-total / tokens)
+        of_known = 10 ** (-known / (tokens - oov)) if tokens > oov else None
+    except OverflowError:
         raise UserError(
-            "kenlm isn't installed",
-            expected="its Python module, to score text",
-            where="import kenlm",
-            todo="make setup, or: pip install kenlm (a C++ compiler and cmake are needed)",
+            f"a mean log10 probability of {total / tokens:.0f} per token",
+            expected="a model that gives the text a probability",
+            where=f"{arpa}, on {where}",
+            todo="take another language model",
         ) from None
-    file, binary = arpa, arpa.with_suffix(BINARY)
-    if binary.exists() and binary.stat().st_mtime_ns >= arpa.stat().st_mtime_ns:
-        file = binary
-    config = kenlm.Config()
-    config.show_progress = False
-    config.arpa_complain = kenlm.ARPALoadComplain.NONE
-    try:
-        return kenlm.Model(str(file), config)
-    except OSError as error:
-        raise UserError(
-            f"kenlm can't read {file}: {error}",
-            expected="a model of order 2 or more",
-            where=str(file),
-            todo="run.sh --stage 4 makes it anew",
-        ) from None
+    return Perplexity(of_all, of_known, tokens, oov, lines)
 
 
 def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:

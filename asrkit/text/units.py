@@ -264,5 +264,13 @@ def _bpe_pieces(size: int, sentences: Sequence[str], directory: Path) -> Spellin
 def _bpe_spelling(model: bytes) -> Spelling:
     import sentencepiece
 
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError as error:
+        raise UserError(
+            f"bpe.model is damaged: {' '.join(str(error).split())}",
+            expected="what stage units wrote",
+            where="units/bpe.model",
+            todo="run.sh --stage 3 --stop-stage 3 regenerates it",
+        ) from None
     return lambda word: tuple(processor.encode(word, out_type=str))
