@@ -5,13 +5,13 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
-from asrkit.cli.stages import STAGES
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import Cost
 from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
 from asrkit.score.study import render_study
+from asrkit.stages.table import STAGES
 from asrkit.storage.files import read_json, write_json, write_text
 
 

@@ -7,16 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable
 
-import msgspec
 import pytest
 from click.testing import CliRunner
 
 from asrkit.cli import check_results, export_kaldi, report
-from asrkit.cli.stages import stage_named
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
-from asrkit.pipeline.record import Record, find_origin, find_outputs, record_file
+from asrkit.pipeline.record import Record, encode_record, find_origin, find_outputs, record_file
 from asrkit.pipeline.runner import cache_of
+from asrkit.stages.table import stage_named
 from asrkit.storage.files import write_bytes, write_checked_json, write_text
 from tests.cli.test_compare import TEXTS, make
 from tests.cli.test_compare import run as compare
@@ -30,8 +29,10 @@ def finish(directory: Path, names: Iterable[str]) -> None:
         origin = find_origin(stage, experiment, cache_of(experiment))
         outputs = find_outputs(stage, experiment, cache_of(experiment))
         made = {name: fingerprint for name, fingerprint in outputs.items() if fingerprint}
-        record = Record(origin.inputs, origin.settings, origin.code, made, 0.0, 0.0, 0, 0, [])
-        write_bytes(record_file(stage, experiment), msgspec.json.encode(record))
+        record = Record(
+            *(origin.key, origin.inputs, origin.settings, {}, origin.version, {}, made, 0.0, 0.0, 0, 0, [])
+        )
+        write_bytes(record_file(stage, experiment), encode_record(record))
 
 
 def verb(command: Any, *arguments: object) -> str:
@@ -73,7 +74,7 @@ DAMAGES: Dict[str, Callable[[Path], None]] = {
         directory / "features" / "rejected.jsonl", '{"id": "u1", "split": "test", "reason": "noise"}\n'
     ),
     "manifests gone": gone("manifests/test_cuts.jsonl.gz"),
-    "no record": gone("stages/9-score.json"),
+    "no record": gone("stages/score.json"),
     "half a record": lambda directory: write_bytes(directory / "stages" / "9-score.json", b"{"),
 }
 

@@ -10,9 +10,9 @@ from typing import Callable, Dict, List
 import pytest
 import torch
 
-from asrkit.cli import features, manifests
 from asrkit.decode.shards import make_shards, read_shard, write_shard
 from asrkit.pipeline.experiment import Experiment
+from asrkit.stages import features, manifests
 from asrkit.storage.files import remove
 from tests.corpus.sound import SmallCorpus
 

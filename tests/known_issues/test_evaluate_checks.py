@@ -56,7 +56,7 @@ DAMAGES: Dict[str, Callable[[Path], None]] = {
     "scales": changed("decode/scales.json"),
     "statistics": changed("manifests/statistics.json"),
     "model of other scales": model_of_other_scales,
-    "no average": lambda exp: [remove(exp / of) for of in ("average", "stages/7-average.json")] and None,
+    "no average": lambda exp: [remove(exp / of) for of in ("average", "stages/average.json")] and None,
     "average cut short": lambda exp: remove(exp / "average"),
     "a beam": setting("search_beam: 20.0", "search_beam: 9.0"),
     "features": setting("frame_shift: 0.01", "frame_shift: 0.02"),
