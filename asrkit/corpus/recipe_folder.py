@@ -46,8 +46,8 @@ of one makes stage manifests stale.
 {table}
 
 `recipe.yaml` has settings to begin with, and why: they come from the counts above, not from trials.
-`expect.json` has these counts, and stage manifests stops if the corpus has others; if you changed it on purpose,
-correct them there. Utterances that can't be used are in `EXP/manifests/rejected.jsonl`;
+`expect.json` has these counts, and stage manifests stops if the corpus has others. If you changed it on
+purpose, correct them there. Utterances that can't be used are in `EXP/manifests/rejected.jsonl`;
 `asrkit corpus report --exp EXP` shows the others.
 """
 COUNTS = ("utterances", "words", "speakers")

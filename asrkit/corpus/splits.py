@@ -57,7 +57,7 @@ def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, wh
             f"no utterances of {', '.join(sets[config.dev])}{has}",
             expected=f"a set for {config.dev}, to choose settings on",
             where=where,
-            todo="fetch it (stage download), or name speakers of train: --set 'corpus.dev_speakers=[ID, ...]'",
+            todo="fetch it (stage download), or name speakers: --set 'corpus.dev_speakers=[ID, ...]'",
         )
     if empty or (absent and not config.partial):
         raise UserError(
