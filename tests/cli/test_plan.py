@@ -13,10 +13,16 @@ from asrkit.errors import UserError
 
 COUNTS = ("errors", "reference", "insertions", "deletions", "substitutions", "utterances", "rejected", "lost")
 RESULT = {
-    **{"set": "test", "role": "test", "method": "greedy", "unit": "word", "rtf": 0.01},
+    **dict.fromkeys(("fallbacks", "settings", "speakers"), {}),
     **dict.fromkeys(COUNTS, 0),
-    **{"rate": 0.0, "interval": [0.0, 0.0], "confidence": 0.95},
-    **{"fallbacks": {}, "settings": {}, "speakers": {}},
+    "set": "test",
+    "role": "test",
+    "method": "greedy",
+    "unit": "word",
+    "rtf": 0.01,
+    "rate": 0.0,
+    "interval": [0.0, 0.0],
+    "confidence": 0.95,
 }
 COST = {
     "stages": {name: {"seconds": s, "peak_bytes": 10**9} for name, s in (("features", 36), ("train", 3600))},
