@@ -13,7 +13,7 @@ from asrkit.errors import UserError
 
 COUNTS = ("errors", "reference", "insertions", "deletions", "substitutions", "utterances", "rejected", "lost")
 RESULT = {
-    **dict.fromkeys(("fallbacks", "settings", "speakers"), {}),
+    **{key: {} for key in ("fallbacks", "settings", "speakers")},
     **dict.fromkeys(COUNTS, 0),
     "set": "test",
     "role": "test",
