@@ -19,7 +19,7 @@ from measure import make_parser, print_figure, run_measurement
 from asrkit.config import RecipeConfig, load_config
 from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import REPOSITORY
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import prepare_processor
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ import msgspec
 from asrkit.config import flatten
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
-from asrkit.pipeline.processor import count_cores as count_cores
+from asrkit.pipeline.machine import count_cores as count_cores
 from asrkit.pipeline.record import Record
 from asrkit.storage.files import read_json, write_checked_json
 from asrkit.storage.fingerprint import hash_value

@@ -17,8 +17,8 @@ from asrkit.pipeline.inputs import display, find_all
 from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.machine import prepare_processor
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
-from asrkit.pipeline.processor import prepare_processor
 from asrkit.pipeline.progress import Progress
 from asrkit.pipeline.record import (
     NOTE,

@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from asrkit.cli.new_recipe import command
 from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.audio import AudioFacts
-from asrkit.corpus.suggestion import suggest_settings
 from asrkit.corpus.synthesis import Speech, speak_files
 from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
+from asrkit.onboarding.suggestion import suggest_settings
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.stages import manifests
 from asrkit.storage.files import read_json, read_jsonl
