@@ -24,9 +24,8 @@ from asrkit.config import FeaturesConfig, RecipeConfig, load_config
 from asrkit.config.recipe import LmConfig
 from asrkit.corpus.prepare import check_splits, sort_into_splits, write_splits
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
-from asrkit.pipeline.memory import peak_bytes, reset_peak
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.score.splits import score_all
 from asrkit.signal.splits import assemble
@@ -35,6 +34,7 @@ from asrkit.storage.files import read_json, read_jsonl, write_bytes, write_json,
 
 RANKS = 8
 WRONG = 0.05  # of the words of a rehearsed transcript
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,20 @@ def measure() -> None:
     }
     for name in [*(name for name in figures if name != options.last), options.last]:
         print_figure(f"{recipe.name}_rehearsal_{name}", figures[name])
+
+
+def reset_peak() -> None:
+    """Begin anew with what is resident now, where the system lets one; else the peak goes on."""
+    with contextlib.suppress(OSError):
+        CLEAR.write_text("5")  # proc(5): resets VmHWM
+
+
+def peak_bytes() -> int:
+    """The most bytes since reset_peak, or since the process began."""
+    for line in STATUS.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"no VmHWM in {STATUS}")
 
 
 def rehearsal_settings(config: RecipeConfig) -> RecipeConfig:

@@ -7,9 +7,9 @@ import click
 
 from asrkit.onboarding.report import make_report, measure_corpus, score_texts
 from asrkit.onboarding.report_page import render_page
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.runner import cache_of
 from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, write_json, write_text

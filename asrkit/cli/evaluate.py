@@ -17,11 +17,12 @@ from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
 from asrkit.decode.splits import decode_frozen
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores, read_cost
+from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.finished import MADE_OF, has_records, refuse_changed
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.record import read_record
 from asrkit.pipeline.runner import cache_of
 from asrkit.score.splits import score_all

@@ -6,7 +6,7 @@ from typing import Optional, Tuple
 import click
 
 from asrkit.onboarding.new_recipe import make_recipe
-from asrkit.pipeline.cost import count_cores
+from asrkit.pipeline.machine import count_cores
 
 FOLDER = click.Path(path_type=Path)
 

@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
 from asrkit.decode.lattices import Searched
 from asrkit.decode.nbest import NBest, make_points, single
@@ -25,7 +24,7 @@ from asrkit.decode.rescore import (
     make_rescoring_grammar,
     rescore_lattice,
 )
-from asrkit.decode.search import is_lack_of_memory, prepare_graph, search_lattice
+from asrkit.decode.search import is_lack_of_memory, kept_frames, prepare_graph, search_lattice, skip_blanks
 from asrkit.decode.topology import make_topology_search
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import torch
 
-from asrkit.decode.choose import choose_weights, word_errors
 from asrkit.decode.lattices import read_lattices, write_lattices
 from asrkit.decode.methods import (
     BEAMS,
@@ -18,7 +17,7 @@ from asrkit.decode.methods import (
     method_grids,
     method_settings,
 )
-from asrkit.decode.nbest import NBest, make_points, read_lists, write_lists
+from asrkit.decode.nbest import NBest, choose_weights, make_points, read_lists, word_errors, write_lists
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.search import WAYS
 from asrkit.decode.shards import made_of, make_shards
@@ -36,7 +35,7 @@ from asrkit.storage.tensors import read_metadata
 from asrkit.text.units import load_units
 
 # What a lattice is made by; UtteranceDecoder's module does much else, with which lattices don't change
-SEARCHING = ("asrkit.decode.blanks", "asrkit.decode.search", "asrkit.decode.lattices")
+SEARCHING = ("asrkit.decode.search", "asrkit.decode.search", "asrkit.decode.lattices")
 
 
 def decode_all(experiment: Experiment) -> None:

@@ -6,17 +6,14 @@ from typing import Any, Dict, List, Sequence
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
-from asrkit.score.breakdown import break_down
-from asrkit.score.calibration import calibrate
-from asrkit.score.ctm import make_ctm, make_stm
+from asrkit.score.breakdown import break_down, calibrate
+from asrkit.score.ctm import make_ctm, make_stm, make_trn
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
-from asrkit.score.normalisation import normalise_transcripts
+from asrkit.score.normalisation import characters, normalise_transcripts, unit_tokeniser, words
 from asrkit.score.records import Timing, make_record, summary_lines
 from asrkit.score.report import render_results
-from asrkit.score.tokenisation import characters, unit_tokeniser, words
 from asrkit.score.transcripts import Transcript, load_transcripts
-from asrkit.score.trn import make_trn
 from asrkit.storage.files import link, read_json, write_json, write_text
 from asrkit.text.units import load_units
 

@@ -1,8 +1,8 @@
 """Stage average: average checkpoints; which set of them is chosen by its loss on dev."""
 
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.workspace import current_training
 from asrkit.stages import units

@@ -8,23 +8,22 @@ import torch
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.pretrained import load_pretrained
-from asrkit.pipeline.cost import add_facts, count_cores
+from asrkit.pipeline.cost import add_facts
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.launch import launched_rank
-from asrkit.pipeline.parallel import run_parallel
+from asrkit.pipeline.machine import count_cores
+from asrkit.pipeline.parallel import launched_rank, run_parallel
 from asrkit.pipeline.record import read_note
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
-from asrkit.train.compilation import compile_parts
 from asrkit.train.conditions import make_conditions
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.precision import check_precision
-from asrkit.train.preflight import estimate_minutes, units_without_examples
+from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
 from asrkit.train.world import ALONE, World, choose_device, join_launched, join_world
 
 
