@@ -6,7 +6,7 @@ from typing import Optional, Tuple
 import click
 
 from asrkit.config import load_config
-from asrkit.onboarding.estimate import GPU_SHARE, plan_lines
+from asrkit.onboarding.estimate import GPU_SHARE, Target, plan_lines
 
 FOLDER = click.Path(path_type=Path)
 POSITIVE, SHARE = click.FloatRange(0, min_open=True), click.FloatRange(0, 1, min_open=True)
@@ -45,6 +45,6 @@ def command(
     --gpus is extrapolated from the model's multiply-adds. N GPUs are taken to be N times as fast as one.
     """
     settings = load_config(recipe / "recipe.yaml", config, assignments)
-    known = (units, exp, measured, throughput, gpus, gpu_rate, gpu_share)
-    for line in plan_lines(settings, recipe / "expect.json", *known):
+    target = Target(throughput, gpus, gpu_rate, gpu_share)
+    for line in plan_lines(settings, recipe / "expect.json", units, exp, measured, target):
         print(line)

@@ -1,7 +1,7 @@
 """Disk, memory and hours that a recipe will take, from counts and measurements."""
 
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from asrkit.config import RecipeConfig, load_config
 from asrkit.corpus.splits import sets_of
@@ -21,18 +21,24 @@ RESUMING = 2  # checkpoints of weights and momentum that training keeps to resum
 ROW = "{:<10} {:>9}  {:>9}  {}"
 
 
+class Target(NamedTuple):
+    """What training is planned for, as the options of asrkit plan say; nothing: the measured hardware."""
+
+    throughput: Optional[float]  # audio seconds a second, of one GPU
+    gpus: Optional[int]
+    gpu_rate: Optional[float]  # TFLOP/s
+    gpu_share: Optional[float]
+
+
 def plan_lines(
     settings: RecipeConfig,
     expected: Path,
     units: int,
     exp: Optional[Path],
     measured: Path,
-    throughput: Optional[float],
-    gpus: Optional[int],
-    gpu_rate: Optional[float],
-    gpu_share: Optional[float],
+    target: Target,
 ) -> Iterator[str]:
-    """What the stages of a recipe will take, a line each; all as the options of asrkit plan.
+    """What the stages of a recipe will take, a line each; `exp` and `measured` as the options of asrkit plan.
 
     `expected` is the recipe's expect.json, whose hours count where there is no experiment `exp`.
     """
@@ -53,7 +59,7 @@ def plan_lines(
     features = f"measured {known.features:,.0f} audio s/s; extrapolated by hours"
     yield _row("features", stored, (epoch + others) / known.features, features)
     kept = settings.train.keep_best + settings.train.keep_last + 2 * RESUMING
-    speed, train = _training_speed(known, settings, work, throughput, gpus, gpu_rate, gpu_share)
+    speed, train = _training_speed(known, settings, work, target)
     yield _row("train", parameters * WEIGHT_BYTES * kept, settings.train.epochs * epoch / speed, train)
     methods = [method for method in settings.decode.methods if method in known.rtf]
     unknown = "".join(f"; {way} not measured" for way in settings.decode.methods if way not in methods)
@@ -61,7 +67,7 @@ def plan_lines(
     decode = f"measured {decode}; extrapolated by hours, as if model and graph were as small{unknown}"
     stored = others * 3600 * _decoded_bytes(settings, units)
     yield _row("decode", stored, others * sum(known.rtf[method] for method in methods), decode)
-    yield _memory_line(settings, units, gpus)
+    yield _memory_line(settings, units, target.gpus)
 
 
 def _decoded_bytes(config: RecipeConfig, units: int) -> float:
@@ -96,16 +102,9 @@ class _Measured:
         )
 
 
-def _training_speed(
-    known: _Measured,
-    config: RecipeConfig,
-    work: int,
-    throughput: Optional[float],
-    gpus: Optional[int],
-    gpu_rate: Optional[float],
-    gpu_share: Optional[float],
-) -> Tuple[float, str]:
+def _training_speed(known: _Measured, config: RecipeConfig, work: int, target: Target) -> Tuple[float, str]:
     """Audio seconds trained a second, and where the figure is from."""
+    throughput, gpus, gpu_rate, gpu_share = target
     if (gpu_rate or gpu_share) and (throughput or not gpus):
         raise UserError(
             "--gpu-rate or --gpu-share has nothing to say here",
