@@ -79,15 +79,15 @@ def recorded(options: argparse.Namespace) -> Material:
     experiment = open_experiment(options.exp)
     config, dev = experiment.config.decode, experiment.config.corpus.dev
     cuts = list(load_cuts(experiment, dev))
-    model_file = experiment.averaged / "model.safetensors"
+    model_file = experiment.folder("average") / "model.safetensors"
     model, _ = load_model(model_file)
     shard, batch = config.shard_utterances, config.batch_duration
     place = options.dir / "posteriors"
     sizes = {"shard_utterances": shard, "batch_duration": batch}
     files = compute_posteriors(model, cuts, place, **sizes, jobs=1, model_made_of=hash_file(model_file))
     shards = [read_posteriors(file) for file in files]
-    graph = load_graph(experiment.graph / "HLG.safetensors")
-    weights = read_json(experiment.decoding / "scales.json")["weights"]["hlg"]
+    graph = load_graph(experiment.folder("graph") / "HLG.safetensors")
+    weights = read_json(experiment.folder("decode") / "scales.json")["weights"]["hlg"]
     return Material(
         prepare_graph(graph),
         graph.words,

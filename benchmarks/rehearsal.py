@@ -205,7 +205,7 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
             cuts = list(read_cuts(experiment, name))
             shards += plan_shards(name, cuts, config, train=name == corpus.train)
         for shard in shards:
-            file = experiment.features / "shards" / f"{shard.name}.json"
+            file = experiment.folder("features") / "shards" / f"{shard.name}.json"
             write_bytes(file, json.dumps(_shard_record(shard, config)).encode())
         return shards
 
@@ -243,13 +243,13 @@ def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
     from asrkit.train.world import World
 
     config = experiment.config
-    pieces = load_units(experiment.units)
+    pieces = load_units(experiment.folder("units"))
     model = AcousticModel(config.model, config.features.bins, len(pieces))
     world = World(0, ranks)
     train, dev, rejected = step("training examples", lambda: load_splits(experiment, pieces, model, world))
     optimizer = make_optimizer(model, config.train, world)
     training = Training(
-        model, optimizer, config.train, pieces, train, dev, experiment.training, world=world
+        model, optimizer, config.train, pieces, train, dev, experiment.folder("train"), world=world
     )
     steps = step(f"epoch on {ranks} ranks", lambda: plan_steps(training, epoch=0))
     of_ranks = [[batches[rank::ranks] for batches in steps] for rank in range(ranks)]
@@ -284,7 +284,7 @@ def _rehearse_scoring(experiment: Experiment, seed: int, step: Step) -> None:
     references = 0
     for number, split in enumerate(dict.fromkeys([corpus.dev, *corpus.tests])):
         random = np.random.default_rng([seed, number])
-        rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz")
+        rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz")
         hypotheses = []
         for row in rows:
             words = row["text"].split()
@@ -294,8 +294,8 @@ def _rehearse_scoring(experiment: Experiment, seed: int, step: Step) -> None:
             references += 1
         seconds = sum(row["duration"] for row in rows)
         timing = {"audio_seconds": seconds, "seconds": seconds, "fallbacks": {}, "settings": {}}
-        write_jsonl(experiment.decoding / split / "hypotheses_greedy.jsonl", hypotheses)
-        write_json(experiment.decoding / split / "timing_greedy.json", timing)
+        write_jsonl(experiment.folder("decode") / split / "hypotheses_greedy.jsonl", hypotheses)
+        write_json(experiment.folder("decode") / split / "timing_greedy.json", timing)
     step("scoring", lambda: score_all(experiment, ("greedy",)))
     results = read_json(experiment.directory / "results.json")
     scored = sum(record["utterances"] for record in results if record["unit"] == "word")

@@ -36,7 +36,7 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
     utterances = measure_corpus(experiment)
     alignments = []
-    if worst and not (experiment.averaged / "model.safetensors").exists():
+    if worst and not (experiment.folder("average") / "model.safetensors").exists():
         print("no model yet: after stage 7 the report scores each text against what it hears")
     elif worst:
         for name in ("features", "units", "average"):
@@ -44,7 +44,7 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
         scored = score_texts(experiment, utterances)
         print(f"{len(scored)} of {len(utterances)} utterances have features, and their texts are scored")
         alignments = scored[:worst]
-    found = make_report(utterances, read_json(experiment.manifests / "statistics.json"), alignments)
+    found = make_report(utterances, read_json(experiment.folder("manifests") / "statistics.json"), alignments)
     folder = experiment.directory / "corpus"
     write_json(folder / "report.json", found)
     write_text(folder / "report.html", render_page(experiment.config.name, found, utterances, folder))

@@ -34,9 +34,8 @@ from asrkit.model.acoustic import greedy_ctc, load_model
 from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units
 
-Grid = Dict[
-    str, Sequence[float]
-]  # values that are tried of each weight, in the order of an n-best list's columns
+# Values that are tried of each weight, in the order of an n-best list's columns
+Grid = Dict[str, Sequence[float]]
 
 NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
 HLG_METHODS = {"hlg", "lattice", *NBEST_METHODS}

@@ -131,9 +131,7 @@ def _read(
         return read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
 
 
-def _experiment(
-    source: Source, directory: Path, settings: List[Suggestion], jobs: int
-) -> Experiment:
+def _experiment(source: Source, directory: Path, settings: List[Suggestion], jobs: int) -> Experiment:
     of_corpus = (setting for setting in settings if setting.key.startswith("corpus."))
     values = {key.partition(".")[2]: setting.value for key, setting in first_of_each(list(of_corpus)).items()}
     config = RecipeConfig(name=directory.name, corpus=msgspec.convert(values, CorpusConfig))

@@ -117,10 +117,10 @@ def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[
     from asrkit.signal.features import load_cuts
     from asrkit.text.units import load_units
 
-    file = experiment.averaged / "model.safetensors"
+    file = experiment.folder("average") / "model.safetensors"
     torch.set_num_threads(1)
     model, made_of = load_model(file)
-    if made_of.get("units") != hash_file(experiment.units / "units.txt"):
+    if made_of.get("units") != hash_file(experiment.folder("units") / "units.txt"):
         raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage 6")
     measured, cuts = {one.id: one for one in utterances}, []
     for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
@@ -128,7 +128,7 @@ def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[
             cut.supervisions[0].text = measured[cut.id].text  # corrected since, perhaps
             cuts.append(cut)
     seconds = experiment.config.decode.batch_duration
-    found = score_alignments(model, load_units(experiment.units), cuts, seconds, experiment.jobs)
+    found = score_alignments(model, load_units(experiment.folder("units")), cuts, seconds, experiment.jobs)
     rows = [
         {"id": id, "split": measured[id].split, "text": measured[id].text, **dataclasses.asdict(alignment)}
         for id, alignment in found.items()
