@@ -24,20 +24,20 @@ def command() -> None:
 
 
 @command.command("report")
-@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment whose stage 1 has run.")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with manifests.")
 @click.option("--nj", type=click.IntRange(min=1), help="Threads at once.  [default: the cores]")
 @click.option("--worst", type=click.IntRange(min=0), default=20, show_default=True, help=WORST)
 def report(exp: Path, nj: Optional[int], worst: int) -> None:
     """Write EXP/corpus/report.json and report.html: amounts, levels, symbols, and what doesn't look right.
 
-    After stage 7 each text is also scored against what the model hears in its audio.
+    After stage average each text is also scored against what the model hears in its audio.
     """
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
     utterances = measure_corpus(experiment)
     alignments = []
     if worst and not (experiment.folder("average") / "model.safetensors").exists():
-        print("no model yet: after stage 7 the report scores each text against what it hears")
+        print("no model yet: after stage average the report scores each text against what it hears")
     elif worst:
         for name in ("features", "units", "average"):
             refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())

@@ -17,7 +17,7 @@ POSITIVE, SHARE = click.FloatRange(0, min_open=True), click.FloatRange(0, 1, min
 @click.option("--config", type=FOLDER, metavar="FILE", help="YAML file laid over recipe.yaml.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 @click.option("--units", default=500, show_default=True, help="Units that the model predicts.")
-@click.option("--exp", type=FOLDER, metavar="DIR", help="Take hours from its stage 1, not from expect.json.")
+@click.option("--exp", type=FOLDER, metavar="DIR", help="Take hours from its manifests, not expect.json.")
 @click.option(
     "--measured", type=FOLDER, metavar="DIR", default=Path("recipes/an4/records"), show_default=True
 )

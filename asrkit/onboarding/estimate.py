@@ -170,7 +170,7 @@ def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
             f"no hours of {', '.join(unknown)}",
             expected="a count named hours of each set",
             where=str(file),
-            todo="run stage 1, then asrkit plan --exp EXP",
+            todo="run stage manifests, then asrkit plan --exp EXP",
         )
     return {name: sum(published[own]["hours"] for own in of) for name, of in sets.items()}
 

@@ -89,9 +89,9 @@ def _measure(of: Tuple[str, Any]) -> Measured:
     except AudioProblem as problem:
         raise UserError(
             f"{cut.id}: {problem}",
-            expected="the audio that stage 1 read",
+            expected="the audio that stage manifests read",
             where=file,
-            todo="put it back, or run stage 1 again",
+            todo="put it back, or run stage manifests again",
         ) from None
     return Measured(
         id=cut.id,
@@ -121,7 +121,7 @@ def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[
     torch.set_num_threads(1)
     model, made_of = load_model(file)
     if made_of.get("units") != hash_file(experiment.folder("units") / "units.txt"):
-        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage 6")
+        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage train")
     measured, cuts = {one.id: one for one in utterances}, []
     for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
         if cut.id in measured:  # copies at other speeds aren't

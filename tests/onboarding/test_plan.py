@@ -11,10 +11,19 @@ from click.testing import CliRunner
 from asrkit.cli.plan import command
 from asrkit.errors import UserError
 
-RESULT: Dict[str, Any] = {"set": "test", "role": "test", "method": "greedy", "rtf": 0.01}
 COUNTS = ("errors", "reference", "insertions", "deletions", "substitutions", "utterances", "rejected", "lost")
-RESULT.update(dict.fromkeys(COUNTS, 0), unit="word", rate=0.0, interval=[0.0, 0.0], confidence=0.95)
-RESULT.update(fallbacks={}, settings={}, speakers={})
+RESULT = {
+    **{key: {} for key in ("fallbacks", "settings", "speakers")},
+    **dict.fromkeys(COUNTS, 0),
+    "set": "test",
+    "role": "test",
+    "method": "greedy",
+    "unit": "word",
+    "rtf": 0.01,
+    "rate": 0.0,
+    "interval": [0.0, 0.0],
+    "confidence": 0.95,
+}
 COST = {
     "stages": {name: {"seconds": s, "peak_bytes": 10**9} for name, s in (("features", 36), ("train", 3600))},
     "audio_hours": 10.0,
