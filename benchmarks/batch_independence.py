@@ -7,7 +7,7 @@ from measure import make_parser, print_figure, run_measurement
 
 from asrkit.config import load_config
 from asrkit.pipeline.experiment import REPOSITORY
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import prepare_processor
 
 FRAMES = (9, 57, 128, 301, 602, 1203)
 

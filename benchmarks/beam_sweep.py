@@ -24,17 +24,16 @@ from measure import make_parser, print_figure, run_measurement
 from torch import Tensor
 
 from asrkit.config import DecodeConfig, GraphConfig
-from asrkit.decode.blanks import skip_blanks
-from asrkit.decode.choose import word_errors
+from asrkit.decode.nbest import word_errors
 from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
-from asrkit.decode.search import WAYS, prepare_graph, search_lattice
+from asrkit.decode.search import WAYS, prepare_graph, search_lattice, skip_blanks
 from asrkit.decode.shards import read_shard
 from asrkit.graph.build import make_graph
 from asrkit.graph.store import load_graph, save_graph
 from asrkit.model.acoustic import load_model
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import open_experiment
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_json
@@ -80,15 +79,15 @@ def recorded(options: argparse.Namespace) -> Material:
     experiment = open_experiment(options.exp)
     config, dev = experiment.config.decode, experiment.config.corpus.dev
     cuts = list(load_cuts(experiment, dev))
-    model_file = experiment.averaged / "model.safetensors"
+    model_file = experiment.folder("average") / "model.safetensors"
     model, _ = load_model(model_file)
     shard, batch = config.shard_utterances, config.batch_duration
     place = options.dir / "posteriors"
     sizes = {"shard_utterances": shard, "batch_duration": batch}
     files = compute_posteriors(model, cuts, place, **sizes, jobs=1, model_made_of=hash_file(model_file))
     shards = [read_posteriors(file) for file in files]
-    graph = load_graph(experiment.graph / "HLG.safetensors")
-    weights = read_json(experiment.decoding / "scales.json")["weights"]["hlg"]
+    graph = load_graph(experiment.folder("graph") / "HLG.safetensors")
+    weights = read_json(experiment.folder("decode") / "scales.json")["weights"]["hlg"]
     return Material(
         prepare_graph(graph),
         graph.words,

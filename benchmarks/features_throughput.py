@@ -10,8 +10,8 @@ from pathlib import Path
 from measure import find_corpus, make_parser, print_figure, run_measurement, run_recipe
 
 from asrkit.config import load_config
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import REPOSITORY
+from asrkit.pipeline.machine import count_cores
 from asrkit.storage.files import read_json, read_jsonl
 
 

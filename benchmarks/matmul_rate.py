@@ -7,8 +7,7 @@ import sys
 
 from measure import make_parser, print_figure, run_measurement
 
-from asrkit.pipeline.cost import count_cores
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import count_cores, prepare_processor
 
 PROGRAM = """
 import sys, time, torch

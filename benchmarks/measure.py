@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Callable, Optional, Union
 
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores, processor_name
 from asrkit.pipeline.experiment import REPOSITORY
+from asrkit.pipeline.machine import count_cores, processor_name
 
 
 def make_parser(description: Optional[str], *, recipe: str = "", exp: str = "") -> argparse.ArgumentParser:

@@ -24,9 +24,8 @@ from asrkit.config import FeaturesConfig, RecipeConfig, load_config
 from asrkit.config.recipe import LmConfig
 from asrkit.corpus.prepare import check_splits, sort_into_splits, write_splits
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
-from asrkit.pipeline.memory import peak_bytes, reset_peak
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.score.splits import score_all
 from asrkit.signal.splits import assemble
@@ -35,6 +34,7 @@ from asrkit.storage.files import read_json, read_jsonl, write_bytes, write_json,
 
 RANKS = 8
 WRONG = 0.05  # of the words of a rehearsed transcript
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,20 @@ def measure() -> None:
     }
     for name in [*(name for name in figures if name != options.last), options.last]:
         print_figure(f"{recipe.name}_rehearsal_{name}", figures[name])
+
+
+def reset_peak() -> None:
+    """Begin anew with what is resident now, where the system lets one; else the peak goes on."""
+    with contextlib.suppress(OSError):
+        CLEAR.write_text("5")  # proc(5): resets VmHWM
+
+
+def peak_bytes() -> int:
+    """The most bytes since reset_peak, or since the process began."""
+    for line in STATUS.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"no VmHWM in {STATUS}")
 
 
 def rehearsal_settings(config: RecipeConfig) -> RecipeConfig:
@@ -191,7 +205,7 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
             cuts = list(read_cuts(experiment, name))
             shards += plan_shards(name, cuts, config, train=name == corpus.train)
         for shard in shards:
-            file = experiment.features / "shards" / f"{shard.name}.json"
+            file = experiment.folder("features") / "shards" / f"{shard.name}.json"
             write_bytes(file, json.dumps(_shard_record(shard, config)).encode())
         return shards
 
@@ -229,13 +243,13 @@ def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
     from asrkit.train.world import World
 
     config = experiment.config
-    pieces = load_units(experiment.units)
+    pieces = load_units(experiment.folder("units"))
     model = AcousticModel(config.model, config.features.bins, len(pieces))
     world = World(0, ranks)
     train, dev, rejected = step("training examples", lambda: load_splits(experiment, pieces, model, world))
     optimizer = make_optimizer(model, config.train, world)
     training = Training(
-        model, optimizer, config.train, pieces, train, dev, experiment.training, world=world
+        model, optimizer, config.train, pieces, train, dev, experiment.folder("train"), world=world
     )
     steps = step(f"epoch on {ranks} ranks", lambda: plan_steps(training, 0, ranks))
     of_ranks = [[batches[rank::ranks] for batches in steps] for rank in range(ranks)]
@@ -270,7 +284,7 @@ def _rehearse_scoring(experiment: Experiment, seed: int, step: Step) -> None:
     references = 0
     for number, split in enumerate(dict.fromkeys([corpus.dev, *corpus.tests])):
         random = np.random.default_rng([seed, number])
-        rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz")
+        rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz")
         hypotheses = []
         for row in rows:
             words = row["text"].split()
@@ -280,8 +294,8 @@ def _rehearse_scoring(experiment: Experiment, seed: int, step: Step) -> None:
             references += 1
         seconds = sum(row["duration"] for row in rows)
         timing = {"audio_seconds": seconds, "seconds": seconds, "fallbacks": {}, "settings": {}}
-        write_jsonl(experiment.decoding / split / "hypotheses_greedy.jsonl", hypotheses)
-        write_json(experiment.decoding / split / "timing_greedy.json", timing)
+        write_jsonl(experiment.folder("decode") / split / "hypotheses_greedy.jsonl", hypotheses)
+        write_json(experiment.folder("decode") / split / "timing_greedy.json", timing)
     step("scoring", lambda: score_all(experiment, ("greedy",)))
     results = read_json(experiment.directory / "results.json")
     scored = sum(record["utterances"] for record in results if record["unit"] == "word")

@@ -9,7 +9,7 @@ study goes on; `asrkit report` puts the table into RESULTS.md. A picture is draw
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import yaml
 from measure import find_corpus, make_parser, print_figure, run_measurement, run_recipe
@@ -18,8 +18,8 @@ from asrkit.config import load_config
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.score.records import headlines, read_results
-from asrkit.score.study import draw_study, spread_lines
-from asrkit.storage.files import read_json, write_json, write_text
+from asrkit.score.study import Row, spread_lines
+from asrkit.storage.files import read_json, whole_file, write_json, write_text
 
 
 def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
@@ -115,6 +115,37 @@ def measure() -> None:
         raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
     for name in [*(name for name in figures if name != last), last]:
         print_figure(f"{options.recipe}_{options.study}_{name}", figures[name])
+
+
+def draw_study(rows: Sequence[Row], file: Path) -> None:
+    """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    labels = ("training, minutes", "multiply-adds a second of audio, millions")
+    for axis, label, key, unit in zip(axes, labels, ("training_seconds", "multiply_adds"), (60, 1e6)):
+        for name in dict.fromkeys(record["set"] for row in rows for record in row["results"]):
+            x = [row[key] / unit for row in rows]
+            y = [_rate_of(row, name) for row in rows]
+            axis.scatter(x, y, label=name)
+            for place, row in zip(zip(x, y), rows):
+                axis.annotate(row["variant"], place, fontsize=7, xytext=(3, 3), textcoords="offset points")
+        axis.set_xlabel(label)
+        axis.margins(x=0.25)  # room for the names
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("word errors, %")
+    axes[0].legend()
+    with whole_file(file) as temporary, open(temporary, "wb") as stream:
+        FigureCanvasAgg(figure).print_png(stream)
+
+
+def _rate_of(row: Row, name: str) -> float:
+    """Percent of errors in a set, with HLG where it was run."""
+    of_set = [record for record in row["results"] if record["set"] == name]
+    chosen = next((record for record in of_set if record["method"] == "hlg"), of_set[0])
+    return float(100 * chosen["errors"] / chosen["reference"])
 
 
 if __name__ == "__main__":

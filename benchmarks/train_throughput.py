@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 from measure import make_parser, print_figure, run_measurement
 
 from asrkit.config import RecipeConfig, load_config
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import REPOSITORY
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import count_cores, prepare_processor
 
 if TYPE_CHECKING:
     import torch

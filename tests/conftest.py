@@ -6,7 +6,7 @@ from typing import Callable
 
 import pytest
 
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import prepare_processor
 
 prepare_processor()  # before any test imports torch
 

@@ -25,6 +25,7 @@ ORDER = [
     "decode",
     "score",
     "deploy",
+    "onboarding",
     "stages",
     "cli",
 ]

@@ -1,25 +1,18 @@
 """asrkit corpus report: what the manifests of an experiment hold, as JSON and as a page with players."""
 
-import concurrent.futures
-import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Optional
 
 import click
 
-from asrkit.corpus.manifests import read_cuts
-from asrkit.corpus.report import Measured, make_report
-from asrkit.corpus.report_page import render_page
-from asrkit.corpus.splits import sets_of
-from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
-from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.onboarding.report import make_report, measure_corpus, score_texts
+from asrkit.onboarding.report_page import render_page
+from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed
-from asrkit.pipeline.progress import Progress
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.runner import cache_of
 from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, write_json, write_text
-from asrkit.storage.fingerprint import hash_file
 
 FOLDER = click.Path(path_type=Path)
 WORST = "How many texts least like what the model hears are listed; 0: none is scored."
@@ -41,9 +34,17 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     """
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
-    utterances = _measure_all(experiment)
-    alignments = _score_texts(experiment, utterances)[:worst] if worst else []
-    found = make_report(utterances, read_json(experiment.manifests / "statistics.json"), alignments)
+    utterances = measure_corpus(experiment)
+    alignments = []
+    if worst and not (experiment.folder("average") / "model.safetensors").exists():
+        print("no model yet: after stage average the report scores each text against what it hears")
+    elif worst:
+        for name in ("features", "units", "average"):
+            refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
+        scored = score_texts(experiment, utterances)
+        print(f"{len(scored)} of {len(utterances)} utterances have features, and their texts are scored")
+        alignments = scored[:worst]
+    found = make_report(utterances, read_json(experiment.folder("manifests") / "statistics.json"), alignments)
     folder = experiment.directory / "corpus"
     write_json(folder / "report.json", found)
     write_text(folder / "report.html", render_page(experiment.config.name, found, utterances, folder))
@@ -52,83 +53,3 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     for row in alignments[:1]:
         print(f"least like what the model hears: {row['id']}: {row['text']}; heard: {row['heard']}")
     print(f"wrote {folder / 'report.html'}")
-
-
-def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dict[str, Any]]:
-    """Every utterance that has features with its alignment, the worst first; none before there is a model."""
-    import torch
-
-    from asrkit.decode.alignment import score_alignments
-    from asrkit.model.acoustic import load_model
-    from asrkit.signal.features import load_cuts
-    from asrkit.text.units import load_units
-
-    file = experiment.averaged / "model.safetensors"
-    if not file.exists():
-        print("no model yet: after stage average the report scores each text against what it hears")
-        return []
-    torch.set_num_threads(1)
-    for name in ("features", "units", "average"):
-        refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
-    model, made_of = load_model(file)
-    if made_of.get("units") != hash_file(experiment.units / "units.txt"):
-        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage train")
-    measured, cuts = {one.id: one for one in utterances}, []
-    for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
-        if cut.id in measured:  # copies at other speeds aren't
-            cut.supervisions[0].text = measured[cut.id].text  # corrected since, perhaps
-            cuts.append(cut)
-    seconds = experiment.config.decode.batch_duration
-    found = score_alignments(model, load_units(experiment.units), cuts, seconds, experiment.jobs)
-    print(f"{len(found)} of {len(utterances)} utterances have features, and their texts are scored")
-    rows = [
-        {"id": id, "split": measured[id].split, "text": measured[id].text, **dataclasses.asdict(alignment)}
-        for id, alignment in found.items()
-    ]
-    return sorted(rows, key=lambda row: (row["score"] is not None, row["score"] or 0.0, row["id"]))
-
-
-def _measure_all(experiment: Experiment) -> List[Measured]:
-    names = sets_of(experiment.config.corpus)
-    cuts = [(split, cut) for split in names for cut in read_cuts(experiment, split)]
-    utterances = []
-    with (
-        concurrent.futures.ThreadPoolExecutor(experiment.jobs) as pool,
-        Progress("measuring", len(cuts), "utterances") as bar,
-    ):
-        for one in pool.map(_measure, cuts):
-            utterances.append(one)
-            bar.advance(one.seconds)
-    return utterances
-
-
-def _measure(of: Tuple[str, Any]) -> Measured:
-    from asrkit.corpus.audio import AudioProblem
-    from asrkit.signal.audio import read_samples
-    from asrkit.signal.level import measure_level
-
-    split, cut = of
-    (supervision,) = cut.supervisions
-    file, rate = cut.recording.sources[0].source, cut.sampling_rate
-    try:
-        level = measure_level(read_samples(Path(file), round(cut.start * rate), cut.num_samples), rate)
-    except AudioProblem as problem:
-        raise UserError(
-            f"{cut.id}: {problem}",
-            expected="the audio that stage manifests read",
-            where=file,
-            todo="put it back, or run stage manifests again",
-        ) from None
-    return Measured(
-        id=cut.id,
-        split=split,
-        speaker=supervision.speaker,
-        text=supervision.text,
-        audio=file,
-        start=cut.start,
-        seconds=cut.duration,
-        sampling_rate=rate,
-        decibels=level.decibels,
-        clipped=level.clipped,
-        silence=level.silence,
-    )

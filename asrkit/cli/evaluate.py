@@ -17,11 +17,12 @@ from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
 from asrkit.decode.splits import decode_frozen
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores, read_cost
+from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.finished import MADE_OF, has_records, refuse_changed
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.record import read_record
 from asrkit.pipeline.runner import cache_of
 from asrkit.score.splits import score_all
@@ -94,12 +95,12 @@ def _refuse_changed(trained: Experiment) -> None:
 
 
 def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
-    decoded = sorted((trained.decoding / trained.config.corpus.dev).glob("hypotheses_*.jsonl"))
-    if not decoded or not (trained.decoding / "scales.json").exists():
+    decoded = sorted((trained.folder("decode") / trained.config.corpus.dev).glob("hypotheses_*.jsonl"))
+    if not decoded or not (trained.folder("decode") / "scales.json").exists():
         raise UserError(
             "the experiment has not been decoded, so no scale has been chosen on dev",
             expected="an experiment with all stages run",
-            where=str(trained.decoding),
+            where=str(trained.folder("decode")),
             todo="run.sh, which runs the stages that are left",
         )
     known = [file.stem[len("hypotheses_") :] for file in decoded]
@@ -153,14 +154,14 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
     utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
     valid, unusable = validate(utterances, config, evaluation.jobs)
     rejections += unusable
-    list_rejections(evaluation.manifests / "rejected.jsonl", rejections, [name])
+    list_rejections(evaluation.folder("manifests") / "rejected.jsonl", rejections, [name])
     if not valid:
         rows = [rejection.row() for rejection in rejections[:5]]
         raise UserError(
             f"none of the {len(cuts)} cuts can be used:"
             + "".join(f"\n    {row['id']}: {row['reason']}" for row in rows),
             expected="cuts with audio and text",
-            where=str(evaluation.manifests / "rejected.jsonl"),
+            where=str(evaluation.folder("manifests") / "rejected.jsonl"),
             todo="mend the CutSet; relative names of audio files count from the folder you are in",
         )
     write_manifests(evaluation, name, valid)
@@ -205,7 +206,7 @@ def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, 
     if same and decoded == _sums(directory, outputs):
         return earlier
     if not same or earlier.get("methods") != methods:
-        for folder in evaluation.decoding.glob("*/"):
+        for folder in evaluation.folder("decode").glob("*/"):
             shutil.rmtree(folder)
     begun = {"made_of": made_of, "methods": methods, "outputs": {}}
     write_checked_json(directory / MADE_OF, begun)

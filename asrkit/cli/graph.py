@@ -42,7 +42,9 @@ def write_lg(exp: Path, output: Path) -> None:
     experiment = open_experiment(exp)
     for name in ("units", "lm"):
         refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
-    graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph, kind="LG")
+    graph = make_graph(
+        experiment.folder("units"), experiment.folder("lm") / "lm.arpa", experiment.config.graph, kind="LG"
+    )
     if output.suffix == ".txt":
         write_text(output, k2.to_str(graph.fst, openfst=True))
     else:

@@ -9,11 +9,10 @@ from typing import List, Optional, Tuple
 import click
 
 from asrkit.config import load_config
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment, remembered_corpus
 from asrkit.pipeline.interruption import die_with
-from asrkit.pipeline.launch import check_launch, launched_rank
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import count_cores, prepare_processor
+from asrkit.pipeline.parallel import check_launch, launched_rank
 from asrkit.pipeline.runner import Request, choose_stages, must_run, run_here, run_stages
 from asrkit.pipeline.status import dry_run_lines, status_lines
 from asrkit.stages.table import STAGES, make_pipeline

@@ -2,7 +2,8 @@
 
 from typing import Iterator, NamedTuple
 
-from asrkit.config.recipe import FeaturesConfig, ModelConfig, RecipeConfig
+from asrkit.config.names import RESERVED_WORDS
+from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig
 
 RESNET_STAGES = 4  # of each model.depth
 MAXIMUM_ORDER = 5  # of n-grams that the built-in estimator takes
@@ -33,6 +34,22 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":
             todo = f"--set lm.{name}={MAXIMUM_ORDER}, or lm.estimator=lmplz"
             yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
+    yield from _candidate_conflicts(config)
+    yield from _method_conflicts(config)
+    least, most = config.decode.min_active_states, config.decode.max_active_states
+    if most <= least:
+        found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
+        yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
+    yield from _text_conflicts(config.lm)
+    yield from _unused_settings(config)
+    unknown = config.units.unknown_word or ""
+    if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
+        found, todo = f"units.unknown_word is {unknown}", "for example <OOV>, in the lexicon too"
+        yield Conflict(found, "a name that ARPA files don't use themselves", todo)
+    counts = list(config.lm.min_counts)
+    if counts and counts != sorted([1, *counts[1:]]):  # a longer n-gram would lose what it begins with
+        expected = "1 for unigrams, then counts of which none is less than the one before"
+        yield Conflict(f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]")
 
 
 def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
@@ -92,3 +109,69 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
         yield Conflict(found, "the shorter one first", "exchange them")
+
+
+def _candidate_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
+    """Averages of more checkpoints than training keeps."""
+    for candidate in config.average.candidates:
+        kind, _, count = candidate.partition("-")
+        kept = config.train.keep_best if kind == "best" else config.train.keep_last
+        if int(count) > kept:
+            yield Conflict(
+                f"average.candidates has {candidate}, and train.keep_{kind} is {kept}",
+                "no average of more checkpoints than are kept",
+                f"set train.keep_{kind} to {count}, or leave {candidate} out",
+            )
+
+
+def _method_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
+    """Methods of decoding that other settings leave without what they need."""
+    for method in config.decode.methods:
+        lack = ""
+        if method in ("nbest", "lattice") and config.lm.rescore_order is None:
+            lack = "lm.rescore_order, the order of the n-gram that it rescores with"
+        elif method == "attention" and not (config.model.decoder_blocks and config.train.decoder_weight):
+            lack = "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder"
+        elif method == "neural" and config.lm.neural.layers is None:
+            lack = "lm.neural.layers, those of the language model that it rescores with"
+        elif method == "prefix" and config.units.kind == "phones":
+            lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
+        elif method in ("prefix", "h") and config.lm.order == 1:
+            lack = "lm.order 2 or more: kenlm reads no smaller model"
+        if lack:
+            todo = f"set it, or leave {method} out of decode.methods"
+            yield Conflict(f"decode.methods has {method}", lack, todo)
+
+
+def _text_conflicts(lm: LmConfig) -> Iterator[Conflict]:
+    """Settings of lm.text where there is none, or another kind of it."""
+    for setting, is_set, needs in (
+        ("text_sentences", lm.text_sentences is not None, ".yaml"),
+        ("interpolate", lm.interpolate, ""),
+        ("exclude_heldout", lm.exclude_heldout, ""),
+    ):
+        if is_set and (lm.text is None or not lm.text.endswith(needs)):
+            expected = "lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text")
+            found = f"lm.{setting} is set, and lm.text is {lm.text or 'not'}"
+            yield Conflict(found, expected, f"set lm.text, or leave lm.{setting} out")
+
+
+def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
+    """Settings that would change nothing because of others."""
+    lm, corpus = config.lm, config.corpus
+    estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
+    unknown = config.units.unknown_word
+    others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
+    for setting, is_unused, reason in (
+        ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
+        ("lm.min_counts", bool(lm.min_counts) and not estimated, "lm.arpa gives a ready model"),
+        ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
+        ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
+        ("units.unknown_word", bool(unknown) and config.units.kind != "phones", "units.kind is not phones"),
+        ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
+    ):
+        if is_unused:
+            todo = f"leave {setting} out, or change the other"
+            yield Conflict(f"{setting} is set, and {reason}", "settings that something depends on", todo)

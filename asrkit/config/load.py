@@ -3,14 +3,13 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, get_args
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, get_args
 
 import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
-from asrkit.config.names import RESERVED_WORDS
-from asrkit.config.recipe import LmConfig, RecipeConfig
+from asrkit.config.recipe import RecipeConfig
 from asrkit.errors import UserError
 
 
@@ -75,7 +74,7 @@ def load_config(
             where=where,
             todo=f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else ""),
         ) from None
-    for found, expected, todo in _conflicts(config):
+    for found, expected, todo in conflicts(config):
         raise UserError(found, expected=expected, where=where, todo=todo)
     return config
 
@@ -121,92 +120,6 @@ def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Lo
             todo="write key: value lines",
         )
     return tree
-
-
-def _conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
-    """What is wrong with settings beside others, before any stage runs: found, expected, and what to do."""
-    yield from conflicts(config)
-    yield from _candidate_conflicts(config)
-    yield from _method_conflicts(config)
-    least, most = config.decode.min_active_states, config.decode.max_active_states
-    if most <= least:
-        found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
-        yield found, "a maximum above the minimum", "raise decode.max_active_states"
-    yield from _text_conflicts(config.lm)
-    yield from _unused_settings(config)
-    unknown = config.units.unknown_word or ""
-    if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
-        found = f"units.unknown_word is {config.units.unknown_word}"
-        yield found, "a name that ARPA files don't use themselves", "for example <OOV>, in the lexicon too"
-    counts = list(config.lm.min_counts)
-    if counts and counts != sorted([1, *counts[1:]]):  # a longer n-gram would lose what it begins with
-        expected = "1 for unigrams, then counts of which none is less than the one before"
-        yield f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]"
-
-
-def _candidate_conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
-    """Averages of more checkpoints than training keeps."""
-    for candidate in config.average.candidates:
-        kind, _, count = candidate.partition("-")
-        kept = config.train.keep_best if kind == "best" else config.train.keep_last
-        if int(count) > kept:
-            yield (
-                f"average.candidates has {candidate}, and train.keep_{kind} is {kept}",
-                "no average of more checkpoints than are kept",
-                f"set train.keep_{kind} to {count}, or leave {candidate} out",
-            )
-
-
-def _method_conflicts(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
-    """Methods of decoding that other settings leave without what they need."""
-    for method in config.decode.methods:
-        lack = ""
-        if method in ("nbest", "lattice") and config.lm.rescore_order is None:
-            lack = "lm.rescore_order, the order of the n-gram that it rescores with"
-        elif method == "attention" and not (config.model.decoder_blocks and config.train.decoder_weight):
-            lack = "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder"
-        elif method == "neural" and config.lm.neural.layers is None:
-            lack = "lm.neural.layers, those of the language model that it rescores with"
-        elif method == "prefix" and config.units.kind == "phones":
-            lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
-        elif method in ("prefix", "h") and config.lm.order == 1:
-            lack = "lm.order 2 or more: kenlm reads no smaller model"
-        if lack:
-            yield f"decode.methods has {method}", lack, f"set it, or leave {method} out of decode.methods"
-
-
-def _text_conflicts(lm: LmConfig) -> Iterator[Tuple[str, str, str]]:
-    """Settings of lm.text where there is none, or another kind of it."""
-    for setting, is_set, needs in (
-        ("text_sentences", lm.text_sentences is not None, ".yaml"),
-        ("interpolate", lm.interpolate, ""),
-        ("exclude_heldout", lm.exclude_heldout, ""),
-    ):
-        if is_set and (lm.text is None or not lm.text.endswith(needs)):
-            expected = "lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text")
-            found = f"lm.{setting} is set, and lm.text is {lm.text or 'not'}"
-            yield found, expected, f"set lm.text, or leave lm.{setting} out"
-
-
-def _unused_settings(config: RecipeConfig) -> Iterator[Tuple[str, str, str]]:
-    """Settings that would change nothing because of others."""
-    lm, corpus = config.lm, config.corpus
-    estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
-    silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
-    unknown = config.units.unknown_word
-    others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
-    for setting, is_unused, reason in (
-        ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
-        ("lm.min_counts", bool(lm.min_counts) and not estimated, "lm.arpa gives a ready model"),
-        ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
-        ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
-        ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
-        ("units.unknown_word", bool(unknown) and config.units.kind != "phones", "units.kind is not phones"),
-        ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
-    ):
-        if is_unused:
-            todo = f"leave {setting} out, or change the other"
-            yield f"{setting} is set, and {reason}", "settings that something depends on", todo
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:

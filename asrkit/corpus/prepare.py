@@ -27,7 +27,7 @@ from asrkit.storage.files import write_json
 def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Rejection]) -> Completeness:
     """List rejections; raises UserError for too many of them, audio in two splits, counts that differ."""
     config = experiment.config.corpus
-    listing = experiment.manifests / "rejected.jsonl"
+    listing = experiment.folder("manifests") / "rejected.jsonl"
     valid = [one for of in splits.values() for one in of]
     list_rejections(listing, rejections, config.tests)
     totals = collections.Counter(rejection.split for rejection in rejections)
@@ -51,7 +51,7 @@ def write_splits(experiment: Experiment, splits: Splits, completeness: Completen
         write_manifests(experiment, name, of)
     shared = overlaps(splits)
     facts = {"splits": statistics, "overlaps": shared, "partial": completeness.partial}
-    write_json(experiment.manifests / "statistics.json", facts)
+    write_json(experiment.folder("manifests") / "statistics.json", facts)
     for name, counts in statistics.items():
         print(
             f"{name}: {counts['utterances']} utterances, {counts['seconds'] / 3600:.3f} h, "

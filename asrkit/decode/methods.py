@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.decode.blanks import kept_frames, skip_blanks
 from asrkit.decode.confidence import time_words
 from asrkit.decode.lattices import Searched
 from asrkit.decode.nbest import NBest, make_points, single
@@ -25,7 +24,7 @@ from asrkit.decode.rescore import (
     make_rescoring_grammar,
     rescore_lattice,
 )
-from asrkit.decode.search import is_lack_of_memory, prepare_graph, search_lattice
+from asrkit.decode.search import is_lack_of_memory, kept_frames, prepare_graph, search_lattice, skip_blanks
 from asrkit.decode.topology import make_topology_search
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph
@@ -35,9 +34,8 @@ from asrkit.model.acoustic import greedy_ctc, load_model
 from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units
 
-Grid = Dict[
-    str, Sequence[float]
-]  # values that are tried of each weight, in the order of an n-best list's columns
+# Values that are tried of each weight, in the order of an n-best list's columns
+Grid = Dict[str, Sequence[float]]
 
 NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
 HLG_METHODS = {"hlg", "lattice", *NBEST_METHODS}

@@ -1,10 +1,11 @@
-"""n-best lists: word sequences of an utterance, each with a row of log scores."""
+"""n-best lists: word sequences of an utterance, each with a row of log scores, whose weights are chosen."""
 
 import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
+import kaldialign
 import numpy as np
 import torch
 
@@ -83,3 +84,32 @@ def read_lists(file: Path) -> Tuple[Dict[str, NBest], Dict[str, Any]]:
         timed = tuple(TimedWord(*word) for word in rows[key]["timed"])
         lists[key] = NBest(rows[key]["words"], each.numpy(), rows[key]["way"], timed)
     return lists, about
+
+
+def choose_weights(
+    references: Mapping[str, Sequence[str]],
+    lists: Mapping[str, NBest],
+    grid: Mapping[str, Sequence[float]],
+) -> Tuple[Dict[str, float], List[Dict[str, Any]]]:
+    """The weights of `grid` ({name: values}) with the fewest word errors, and the errors of all.
+
+    Of equal ones the middle value of the first weight, then of the next, which is the least on an edge.
+    """
+    points = make_points(grid.values())
+    errors = np.zeros(len(points), dtype=np.int64)
+    for utterance, nbest in lists.items():
+        each = np.array([word_errors(references[utterance], words) for words in nbest.words])
+        errors += each[nbest.totals(points).argmax(axis=0)]
+    best = points[errors == errors.min()]
+    for column in range(points.shape[1]):
+        values = sorted(set(best[:, column].tolist()))
+        best = best[best[:, column] == values[len(values) // 2]]
+    tried = [
+        {**dict(zip(grid, point)), "errors": count} for point, count in zip(points.tolist(), errors.tolist())
+    ]
+    return dict(zip(grid, best[0].tolist())), tried
+
+
+def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Insertions, deletions and substitutions of the best alignment."""
+    return int(kaldialign.edit_distance(reference, hypothesis)["total"])

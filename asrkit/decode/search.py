@@ -1,5 +1,6 @@
-"""Beam search of one utterance through the decoding graph, down a ladder of beams."""
+"""Beam search of one utterance through the decoding graph, without certain blanks, down a ladder of beams."""
 
+import math
 from typing import Optional, Tuple
 
 import k2
@@ -9,10 +10,34 @@ from torch import Tensor
 from asrkit.config import DecodeConfig
 from asrkit.decode.paths import words_on_arcs
 from asrkit.graph.store import DecodingGraph
+from asrkit.graph.topology import BLANK
 
 MOST_ACTIVE = 1 << 24  # states: k2's table of them takes 32 bytes for each that there may be
 # What an utterance can have been recognised by. The last two have no lattice.
 WAYS = ("lattice", "wider_beam", "narrower_beam", "partial", "greedy", "empty")
+
+
+def skip_blanks(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
+    """Log-probabilities (frame, unit) with one frame left of each run whose blank is above `threshold`.
+
+    One must stay, for the two sides may be the same unit twice. All its units get the blanks' scores
+    of the frames left out, so that every path keeps them (Chen et al. 2016, phone-synchronous decoding).
+    """
+    kept = kept_frames(log_probs, threshold)
+    if bool(kept.all()):
+        return log_probs
+    dropped = torch.zeros(int(kept.sum()), dtype=log_probs.dtype)
+    dropped.index_add_(0, kept.cumsum(0)[~kept] - 1, log_probs[~kept, BLANK])
+    return log_probs[kept] + dropped[:, None]
+
+
+def kept_frames(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
+    """True for each frame (frame,) of log-probabilities (frame, unit) that skip_blanks leaves."""
+    blank = log_probs[:, BLANK].exp() > (math.inf if threshold is None else threshold)
+    kept = ~blank
+    kept[:1] = True
+    kept[1:] |= ~blank[:-1]  # the first of a run
+    return kept
 
 
 def prepare_graph(graph: DecodingGraph) -> k2.Fsa:

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import torch
 
-from asrkit.decode.choose import choose_weights, word_errors
 from asrkit.decode.lattices import read_lattices, write_lattices
 from asrkit.decode.methods import (
     BEAMS,
@@ -18,7 +17,7 @@ from asrkit.decode.methods import (
     method_grids,
     method_settings,
 )
-from asrkit.decode.nbest import NBest, make_points, read_lists, write_lists
+from asrkit.decode.nbest import NBest, choose_weights, make_points, read_lists, word_errors, write_lists
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.search import WAYS
 from asrkit.decode.shards import made_of, make_shards
@@ -36,7 +35,7 @@ from asrkit.storage.tensors import read_metadata
 from asrkit.text.units import load_units
 
 # What a lattice is made by; UtteranceDecoder's module does much else, with which lattices don't change
-SEARCHING = ("asrkit.decode.blanks", "asrkit.decode.search", "asrkit.decode.lattices")
+SEARCHING = ("asrkit.decode.search", "asrkit.decode.lattices")
 
 
 def decode_all(experiment: Experiment) -> None:
@@ -68,7 +67,7 @@ def decode_frozen(experiment: Experiment, split: str) -> None:
 def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
     return UtteranceDecoder(
         experiment.config.decode,
-        load_units(experiment.units),
+        load_units(experiment.folder("units")),
         _load_matching_graph(experiment),
         **_decoder_files(experiment),
     )
@@ -77,16 +76,16 @@ def _make_decoder(experiment: Experiment) -> UtteranceDecoder:
 def _decoder_files(experiment: Experiment) -> Dict[str, Path]:
     """What a decoder reads beside units and graph, if its methods ask for it."""
     return {
-        "words_file": experiment.units / "words.txt",
-        "arpa": experiment.lm / "lm.arpa",
-        "larger": experiment.lm / f"rescore.{experiment.config.lm.rescore_order}.arpa",
-        "model": experiment.averaged / "model.safetensors",
-        "neural": experiment.lm / "neural.safetensors",
+        "words_file": experiment.folder("units") / "words.txt",
+        "arpa": experiment.folder("lm") / "lm.arpa",
+        "larger": experiment.folder("lm") / f"rescore.{experiment.config.lm.rescore_order}.arpa",
+        "model": experiment.folder("average") / "model.safetensors",
+        "neural": experiment.folder("lm") / "neural.safetensors",
     }
 
 
 def _graph_file(experiment: Experiment) -> Path:
-    return experiment.graph / "HLG.safetensors"
+    return experiment.folder("graph") / "HLG.safetensors"
 
 
 def _decode_chosen(experiment: Experiment, split: str, decoder: UtteranceDecoder) -> None:
@@ -102,7 +101,7 @@ def _chosen_points(experiment: Experiment) -> Dict[str, np.ndarray]:
 
 def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
     """Weights by name of each method that has some, in the order of an n-best list's columns."""
-    weights: Dict[str, Dict[str, float]] = read_json(experiment.decoding / "scales.json")["weights"]
+    weights: Dict[str, Dict[str, float]] = read_json(experiment.folder("decode") / "scales.json")["weights"]
     grids = method_grids(experiment.config.decode)
     return {method: {name: weights[method][name] for name in grid} for method, grid in grids.items() if grid}
 
@@ -110,13 +109,13 @@ def _chosen_weights(experiment: Experiment) -> Dict[str, Dict[str, float]]:
 def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
     """HLG, after refusing a graph or a model of other units or of another lexicon."""
     graph = load_graph(_graph_file(experiment))
-    _, model_made_of = load_model(experiment.averaged / "model.safetensors")
+    _, model_made_of = load_model(experiment.folder("average") / "model.safetensors")
     for part, origin, name in (
         ("graph", graph.made_of, "units"),
         ("graph", graph.made_of, "lexicon"),
         ("model", model_made_of, "units"),
     ):
-        expected = hash_file(experiment.units / f"{name}.txt")
+        expected = hash_file(experiment.folder("units") / f"{name}.txt")
         if origin.get(name) != expected:
             raise UserError(
                 f"the {part} was made for another {name}.txt",
@@ -136,7 +135,7 @@ def _search_split(
     still right, so that new weights, or another method, need neither the model nor the search.
     """
     config = experiment.config.decode
-    file = experiment.averaged / "model.safetensors"
+    file = experiment.folder("average") / "model.safetensors"
     posteriors = compute_posteriors(
         load_model(file)[0],
         list(load_cuts(experiment, split)),
@@ -183,8 +182,8 @@ def _decode_split(
     name: str = "nbest",
 ) -> Tuple[Dict[str, Dict[str, NBest]], Dict[str, Any]]:
     """n-best lists of each method in the order of ids, and seconds; a process takes a shard of posteriors."""
-    outputs = [experiment.decoding / split / f"{name}-{file.name}" for file, _ in searched]
-    tables = [experiment.units / f"{table}.txt" for table in ("units", "lexicon")]
+    outputs = [experiment.folder("decode") / split / f"{name}-{file.name}" for file, _ in searched]
+    tables = [experiment.folder("units") / f"{table}.txt" for table in ("units", "lexicon")]
     files = [*tables, _graph_file(experiment), *_decoder_files(experiment).values()]
     common = [
         _fingerprint(experiment, ["asrkit.decode.methods"], *files),
@@ -245,7 +244,9 @@ def _choose(experiment: Experiment, lists: Mapping[str, Mapping[str, NBest]]) ->
             said = ", ".join(f"{name} {value:g}" for name, value in weights[method].items())
             fewest = min(point["errors"] for point in tried[method])
             print(f"decode: {method}: {said}, chosen on {dev}: {fewest} errors")
-    write_json(experiment.decoding / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried})
+    write_json(
+        experiment.folder("decode") / "scales.json", {"chosen_on": dev, "weights": weights, "tried": tried}
+    )
 
 
 def _references(experiment: Experiment, split: str) -> Dict[str, List[str]]:
@@ -303,7 +304,7 @@ def _write_hypotheses(
                 [round(word.first * step, 3), round((word.last + 1 - word.first) * step, 3), word.confidence]
                 for word in timed
             ]
-    write_jsonl(experiment.decoding / split / f"hypotheses_{method}.jsonl", rows)
+    write_jsonl(experiment.folder("decode") / split / f"hypotheses_{method}.jsonl", rows)
 
 
 def _write_timing(
@@ -324,11 +325,13 @@ def _write_timing(
         if any(fallbacks.values()):
             said = ", ".join(f"{way} {count}" for way, count in fallbacks.items())
             print(f"decode: {split}: {method}: of {len(ways)} utterances {said}")
+    model = experiment.folder("average") / "model.safetensors"
+    made_of_model = read_metadata(model, check=False)["made_of"]  # checked when it was loaded
     timing = {
         "audio_seconds": round(about["audio_seconds"], 3),
         "seconds": round(about["seconds"][method], 3),
         "fallbacks": fallbacks,
         "settings": {**method_settings(experiment.config.decode, method), **weights},
-        "training": read_metadata(experiment.averaged / "model.safetensors")["made_of"].get("training"),
+        "training": made_of_model.get("training"),
     }
-    write_json(experiment.decoding / split / f"timing_{method}.json", timing)
+    write_json(experiment.folder("decode") / split / f"timing_{method}.json", timing)

@@ -24,11 +24,11 @@ from asrkit.text.units import read_symbols
 def build_language_models(experiment: Experiment) -> None:
     """Write lm/lm.arpa, that of lm.rescore_order where it is set, and lm/report.json."""
     lm = experiment.config.lm
-    arpa = experiment.lm / "lm.arpa"
+    arpa = experiment.folder("lm") / "lm.arpa"
     dev = _transcripts(experiment, experiment.config.corpus.dev)
     interpolation: List[Dict[str, Any]] = []
     word_rule = functools.partial(normalise_word, config=experiment.config.corpus)
-    with scratch_folder(experiment.lm / "sorting") as scratch:
+    with scratch_folder(experiment.folder("lm") / "sorting") as scratch:
         texts, sentences, held_out = _write_texts(experiment, scratch)
         if lm.arpa is not None:
             order = copy_arpa(experiment.named(lm.arpa), arpa, normalise=word_rule)
@@ -36,7 +36,7 @@ def build_language_models(experiment: Experiment) -> None:
         else:
             interpolation += _write_model(lm, lm.order, texts, dev, arpa, lm.prune)
         if lm.rescore_order is not None:
-            larger = experiment.lm / f"rescore.{lm.rescore_order}.arpa"
+            larger = experiment.folder("lm") / f"rescore.{lm.rescore_order}.arpa"
             if lm.rescore_arpa is not None:
                 copy_arpa(experiment.named(lm.rescore_arpa), larger, lm.rescore_order, word_rule)
             else:
@@ -94,7 +94,7 @@ def _unknown_replaced(experiment: Experiment) -> Callable[[str], str]:
     if given is None:
         return lambda text: " ".join(text.split())
     unknown = normalise_word(given, experiment.config.corpus)
-    known = set(read_symbols(experiment.units / "words.txt"))
+    known = set(read_symbols(experiment.folder("units") / "words.txt"))
     return lambda text: " ".join(word if word in known else unknown for word in text.split())
 
 
@@ -155,18 +155,18 @@ def _train_neural(experiment: Experiment, texts: List[Path], dev: List[str]) -> 
     """Write lm/neural.safetensors, and to the report its perplexity beside that of the n-gram."""
     from asrkit.lm.neural import train_neural  # torch, which this stage else does without
 
-    split, report = experiment.config.corpus.dev, read_json(experiment.lm / "report.json")
-    file = experiment.lm / "neural.safetensors"
+    split, report = experiment.config.corpus.dev, read_json(experiment.folder("lm") / "report.json")
+    file = experiment.folder("lm") / "neural.safetensors"
     sentences = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
     perplexity = train_neural(experiment.config.lm.neural, sentences, dev, file)
     report["neural"] = {"perplexity_known": {split: perplexity}}
-    write_json(experiment.lm / "report.json", report)
+    write_json(experiment.folder("lm") / "report.json", report)
     ngram = report["perplexity_known"][split]
     print(f"lm: {split}: perplexity of known words {perplexity:.2f} by lm.neural, {ngram:.2f} by n-grams")
 
 
 def _transcripts(experiment: Experiment, split: str) -> List[str]:
-    rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz", Supervision)
+    rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz", Supervision)
     return [str(row["text"]) for row in rows]
 
 
@@ -187,7 +187,7 @@ def _report(
         "oov": {split: [measured.oov, measured.words]},
         **further,
     }
-    write_json(experiment.lm / "report.json", report)
+    write_json(experiment.folder("lm") / "report.json", report)
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(counts, start=1))
     print(
         f"lm: {listing} by {config.lm.arpa or config.lm.estimator}; {split}: perplexity "

@@ -11,7 +11,7 @@ from asrkit.lm.arpa import ngram_counts
 from asrkit.lm.counts import too_rare, too_short
 from asrkit.lm.kenlm_model import BINARY, seal_binary
 from asrkit.lm.tokens import split_sentences
-from asrkit.pipeline.environment import find_program
+from asrkit.pipeline.machine import find_program
 from asrkit.storage.files import whole_file
 
 _SORTING_MEMORY = "1G"  # lmplz would take four fifths of the machine's; it sorts on disk beyond this

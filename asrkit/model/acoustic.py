@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from asrkit.config import ModelConfig
 from asrkit.config.checks import model_conflicts
 from asrkit.errors import UserError
-from asrkit.model.attention import AttentionBlock
+from asrkit.model.attention import AttentionBlock, Dropout
 from asrkit.model.decoder import Decoder
-from asrkit.model.dropout import Dropout
 from asrkit.model.positions import distance_sinusoids, rotary_angles
 from asrkit.model.residual import ResidualFront
 from asrkit.storage.tensors import load_module, save_tensors

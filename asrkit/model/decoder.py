@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
-from asrkit.model.attention import CrossAttention, SelfAttention
-from asrkit.model.dropout import Dropout
+from asrkit.model.attention import CrossAttention, Dropout, SelfAttention
 from asrkit.model.positions import rotary_angles
 
 

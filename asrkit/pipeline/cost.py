@@ -3,7 +3,6 @@
 import functools
 import os
 import subprocess
-from pathlib import Path
 from typing import Any, Dict, Optional
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from asrkit.config import flatten
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
-from asrkit.pipeline.processor import count_cores as count_cores
+from asrkit.pipeline.machine import count_cores, processor_name
 from asrkit.pipeline.record import Record
 from asrkit.storage.files import read_json, write_checked_json
 from asrkit.storage.fingerprint import hash_value
@@ -59,18 +58,6 @@ def add_stage(experiment: Experiment, name: str, record: Record) -> None:
         commit=read_commit(),
         configuration=hash_value(flatten(experiment.config)),
     )
-
-
-@functools.lru_cache(maxsize=1)
-def processor_name() -> str:
-    """The processor's name, as Linux gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return os.uname().machine
 
 
 @functools.lru_cache(maxsize=1)

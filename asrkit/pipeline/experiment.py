@@ -42,7 +42,7 @@ class Experiment:
                 ) from None
 
     def folder(self, stage: str) -> Path:
-        """What a stage wrote or, while it runs, what it writes."""
+        """What a stage wrote or, while it runs, what it writes: see its declaration in asrkit.stages."""
         return self.folders.get(stage, self.directory / stage)
 
     def place(self, name: str) -> Path:
@@ -72,51 +72,6 @@ class Experiment:
     def logs(self) -> Path:
         """<stage>.log: what each stage printed, with times."""
         return self.directory / "logs"
-
-    @property
-    def manifests(self) -> Path:
-        """{split}_{recordings,supervisions,cuts}.jsonl.gz, rejected.jsonl, statistics.json."""
-        return self.folder("manifests")
-
-    @property
-    def features(self) -> Path:
-        """{split}_cuts.jsonl.gz with features attached, shards, normalisation.safetensors."""
-        return self.folder("features")
-
-    @property
-    def units(self) -> Path:
-        """units.txt, words.txt, lexicon.txt and bpe.model."""
-        return self.folder("units")
-
-    @property
-    def lm(self) -> Path:
-        """lm.arpa and report.json with its perplexity on dev; the models to rescore with, where asked for."""
-        return self.folder("lm")
-
-    @property
-    def graph(self) -> Path:
-        """HLG.safetensors."""
-        return self.folder("graph")
-
-    @property
-    def training(self) -> Path:
-        """checkpoints/, log.jsonl, tensorboard/."""
-        return self.folder("train")
-
-    @property
-    def averaged(self) -> Path:
-        """model.safetensors, chosen on dev, with its settings inside."""
-        return self.folder("average")
-
-    @property
-    def decoding(self) -> Path:
-        """{split}/ posteriors and hypotheses; scales.json, chosen on dev."""
-        return self.folder("decode")
-
-    @property
-    def scores(self) -> Path:
-        """{set}_{method}: .txt aligned listing, .json errors by group, .ref.trn and .hyp.trn for sclite."""
-        return self.folder("score")
 
 
 def open_experiment(directory: Path, jobs: int = 1) -> Experiment:

@@ -1,4 +1,4 @@
-"""Do pieces of a stage in forked processes, which end with the process that started them."""
+"""Pieces of a stage in forked processes, which end with their parent; and processes that torchrun started."""
 
 import collections
 import contextlib
@@ -10,10 +10,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Counter, Dict, Iterator, Optional, Tuple, TypeVar
+from typing import Any, Callable, Counter, Dict, Iterator, Optional, Sequence, Tuple, TypeVar
 
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import die_with
+from asrkit.pipeline.stage import Stage
 
 Result = TypeVar("Result")
 
@@ -185,3 +186,29 @@ def _work_on(
         except Exception as error:  # handed to the parent, which raises it
             message = (None, error)
         sender.send(message)
+
+
+def launched_rank() -> Optional[int]:
+    """This process's number among those that torchrun started, on all machines; None without torchrun."""
+    if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        return int(os.environ["RANK"])
+    return None
+
+
+def check_launch(stages: Sequence[Stage], processes: int) -> None:
+    """Raise UserError unless stage train alone is chosen, with as many processes as torchrun started."""
+    size = int(os.environ["WORLD_SIZE"])
+    if [stage.name for stage in stages] != ["train"]:
+        raise UserError(
+            f"torchrun started {size} processes for stages {stages[0].number} to {stages[-1].number}",
+            expected="stage train alone: the others run on one machine, without torchrun",
+            where="the command line",
+            todo="the earlier ones first, then torchrun --no_python run.sh --stage train --stop-stage train",
+        )
+    if size != processes:
+        raise UserError(
+            f"torchrun started {size} processes, and train.processes is {processes}",
+            expected="the same number: batches are planned for it",
+            where="train.processes, or torchrun's --nnodes and --nproc_per_node",
+            todo=f"--set train.processes={size}",
+        )

@@ -10,15 +10,15 @@ from typing import Any, List, Optional, Sequence
 
 from asrkit.config.view import declared_settings
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import add_stage, count_cores
+from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values, write_settings
 from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
 from asrkit.pipeline.inputs import display, find_all
 from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
 from asrkit.pipeline.lock import ExperimentLock, hold_lock
 from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.machine import count_cores, prepare_processor
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
-from asrkit.pipeline.processor import prepare_processor
 from asrkit.pipeline.progress import Progress
 from asrkit.pipeline.record import (
     NOTE,

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from asrkit.score.alignment import Alignment, Counts, align, count
 from asrkit.score.interval import bootstrap_interval
-from asrkit.score.tokenisation import Tokenise
+from asrkit.score.normalisation import Tokenise
 from asrkit.score.transcripts import Transcript
 
 FEWEST_SPEAKERS = 5  # an interval by speaker of fewer says more of them than of others

@@ -4,8 +4,7 @@ import unicodedata
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from asrkit.score.alignment import Alignment, Counts, error_kind
-from asrkit.score.breakdown import break_down
-from asrkit.score.calibration import describe_calibration, reliability_table
+from asrkit.score.breakdown import break_down, describe_calibration, reliability_table
 from asrkit.score.evaluation import Evaluation
 from asrkit.score.records import (
     describe,

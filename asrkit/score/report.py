@@ -6,9 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import jinja2
 
 from asrkit.errors import UserError
-from asrkit.score import template
 from asrkit.score.alignment import Counts
-from asrkit.score.calibration import describe_calibration
+from asrkit.score.breakdown import describe_calibration
 from asrkit.score.records import (
     describe_confusion,
     describe_groups,
@@ -28,6 +27,49 @@ RESULT_COLUMNS = (
 )
 TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
 TABLE_END = "<!-- results: end -->"
+RESULTS = """\
+# Results of {{ name }}
+
+Generated from results.json and cost.json; changes made by hand are lost.
+
+| {{ columns | join(" | ") }} |
+|{{ " --- |" * columns | length }}
+{% for row in rows %}
+| {{ row | join(" | ") }} |
+{% endfor %}
+
+{% if partial %}
+**Partial**: of the corpus {{ partial }} were there; published results are of the whole corpus.
+
+{% endif %}
+WER counts words, CER characters without spaces, UER units of the lexicon (units/units.txt).
+Text normalisation before WER and CER are counted (score.normalise): {{ normalise }}.
+The interval is a {{ confidence }} bootstrap by utterance, and, of five speakers or more, also one by speaker.
+Utterances that could not be decoded count with all their words deleted. Fallbacks are utterances whose
+lattice was empty. RTF is seconds of decoding a second of audio.
+{% if notes %}
+
+{% for note in notes %}
+- {{ note }}
+{% endfor %}
+{% endif %}
+
+## Cost
+
+| | |
+| --- | --- |
+{% for fact, value in facts %}
+| {{ fact }} | {{ value }} |
+{% endfor %}
+{% if stages %}
+
+| stage | time | peak memory |
+| --- | --- | --- |
+{% for stage, time, memory in stages %}
+| {{ stage }} | {{ time }} | {{ memory }} |
+{% endfor %}
+{% endif %}
+"""
 
 
 def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str, Any]) -> str:
@@ -39,7 +81,7 @@ def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str,
         keep_trailing_newline=True,
         autoescape=False,
     )
-    return environment.from_string(template.RESULTS).render(
+    return environment.from_string(RESULTS).render(
         name=name,
         columns=RESULT_COLUMNS,
         rows=[_result_row(record) for record in results],

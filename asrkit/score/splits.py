@@ -6,17 +6,14 @@ from typing import Any, Dict, List, Sequence
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
-from asrkit.score.breakdown import break_down
-from asrkit.score.calibration import calibrate
-from asrkit.score.ctm import make_ctm, make_stm
+from asrkit.score.breakdown import break_down, calibrate
+from asrkit.score.ctm import make_ctm, make_stm, make_trn
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
-from asrkit.score.normalisation import normalise_transcripts
+from asrkit.score.normalisation import characters, normalise_transcripts, unit_tokeniser, words
 from asrkit.score.records import Timing, make_record, summary_lines
 from asrkit.score.report import render_results
-from asrkit.score.tokenisation import characters, unit_tokeniser, words
 from asrkit.score.transcripts import Transcript, load_transcripts
-from asrkit.score.trn import make_trn
 from asrkit.storage.files import link, read_json, write_json, write_text
 from asrkit.text.units import load_units
 
@@ -29,24 +26,26 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     corpus = experiment.config.corpus
     results: List[Dict[str, Any]] = []
     for split in [*corpus.tests, *([] if corpus.dev in corpus.tests else [corpus.dev])]:
-        files = sorted((experiment.decoding / split).glob("hypotheses_*.jsonl"))
+        files = sorted((experiment.folder("decode") / split).glob("hypotheses_*.jsonl"))
         if not files and split in corpus.tests:
             raise UserError(
                 f"{split} has not been decoded",
                 expected="hypotheses_{method}.jsonl",
-                where=str(experiment.decoding / split),
+                where=str(experiment.folder("decode") / split),
                 todo="run.sh --stage decode",
             )
         for file in files:
             if methods and _method_of(file) not in methods:
                 continue
             results += _score(experiment, split, file)
-    facts_file = experiment.manifests / "statistics.json"
+    facts_file = experiment.folder("manifests") / "statistics.json"
     partial = read_json(facts_file, Dict[str, Any]).get("partial") if facts_file.exists() else None
     results = [{**record, "partial": partial} for record in results]
-    write_json(experiment.scores / "results.json", results)
+    write_json(experiment.folder("score") / "results.json", results)
     cost = read_cost(experiment)
-    write_text(experiment.scores / "RESULTS.md", render_results(experiment.config.name, results, cost))
+    write_text(
+        experiment.folder("score") / "RESULTS.md", render_results(experiment.config.name, results, cost)
+    )
     for name in ("results.json", "RESULTS.md"):
         link(experiment.directory / name, experiment.directory / "score" / name)
     print("\n".join(summary_lines(results)), flush=True)
@@ -61,7 +60,7 @@ def evaluate_transcripts(
     ways = {
         "word": (words, normalised),
         "character": (characters, normalised),
-        "unit": (unit_tokeniser(load_units(experiment.units)), transcripts),
+        "unit": (unit_tokeniser(load_units(experiment.folder("units"))), transcripts),
     }
     return [
         evaluate(of, unit, tokenise, settings.bootstrap_samples, settings.confidence)
@@ -83,13 +82,18 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
     name = f"{split}_{method}"
     of_words = next(each for each in evaluations if each.unit == "word")
     counted, calibration = of_words.transcripts, calibrate(of_words)
-    write_text(experiment.scores / f"{name}.txt", make_listing(split, method, evaluations, lost, calibration))
-    write_json(experiment.scores / f"{name}.json", {each.unit: break_down(each) for each in evaluations})
-    write_text(experiment.scores / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
-    write_text(experiment.scores / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
+    write_text(
+        experiment.folder("score") / f"{name}.txt",
+        make_listing(split, method, evaluations, lost, calibration),
+    )
+    write_json(
+        experiment.folder("score") / f"{name}.json", {each.unit: break_down(each) for each in evaluations}
+    )
+    write_text(experiment.folder("score") / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
+    write_text(experiment.folder("score") / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
     if any(each.timed for each in counted):
-        write_text(experiment.scores / f"{name}.hyp.ctm", make_ctm(counted))
-        write_text(experiment.scores / f"{name}.ref.stm", make_stm(counted))
+        write_text(experiment.folder("score") / f"{name}.hyp.ctm", make_ctm(counted))
+        write_text(experiment.folder("score") / f"{name}.ref.stm", make_stm(counted))
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"), Timing)
     # The oracle knows the references: a bound on what rescoring can reach, and no result.
     role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"

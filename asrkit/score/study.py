@@ -1,12 +1,10 @@
-"""Studies: variants of a recipe side by side, as table and picture, from their records alone."""
+"""Studies: variants of a recipe side by side, from their records alone."""
 
 import statistics
-from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.score.alignment import Counts
 from asrkit.score.records import describe_interval, describe_rate
-from asrkit.storage.files import whole_file
 
 Row = Dict[str, Any]  # variant, settings, results, training_seconds, parameters, multiply_adds
 
@@ -69,37 +67,6 @@ def spread_lines(rows: Sequence[Row]) -> List[str]:
         for (name, method), of in rates.items()
         if len(of) > 1
     ]
-
-
-def draw_study(rows: Sequence[Row], file: Path) -> None:
-    """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    labels = ("training, minutes", "multiply-adds a second of audio, millions")
-    for axis, label, key, unit in zip(axes, labels, ("training_seconds", "multiply_adds"), (60, 1e6)):
-        for name in dict.fromkeys(record["set"] for row in rows for record in row["results"]):
-            x = [row[key] / unit for row in rows]
-            y = [_rate_of(row, name) for row in rows]
-            axis.scatter(x, y, label=name)
-            for place, row in zip(zip(x, y), rows):
-                axis.annotate(row["variant"], place, fontsize=7, xytext=(3, 3), textcoords="offset points")
-        axis.set_xlabel(label)
-        axis.margins(x=0.25)  # room for the names
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("word errors, %")
-    axes[0].legend()
-    with whole_file(file) as temporary, open(temporary, "wb") as stream:
-        FigureCanvasAgg(figure).print_png(stream)
-
-
-def _rate_of(row: Row, name: str) -> float:
-    """Percent of errors in a set, with HLG where it was run."""
-    of_set = [record for record in row["results"] if record["set"] == name]
-    chosen = next((record for record in of_set if record["method"] == "hlg"), of_set[0])
-    return float(100 * chosen["errors"] / chosen["reference"])
 
 
 def _rate(record: Dict[str, Any]) -> str:

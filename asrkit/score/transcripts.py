@@ -58,14 +58,14 @@ def load_transcripts(
 
     Signal-to-noise ratios are taken from the custom field "snr" of the set's cuts.
     """
-    stages = (experiment.manifests, experiment.features, experiment.decoding)
+    stages = (experiment.folder("manifests"), experiment.folder("features"), experiment.folder("decode"))
     rejected = read_rejected([stage / "rejected.jsonl" for stage in stages], split)
     transcripts = join_transcripts(
-        experiment.manifests / f"{split}_supervisions.jsonl.gz",
-        experiment.decoding / split / f"hypotheses_{method}.jsonl",
+        experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz",
+        experiment.folder("decode") / split / f"hypotheses_{method}.jsonl",
         rejected,
     )
-    snr = _read_snr(experiment.manifests / f"{split}_cuts.jsonl.gz")
+    snr = _read_snr(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz")
     with_snr = [dataclasses.replace(each, snr=snr.get(each.id)) for each in transcripts]
     return with_snr, uncounted(rejected, transcripts)
 

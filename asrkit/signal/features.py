@@ -23,11 +23,7 @@ from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.audio import change_speed, read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
-from asrkit.storage.files import (
-    read_json,
-    remove,
-    write_checked_json,
-)
+from asrkit.storage.files import read_json, remove, write_checked_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard made by other code than this is made anew.
@@ -53,7 +49,9 @@ class Shard:
 
 def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     """The cuts of a split with features attached, ready for cut.load_features()."""
-    return iterate_cuts(experiment.features / f"{split}_cuts.jsonl.gz", experiment, with_features=True)
+    return iterate_cuts(
+        experiment.folder("features") / f"{split}_cuts.jsonl.gz", experiment, with_features=True
+    )
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
@@ -140,19 +138,18 @@ def _is_finished(shard: Shard, folder: Path) -> bool:
         record = read_json(file, checked=True)
         if record.get("made_of") != shard.key:
             return False
-        damaged = "" if record["features"] == hash_file(file.with_suffix(".i16")) else "its features changed"
+        if record["features"] == hash_file(file.with_suffix(".i16")):
+            return True
+        damage = "its features changed"
     except (OSError, UserError) as error:
-        damaged = str(error).splitlines()[0] if os.path.lexists(file) else ""
-        if not damaged:
+        if not os.path.lexists(file):
             return False
-    if damaged:
-        print(f"features: {shard.name} is damaged ({damaged}); it is computed again", flush=True)
-    return not damaged
+        damage = str(error).splitlines()[0]
+    print(f"features: {shard.name} is damaged ({damage}); it is computed again", flush=True)
+    return False
 
 
-def _compute_shard(
-    shard: Shard, config: FeaturesConfig, folder: Path, named: Callable[[str], str]
-) -> float:
+def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path, named: Callable[[str], str]) -> float:
     """Write one shard; gives the seconds of audio in it."""
     bank = FilterBank(config)
     cuts: List[MonoCut] = []

@@ -38,15 +38,19 @@ def compute(experiment: Experiment, shards: List[Shard]) -> None:
         def named(source: str) -> str:
             return audio_source(Path(source), experiment)
 
-        compute_shards(shards, experiment.config.features, experiment.features, experiment.jobs, done, named)
+        compute_shards(
+            shards, experiment.config.features, experiment.folder("features"), experiment.jobs, done, named
+        )
 
 
 def assemble(experiment: Experiment, shards: List[Shard], totals: Dict[str, int]) -> None:
     """Join the records of shards to cuts, rejections and normalisation; UserError for too many rejections."""
     corpus = experiment.config.corpus
     rejections, sums = join_shards(experiment, shards, list(totals))
-    refuse_too_many(rejections, totals, corpus.max_bad_fraction, experiment.features / "rejected.jsonl")
-    write_normalisation(experiment.features / "normalisation.safetensors", sums[corpus.train])
+    refuse_too_many(
+        rejections, totals, corpus.max_bad_fraction, experiment.folder("features") / "rejected.jsonl"
+    )
+    write_normalisation(experiment.folder("features") / "normalisation.safetensors", sums[corpus.train])
 
 
 def join_shards(
@@ -59,14 +63,16 @@ def join_shards(
     sums: Dict[str, List[Dict[str, Any]]] = {name: [] for name in names}
     for name in names:
         count, seconds = 0, 0.0
-        with jsonl_gz_writer(experiment.features / f"{name}_cuts.jsonl.gz") as write:
+        with jsonl_gz_writer(experiment.folder("features") / f"{name}_cuts.jsonl.gz") as write:
             for shard in [shard for shard in shards if shard.split == name]:
-                record = read_shard(shard, experiment.features)
+                record = read_shard(shard, experiment.folder("features"))
                 rejections += [Rejection(**row) for row in record["rejected"]]
                 for row in record.pop("cuts"):
                     write(row)
                     count, seconds = count + 1, seconds + row["duration"]
                 sums[name].append(record)
         print(f"{name}: {count} cuts, {seconds / 3600:.3f} h, {experiment.config.features.bins} bins")
-    list_rejections(experiment.features / "rejected.jsonl", rejections, experiment.config.corpus.tests)
+    list_rejections(
+        experiment.folder("features") / "rejected.jsonl", rejections, experiment.config.corpus.tests
+    )
     return rejections, sums

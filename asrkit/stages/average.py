@@ -1,8 +1,8 @@
 """Stage average: average checkpoints; which set of them is chosen by its loss on dev."""
 
 from asrkit.errors import UserError
-from asrkit.pipeline.cost import count_cores
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.workspace import current_training
 from asrkit.stages import units
@@ -35,13 +35,13 @@ def run(experiment: Experiment) -> None:
 
     config = experiment.config
     torch.set_num_threads(config.train.threads or count_cores())
-    units = load_units(experiment.units)
-    epochs = list_epochs(experiment.training / "checkpoints")
+    units = load_units(experiment.folder("units"))
+    epochs = list_epochs(experiment.folder("train") / "checkpoints")
     if not epochs:
         raise UserError(
             "no checkpoint of an epoch",
             expected="epoch-*.safetensors",
-            where=str(experiment.training / "checkpoints"),
+            where=str(experiment.folder("train") / "checkpoints"),
             todo="run.sh --stage train",
         )
     model = AcousticModel(config.model, config.features.bins, len(units))
@@ -62,13 +62,13 @@ def run(experiment: Experiment) -> None:
         print(f"average: {name}: dev greedy {result.errors}/{result.words}, dev loss {result.loss:.4f}")
     # By loss: a set of a few hundred words can't tell averages apart by their errors.
     best = min(tried, key=lambda row: float(row["loss"]))
-    files = [experiment.training / "checkpoints" / name for name in best["files"]]
+    files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
     made_of = {
-        "units": hash_file(experiment.units / "units.txt"),
+        "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment.directory),
         "epochs": best["files"],
     }
-    save_model(experiment.averaged / "model.safetensors", model, made_of)
-    write_json(experiment.averaged / "choice.json", {"chosen": best["name"], "tried": tried})
+    save_model(experiment.folder("average") / "model.safetensors", model, made_of)
+    write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: {best['name']} is chosen (dev loss {best['loss']:.4f})")

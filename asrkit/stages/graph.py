@@ -22,8 +22,10 @@ def run(experiment: Experiment) -> None:
     from asrkit.graph.store import save_graph
 
     started = time.monotonic()
-    graph = make_graph(experiment.units, experiment.lm / "lm.arpa", experiment.config.graph)
-    save_graph(experiment.graph / "HLG.safetensors", graph)
+    graph = make_graph(
+        experiment.folder("units"), experiment.folder("lm") / "lm.arpa", experiment.config.graph
+    )
+    save_graph(experiment.folder("graph") / "HLG.safetensors", graph)
     print(
         f"graph: HLG of {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs "
         f"in {time.monotonic() - started:.1f} s"

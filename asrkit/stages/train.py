@@ -49,7 +49,7 @@ def check(config: RecipeConfig) -> None:
 
         check_precision(config.train, choose_device(ALONE))
     if config.train.compile:
-        from asrkit.train.compilation import check_compilation
+        from asrkit.train.preflight import check_compilation
 
         check_compilation()
     if config.train.ctc == "k2":

@@ -33,12 +33,12 @@ def run(experiment: Experiment) -> None:
     from asrkit.text.units import build_units
 
     config = experiment.config
-    file = experiment.manifests / f"{config.corpus.train}_supervisions.jsonl.gz"
+    file = experiment.folder("manifests") / f"{config.corpus.train}_supervisions.jsonl.gz"
     supervisions = read_jsonl(file, Supervision)
     sentences = [str(row["text"]) for row in supervisions]
     further = _further_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
-    units = build_units(config.units, sentences, experiment.units, lexicon, further, config.corpus)
+    units = build_units(config.units, sentences, experiment.folder("units"), lexicon, further, config.corpus)
     if units.unknown_word is not None:
         _tell_unknown(sentences, {entry.word for entry in units.lexicon}, units.unknown_word)
     unspelled = sorted(further.difference(entry.word for entry in units.lexicon))

@@ -119,7 +119,7 @@ def make_conditions(experiment: Experiment, mean: Tensor, inverse_deviation: Ten
         return None
     copies = {
         copy_name(row["id"], speed): (text, speed)
-        for row in iterate_jsonl(experiment.manifests / f"{config.corpus.train}_cuts.jsonl.gz")
+        for row in iterate_jsonl(experiment.folder("manifests") / f"{config.corpus.train}_cuts.jsonl.gz")
         for text in [json.dumps(with_audio_paths(row, experiment))]
         for speed in config.features.speed_factors
     }

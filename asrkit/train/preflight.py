@@ -1,13 +1,17 @@
-"""What is tried before the first step."""
+"""What is done and tried before the first step."""
 
 import copy
 import dataclasses
 import time
 from typing import List, Sequence
 
+import torch
+from torch import nn
+
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel
 from asrkit.text.units import Units
 from asrkit.train.checkpoint import Position
-from asrkit.train.compilation import compile_parts
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, plan_steps, take_step
 from asrkit.train.optimizer import make_optimizer
@@ -45,3 +49,24 @@ def estimate_minutes(training: Training) -> float:
 
 def _padded_seconds(batches: Sequence[Sequence[Example]]) -> float:
     return sum(len(batch) * max(example.seconds for example in batch) for batch in batches)
+
+
+def check_compilation() -> None:
+    """Raise UserError if this torch can't compile modules in place."""
+    if not hasattr(nn.Module, "compile"):
+        raise UserError(
+            f"train.compile is true, and torch {torch.__version__} has no nn.Module.compile",
+            expected="torch 2.2 or newer",
+            where="train.compile",
+            todo="--set train.compile=false, or a newer torch with the k2 that fits it (asrkit doctor)",
+        )
+
+
+def compile_parts(model: AcousticModel) -> None:
+    """Compile the residual front and each attention block where they are: names of weights don't change.
+
+    Lengths differ from batch to batch, so sizes are symbols. Raises UserError if this torch can't.
+    """
+    check_compilation()
+    for part in (model.front, *model.blocks):
+        part.compile(dynamic=True)

@@ -8,23 +8,22 @@ import torch
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.pretrained import load_pretrained
-from asrkit.pipeline.cost import add_facts, count_cores
+from asrkit.pipeline.cost import add_facts
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.launch import launched_rank
-from asrkit.pipeline.parallel import run_parallel
+from asrkit.pipeline.machine import count_cores
+from asrkit.pipeline.parallel import launched_rank, run_parallel
 from asrkit.pipeline.record import read_note
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
-from asrkit.train.compilation import compile_parts
 from asrkit.train.conditions import make_conditions
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.precision import check_precision
-from asrkit.train.preflight import estimate_minutes, units_without_examples
+from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
 from asrkit.train.world import ALONE, World, choose_device, join_launched, join_world
 
 
@@ -40,27 +39,27 @@ def train(experiment: Experiment) -> Optional[str]:
     elif size == 1:
         devices[0] = _train(experiment, ALONE)
     else:
-        with scratch_folder(experiment.training / ".processes") as folder:
+        with scratch_folder(experiment.folder("train") / ".processes") as folder:
             meet = folder / "rendezvous"
             run_parallel(
                 lambda rank: _train(experiment, join_world(rank, size, meet)), size, size, devices.__setitem__
             )
     if not rank:
-        log = read_jsonl(experiment.training / "log.jsonl")
-        write_tensorboard(experiment.training / "tensorboard", log)
-        write_picture(experiment.training / "curves.png", log)
+        log = read_jsonl(experiment.folder("train") / "log.jsonl")
+        write_tensorboard(experiment.folder("train") / "tensorboard", log)
+        write_picture(experiment.folder("train") / "curves.png", log)
     return devices[0]
 
 
 def _train(experiment: Experiment, world: World) -> Optional[str]:
     config = experiment.config
     torch.set_num_threads(config.train.threads or max(1, count_cores() // world.local_size))
-    units = load_units(experiment.units)
+    units = load_units(experiment.folder("units"))
     device = choose_device(world)
     check_precision(config.train, device)
     torch.manual_seed(config.train.seed)
     model = AcousticModel(config.model, config.features.bins, len(units))
-    normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
+    normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     _initialise(experiment, model, world)
@@ -78,7 +77,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         units,
         train,
         dev,
-        experiment.training,
+        experiment.folder("train"),
         world=world,
         averaged=averaged,
         top_hertz=config.features.sampling_rate / 2,
@@ -103,7 +102,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
 
 def _made_of(experiment: Experiment) -> str:
     """What the engine says that this training is made of; nothing where it didn't start it."""
-    note = read_note(experiment.training)
+    note = read_note(experiment.folder("train"))
     return note.key if note is not None else ""
 
 
@@ -144,14 +143,14 @@ def load_splits(
         )
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
     if world.first:
-        write_jsonl(experiment.training / "rejected.jsonl", rows)
+        write_jsonl(experiment.folder("train") / "rejected.jsonl", rows)
     usable = [example for example in splits[corpus.train] if example.target is not None]
     lost = len(splits[corpus.train]) - len(usable)
     if not usable or lost > corpus.max_bad_fraction * len(splits[corpus.train]):
         raise UserError(
             f"{lost} of {len(splits[corpus.train])} training utterances can't be aligned",
             expected=f"at most the share corpus.max_bad_fraction, {corpus.max_bad_fraction}",
-            where=str(experiment.training / "rejected.jsonl"),
+            where=str(experiment.folder("train") / "rejected.jsonl"),
             todo="mend those transcripts, use larger units or less subsampling, or raise the limit",
         )
     return usable, splits[corpus.dev], rows

@@ -29,11 +29,11 @@ def make(folder: Path, texts: Dict[str, str], hypotheses: Dict[str, str], **sett
     )
     write_text(folder / "recipe.yaml", yaml.safe_dump(msgspec.to_builtins(config)))
     experiment = open_experiment(folder)
-    build_units(UnitsConfig(kind="characters"), list(texts.values()), experiment.units)
+    build_units(UnitsConfig(kind="characters"), list(texts.values()), experiment.folder("units"))
     rows = [{"id": key, "speaker": "s", "text": text} for key, text in texts.items()]
-    write_jsonl_gz(experiment.manifests / "test_supervisions.jsonl.gz", rows)
-    write_jsonl_gz(experiment.manifests / "test_cuts.jsonl.gz", ({"id": key} for key in texts))
-    decoded = experiment.decoding / "test"
+    write_jsonl_gz(experiment.folder("manifests") / "test_supervisions.jsonl.gz", rows)
+    write_jsonl_gz(experiment.folder("manifests") / "test_cuts.jsonl.gz", ({"id": key} for key in texts))
+    decoded = experiment.folder("decode") / "test"
     found = [{"id": key, "hyp": text.split()} for key, text in hypotheses.items()]
     write_jsonl(decoded / "hypotheses_greedy.jsonl", found)
     timing = {"audio_seconds": 1.0, "seconds": 1.0, "fallbacks": {}, "settings": {}}

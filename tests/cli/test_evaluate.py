@@ -46,7 +46,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_jsonl(folder / "decode" / "dev" / f"hypotheses_{method}.jsonl", [])
 
     def decode_frozen(experiment: Experiment, split: str) -> None:
-        directory = experiment.decoding / split
+        directory = experiment.folder("decode") / split
         cuts = list(load_cuts(experiment, split))
         assert all(cut.load_features().shape == (50, 20) for cut in cuts)  # half a second
         print("decoded anew" if not directory.exists() else "resumed", *experiment.config.decode.methods)

@@ -27,18 +27,18 @@ def experiment_with(lm: LmConfig, directory: Path) -> Experiment:
     experiment = Experiment(config, directory / "exp", directory, directory / "recipe", jobs=1)
     for split, texts in (("train", ["YES NO", "NO"]), ("dev", ["YES", "NO MAYBE"]), ("test", ["MAYBE"])):
         rows = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
-        write_jsonl_gz(experiment.manifests / f"{split}_supervisions.jsonl.gz", rows)
+        write_jsonl_gz(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz", rows)
     return experiment
 
 
 def test_writes_model_and_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1), tmp_path)
-    (experiment.lm / "sorting").mkdir(parents=True)
-    (experiment.lm / "sorting" / "left by a killed run").touch()
+    (experiment.folder("lm") / "sorting").mkdir(parents=True)
+    (experiment.folder("lm") / "sorting" / "left by a killed run").touch()
     run(experiment)
-    assert sorted(file.name for file in experiment.lm.iterdir()) == ["lm.arpa", "report.json"]
-    report = read_json(experiment.lm / "report.json")
-    assert report["ngrams"] == [5] == read_arpa(experiment.lm / "lm.arpa").counts
+    assert sorted(file.name for file in experiment.folder("lm").iterdir()) == ["lm.arpa", "report.json"]
+    report = read_json(experiment.folder("lm") / "report.json")
+    assert report["ngrams"] == [5] == read_arpa(experiment.folder("lm") / "lm.arpa").counts
     assert (report["order"], report["estimator"], report["sentences"]) == (1, "builtin", 2)
     assert report["oov"] == {"dev": [1, 3]}
     assert report["perplexity"]["dev"] > 1
@@ -54,7 +54,7 @@ def test_further_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest
     experiment.recipe_directory.mkdir()
     (experiment.recipe_directory / "more.txt").write_text("maybe yes\n\nno\n")
     run(experiment)
-    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
+    assert read_arpa(experiment.folder("lm") / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
     assert "2 sentences of more.txt" in capsys.readouterr().out
 
 
@@ -66,10 +66,10 @@ def test_sentences_of_dev_and_test_in_further_text_are_counted_and_left_out_wher
     experiment.recipe_directory.mkdir()
     (experiment.recipe_directory / "more.txt").write_text("no  maybe\nno\nmaybe\nno maybe\nyes yes\n")
     run(experiment)
-    report = read_json(experiment.lm / "report.json")
+    report = read_json(experiment.folder("lm") / "report.json")
     assert report["heldout_in_text"] == {"dev": [1, 2], "test": [1, 1]}
     assert report["sentences"] == 2 + (2 if exclude else 5)
-    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == vocabulary
+    assert read_arpa(experiment.folder("lm") / "lm.arpa").vocabulary[3:] == vocabulary
     log = capsys.readouterr().out
     assert "1 of 2 sentences of dev occur in more.txt" in log
     assert ("3 sentences of more.txt are left out" in log) == exclude
@@ -84,9 +84,9 @@ def test_the_unknown_word_stands_for_words_without_pronunciation(tmp_path: Path)
     experiment.recipe_directory.mkdir()
     (experiment.recipe_directory / "more.txt").write_text("never no\n")
     words = ["<eps>", "<OOV>", "NO", "<s>", "</s>"]
-    write_text(experiment.units / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
+    write_text(experiment.folder("units") / "words.txt", "".join(f"{w} {i}\n" for i, w in enumerate(words)))
     run(experiment)  # the transcripts have YES and NO
-    model = read_arpa(experiment.lm / "lm.arpa")
+    model = read_arpa(experiment.folder("lm") / "lm.arpa")
     assert model.vocabulary[3:] == ["<OOV>", "NO"]
     pairs = {tuple(model.vocabulary[word] for word in row) for row in model.tables[1].words}
     assert ("<OOV>", "NO") in pairs and ("<s>", "<OOV>") in pairs
@@ -99,9 +99,9 @@ def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pyte
     grammar = "kinds: {one: {weight: 1, sentences: [maybe yes, maybe]}}\n"
     (experiment.recipe_directory / "grammar.yaml").write_text(grammar)
     run(experiment)
-    assert read_arpa(experiment.lm / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
-    assert len(read_arpa(experiment.lm / "rescore.2.arpa").counts) == 2
-    report = read_json(experiment.lm / "report.json")
+    assert read_arpa(experiment.folder("lm") / "lm.arpa").vocabulary[3:] == ["MAYBE", "NO", "YES"]
+    assert len(read_arpa(experiment.folder("lm") / "rescore.2.arpa").counts) == 2
+    report = read_json(experiment.folder("lm") / "report.json")
     assert (report["sentences"], report["oov"]) == (11, {"dev": [0, 3]})
     assert [row["order"] for row in report["interpolation"]] == [1, 2]
     for row in report["interpolation"]:
@@ -120,8 +120,8 @@ def test_the_model_of_the_graph_is_pruned_and_the_larger_one_is_whole(
     pytest.importorskip("kenlm", reason="kenlm isn't installed: it queries models of order 2 and up")
     experiment = experiment_with(LmConfig(order=3, rescore_order=3, prune=0.02), tmp_path)
     run(experiment)
-    assert read_arpa(experiment.lm / "rescore.3.arpa").counts == [5, 4, 3]
-    assert read_arpa(experiment.lm / "lm.arpa").counts == [5, 3]
+    assert read_arpa(experiment.folder("lm") / "rescore.3.arpa").counts == [5, 4, 3]
+    assert read_arpa(experiment.folder("lm") / "lm.arpa").counts == [5, 3]
     assert "8 of 12 n-grams are left by lm.prune 0.02" in capsys.readouterr().out
 
 
@@ -138,11 +138,11 @@ def test_ready_models_are_taken_as_they_are(tmp_path: Path, capsys: pytest.Captu
         LmConfig(arpa="small.arpa.gz", rescore_arpa="large.arpa", rescore_order=2), tmp_path
     )
     run(experiment)
-    assert (experiment.lm / "lm.arpa").read_bytes() == gzip.decompress(
+    assert (experiment.folder("lm") / "lm.arpa").read_bytes() == gzip.decompress(
         (tmp_path / "small.arpa.gz").read_bytes()
     )
-    assert (experiment.lm / "rescore.2.arpa").read_bytes() == (tmp_path / "large.arpa").read_bytes()
-    report = read_json(experiment.lm / "report.json")
+    assert (experiment.folder("lm") / "rescore.2.arpa").read_bytes() == (tmp_path / "large.arpa").read_bytes()
+    report = read_json(experiment.folder("lm") / "report.json")
     assert (report["order"], report["estimator"], report["ngrams"]) == (1, "small.arpa.gz", [6])
     assert sorted(read_vocabulary(tmp_path / "small.arpa.gz")) == ["NEW", "NO", "YES"]
     other = experiment_with(
@@ -158,14 +158,14 @@ def test_a_model_cut_short_is_refused(tmp_path: Path) -> None:
     experiment = experiment_with(LmConfig(arpa="small.arpa.gz"), tmp_path)
     with pytest.raises(UserError, match=r"small\.arpa\.gz"):
         run(experiment)
-    assert not (experiment.lm / "lm.arpa").exists()
+    assert not (experiment.folder("lm") / "lm.arpa").exists()
 
 
 @pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
 def test_lmplz_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1, estimator="lmplz"), tmp_path)
     run(experiment)
-    assert read_json(experiment.lm / "report.json")["estimator"] == "lmplz"
+    assert read_json(experiment.folder("lm") / "report.json")["estimator"] == "lmplz"
     assert "fallback discounts" in capsys.readouterr().out
 
 
@@ -175,8 +175,8 @@ def test_a_neural_model_is_trained_beside_the_ngram_where_asked_for(tmp_path: Pa
     neural = NeuralLmConfig(layers=1, dim=8, epochs=2)
     experiment = experiment_with(LmConfig(order=1, neural=neural), tmp_path / "with")
     run(experiment)
-    assert make_neural_scorer(experiment.lm / "neural.safetensors")([["YES"]]) < 0
-    report = read_json(experiment.lm / "report.json")
+    assert make_neural_scorer(experiment.folder("lm") / "neural.safetensors")([["YES"]]) < 0
+    report = read_json(experiment.folder("lm") / "report.json")
     assert 1 < report["neural"]["perplexity_known"]["dev"] < 10
     report.pop("neural")
     assert report == read_json(tmp_path / "without/exp/lm/report.json")

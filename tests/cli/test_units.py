@@ -16,13 +16,13 @@ def test_the_lexicon_taken_is_the_one_watched_for_changes(tmp_path: Path) -> Non
     units = UnitsConfig(kind="phones", lexicon="lexicon.txt")
     config = RecipeConfig(name="small", corpus=CorpusConfig(module="small"), units=units)
     experiment = Experiment(config, tmp_path / "exp", tmp_path / "corpus", tmp_path / "recipe", jobs=1)
-    with jsonl_gz_writer(experiment.manifests / "train_supervisions.jsonl.gz") as write:
+    with jsonl_gz_writer(experiment.folder("manifests") / "train_supervisions.jsonl.gz") as write:
         write({"id": "one", "text": "NO"})
     (stage,) = [stage for stage in STAGES if stage.name == "units"]
     # The corpus's where the recipe has none
     for folder, phone in ((experiment.corpus_directory, "OW"), (experiment.recipe_directory, "O")):
         write_text(folder / "lexicon.txt", f"NO N {phone}\n")
         run(experiment)
-        assert load_units(experiment.units).lexicon[0].units == ("N", phone)
+        assert load_units(experiment.folder("units")).lexicon[0].units == ("N", phone)
         inputs = find_origin(stage, experiment, FingerprintCache(tmp_path / "none")).inputs
         assert inputs["recipe/lexicon.txt"] == hash_file(folder / "lexicon.txt")

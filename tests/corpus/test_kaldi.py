@@ -107,10 +107,10 @@ def test_what_an_allowed_command_puts_out_is_used_and_a_failure_is_a_rejection(t
     allowed = experiment(pipes(tmp_path), allow_pipes=True)
     manifests.run(allowed)
     assert (tmp_path / "ran").exists()
-    rows = read_jsonl(allowed.manifests / "rejected.jsonl")
+    rows = read_jsonl(allowed.folder("manifests") / "rejected.jsonl")
     assert kinds(rows) == {"u3": "command failed"}
     assert "exit status 3; lost" in rows[0]["reason"]
-    cuts = read_jsonl(allowed.manifests / "train_cuts.jsonl.gz")
+    cuts = read_jsonl(allowed.folder("manifests") / "train_cuts.jsonl.gz")
     places = [(cut["id"], cut["start"], cut["duration"]) for cut in cuts]
     assert places == [("u1", 0.5, 0.75), ("u2", 1.25, 0.75)]
 
@@ -130,7 +130,7 @@ def test_what_is_exported_reads_back_the_same(tmp_path: Path) -> None:
     ]
     assert (folder / "spk2utt").read_text() == "speaker-train Z train-00 train-01 é\n"
     assert not (tmp_path / "data" / "dev" / "segments").exists()
-    cuts = {row["id"]: row for row in read_jsonl(made.manifests / "train_cuts.jsonl.gz")}
+    cuts = {row["id"]: row for row in read_jsonl(made.folder("manifests") / "train_cuts.jsonl.gz")}
     for one in read(folder):
         cut = cuts.pop(one.id)
         (supervision,) = cut["supervisions"]

@@ -70,7 +70,7 @@ def test_shared_speakers_and_sentences_are_counted(
     corpus.add("a", "test", text="WORD TRAIN", speaker="speaker-train")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    overlaps = read_json(experiment.manifests / "statistics.json")["overlaps"]
+    overlaps = read_json(experiment.folder("manifests") / "statistics.json")["overlaps"]
     (pair,) = [pair for pair in overlaps if pair["splits"] == ["train", "test"]]
     assert (pair["speakers"], pair["utterances_of_shared_speakers"]) == (1, 1)
     assert (pair["sentences"], pair["utterances_of_shared_sentences"]) == (1, 1)
@@ -84,7 +84,7 @@ def test_statistics_are_those_of_the_corpus(tmp_path: Path) -> None:
     corpus.add("again", "train", text="AGAIN", audio="long.wav")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    train = read_json(experiment.manifests / "statistics.json")["splits"]["train"]
+    train = read_json(experiment.folder("manifests") / "statistics.json")["splits"]["train"]
     assert train == {
         "utterances": 5,
         "seconds": 5.5,
@@ -135,7 +135,7 @@ def test_a_partial_corpus_is_taken_when_asked_for(tmp_path: Path, capsys: pytest
         manifests.run(corpus.experiment())
     experiment = corpus.experiment(corpus={"partial": True})
     manifests.run(experiment)
-    assert read_json(experiment.manifests / "statistics.json")["partial"] == "6 of 1,205 utterances"
+    assert read_json(experiment.folder("manifests") / "statistics.json")["partial"] == "6 of 1,205 utterances"
     assert "partial: 6 of 1,205 utterances of expect.json" in capsys.readouterr().out
 
 
@@ -151,7 +151,7 @@ def test_a_complete_corpus_is_not_partial_whatever_is_allowed(tmp_path: Path) ->
     expect(corpus, {"train": {"utterances": 3}, "unused": {"utterances": 9}})
     experiment = corpus.experiment(corpus={"partial": True})
     manifests.run(experiment)
-    assert read_json(experiment.manifests / "statistics.json")["partial"] is None
+    assert read_json(experiment.folder("manifests") / "statistics.json")["partial"] is None
 
 
 def test_splits_are_joined_of_sets_and_dev_of_speakers(
@@ -168,7 +168,7 @@ def test_splits_are_joined_of_sets_and_dev_of_speakers(
     manifests.run(experiment)
     assert sorted(cut.id for cut in read_cuts(experiment, "dev")) == ["good", "spare"]
     assert len(list(read_cuts(experiment, "train"))) == 5
-    (rejected,) = read_jsonl(experiment.manifests / "rejected.jsonl")
+    (rejected,) = read_jsonl(experiment.folder("manifests") / "rejected.jsonl")
     assert (rejected["id"], rejected["split"]) == ("bad", "dev")
     assert "more: 1 utterances are not used" in capsys.readouterr().out
     joined = corpus.experiment(corpus={**settings, "dev_sets": ["more"]}, name="joined")
@@ -198,7 +198,7 @@ def test_an_absent_training_set_is_counted_as_lacking(tmp_path: Path) -> None:
     expect(corpus, {"train": {"utterances": 3}, "other": {"utterances": 10}})
     experiment = corpus.experiment(corpus={"train_sets": ["train", "other"], "partial": True})
     manifests.run(experiment)
-    assert read_json(experiment.manifests / "statistics.json")["partial"] == "3 of 13 utterances"
+    assert read_json(experiment.folder("manifests") / "statistics.json")["partial"] == "3 of 13 utterances"
 
 
 def test_each_character_is_a_word_where_there_are_no_spaces(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_bad_audio_is_rejected_with_its_reason(
     corpus.add("bad", "train", audio=f"train/{name}")
     experiment = corpus.experiment(corpus={"max_duration": 3.0})
     manifests.run(experiment)
-    rows = read_jsonl(experiment.manifests / "rejected.jsonl")
+    rows = read_jsonl(experiment.folder("manifests") / "rejected.jsonl")
     assert kinds(rows) == {"bad": kind}
     assert rows[0]["split"] == "train"
     assert [cut.id for cut in read_cuts(experiment, "train")] == [
@@ -95,7 +95,7 @@ def test_bad_text_is_rejected(tmp_path: Path, text: str, kind: str) -> None:
     corpus.add("bad", "train", text=text)
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"bad": kind}
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {"bad": kind}
 
 
 @pytest.mark.parametrize("length", [0x7FFFF000, 0xFFFFFFFF])
@@ -109,7 +109,7 @@ def test_wav_written_to_a_pipe_is_no_truncated_one(tmp_path: Path, length: int) 
     file.write_bytes(content)
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
+    assert read_jsonl(experiment.folder("manifests") / "rejected.jsonl") == []
     assert {cut.duration for cut in read_cuts(experiment, "train")} == {0.5}
 
 
@@ -120,7 +120,7 @@ def test_other_sampling_rate_names_found_and_expected(tmp_path: Path) -> None:
     corpus.add("bad", "train", audio="8k.wav")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    reason = read_jsonl(experiment.manifests / "rejected.jsonl")[0]["reason"]
+    reason = read_jsonl(experiment.folder("manifests") / "rejected.jsonl")[0]["reason"]
     assert "found 8000 Hz, expected 16000 Hz" in reason
 
 
@@ -131,7 +131,7 @@ def test_second_of_a_duplicate_id_is_rejected_even_in_another_split(tmp_path: Pa
     corpus.add("train-01", "test")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    rows = read_jsonl(experiment.manifests / "rejected.jsonl")
+    rows = read_jsonl(experiment.folder("manifests") / "rejected.jsonl")
     assert [(row["id"], row["split"], row["kind"]) for row in rows] == [
         ("train-00", "train", "duplicate id"),
         ("train-01", "test", "duplicate id"),
@@ -149,7 +149,9 @@ def test_segment_outside_its_audio_is_rejected(tmp_path: Path, start: float, dur
     corpus.add("bad", "train", start=start, duration=duration)
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"bad": "segment outside its audio"}
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {
+        "bad": "segment outside its audio"
+    }
 
 
 def test_segments_of_one_recording_share_it(tmp_path: Path) -> None:
@@ -164,7 +166,7 @@ def test_segments_of_one_recording_share_it(tmp_path: Path) -> None:
     assert (cuts["a"].start, cuts["a"].duration) == (0.5, 1.5)
     assert (cuts["b"].start, cuts["b"].duration) == (2.0, 3.0)
     assert cuts["a"].recording.id == cuts["b"].recording.id
-    assert len(read_jsonl(experiment.manifests / "train_recordings.jsonl.gz")) == 2
+    assert len(read_jsonl(experiment.folder("manifests") / "train_recordings.jsonl.gz")) == 2
 
 
 def test_too_many_rejected_stop_the_stage_and_leave_the_list(tmp_path: Path) -> None:
@@ -174,8 +176,8 @@ def test_too_many_rejected_stop_the_stage_and_leave_the_list(tmp_path: Path) -> 
     experiment = corpus.experiment(corpus={"max_bad_fraction": 0.05})
     with pytest.raises(UserError, match=r"(?s)1 of 10 utterances of train can't be used:.*bad: empty text"):
         manifests.run(experiment)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"bad": "empty text"}
-    assert not (experiment.manifests / "train_cuts.jsonl.gz").exists()
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {"bad": "empty text"}
+    assert not (experiment.folder("manifests") / "train_cuts.jsonl.gz").exists()
 
 
 def test_loss_from_a_test_set_is_said_loudly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +195,7 @@ def test_whole_corpus_at_another_rate_is_accepted(tmp_path: Path) -> None:
         corpus.add(split, split, audio=f"{split}.wav")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
+    assert read_jsonl(experiment.folder("manifests") / "rejected.jsonl") == []
 
 
 @pytest.mark.parametrize(
@@ -221,4 +223,4 @@ def test_real_sphere_files_pass_and_a_truncated_one_does_not(
     corpus.add("cut", "train", audio="cut.sph")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"cut": "truncated"}
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {"cut": "truncated"}

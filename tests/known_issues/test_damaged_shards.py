@@ -83,11 +83,11 @@ DAMAGES: Dict[str, Callable[[Path], object]] = {
 def test_damaged_features_are_computed_again(
     experiment: Experiment, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = content(experiment.features)
-    DAMAGES[name](experiment.features)
+    before = content(experiment.folder("features"))
+    DAMAGES[name](experiment.folder("features"))
     features.run(experiment)
     assert "train-00000 is damaged" in capsys.readouterr().out
-    assert content(experiment.features) == before
+    assert content(experiment.folder("features")) == before
 
 
 def test_of_a_decoding_only_whole_shards_of_the_same_origin_are_kept(

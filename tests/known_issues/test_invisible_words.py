@@ -47,7 +47,7 @@ def test_a_text_that_may_be_damaged_is_listed(tmp_path: Path, character: str) ->
     )
     module.write_text(changed)
     manifests.run(experiment)
-    rows = read_jsonl(experiment.manifests / "rejected.jsonl")
+    rows = read_jsonl(experiment.folder("manifests") / "rejected.jsonl")
     assert kinds(rows) == {"train-00": "control characters in text"}
     assert f"U+{ord(character):04X}" in rows[0]["reason"]
 
@@ -59,7 +59,7 @@ def test_what_is_removed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixtur
     corpus.add("b", "train", text="\u200b")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"b": "empty text"}
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {"b": "empty text"}
     assert [cut.supervisions[0].text for cut in read_cuts(experiment, "train")][1:] == ["coop"]
     assert "character U+00AD is removed; texts that have it: 1" in capsys.readouterr().out
 
@@ -74,7 +74,9 @@ def test_a_speaker_that_no_file_can_hold_is_listed(tmp_path: Path, speaker: str)
         module.read_text().replace("speaker=speaker", f"speaker={speaker!a} if id == 'train-00' else 's'")
     )
     manifests.run(experiment)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {"train-00": "unusable speaker"}
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {
+        "train-00": "unusable speaker"
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.corpus.recipe_folder import write_recipe
-from asrkit.corpus.source import Source
-from asrkit.corpus.suggestion import Suggestion
+from asrkit.onboarding.recipe_folder import write_recipe
+from asrkit.onboarding.source import Source
+from asrkit.onboarding.suggestion import Suggestion
 from asrkit.pipeline.experiment import REPOSITORY
 from tests.pipeline.toy import Toy
 

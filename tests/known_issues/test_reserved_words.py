@@ -47,7 +47,7 @@ def test_it_is_listed_by_id_in_stage_1(tmp_path: Path) -> None:
     corpus.add("bad", "train", text="ONE <unk> TWO")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    rows = read_jsonl(experiment.manifests / "rejected.jsonl")
+    rows = read_jsonl(experiment.folder("manifests") / "rejected.jsonl")
     assert kinds(rows) == {"bad": "reserved word in text"} and "<unk>" in rows[0]["reason"]
 
 
@@ -59,7 +59,7 @@ def test_what_is_taken_in_stage_1_has_units_and_a_language_model(tmp_path: Path,
         corpus.add(f"u{number}", "train", text=f"ONE {word} TWO THREE")
     experiment = corpus.experiment()
     manifests.run(experiment)
-    assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
+    assert read_jsonl(experiment.folder("manifests") / "rejected.jsonl") == []
     sentences = [cut.supervisions[0].text for cut in read_cuts(experiment, "train")]
     words = sorted({word for sentence in sentences for word in sentence.split()})
     spoken = (word for word in words if word not in ("#", ";;;"))  # which begin a comment there

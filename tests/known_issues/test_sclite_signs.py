@@ -4,9 +4,8 @@ import urllib.parse
 
 import pytest
 
-from asrkit.score.ctm import make_ctm, make_stm
+from asrkit.score.ctm import make_ctm, make_stm, make_trn
 from asrkit.score.transcripts import Transcript
-from asrkit.score.trn import make_trn
 
 WORDS = [
     *(

@@ -8,7 +8,7 @@ from typing import List
 
 import pytest
 
-from asrkit.pipeline.environment import find_shadow
+from asrkit.onboarding.environment import find_shadow
 from asrkit.pipeline.experiment import REPOSITORY
 
 DOCTOR = "from asrkit.cli.main import main; main(['doctor'])"

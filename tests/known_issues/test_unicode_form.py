@@ -32,7 +32,7 @@ def experiment_with(directory: Path, corpus: Dict[str, str], **sections: object)
     for split in ("train", "dev", "test"):
         texts = [text.replace("Ａ１", "A1") for text in TEXTS]
         rows = [{"id": str(number), "text": text} for number, text in enumerate(texts)]
-        write_jsonl_gz(experiment.manifests / f"{split}_supervisions.jsonl.gz", rows)
+        write_jsonl_gz(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz", rows)
     return experiment
 
 
@@ -56,7 +56,7 @@ def test_lexicon_and_models_have_the_words_of_the_texts(tmp_path: Path, form: st
         lm=LmConfig(order=2, arpa=f"bom.arpa{suffix}", rescore_order=2, rescore_arpa=f"bom.arpa{suffix}"),
     )
     units.run(experiment)
-    assert [entry.word for entry in load_units(experiment.units).lexicon] == [
+    assert [entry.word for entry in load_units(experiment.folder("units")).lexicon] == [
         "CAFÉ",
         "NAÏVE",
         "ONE",
@@ -66,7 +66,7 @@ def test_lexicon_and_models_have_the_words_of_the_texts(tmp_path: Path, form: st
     ]
     lm.run(experiment)
     for name in ("lm.arpa", "rescore.2.arpa"):
-        copied = read_arpa(experiment.lm / name)
+        copied = read_arpa(experiment.folder("lm") / name)
         assert set(copied.vocabulary) == {
             "<unk>",
             "<s>",
@@ -78,7 +78,7 @@ def test_lexicon_and_models_have_the_words_of_the_texts(tmp_path: Path, form: st
             "한국",
             "OTHER",
         }
-        assert (experiment.lm / name).read_bytes().startswith(b"\\data\\")
+        assert (experiment.folder("lm") / name).read_bytes().startswith(b"\\data\\")
         assert [table.log_probability.tolist() for table in copied.tables] == [
             table.log_probability.tolist() for table in read_arpa(tmp_path / "given.arpa").tables
         ]

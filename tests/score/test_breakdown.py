@@ -4,7 +4,7 @@ import pytest
 
 from asrkit.score.breakdown import break_down, length_bin, snr_bin
 from asrkit.score.evaluation import evaluate
-from asrkit.score.tokenisation import words
+from asrkit.score.normalisation import words
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [

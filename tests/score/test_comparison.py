@@ -8,7 +8,7 @@ import pytest
 from asrkit.errors import UserError
 from asrkit.score.comparison import Comparison, compare, comparison_lines, matched_pairs
 from asrkit.score.evaluation import Evaluation, evaluate
-from asrkit.score.tokenisation import words
+from asrkit.score.normalisation import words
 from asrkit.score.transcripts import Transcript
 
 

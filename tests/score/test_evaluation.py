@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asrkit.score.evaluation import FEWEST_SPEAKERS, evaluate
-from asrkit.score.tokenisation import words
+from asrkit.score.normalisation import words
 from asrkit.score.transcripts import Transcript
 
 LENGTH = 10

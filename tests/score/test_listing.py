@@ -3,7 +3,7 @@
 from asrkit.score.alignment import align
 from asrkit.score.evaluation import evaluate
 from asrkit.score.listing import aligned_lines, make_listing
-from asrkit.score.tokenisation import characters, words
+from asrkit.score.normalisation import characters, words
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [

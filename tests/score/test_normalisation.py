@@ -7,8 +7,11 @@ import pytest
 
 from asrkit.config.load import load_config
 from asrkit.errors import UserError
-from asrkit.score.normalisation import STEPS, normalise, normalise_transcripts
+from asrkit.score.alignment import Counts, align, count
+from asrkit.score.normalisation import STEPS, characters, normalise, normalise_transcripts, unit_tokeniser
 from asrkit.score.transcripts import Transcript
+from asrkit.text.lexicon import Pronunciation
+from asrkit.text.units import BLANK, Units
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,31 @@ def test_reference_that_vanishes_is_refused() -> None:
     with pytest.raises(UserError, match="no word of the reference is left") as error:
         normalise_transcripts([Transcript("a", "s", ["..."], ["x"])], ["strip-punctuation"])
     assert "strip-punctuation" in error.value.where
+
+
+def test_characters_of_english_leave_spaces_out() -> None:
+    reference, hypothesis = characters(["GO", "TO"]), characters(["GOT", "O"])
+    assert count(align(reference, hypothesis)) == Counts(4, 0, 0, 0)
+
+
+def test_characters_of_chinese_count_each_sign() -> None:
+    reference, hypothesis = characters(["今天", "天气"]), characters(["今天", "天", "汽好"])
+    assert count(align(reference, hypothesis)) == Counts(4, 1, 0, 1)
+
+
+def test_phones_are_those_of_the_first_pronunciation() -> None:
+    lexicon = [
+        Pronunciation("THE", ("DH", "AH")),
+        Pronunciation("THE", ("DH", "IY")),
+        Pronunciation("AT", ("AE", "T")),
+    ]
+    tokenise = unit_tokeniser(Units([BLANK, "AE", "AH", "DH", "IY", "T"], lexicon))
+    assert tokenise(["AT", "THE"]) == ["AE", "T", "DH", "AH"]
+    assert tokenise(["DH", "OTHER"]) == ["DH", "OTHER"]  # a phone that greedy search left over; no word
+
+
+def test_word_that_the_lexicon_lacks_is_cut_into_its_longest_units() -> None:
+    lexicon = [Pronunciation("TEN", ("▁TE", "N")), Pronunciation("NET", ("▁N", "ET"))]
+    tokenise = unit_tokeniser(Units([BLANK, "ET", "N", "▁N", "▁TE"], lexicon))
+    assert tokenise(["TEN", "NETN"]) == ["▁TE", "N", "▁N", "ET", "N"]
+    assert tokenise(["XET"]) == ["▁", "X", "ET"]

@@ -33,19 +33,19 @@ def experiment(tmp_path: Path) -> Experiment:
         recipe_directory=tmp_path / "recipes" / "tiny",
         jobs=1,
     )
-    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.units)
+    build_units(UnitsConfig(kind="characters"), list(TEXTS.values()), made.folder("units"))
     for split in ("dev", "test"):
         rows = [{"id": key, "speaker": "s" + key[1], "text": text} for key, text in TEXTS.items()]
-        write_jsonl_gz(made.manifests / f"{split}_supervisions.jsonl.gz", rows)
+        write_jsonl_gz(made.folder("manifests") / f"{split}_supervisions.jsonl.gz", rows)
         cuts = [{"id": key, "custom": {"snr": 7.5} if key == "u1" else None} for key in TEXTS]
-        write_jsonl_gz(made.manifests / f"{split}_cuts.jsonl.gz", cuts)
+        write_jsonl_gz(made.folder("manifests") / f"{split}_cuts.jsonl.gz", cuts)
         decode(made, split, "greedy", {"u1": "GO TWO TEN", "u2": "STOP", "u3": "GO ON"})
         decode(made, split, "hlg", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
     return made
 
 
 def decode(experiment: Experiment, split: str, method: str, hypotheses: Dict[str, str]) -> None:
-    folder = experiment.decoding / split
+    folder = experiment.folder("decode") / split
     rows = [{"id": key, "hyp": text.split()} for key, text in hypotheses.items()]
     write_jsonl(folder / f"hypotheses_{method}.jsonl", rows)
     timing: Dict[str, Any] = {"audio_seconds": 50.0, "seconds": 2.0, "fallbacks": {"wider_beam": 1}}
@@ -55,7 +55,7 @@ def decode(experiment: Experiment, split: str, method: str, hypotheses: Dict[str
 def test_a_partial_corpus_is_named_in_every_table(
     experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_json(experiment.manifests / "statistics.json", {"partial": "6 of 1,205 utterances"})
+    write_json(experiment.folder("manifests") / "statistics.json", {"partial": "6 of 1,205 utterances"})
     score.run(experiment)
     results = read_json(experiment.directory / "results.json")
     assert {row["partial"] for row in results} == {"6 of 1,205 utterances"}
@@ -92,7 +92,7 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert greedy["snr"] == {"5 to 10 dB": [1, 3]}
     assert greedy["confusions"]["substitutions"] == [["TO", "TWO", 1]]
     assert results[2]["errors"] == 4  # units: W, and the three of NOW
-    assert "HYP: GO TWO TEN" in (experiment.scores / "test_greedy.txt").read_text()
+    assert "HYP: GO TWO TEN" in (experiment.folder("score") / "test_greedy.txt").read_text()
     assert "test       hlg     WER 1/7 = 14.29 % [" in capsys.readouterr().out
     assert "| test | hlg | WER 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
 
@@ -105,7 +105,7 @@ def test_character_language_has_its_unit_first(experiment: Experiment) -> None:
     )
     score.run(dataclasses.replace(experiment, config=config))
     assert read_json(experiment.directory / "results.json")[0]["unit"] == "character"
-    assert "HYP: GOTWOTEN" in (experiment.scores / "test_greedy.txt").read_text()
+    assert "HYP: GOTWOTEN" in (experiment.folder("score") / "test_greedy.txt").read_text()
 
 
 def test_normalisation_is_on_both_sides_and_listed(experiment: Experiment) -> None:
@@ -121,33 +121,33 @@ def test_normalisation_is_on_both_sides_and_listed(experiment: Experiment) -> No
 
 def test_files_for_sclite_hold_every_utterance(experiment: Experiment) -> None:
     score.run(experiment)
-    assert (experiment.scores / "test_greedy.ref.trn").read_text() == (
+    assert (experiment.folder("score") / "test_greedy.ref.trn").read_text() == (
         "GO TO TEN (s1-u1)\nSTOP NOW (s2-u2)\nGO ON (s3-u3)\n"
     )
-    assert (experiment.scores / "test_greedy.hyp.trn").read_text() == (
+    assert (experiment.folder("score") / "test_greedy.hyp.trn").read_text() == (
         "GO TWO TEN (s1-u1)\nSTOP (s2-u2)\nGO ON (s3-u3)\n"
     )
 
 
 def test_confidences_are_calibrated_and_in_a_ctm(experiment: Experiment) -> None:
-    hypotheses = experiment.decoding / "test" / "hypotheses_hlg.jsonl"
+    hypotheses = experiment.folder("decode") / "test" / "hypotheses_hlg.jsonl"
     row = {"id": "u1", "hyp": ["GO", "TEN"], "timed": [[0.1, 0.2, 0.75], [0.5, 0.3, 0.85]]}
     write_jsonl(hypotheses, [row, {"id": "u2", "hyp": ["STOP", "NOW"]}, {"id": "u3", "hyp": ["GO", "ON"]}])
     score.run(experiment)
     greedy, hlg = read_json(experiment.directory / "results.json")[0:4:3]
     assert greedy["calibration"] is None
     assert (hlg["calibration"]["words"], hlg["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
-    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.scores / "test_hlg.hyp.ctm").read_text()
-    assert not (experiment.scores / "test_greedy.hyp.ctm").exists()
+    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_hlg.hyp.ctm").read_text()
+    assert not (experiment.folder("score") / "test_greedy.hyp.ctm").exists()
     said = "expected calibration error of confidences 0.200 (2 words)"
-    listing = (experiment.scores / "test_hlg.txt").read_text()
+    listing = (experiment.folder("score") / "test_hlg.txt").read_text()
     assert f"Words by confidence, {said}\n  0.7-0.8  1 words" in listing
     assert f"- test, hlg: {said}.\n" in (experiment.directory / "RESULTS.md").read_text()
 
 
 def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
     score.run(experiment)
-    found = read_json(experiment.scores / "test_greedy.json")
+    found = read_json(experiment.folder("score") / "test_greedy.json")
     assert list(found) == ["word", "character", "unit"]
     assert found["word"]["confusions"]["deletions"] == [["NOW", "", 1]]
     assert found["word"]["lengths"] == {"1-4": [2, 7]}
@@ -155,13 +155,13 @@ def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
 
 def test_undecoded_utterance_counts_as_deleted(experiment: Experiment) -> None:
     row = {"id": "u3", "split": "test", "reason": "shorter than its text"}
-    write_jsonl(experiment.features / "rejected.jsonl", [row])
+    write_jsonl(experiment.folder("features") / "rejected.jsonl", [row])
     for method in ("greedy", "hlg"):
         decode(experiment, "test", method, {"u1": "GO TO TEN", "u2": "STOP NOW"})
     score.run(experiment)
     first = read_json(experiment.directory / "results.json")[0]
     assert (first["reference"], first["deletions"], first["rejected"], first["lost"]) == (7, 2, 1, 0)
-    assert "u3  shorter than its text" in (experiment.scores / "test_greedy.txt").read_text()
+    assert "u3  shorter than its text" in (experiment.folder("score") / "test_greedy.txt").read_text()
 
 
 def test_silently_missing_utterance_is_refused(experiment: Experiment) -> None:
@@ -172,7 +172,7 @@ def test_silently_missing_utterance_is_refused(experiment: Experiment) -> None:
 
 
 def test_undecoded_set_is_refused(experiment: Experiment) -> None:
-    for file in (experiment.decoding / "test").iterdir():
+    for file in (experiment.folder("decode") / "test").iterdir():
         file.unlink()
     with pytest.raises(UserError, match="test has not been decoded"):
         score.run(experiment)

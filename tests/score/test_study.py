@@ -1,9 +1,15 @@
 """Studies: the table and the picture of variants side by side."""
 
+import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from asrkit.score.study import draw_study, render_study, spread_lines
+from asrkit.pipeline.experiment import REPOSITORY
+from asrkit.score.study import render_study, spread_lines
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+from scaling_study import draw_study
 
 
 def make_row(variant: str, errors: int) -> Dict[str, Any]:

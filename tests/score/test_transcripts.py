@@ -7,7 +7,7 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.score.evaluation import evaluate
-from asrkit.score.tokenisation import words
+from asrkit.score.normalisation import words
 from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected, uncounted
 from asrkit.storage.files import write_jsonl
 from tests.storage.json_lines import write_jsonl_gz

@@ -47,11 +47,11 @@ def tree(folder: Path) -> Dict[str, bytes]:
 def redo(experiment: Experiment, jobs: int = 1, name: str = "other", **sections: Dict[str, object]) -> Path:
     """Features of the same manifests in another folder; gives that folder."""
     other = experiment_over(experiment.recipe_directory.parents[1], jobs, name, **sections)
-    other.manifests.parent.mkdir(exist_ok=True)
-    if not other.manifests.exists():
-        other.manifests.symlink_to(experiment.manifests)
+    other.folder("manifests").parent.mkdir(exist_ok=True)
+    if not other.folder("manifests").exists():
+        other.folder("manifests").symlink_to(experiment.folder("manifests"))
     features.run(other)
-    return other.features
+    return other.folder("features")
 
 
 def test_stored_features_are_those_of_the_audio(tmp_path: Path) -> None:
@@ -120,13 +120,13 @@ def test_resampling_is_said_once_a_split(tmp_path: Path, capsys: pytest.CaptureF
 def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     experiment = prepared(tmp_path)
     features.run(experiment)
-    assert tree(redo(experiment, jobs=3)) == tree(experiment.features)
+    assert tree(redo(experiment, jobs=3)) == tree(experiment.folder("features"))
 
 
 def test_normalisation_is_that_of_training_features_alone(tmp_path: Path) -> None:
     experiment = prepared(tmp_path)
     features.run(experiment)
-    tensors, metadata = load_tensors(experiment.features / "normalisation.safetensors")
+    tensors, metadata = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     loaded = [cut.load_features() for cut in load_cuts(experiment, "train")]
     frames = np.concatenate(loaded).astype(np.float64)
     assert metadata["frames"] == len(frames)
@@ -147,7 +147,7 @@ def test_audio_damaged_after_the_manifests_is_rejected_and_a_lost_test_utterance
     (corpus / "train/4.wav").unlink()
     (corpus / "test/0.wav").write_bytes(b"no audio")
     features.run(experiment)
-    rows = read_jsonl(experiment.features / "rejected.jsonl")
+    rows = read_jsonl(experiment.folder("features") / "rejected.jsonl")
     assert kinds(rows) == {
         "train-0": "NaN or infinite samples",
         "train-1": "silence",
@@ -227,7 +227,7 @@ def start(root: Path, *arguments: str) -> "subprocess.Popen[str]":
 def test_killed_and_resumed_gives_the_bytes_of_an_uninterrupted_run(tmp_path: Path, finished: int) -> None:
     experiment = prepared(tmp_path, train=27, seconds=4.0)
     expected = tree(redo(experiment))
-    shards = experiment.features / "shards"
+    shards = experiment.folder("features") / "shards"
     process = start(tmp_path)
     while process.poll() is None and (
         len(list(shards.glob("*.json"))) < finished or not list(shards.glob(".*.part"))
@@ -237,11 +237,11 @@ def test_killed_and_resumed_gives_the_bytes_of_an_uninterrupted_run(tmp_path: Pa
     process.wait()
     assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
     time.sleep(0.2)  # for its children, which the kernel kills
-    held = tree(experiment.features)
+    held = tree(experiment.folder("features"))
     time.sleep(0.3)
-    assert tree(experiment.features) == held, "a child went on after its parent was killed"
+    assert tree(experiment.folder("features")) == held, "a child went on after its parent was killed"
     features.run(experiment)
-    assert tree(experiment.features) == expected
+    assert tree(experiment.folder("features")) == expected
 
 
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
@@ -252,9 +252,9 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "UserError: can't write" in errors
     assert "nothing is damaged" in errors
-    assert not [name for name in tree(experiment.features) if name.endswith(".part")]
+    assert not [name for name in tree(experiment.folder("features")) if name.endswith(".part")]
     features.run(experiment)
-    assert tree(experiment.features) == expected
+    assert tree(experiment.folder("features")) == expected
 
 
 def test_a_process_that_is_killed_is_named(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def conditions_of(experiment: Experiment, seed: int = 1, **sections: Dict[str, A
         rooms=RoomsConfig(**sections.get("rooms", {})),
     )
     config = msgspec.structs.replace(experiment.config, train=settings)
-    normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
+    normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     changed = dataclasses.replace(experiment, config=config)
     return make_conditions(changed, normalisation["mean"], normalisation["inverse_deviation"])
 
@@ -54,7 +54,7 @@ BOTH: Dict[str, Dict[str, Any]] = {"noise": {"directory": "noises"}, "rooms": {"
 
 
 def examples_of(experiment: Experiment) -> List[Example]:
-    normalisation, _ = load_tensors(experiment.features / "normalisation.safetensors")
+    normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     mean, inverse = normalisation["mean"], normalisation["inverse_deviation"]
     return load_examples(load_cuts(experiment, "train"), UNITS, MODEL, mean, inverse)[0]
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from asrkit.model.dropout import Dropout
+from asrkit.model.attention import Dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5])

@@ -6,7 +6,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
-from asrkit.corpus.report import QUANTITIES, Measured
+from asrkit.onboarding.report import QUANTITIES, Measured
 
 SHOWN = 20  # utterances of each kind of fault
 SAMPLES = 8  # utterances of each split, evenly from all of it

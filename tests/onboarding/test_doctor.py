@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from asrkit.cli import doctor
-from asrkit.cli.doctor import Finding, examine, report_lines
-from asrkit.pipeline.environment import (
+from asrkit.onboarding.diagnosis import Finding, examine, report_lines
+from asrkit.onboarding.environment import (
     OPTIONAL,
     REQUIRED,
     Environment,

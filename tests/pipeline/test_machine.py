@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asrkit.pipeline.processor import prepare_processor
+from asrkit.pipeline.machine import prepare_processor
 
 AMD = "vendor_id : AuthenticAMD\nflags : fpu sse avx avx2 bmi2\n"
 

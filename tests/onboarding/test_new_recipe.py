@@ -16,11 +16,11 @@ from click.testing import CliRunner, Result
 from asrkit.cli.new_recipe import command
 from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.audio import AudioFacts
-from asrkit.corpus.suggestion import suggest_settings
 from asrkit.corpus.synthesis import Speech, speak_files
 from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
+from asrkit.onboarding.suggestion import suggest_settings
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.stages import manifests
 from asrkit.storage.files import read_json, read_jsonl
@@ -142,9 +142,9 @@ def test_each_form_gives_the_same_corpus(tmp_path: Path, make: Any) -> None:
         *("README.md", "expect.json", "recipe.yaml", "run.sh"),
     ]
     experiment = run_manifests(tmp_path, corpus)
-    assert read_jsonl(experiment.manifests / "rejected.jsonl") == []
+    assert read_jsonl(experiment.folder("manifests") / "rejected.jsonl") == []
     for split, (utterances, speakers) in {"train": (24, 6), "dev": (4, 2), "test": (4, 2)}.items():
-        rows = read_jsonl(experiment.manifests / f"{split}_supervisions.jsonl.gz")
+        rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz")
         texts = [text for to, _, text in ROWS if to == split]
         assert sorted(row["text"].lower() for row in rows) == sorted(texts)
         assert (len(rows), len({row["speaker"] for row in rows})) == (utterances, speakers)
@@ -165,7 +165,7 @@ def test_without_splits_dev_and_test_are_cut_by_speaker(tmp_path: Path) -> None:
     recipe = (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
     assert "held_out: [dev, test] # by speaker; the corpus has no dev and no test" in recipe
     experiment = run_manifests(tmp_path, corpus / "train")
-    overlaps = read_json(experiment.manifests / "statistics.json")["overlaps"]
+    overlaps = read_json(experiment.folder("manifests") / "statistics.json")["overlaps"]
     assert [pair["speakers"] for pair in overlaps] == [0, 0, 0]
     counts = read_json(tmp_path / "recipes" / "new" / "expect.json")
     assert [counts[split]["utterances"] for split in ("train", "dev", "test")] == [48, 6, 6]
@@ -180,7 +180,7 @@ def test_damage_is_allowed_for_in_the_recipe_and_said(tmp_path: Path) -> None:
     recipe = (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
     assert "max_bad_fraction: 0.05 # 1 of 24 utterances of train can't be used" in recipe
     experiment = run_manifests(tmp_path, corpus)
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {
         "train/s0-00.wav": "not readable audio"
     }
 
@@ -194,7 +194,7 @@ def test_mixed_rates_are_allowed_for_but_no_telephone_speech(tmp_path: Path) -> 
     new_recipe(table, tmp_path)
     experiment = run_manifests(tmp_path, corpus)
     assert "lowest_rate: 16000 # Hz" in (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
-    assert kinds(read_jsonl(experiment.manifests / "rejected.jsonl")) == {
+    assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {
         "train/s0-00.wav": "other sampling rate"
     }
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence, Tuple
 
-from asrkit.pipeline.processor import count_cores
+from asrkit.pipeline.machine import count_cores
 
 REQUIRED = (
     "numpy", "lilcom", "soundfile", "msgspec", "pyyaml", "safetensors", "sentencepiece", "kaldialign",
@@ -86,12 +86,6 @@ def gather_environment(folder: Path, lmplz: Optional[str]) -> Environment:
         standard_shadowed=tuple(_standard_shadows()),
         **facts,
     )
-
-
-def find_program(name: str) -> Optional[str]:
-    """A program beside this Python or on PATH, or None."""
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return shutil.which(name, path=os.pathsep.join(folders))
 
 
 def find_shadow(package: str) -> Optional[Path]:

@@ -6,9 +6,9 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import yaml
 
-from asrkit.corpus.source import Source
-from asrkit.corpus.suggestion import Suggestion
 from asrkit.errors import UserError
+from asrkit.onboarding.source import Source
+from asrkit.onboarding.suggestion import Suggestion
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.storage.files import write_json, write_text
 

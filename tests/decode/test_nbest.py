@@ -1,7 +1,6 @@
 import numpy as np
 
-from asrkit.decode.choose import choose_weights
-from asrkit.decode.nbest import NBest
+from asrkit.decode.nbest import NBest, choose_weights
 
 REFERENCES = {"a": ["ONE", "TWO"], "b": ["THREE"]}
 

@@ -1,12 +1,21 @@
 """What a corpus holds, utterance by utterance: amounts, levels, and what doesn't look right."""
 
 import collections
+import concurrent.futures
 import dataclasses
 import statistics
 import unicodedata
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
+
+from asrkit.corpus.manifests import read_cuts
+from asrkit.corpus.splits import sets_of
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.progress import Progress
+from asrkit.storage.fingerprint import hash_file
 
 # Modified z-score, 0.6745 (x - median) / MAD, beyond which a value is an outlier (Iglewicz and Hoaglin, 1993)
 OUTLIER = 3.5
@@ -50,6 +59,81 @@ QUANTITIES: Dict[str, Callable[[Measured], float]] = {
     "level (dB of full scale)": lambda one: one.decibels,
     "silence (% of time)": lambda one: 100 * one.silence,
 }
+
+
+def measure_corpus(experiment: Experiment) -> List[Measured]:
+    """Every utterance of the manifests, its audio read; UserError where that can't be."""
+    names = sets_of(experiment.config.corpus)
+    cuts = [(split, cut) for split in names for cut in read_cuts(experiment, split)]
+    utterances = []
+    with (
+        concurrent.futures.ThreadPoolExecutor(experiment.jobs) as pool,
+        Progress("measuring", len(cuts), "utterances") as bar,
+    ):
+        for one in pool.map(_measure, cuts):
+            utterances.append(one)
+            bar.advance(one.seconds)
+    return utterances
+
+
+def _measure(of: Tuple[str, Any]) -> Measured:
+    from asrkit.corpus.audio import AudioProblem
+    from asrkit.signal.audio import read_samples
+    from asrkit.signal.level import measure_level
+
+    split, cut = of
+    (supervision,) = cut.supervisions
+    file, rate = cut.recording.sources[0].source, cut.sampling_rate
+    try:
+        level = measure_level(read_samples(Path(file), round(cut.start * rate), cut.num_samples), rate)
+    except AudioProblem as problem:
+        raise UserError(
+            f"{cut.id}: {problem}",
+            expected="the audio that stage manifests read",
+            where=file,
+            todo="put it back, or run stage manifests again",
+        ) from None
+    return Measured(
+        id=cut.id,
+        split=split,
+        speaker=supervision.speaker,
+        text=supervision.text,
+        audio=file,
+        start=cut.start,
+        seconds=cut.duration,
+        sampling_rate=rate,
+        decibels=level.decibels,
+        clipped=level.clipped,
+        silence=level.silence,
+    )
+
+
+def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[Dict[str, Any]]:
+    """Every utterance that has features with its alignment, the worst first."""
+    import torch
+
+    from asrkit.decode.alignment import score_alignments
+    from asrkit.model.acoustic import load_model
+    from asrkit.signal.features import load_cuts
+    from asrkit.text.units import load_units
+
+    file = experiment.folder("average") / "model.safetensors"
+    torch.set_num_threads(1)
+    model, made_of = load_model(file)
+    if made_of.get("units") != hash_file(experiment.folder("units") / "units.txt"):
+        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage train")
+    measured, cuts = {one.id: one for one in utterances}, []
+    for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
+        if cut.id in measured:  # copies at other speeds aren't
+            cut.supervisions[0].text = measured[cut.id].text  # corrected since, perhaps
+            cuts.append(cut)
+    seconds = experiment.config.decode.batch_duration
+    found = score_alignments(model, load_units(experiment.folder("units")), cuts, seconds, experiment.jobs)
+    rows = [
+        {"id": id, "split": measured[id].split, "text": measured[id].text, **dataclasses.asdict(alignment)}
+        for id, alignment in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row["score"] is not None, row["score"] or 0.0, row["id"]))
 
 
 def make_report(

@@ -1,7 +1,11 @@
-"""What this processor needs before torch is imported, and how many cores it has."""
+"""What this machine has: cores, programs; and what its processor needs before torch is imported."""
 
+import functools
 import os
+import shutil
+import sys
 from pathlib import Path
+from typing import Optional
 
 
 def prepare_processor(description: Path = Path("/proc/cpuinfo")) -> None:
@@ -30,3 +34,21 @@ def prepare_processor(description: Path = Path("/proc/cpuinfo")) -> None:
 def count_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def find_program(name: str) -> Optional[str]:
+    """A program beside this Python or on PATH, or None."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+@functools.lru_cache(maxsize=1)
+def processor_name() -> str:
+    """The processor's name, as Linux gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return os.uname().machine
