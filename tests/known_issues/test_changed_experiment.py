@@ -75,7 +75,7 @@ DAMAGES: Dict[str, Callable[[Path], None]] = {
     ),
     "manifests gone": gone("manifests/test_cuts.jsonl.gz"),
     "no record": gone("stages/score.json"),
-    "half a record": lambda directory: write_bytes(directory / "stages" / "9-score.json", b"{"),
+    "half a record": lambda directory: write_bytes(directory / "stages" / "score.json", b"{"),
 }
 
 
