@@ -20,7 +20,13 @@ def manifest(file: Path, *sources: str) -> Path:
             "num_samples": 8000,
             "duration": 1.0,
         }
-        spoken = {"id": f"u{number}", "recording_id": f"r{number}", "start": 0.0, "duration": 1.0, "text": "YES"}
+        spoken = {
+            "id": f"u{number}",
+            "recording_id": f"r{number}",
+            "start": 0.0,
+            "duration": 1.0,
+            "text": "YES",
+        }
         cut = {"id": f"u{number}", "start": 0.0, "duration": 1.0, "channel": 0, "type": "MonoCut"}
         rows.append({**cut, "supervisions": [{**spoken, "channel": 0}], "recording": recording})
     (write_jsonl_gz if file.suffix == ".gz" else write_jsonl)(file, rows)
