@@ -32,7 +32,7 @@ def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool =
 def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
     """The trainings that are kept, if there are several: which is used, when each began, how long it took."""
     known = trainings(experiment)
-    used = {current_training(experiment.directory, stage.name) for stage in stages if stage.kept}
+    used = {current_training(experiment, stage.name) for stage in stages if stage.kept}
     lines = []
     for folder, record in known:
         when = f"{date(record.started)}, {duration(record.seconds)}" if record else "not finished"
