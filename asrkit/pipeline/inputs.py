@@ -51,7 +51,8 @@ def find(pattern: str, experiment: Experiment) -> Found:
     elif "*" in name:
         stage, _, rest = name.partition("/")
         folder = experiment.folder(stage)
-        stamps = [stamp_file(f"{stage}/{f.relative_to(folder)}", str(f)) for f in sorted(folder.glob(rest))]
+        files = [file for file in sorted(folder.glob(rest)) if file.is_file()]
+        stamps = [stamp_file(f"{stage}/{file.relative_to(folder)}", str(file)) for file in files]
         found = Found(name, stamps, {}, True, False)
     else:
         found = _tree(name, experiment.place(name), experiment)
@@ -146,8 +147,10 @@ def _tree(name: str, place: Path, experiment: Experiment) -> Found:
         status = os.stat(place)
     except OSError:
         return Found(name, [], {name: place}, False, False)
-    if not stat.S_ISDIR(status.st_mode):
+    if stat.S_ISREG(status.st_mode):
         return Found(name, [stamp_file(name, str(place), status)], {}, False, False)
+    if not stat.S_ISDIR(status.st_mode):  # a pipe would be waited for
+        return Found(name, [], {name: place}, False, False)
     return Found(name, walk(place, name, experiment.directory), {}, True, False)
 
 

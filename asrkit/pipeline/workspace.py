@@ -96,14 +96,17 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
         drop_note(place)
         with contextlib.suppress(OSError):
             place.rmdir()  # empty if a stage writes elsewhere
-    with contextlib.suppress(UserError):
-        _remove(current.with_name(f"{stage.name}.old"), stage)
+    if not stage.command:
+        with contextlib.suppress(UserError):
+            _remove(current.with_name(f"{stage.name}.old"), stage)
 
 
 def recover(stage: Stage, experiment: Experiment) -> None:
     """Undo a replacement that a kill interrupted; both works stay as they were before it."""
     current = experiment.directory / stage.name
     old, following = (current.with_name(f"{stage.name}.{name}") for name in ("old", "next"))
+    if stage.command:
+        return
     if not old.is_dir() or (current.is_dir() and read_note(current) is None):
         _remove(old, stage)  # the record was written: only this was left to do
         return
