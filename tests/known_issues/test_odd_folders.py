@@ -112,3 +112,15 @@ def test_a_second_use_keeps_what_stages_cost(yesno: Finished) -> None:
     after = json.loads((yesno.exp / "cost.json").read_text())["stages"]
     assert after.keys() == costs.keys()
     assert after["train"] == costs["train"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "loop", "pipe"])
+def test_what_is_no_file_counts_as_missing(yesno: Finished, kind: str) -> None:
+    weights = next((yesno.exp / "train" / "checkpoints").glob("epoch-*")).relative_to(yesno.exp)
+    for name in (str(weights), "lm/lm.arpa"):
+        replace(yesno.exp, name, kind)
+        if kind == "pipe":  # which nobody writes into
+            os.mkfifo(yesno.exp / name)
+    states = {line.split()[1]: line.split()[2] for line in yesno.run("--status").splitlines()[1:]}
+    assert states["units"] == "fresh"
+    assert states["lm"] == states["train"] == "stale"
