@@ -16,6 +16,7 @@ under what it was made from, and EXP/train is a link to one of them:
 """
 
 import contextlib
+import dataclasses
 import itertools
 import os
 from pathlib import Path
@@ -28,6 +29,7 @@ from asrkit.pipeline.record import (
     Record,
     drop_note,
     encode_record,
+    find_outputs,
     read_note,
     read_record,
     read_record_file,
@@ -36,6 +38,7 @@ from asrkit.pipeline.record import (
 )
 from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import link, remove, sync_directory, write_bytes
+from asrkit.storage.fingerprint import FingerprintCache
 
 TRAININGS = "trainings"
 RECORD = "record.json"
@@ -118,13 +121,21 @@ def recover(stage: Stage, experiment: Experiment) -> None:
 
 
 def find_training(
-    stage: Stage, experiment: Experiment, key: str, code: Optional[Mapping[str, str]] = None
-) -> Optional[Tuple[Path, Record]]:
-    """A finished training that was made from `key`, and by `code` if that is given."""
+    stage: Stage,
+    experiment: Experiment,
+    key: str,
+    cache: FingerprintCache,
+    code: Optional[Mapping[str, str]] = None,
+) -> Tuple[Optional[Tuple[Path, Record]], List[str]]:
+    """A finished training made from `key`, and by `code` if that is given; names of damaged ones."""
+    damaged: List[str] = []
     for folder, record in trainings(experiment) if stage.kept else []:
         if record is not None and record.key == key and code in (None, record.code):
-            return folder, record
-    return None
+            there = dataclasses.replace(experiment, folders={stage.name: folder})
+            if find_outputs(stage, there, cache) == record.outputs:
+                return (folder, record), damaged
+            damaged.append(folder.name)
+    return None, damaged
 
 
 def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
