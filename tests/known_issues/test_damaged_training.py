@@ -1,4 +1,4 @@
-"""Of several trainings of the same settings the first was looked at alone; if damaged, ranks waited for ever."""
+"""Of several trainings of the same settings only the first was looked at; if damaged, ranks waited on."""
 
 import shutil
 
