@@ -5,15 +5,14 @@ import dataclasses
 import gzip
 import os
 import stat
-import zlib
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 import msgspec
 
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
+from asrkit.storage.files import UNREADABLE
 from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
 
 AUDIO_SUFFIXES = frozenset([".wav", ".sph", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au", ".wv1", ".raw"])
@@ -212,15 +211,8 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
     manifest = experiment.place(name[len(AUDIO_OF) :])
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
-    except (FileNotFoundError, NotADirectoryError):
-        return Found(name, [], {}, True, False)  # the manifest itself is listed as missing
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise UserError(
-            f"can't read {manifest}: {error}",
-            expected="lhotse cuts",
-            where=str(manifest),
-            todo="run.sh --stage manifests",
-        ) from None
+    except UNREADABLE:
+        return Found(name, [], {}, True, False)  # the manifest itself is listed as missing or changed
     sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
     stamps: List[FileStamp] = []
     missing: Dict[str, Path] = {}

@@ -124,3 +124,13 @@ def test_what_is_no_file_counts_as_missing(yesno: Finished, kind: str) -> None:
     states = {line.split()[1]: line.split()[2] for line in yesno.run("--status").splitlines()[1:]}
     assert states["units"] == "fresh"
     assert states["lm"] == states["train"] == "stale"
+
+
+def test_status_names_a_damaged_manifest(yesno: Finished) -> None:
+    manifest = yesno.exp / "manifests" / "train_cuts.jsonl.gz"
+    manifest.write_bytes(bytes(len(manifest.read_bytes())))
+    states = {line.split()[1]: line.split()[2] for line in yesno.run("--status").splitlines()[1:]}
+    assert (states["download"], states["manifests"]) == ("fresh", "stale")
+    assert "train_cuts.jsonl.gz" in yesno.run("--stage", "features", "--stop-stage", "features", status=1)
+    yesno.run()
+    assert "nothing to do" in yesno.run()
