@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds of audio made into features per second of stage 2, copies at other speeds counted as audio.
+"""Seconds of audio made into features per second of stage features, copies at other speeds counted as audio.
 
 The time is the stage's own, from a process that has its libraries to all files written.
 """

@@ -27,7 +27,7 @@ def make_parser(description: Optional[str], *, recipe: str = "", exp: str = "") 
 
 
 def find_corpus(recipe: str, given: Optional[Path], exp: Path) -> Path:
-    """The corpus's folder, for demo one inside `exp` that stage 0 fills; UserError where there is none."""
+    """The corpus's folder, for demo one inside `exp` that stage download fills; UserError if none."""
     root = os.environ.get("ASRKIT_CORPORA")
     if given is None and recipe == "demo":
         return exp / "corpus"

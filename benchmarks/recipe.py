@@ -17,7 +17,7 @@ from asrkit.storage.files import read_json, write_json
 
 
 def run_from_nothing(recipe: str, exp: Path, given: Optional[Path]) -> None:
-    """Run all stages; EXP/benchmark.json gets the wall seconds of stage 0, and of stages 1 to 9."""
+    """Run all stages; EXP/benchmark.json gets the wall seconds of stage download, and of stages 1 to 9."""
     corpus = find_corpus(recipe, given, exp)
     if (exp / "stages").exists():
         raise UserError(

@@ -143,7 +143,7 @@ def table(costs: Dict[str, Dict[str, Cost]]) -> List[str]:
 
 
 def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: Step) -> None:
-    """Stage 1, whose inspection of audio is answered from the made-up facts."""
+    """Stage manifests, whose inspection of audio is answered from the made-up facts."""
     from asrkit.corpus.splits import refuse_absent_sets
     from asrkit.corpus.validation import validate
 
@@ -177,7 +177,7 @@ def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: S
 
 
 def _rehearse_features(experiment: Experiment, step: Step) -> None:
-    """Stage 2 without the features: their places, and the cuts that name these."""
+    """Stage features without the features: their places, and the cuts that name these."""
     from asrkit.corpus.manifests import read_cuts
     from asrkit.corpus.splits import sets_of
     from asrkit.signal.features import Shard, plan_shards
@@ -219,7 +219,7 @@ def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:
 
 
 def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
-    """What stage 6 does before its first step, and the batches of an epoch on `ranks` processes."""
+    """What stage train does before its first step, and the batches of an epoch on `ranks` processes."""
     from asrkit.model.acoustic import AcousticModel
     from asrkit.text.units import load_units
     from asrkit.train.examples import count_utterances
@@ -237,7 +237,7 @@ def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
     training = Training(
         model, optimizer, config.train, pieces, train, dev, experiment.training, world=world
     )
-    steps = step(f"epoch on {ranks} ranks", lambda: plan_steps(training, epoch=0))
+    steps = step(f"epoch on {ranks} ranks", lambda: plan_steps(training, 0, ranks))
     of_ranks = [[batches[rank::ranks] for batches in steps] for rank in range(ranks)]
     given = collections.Counter(
         part.id
@@ -265,7 +265,7 @@ def _rehearse_sampling(experiment: Experiment, ranks: int, step: Step) -> None:
 
 
 def _rehearse_scoring(experiment: Experiment, seed: int, step: Step) -> None:
-    """Stage 9 on transcripts of dev and test sets of which every twentieth word is wrong."""
+    """Stage score on transcripts of dev and test sets of which every twentieth word is wrong."""
     corpus = experiment.config.corpus
     references = 0
     for number, split in enumerate(dict.fromkeys([corpus.dev, *corpus.tests])):

@@ -2,10 +2,12 @@
 """Whether a run that is killed ends with the bytes of one that isn't: features, weights, transcripts.
 
 yesno in four epochs, twice in temporary folders; the second is ended by SIGKILL, with all its processes,
-as each of some files appears in stages 2, 6 and 8, and then started again.
+as each of some files appears in stages features, train and decode, and then started again. With --kills, the
+runs of further experiments are ended at random moments until there were so many kills.
 """
 
 import os
+import random
 import signal
 import subprocess
 import tempfile
@@ -53,6 +55,21 @@ def run_until(sign: str, exp: Path, corpus: Path) -> None:
     print(f"killed at {sign}", flush=True)
 
 
+def kill_at_random(exp: Path, corpus: Path, kills: int) -> int:
+    """Run the recipe to its end, killed up to `kills` times at random moments on the way; how many kills."""
+    command = recipe_command("yesno", exp, corpus, *SETTINGS)
+    for killed in range(kills):
+        run = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+        try:
+            run.wait(random.uniform(0.3, 4))
+            return killed
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+    run_recipe("yesno", exp, corpus, *SETTINGS)
+    return kills
+
+
 def contents(exp: Path) -> Dict[str, bytes]:
     """What must be equal, by path."""
     return {str(f.relative_to(exp)): f.read_bytes() for pattern in COMPARED for f in exp.glob(pattern)}
@@ -62,6 +79,7 @@ def measure() -> None:
     """Run once whole, once with kills, and compare."""
     parser = make_parser(__doc__)
     parser.add_argument("--corpus-dir", type=Path, metavar="DIR", help="default: $ASRKIT_CORPORA/yesno")
+    parser.add_argument("--kills", type=int, default=0, help="at random moments, beside those at files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         whole, killed = Path(name) / "whole", Path(name) / "killed"
@@ -70,8 +88,18 @@ def measure() -> None:
         for sign in SIGNS:
             run_until(sign, killed, corpus)
         run_recipe("yesno", killed, corpus, *SETTINGS)
-        expected, found = contents(whole), contents(killed)
-    different = [path for path in sorted({*expected, *found}) if expected.get(path) != found.get(path)]
+        expected, left, runs = contents(whole), options.kills, [killed]
+        while left > 0:
+            runs.append(Path(name) / f"random-{len(runs)}")
+            left -= kill_at_random(runs[-1], corpus, min(left, 5))
+            print(f"{options.kills - left} of {options.kills} random kills", flush=True)
+        different = [
+            f"{exp.name}/{path}"
+            for exp in runs
+            for found in [contents(exp)]
+            for path in sorted({*expected, *found})
+            if expected.get(path) != found.get(path)
+        ]
     print("\n".join(f"differs: {path}" for path in different))
     print_figure("resume_compared_files", len(expected))
     print_figure("resume_equal_bytes", int(bool(expected) and not different))

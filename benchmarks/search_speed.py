@@ -9,7 +9,7 @@ from asrkit.storage.files import read_json
 
 
 def measure() -> None:
-    """Read what stage 8 recorded of the test sets."""
+    """Read what stage decode recorded of the test sets."""
     parser = make_parser(__doc__, exp="a decoded experiment")
     options = parser.parse_args()
     if options.exp is None or not (options.exp / "recipe.yaml").exists():

@@ -62,7 +62,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterable[Utteran
             f"no finished demo corpus in {corpus_directory}",
             expected=f"the file {MARKER}, written when all is spoken",
             where=str(marker),
-            todo="recipes/demo/run.sh --stage 0 --stop-stage 0",
+            todo="recipes/demo/run.sh --stage download --stop-stage download",
         )
     for _, line in read_table(corpus_directory / TRANSCRIPTS, COLUMNS):
         audio = corpus_directory / "audio" / line["split"] / f"{line['id']}.wav"

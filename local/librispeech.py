@@ -68,7 +68,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
             f"no SET/SPEAKER/CHAPTER folders in {folder}",
             expected="LibriSpeech as OpenSLR 12 has it",
             where=str(corpus_directory),
-            todo="run stage 0 to fetch it, or name the folder that holds LibriSpeech with --corpus-dir",
+            todo="run.sh --stage download fetches it; or name the folder with LibriSpeech by --corpus-dir",
         )
     for chapter in chapters:
         own_set, speaker, number = chapter.parts[-3:]

@@ -35,7 +35,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
             f"no .wav files in {ARCHIVE.folder(corpus_directory)}",
             expected="the folder waves_yesno of OpenSLR 1 with its 60 files",
             where=str(corpus_directory),
-            todo="run stage 0 to fetch it, or name the folder that holds waves_yesno with --corpus-dir",
+            todo="run.sh --stage download fetches it; or name the folder with waves_yesno by --corpus-dir",
         )
     half = len(files) // 2
     for index, file in enumerate(files):

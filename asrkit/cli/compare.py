@@ -33,7 +33,7 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
             f"other text normalisation: A has {steps[0]}, B has {steps[1]}",
             expected="the same score.normalise in both experiments",
             where="asrkit compare",
-            todo="score one of them again: run.sh --stage 9 --set score.normalise=[...]",
+            todo="score one of them again: run.sh --stage score --set score.normalise=[...]",
         )
     for split, way in _choose(a, b, set_name, method):
         settings = a.config.score

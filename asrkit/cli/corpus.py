@@ -31,13 +31,13 @@ def command() -> None:
 
 
 @command.command("report")
-@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment whose stage 1 has run.")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with manifests.")
 @click.option("--nj", type=click.IntRange(min=1), help="Threads at once.  [default: the cores]")
 @click.option("--worst", type=click.IntRange(min=0), default=20, show_default=True, help=WORST)
 def report(exp: Path, nj: Optional[int], worst: int) -> None:
     """Write EXP/corpus/report.json and report.html: amounts, levels, symbols, and what doesn't look right.
 
-    After stage 7 each text is also scored against what the model hears in its audio.
+    After stage average each text is also scored against what the model hears in its audio.
     """
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
@@ -65,14 +65,14 @@ def _score_texts(experiment: Experiment, utterances: List[Measured]) -> List[Dic
 
     file = experiment.averaged / "model.safetensors"
     if not file.exists():
-        print("no model yet: after stage 7 the report scores each text against what it hears")
+        print("no model yet: after stage average the report scores each text against what it hears")
         return []
     torch.set_num_threads(1)
     for name in ("features", "units", "average"):
         refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
     model, made_of = load_model(file)
     if made_of.get("units") != hash_file(experiment.units / "units.txt"):
-        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage 6")
+        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage train")
     measured, cuts = {one.id: one for one in utterances}, []
     for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
         if cut.id in measured:  # copies at other speeds aren't
@@ -115,9 +115,9 @@ def _measure(of: Tuple[str, Any]) -> Measured:
     except AudioProblem as problem:
         raise UserError(
             f"{cut.id}: {problem}",
-            expected="the audio that stage 1 read",
+            expected="the audio that stage manifests read",
             where=file,
-            todo="put it back, or run stage 1 again",
+            todo="put it back, or run stage manifests again",
         ) from None
     return Measured(
         id=cut.id,

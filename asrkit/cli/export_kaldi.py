@@ -17,12 +17,12 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command("export-kaldi")
-@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment whose stage 1 has run.")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with manifests.")
 @click.argument("directory", type=FOLDER)
 def command(exp: Path, directory: Path) -> None:
     """Write DIRECTORY/SPLIT with wav.scp, text, utt2spk, spk2utt, and segments where there are some.
 
-    What stage 1 rejected is left out. `asrkit new-recipe --from DIRECTORY` reads them back.
+    What stage manifests rejected is left out. `asrkit new-recipe --from DIRECTORY` reads them back.
     """
     experiment = open_experiment(exp)
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())

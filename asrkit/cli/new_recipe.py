@@ -148,7 +148,7 @@ def _damage_settings(
 def _read(
     source: Source, directory: Path, settings: List[Suggestion], jobs: Optional[int]
 ) -> Tuple[Splits, List[Rejection]]:
-    with tempfile.TemporaryDirectory() as folder:  # of derived audio, which stage 1 makes again
+    with tempfile.TemporaryDirectory() as folder:  # of derived audio, which stage manifests makes again
         return read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
 
 

@@ -30,7 +30,7 @@ ROW = "{:<10} {:>9}  {:>9}  {}"
 @click.option("--config", type=FOLDER, metavar="FILE", help="YAML file laid over recipe.yaml.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 @click.option("--units", default=500, show_default=True, help="Units that the model predicts.")
-@click.option("--exp", type=FOLDER, metavar="DIR", help="Take hours from its stage 1, not from expect.json.")
+@click.option("--exp", type=FOLDER, metavar="DIR", help="Take hours from its manifests, not expect.json.")
 @click.option(
     "--measured", type=FOLDER, metavar="DIR", default=Path("recipes/an4/records"), show_default=True
 )
@@ -193,7 +193,7 @@ def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
             f"no hours of {', '.join(unknown)}",
             expected="a count named hours of each set",
             where=str(file),
-            todo="run stage 1, then asrkit plan --exp EXP",
+            todo="run stage manifests, then asrkit plan --exp EXP",
         )
     return {name: sum(published[own]["hours"] for own in of) for name, of in sets.items()}
 

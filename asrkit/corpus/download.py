@@ -127,7 +127,7 @@ def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
             f"can't unpack {file}: {error or type(error).__name__}",
             expected="a whole archive, and space to unpack it",
             where=str(file),
-            todo=f"delete {file} and run stage 0 again",
+            todo=f"delete {file} and run stage download again",
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -262,7 +262,7 @@ def _check_sum(archive: Archive, file: Path) -> None:
             f"{file} has {name} {digest.hexdigest()}",
             expected=published,
             where=str(file),
-            todo="move it away, and run stage 0 again to fetch it once more",
+            todo="move it away, and run stage download again to fetch it once more",
         )
 
 

@@ -159,6 +159,6 @@ def _plain_path(source: str) -> str:
             f"the path {source!r}",
             expected="one without |, :17, [1:2] or blanks at its end, which have a meaning in Kaldi",
             where="the audio of the experiment",
-            todo="rename the file, and run stage 1 again",
+            todo="rename the file, and run stage manifests again",
         )
     return source

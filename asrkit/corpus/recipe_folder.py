@@ -41,13 +41,13 @@ Written by `asrkit new-recipe` from {form}.
     {run} --corpus-dir DIR
 
 DIR is the folder that holds {what}. All files below it count as the corpus: a change
-of one makes stage 1 stale.
+of one makes stage manifests stale.
 
 {table}
 
 `recipe.yaml` has settings to begin with, and why: they come from the counts above, not from trials.
-`expect.json` has these counts, and stage 1 stops when the corpus has others; where you changed it on purpose,
-correct them there. Utterances that can't be used are in `EXP/manifests/rejected.jsonl`;
+`expect.json` has these counts, and stage manifests stops if the corpus has others. If you changed it on
+purpose, correct them there. Utterances that can't be used are in `EXP/manifests/rejected.jsonl`;
 `asrkit corpus report --exp EXP` shows the others.
 """
 COUNTS = ("utterances", "words", "speakers")

@@ -55,7 +55,7 @@ QUANTITIES: Dict[str, Callable[[Measured], float]] = {
 def make_report(
     utterances: Sequence[Measured], of_manifests: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
 ) -> Dict[str, Any]:
-    """The report as JSON; `of_manifests` is statistics.json of stage 1, with counts and overlaps, and
+    """The report as JSON; `of_manifests` is statistics.json of stage manifests, with counts and overlaps, and
     `alignments` lists id, split, text, heard, score, reason of the texts least like what a model hears."""
     splits: Dict[str, List[Measured]] = {name: [] for name in of_manifests["splits"]}
     for one in utterances:

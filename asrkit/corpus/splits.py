@@ -57,7 +57,7 @@ def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, wh
             f"no utterances of {', '.join(sets[config.dev])}{has}",
             expected=f"a set for {config.dev}, to choose settings on",
             where=where,
-            todo="fetch it (stage 0), or name training speakers: --set 'corpus.dev_speakers=[SPEAKER, ...]'",
+            todo="fetch it (stage download), or name speakers: --set 'corpus.dev_speakers=[ID, ...]'",
         )
     if empty or (absent and not config.partial):
         raise UserError(
@@ -65,7 +65,7 @@ def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, wh
             expected=f"sets {', '.join(own for of in sets.values() for own in of)} "
             "(corpus.train_sets, corpus.dev_sets, corpus.tests)",
             where=where,
-            todo="fetch the rest (stage 0), or correct the names or --corpus-dir; "
+            todo="fetch the rest (stage download), or correct the names or --corpus-dir; "
             + ("--set 'corpus.tests=[SET, ...]' names what is there" if empty else "--partial does without"),
         )
 

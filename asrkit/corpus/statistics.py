@@ -113,7 +113,7 @@ def check_expectations(
         "the corpus isn't complete:" + "".join(f"\n    {line}" for line in wrong) + explained,
         expected=f"the counts of {version.name}",
         where=str(file),
-        todo="fetch the corpus again (stage 0 into an empty --corpus-dir); take what there is of it with "
+        todo="fetch the corpus again (stage download, into an empty --corpus-dir); take what there is with "
         "--partial; or, where you changed it on purpose, correct expect.json",
     )
 

@@ -109,7 +109,7 @@ class UtteranceDecoder:
                 f"an arc of the graph has unit {highest}",
                 expected=f"units below {len(units)}, as in units.txt",
                 where="graph/HLG.safetensors",
-                todo="run.sh --stage 5 --stop-stage 5 regenerates it",
+                todo="run.sh --stage graph --stop-stage graph regenerates it",
             )
         self.fst = prepare_graph(graph)
         self.silence = units.ids.get(graph.made_of.get("optional_silence", ""))

@@ -49,7 +49,7 @@ def compute_posteriors(
             f"no utterance of {directory.name} to decode",
             expected="features of at least one",
             where=str(directory),
-            todo="features/rejected.jsonl may say why: run.sh --stage 2",
+            todo="features/rejected.jsonl may say why: run.sh --stage features",
         )
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
     shards = [ordered[first : first + shard_utterances] for first in range(0, len(ordered), shard_utterances)]

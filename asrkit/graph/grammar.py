@@ -56,7 +56,7 @@ def make_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str] = Non
             "the language model has none of the words of the lexicon" if len(ends) else f"no {END} in it",
             expected="n-grams of the words in words.txt, and of the sentence's end",
             where=f"{arpa} and {words_file}",
-            todo="make both from the same text: run.sh --stage 3",
+            todo="make both from the same text: run.sh --stage units",
         )
     score, backoff_score = (
         (np.log(10) * np.concatenate([[0.0], *parts])).astype(np.float32)

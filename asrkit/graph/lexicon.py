@@ -41,7 +41,7 @@ def make_lexicon_tree(
             f"the lexicon has {min(absent)}, which words.txt lacks",
             expected="all words of lexicon.txt",
             where="units/words.txt",
-            todo="run.sh --stage 3",
+            todo="run.sh --stage units",
         )
     highest: Dict[str, float] = {}
     for entry in lexicon:

@@ -50,7 +50,7 @@ def load_graph(file: Path) -> DecodingGraph:
             f"{file.name} is no decoding graph: {fault}",
             expected="arcs with words, and symbols, as stage graph writes them",
             where=str(file),
-            todo="regenerate it: run.sh --stage 5 --stop-stage 5",
+            todo="regenerate it: run.sh --stage graph --stop-stage graph",
         )
     return DecodingGraph(k2.Fsa(arcs, aux_labels=words), symbols, made_of)
 

@@ -40,7 +40,7 @@ def load_kenlm(arpa: Path, given: Optional[Path] = None) -> Any:
             f"kenlm can't read {given or arpa}: {error}",
             expected="a model of order 2 or more",
             where=str(given or arpa),
-            todo="correct that file" if given else "run.sh --stage 4 regenerates it from its text or lm.arpa",
+            todo="correct that file" if given else "run.sh --stage lm makes it again",
         ) from None
 
 

@@ -119,5 +119,5 @@ def _load(file: Path) -> NeuralLm:
     def build(about: Dict[str, Any]) -> NeuralLm:
         return NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), about["vocabulary"])
 
-    model: NeuralLm = load_module(file, build, "a language model", stage=4)[0]
+    model: NeuralLm = load_module(file, build, "a language model", stage="lm")[0]
     return model

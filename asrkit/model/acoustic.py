@@ -159,5 +159,5 @@ def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
         msgspec.convert(about["made_of"], Dict[str, Any])
         return AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
 
-    model, about = load_module(file, build, "a model", stage=7)
+    model, about = load_module(file, build, "a model", stage="average")
     return model, about["made_of"]

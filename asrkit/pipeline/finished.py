@@ -74,7 +74,7 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
 
 def has_records(directory: Path) -> bool:
     """Whether there is anything to compare with; a warning if not."""
-    there = (directory / "stages").is_dir()
+    there = any((directory / "stages").glob("*.json"))
     if not there:
         found = f"warning: {directory} has no records of stages, so its files can't be checked"
         print(found, file=sys.stderr)

@@ -46,7 +46,7 @@ def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str
             "no word of the reference is left to count",
             expected="words that score.normalise leaves",
             where=f"score.normalise: {', '.join(steps)}",
-            todo="leave out the step that takes them away, then run.sh --stage 9",
+            todo="leave out the step that takes them away, then run.sh --stage score",
         )
     return normalised
 

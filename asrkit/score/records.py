@@ -112,9 +112,9 @@ def read_results(file: Path) -> List[Dict[str, Any]]:
     if lacking or not results:
         raise UserError(
             f"a result without {lacking[0]}" if lacking else "no results",
-            expected="the list that stage 9 writes",
+            expected="the list that stage score writes",
             where=str(file),
-            todo="score again: run.sh --stage 9",
+            todo="score again: run.sh --stage score",
         )
     return list(read_json(file, List[Result]))
 

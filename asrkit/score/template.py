@@ -1,4 +1,4 @@
-"""The jinja2 template of RESULTS.md; in Python, so that a change of it makes stage 9 stale."""
+"""The jinja2 template of RESULTS.md; in Python, so that a change of it makes stage score stale."""
 
 RESULTS = """\
 # Results of {{ name }}

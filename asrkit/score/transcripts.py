@@ -95,7 +95,7 @@ def join_transcripts(
             "the file of hypotheses is empty",
             expected=f"one hypothesis for each of the {len(decodable)} utterances of {supervisions}",
             where=str(hypotheses),
-            todo="decode again: run.sh --stage 8",
+            todo="decode again: run.sh --stage decode",
         )
     _refuse_mismatch(
         missing=sorted(decodable.keys() - hypothesised.keys() - rejected.keys()),
@@ -121,7 +121,7 @@ def join_transcripts(
             "the reference holds no word",
             expected="supervisions with text",
             where=str(supervisions),
-            todo="check the transcripts of the corpus, then run.sh --stage 1",
+            todo="check the transcripts of the corpus, then run.sh --stage manifests",
         )
     return joined
 
@@ -148,7 +148,7 @@ def _refuse_mismatch(
             f"utterance ids don't match; {'; '.join(differences)}",
             expected=f"one hypothesis for each utterance of {supervisions}",
             where=str(hypotheses),
-            todo="decode again: run.sh --stage 8",
+            todo="decode again: run.sh --stage decode",
         )
 
 

@@ -37,14 +37,14 @@ def read_rows(file: Path, key: str, left: int = 0, right: Optional[int] = None) 
             f"can't read features: {error}",
             expected="a file that stage features wrote",
             where=str(file),
-            todo="run stage 2 again",
+            todo="run stage features again",
         ) from None
     if len(steps) != count:
         raise UserError(
             f"{file} ends early: found {len(steps)} numbers, expected {count}",
             expected="a file that stage features wrote",
             where=str(file),
-            todo="delete it and run stage 2 again",
+            todo="delete it and run stage features again",
         )
     return from_steps(steps.reshape(-1, bins))
 

@@ -20,7 +20,8 @@ from asrkit.storage.files import json_bytes, write_checked_json
 
 # A file changed again within a tick of the file system's clock may keep its stat.
 SETTLING_NANOSECONDS = 20_000_000
-SHOWN_BYTES = 500_000_000  # hashing less than this ends within a second or two and needs no progress bar
+# Hashing less than this ends within a second or two and needs no progress bar
+SHOWN_BYTES, SHOWN_FILES = 500_000_000, 20_000
 
 
 class FileStamp(NamedTuple):
@@ -163,7 +164,8 @@ class FingerprintCache:
         def compute(file: FileStamp) -> str:
             return hash_file(Path(file.path))
 
-        if self._show is None or sum(file.size for file in files) < SHOWN_BYTES:
+        few = len(files) < SHOWN_FILES and sum(file.size for file in files) < SHOWN_BYTES
+        if self._show is None or few:
             return list(map(compute, files))
         hashes: List[str] = []
         with (

@@ -59,7 +59,7 @@ def read_metadata(file: Path, made_of: Any = ANYTHING, check: bool = True) -> Di
 
 
 def load_module(
-    file: Path, build: Callable[[Dict[str, Any]], torch.nn.Module], kind: str, stage: int
+    file: Path, build: Callable[[Dict[str, Any]], torch.nn.Module], kind: str, stage: str
 ) -> Tuple[Any, Dict[str, Any]]:
     """The module that a file holds, built from its metadata, in evaluation mode; and the metadata.
 

@@ -155,7 +155,7 @@ def load_units(directory: Path) -> Units:
             f"the lexicon has {min(absent)}, which units.txt lacks",
             expected="all units of lexicon.txt",
             where=str(directory / "units.txt"),
-            todo="run.sh --stage 3",
+            todo="run.sh --stage units",
         )
     spell: Optional[Spelling] = None
     if (directory / "bpe.model").is_file():
@@ -176,7 +176,7 @@ def read_symbols(file: Path) -> List[str]:
             f"can't read {file}: {error}",
             expected='a symbol table: lines "symbol id"',
             where=str(file),
-            todo="run.sh --stage 3",
+            todo="run.sh --stage units",
         ) from None
     for number, line in enumerate(lines):
         symbol, _, index = line.rpartition(" ")
@@ -185,7 +185,7 @@ def read_symbols(file: Path) -> List[str]:
                 f"found {line!r}",
                 expected=f'"symbol {number}"',
                 where=f"{file}, line {number + 1}",
-                todo="run.sh --stage 3",
+                todo="run.sh --stage units",
             )
         symbols.append(symbol)
     return symbols
@@ -271,6 +271,6 @@ def _bpe_spelling(model: bytes) -> Spelling:
             f"bpe.model is damaged: {' '.join(str(error).split())}",
             expected="what stage units wrote",
             where="units/bpe.model",
-            todo="run.sh --stage 3 --stop-stage 3 regenerates it",
+            todo="run.sh --stage units --stop-stage units regenerates it",
         ) from None
     return lambda word: tuple(processor.encode(word, out_type=str))

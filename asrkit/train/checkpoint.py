@@ -37,6 +37,8 @@ class Position:
     returns: List[str] = dataclasses.field(default_factory=list)  # why training went back, each time
     log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
     kept: List[int] = dataclasses.field(default_factory=list)  # epochs whose weights are kept, oldest first
+    parts: int = 1  # batches per step: as many as processes times accumulation when training began
+    hardware: str = ""  # that took the last step, as World describes it
 
     def start_epoch(self) -> None:
         """Count the epoch as done, and clear what is summed over one."""

@@ -90,12 +90,16 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     """
     training.checkpoints.mkdir(parents=True, exist_ok=True)
     found = _load_point(training, list_points(training.checkpoints))
-    position = found or Position()
+    position = found or Position(parts=training.world.size * training.config.accumulate)
     _refuse_other_steps(training, position)
+    hardware = training.world.describe(training.model.feature_mean.device)
+    if found is not None and training.world.first:
+        print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
+        if position.hardware != hardware:
+            print(f"train: by {hardware} instead of {position.hardware}: the same steps, rounded otherwise")
+    position.hardware = hardware
     if found is None:
         _save_point(training, training.checkpoints / GOOD, position)
-    elif training.world.first:
-        print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
     _tidy(training, position)
     while position.epoch < training.config.epochs:
         try:
@@ -157,11 +161,13 @@ def _tidy(training: Training, position: Position) -> None:
         write_jsonl(training.directory / "log.jsonl", position.log)
 
 
-def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
-    """The batches of each step of an epoch, of all processes together; every utterance is in one."""
+def plan_steps(training: Training, epoch: int, parts: int) -> List[List[List[Example]]]:
+    """The batches of each step of an epoch, `parts` of them at most; every utterance is in one.
+
+    They don't depend on the processes that take them, which may be others after an interruption.
+    """
     config = training.config
-    together = training.world.size * config.accumulate
-    longest = config.batch_duration / together
+    longest = config.batch_duration / parts
     examples = concatenate(
         training.train,
         config.concatenate,
@@ -178,12 +184,12 @@ def plan_steps(training: Training, epoch: int) -> List[List[List[Example]]]:
         buckets=config.buckets,
     )
     filled = [[examples[index] for index in batch] for batch in batches]
-    return [filled[first : first + together] for first in range(0, len(filled), together)]
+    return [filled[first : first + parts] for first in range(0, len(filled), parts)]
 
 
 def _train_epoch(training: Training, position: Position, utilisation: Utilisation) -> None:
     config, world = training.config, training.world
-    steps = plan_steps(training, position.epoch)
+    steps = plan_steps(training, position.epoch, position.parts)
     training.model.train()
     shown = None if world.first else io.StringIO()
     with Progress(f"epoch {position.epoch + 1}/{config.epochs}", len(steps), "steps", shown) as bar:
@@ -260,7 +266,7 @@ def _gather_gradients(training: Training, position: Position, batches: List[List
     training.optimizer.zero_grad(set_to_none=True)
     counts = torch.zeros(3, device=model.feature_mean.device)
     scale = loss_scale(training.config, position)
-    draw = position.step * world.size * training.config.accumulate
+    draw = position.step * position.parts
     for number in range(world.rank, len(batches), world.size):
         counts += _accumulate_gradients(training, draw + number, batches[number], scale)
     totals: List[float] = share_gradients(world, model, counts, scale).tolist()

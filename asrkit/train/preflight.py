@@ -32,7 +32,8 @@ def estimate_minutes(training: Training) -> float:
     trial = dataclasses.replace(training, model=model, optimizer=optimizer, averaged=None)
     if training.config.compile:
         compile_parts(model)
-    steps, position = plan_steps(training, epoch=0), Position()
+    position = Position(parts=training.world.size * training.config.accumulate)
+    steps = plan_steps(training, 0, position.parts)
     take_step(trial, position, max(steps, key=_padded_seconds), progress=0.0)
     begin = time.perf_counter()
     for batches in steps[:PROBED]:

@@ -1,4 +1,4 @@
-"""Stage 4: the files it writes."""
+"""Stage lm: the files it writes."""
 
 import dataclasses
 import gzip

@@ -11,9 +11,19 @@ from click.testing import CliRunner
 from asrkit.cli.plan import command
 from asrkit.errors import UserError
 
-RESULT = {"set": "test", "role": "test", "method": "greedy", "rtf": 0.01}
-ABSENT = ("unit", "errors", "reference", "insertions", "deletions", "substitutions", "rate", "interval")
-ABSENT += ("confidence", "utterances", "rejected", "lost", "fallbacks", "settings", "speakers")
+COUNTS = ("errors", "reference", "insertions", "deletions", "substitutions", "utterances", "rejected", "lost")
+RESULT = {
+    **{key: {} for key in ("fallbacks", "settings", "speakers")},
+    **dict.fromkeys(COUNTS, 0),
+    "set": "test",
+    "role": "test",
+    "method": "greedy",
+    "unit": "word",
+    "rtf": 0.01,
+    "rate": 0.0,
+    "interval": [0.0, 0.0],
+    "confidence": 0.95,
+}
 COST = {
     "stages": {name: {"seconds": s, "peak_bytes": 10**9} for name, s in (("features", 36), ("train", 3600))},
     "audio_hours": 10.0,
@@ -37,7 +47,7 @@ def folders(tmp_path: Path) -> List[str]:
         "recipe/expect.json": json.dumps(HOURS),
         "records/recipe.yaml": SETTINGS.replace("epochs: 20", "epochs: 10"),
         "records/cost.json": json.dumps(COST),
-        "records/results.json": json.dumps([{**dict.fromkeys(ABSENT), **RESULT}]),
+        "records/results.json": json.dumps([RESULT]),
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Stage 3: which lexicon it takes."""
+"""Stage units: which lexicon it takes."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 """asrkit evaluate decoded with a flipped or foreign model, graph or scales, scored changed hypotheses of an
-earlier evaluation, and gave a FileNotFoundError where stage 7 had been cut short."""
+earlier evaluation, and gave a FileNotFoundError where stage average had been cut short."""
 
 from pathlib import Path
 from typing import Callable, Dict
@@ -33,7 +33,7 @@ def changed(name: str) -> Callable[[Path], None]:
 
 
 def model_of_other_scales(exp: Path) -> None:
-    """Stage 7 was run again, and stage 8 wasn't."""
+    """Stage average was run again, and stage decode wasn't."""
     write_text(exp / "average" / "model.safetensors", "second")
     finish(exp, ["average"])
 

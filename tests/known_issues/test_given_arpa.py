@@ -112,7 +112,7 @@ def test_what_neither_reads_is_refused_in_the_given_file(
         copy_arpa(tmp_path / "mine.arpa", tmp_path / "lm.arpa")
     assert re.search(reason, refusal.value.found)
     assert "mine.arpa" in refusal.value.where
-    assert "--stage 4" not in refusal.value.todo
+    assert "--stage lm" not in refusal.value.todo
 
 
 def test_logarithms_too_small_for_a_perplexity_are_no_overflow(tmp_path: Path) -> None:

@@ -40,4 +40,4 @@ def test_a_model_is_not_made_of_claims(
     monkeypatch.setattr(neural, "NeuralLm", made)
     with pytest.raises(UserError, match="does not hold a language model") as refusal:
         neural.make_neural_scorer(file)
-    assert "--stage 4" in refusal.value.todo
+    assert "--stage lm" in refusal.value.todo

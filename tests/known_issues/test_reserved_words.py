@@ -1,4 +1,4 @@
-"""<unk>, <s> or <eps> in a transcript stopped stage 3 or 4; # was refused in any word."""
+"""<unk>, <s> or <eps> in a transcript stopped stages units and lm; # was refused in any word."""
 
 from pathlib import Path
 from typing import Dict

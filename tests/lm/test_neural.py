@@ -68,4 +68,4 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "lm", {"bias": torch.zeros(3)}, {"vocabulary": ["A"]})
     with pytest.raises(UserError, match="does not hold a language model") as error:
         make_neural_scorer(tmp_path / "lm")
-    assert "--stage 4" in error.value.todo
+    assert "--stage lm" in error.value.todo

@@ -1,4 +1,4 @@
-"""Stage 9 and the two verbs on an experiment written by hand."""
+"""Stage score and the two verbs on an experiment written by hand."""
 
 import dataclasses
 import json

@@ -53,7 +53,8 @@ def test_each_utterance_is_in_an_epoch_once_and_a_part_has_conditions_of_its_own
     conditions = make_conditions(config, tmp_path, EXAMPLES)
     optimizer = make_optimizer(model, config)
     training = Training(model, optimizer, config, UNITS, EXAMPLES, [], tmp_path, conditions=conditions)
-    examples = [example for batches in plan_steps(training, 0) for batch in batches for example in batch]
+    steps = plan_steps(training, 0, parts=1)
+    examples = [example for batches in steps for batch in batches for example in batch]
     assert count_utterances(examples) == 24 and any(example.parts for example in examples)
     for example in [example for example in examples if example.parts]:
         (heard,) = conditions.apply([example], draw=3)
