@@ -1,11 +1,10 @@
 """asrkit clean: remove trainings that are no longer wanted."""
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import click
+import msgspec
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
@@ -13,8 +12,18 @@ from asrkit.pipeline.lock import hold_lock
 from asrkit.pipeline.record import Record
 from asrkit.pipeline.status import align, date, duration, size
 from asrkit.pipeline.workspace import current_training, trainings
+from asrkit.storage.files import UNREADABLE, remove
 
 HEADER = ["", "training", "began", "how long", "size", "epochs", "best on dev"]
+
+
+class _Epoch(msgspec.Struct):
+    """What is shown of a row of log.jsonl."""
+
+    epoch: int
+    errors: int
+    words: int
+    loss: Optional[float]
 
 
 @click.command("clean")
@@ -27,7 +36,7 @@ def command(exp: Path, names: Tuple[str, ...], yes: bool) -> None:
     Without --remove these are all but the one in use. Nothing else in asrkit removes a training.
     """
     experiment = open_experiment(exp)
-    used = current_training(experiment.directory)
+    used = current_training(experiment)
     known = trainings(experiment)
     click.echo("\n".join(align([HEADER, *(_row(folder, record, used) for folder, record in known)])))
     unknown = [name for name in names if name not in {folder.name for folder, _ in known}]
@@ -38,7 +47,8 @@ def command(exp: Path, names: Tuple[str, ...], yes: bool) -> None:
             where="--remove",
             todo="take one from the list above",
         )
-    chosen = [folder for folder, _ in known if folder.name in names or (not names and folder.name != used)]
+    spare = [folder for folder, _ in known if folder.resolve().name != used]
+    chosen = [folder for folder in spare if folder.name in names or not names]
     if not chosen:
         click.echo("nothing to remove")
         return
@@ -47,8 +57,10 @@ def command(exp: Path, names: Tuple[str, ...], yes: bool) -> None:
         click.echo("nothing removed")
         return
     with hold_lock(experiment.directory, ["asrkit", "clean", str(exp)]):
+        if current_training(experiment) in {folder.name for folder in chosen}:
+            raise UserError("a training has come into use since", todo="run the same command again")
         for folder in chosen:
-            shutil.rmtree(folder)
+            _remove(folder)
     click.echo(f"removed {len(chosen)}, {freed}")
 
 
@@ -62,7 +74,7 @@ def _agrees(question: str) -> bool:
 
 def _row(folder: Path, record: Optional[Record], used: Optional[str]) -> List[str]:
     epochs = _epochs(folder)
-    best = min(epochs, key=lambda row: (row["errors"], row["loss"]), default=None)
+    best = min(epochs, key=lambda row: (row.errors, row.loss or 0.0), default=None)
     return [
         "used" if folder.name == used else "",
         folder.name,
@@ -70,15 +82,27 @@ def _row(folder: Path, record: Optional[Record], used: Optional[str]) -> List[st
         duration(record.seconds) if record else "not finished",
         size(_bytes(folder)),
         str(len(epochs)),
-        f"{best['errors']}/{best['words']} greedy in epoch {best['epoch']}" if best else "",
+        f"{best.errors}/{best.words} greedy in epoch {best.epoch}" if best else "",
     ]
 
 
-def _epochs(folder: Path) -> List[Dict[str, Any]]:
+def _epochs(folder: Path) -> List[_Epoch]:
     try:
-        return [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
-    except (OSError, ValueError):
+        return msgspec.json.Decoder(_Epoch).decode_lines((folder / "log.jsonl").read_bytes())
+    except UNREADABLE:
         return []
+
+
+def _remove(folder: Path) -> None:
+    try:
+        remove(folder)
+    except OSError as error:
+        raise UserError(
+            f"can't remove {folder}: {error.strerror}",
+            expected="a folder that may be removed",
+            where=str(error.filename or folder),
+            todo="fix the permissions, then run the same command",
+        ) from None
 
 
 def _bytes(folder: Path) -> int:

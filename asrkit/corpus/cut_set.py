@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
@@ -24,6 +25,8 @@ from asrkit.corpus.derived_audio import refuse_commands, run_command, write_wav
 from asrkit.corpus.utterance import Utterance, corpus_file
 from asrkit.corpus.validation import MAX_OVERSHOOT, MAX_RECORDING
 from asrkit.errors import AudioProblem, UserError
+from asrkit.pipeline.experiment import remembered_corpus
+from asrkit.pipeline.inputs import IN_EXPERIMENT
 
 LARGEST_PIECE = 1 << 26  # samples of all channels that are read at once
 
@@ -32,10 +35,11 @@ def read_cut_set(file: Path, option: str, allow_pipes: bool) -> List[Entry]:
     """The cuts of a manifest in any of lhotse's text formats, which `option` names.
 
     Raises UserError when it can't be read, is empty, or when no cut has a supervision; for commands unless
-    `allow_pipes`.
+    `allow_pipes`. In a manifest of an experiment, the paths of audio are made whole.
     """
     try:
         entries = list(read_entries(file))
+        _resolve(entries, file)
     except (ValueError, OSError) as error:
         raise UserError(
             f"can't read {file}: {' '.join(str(error).split()) or type(error).__name__}",
@@ -76,6 +80,24 @@ def cut_utterances(
         else:
             derive = functools.partial(_write_audio, entry, root, max_duration)
             yield dataclasses.replace(plain, derive=derive)
+
+
+def _resolve(entries: Sequence[Entry], file: Path) -> None:
+    """Make paths whole that count from the corpus or the experiment, as those of stage manifests do."""
+    place = Path(os.path.realpath(file))
+    directory = place.parent.parent
+    if place.parent.name not in ("manifests", "features") or not (directory / "recipe.yaml").is_file():
+        return
+    corpus = remembered_corpus(directory) or directory  # of an evaluation, whose audio lies in its folder
+    for entry in entries:
+        of_cut = [] if isinstance(entry.cut, AudioProblem) else recordings(entry.cut)
+        for source in (source for recording in of_cut for source in recording.sources):
+            if source.type == "file":
+                made_here = source.source.startswith(IN_EXPERIMENT)
+                root = directory if made_here else corpus
+                found = root / (source.source[len(IN_EXPERIMENT) :] if made_here else source.source)
+                if ".." not in found.parts:  # else it stays as it is, to be refused
+                    source.source = str(found)
 
 
 def _commands(entries: Sequence[Entry]) -> List[Tuple[str, str]]:

@@ -16,6 +16,8 @@ from asrkit.corpus.validation import MAX_RECORDING, reject
 from asrkit.errors import AudioProblem, UserError
 from asrkit.storage.files import whole_file
 
+LARGEST_FILE = 1 << 34  # bytes that a command may put out: a day at 48 kHz in 32 bits
+
 Derive = Callable[[Path], None]
 
 
@@ -59,11 +61,16 @@ def refuse_commands(commands: Sequence[Tuple[str, str]], file: Path) -> None:
 def run_command(command: str, folder: Path, file: Path) -> None:
     """Have a shell command write audio to its standard output, and keep it; raises AudioProblem.
 
-    It runs in `folder`, from which relative paths in it count.
+    It runs in `folder`, from which relative paths in it count, and fails when it writes LARGEST_FILE.
     """
+    limited = f'ulimit -f {LARGEST_FILE // 512}; exec sh -c "$0"'
     with whole_file(file) as temporary, open(temporary, "wb") as stream:
         done = subprocess.run(
-            ["sh", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.PIPE
+            ["sh", "-c", limited, command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.PIPE,
         )
         if done.returncode:
             said = " ".join(done.stderr.decode(errors="replace").split())[:200]

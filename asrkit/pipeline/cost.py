@@ -47,7 +47,7 @@ def add_stage(experiment: Experiment, name: str, record: Record) -> None:
     stages = read_cost(experiment).get("stages", {})
     stages[name] = {
         "seconds": round(record.seconds, 3),
-        "peak_bytes": record.peak_bytes,
+        "peak_bytes": int(record.peak_bytes),
         "device": record.device or processor_name(),
     }
     add_facts(

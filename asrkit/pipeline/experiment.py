@@ -1,6 +1,7 @@
 """One experiment: its settings and where everything in it lies."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
@@ -94,9 +95,10 @@ def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
 def remembered_corpus(directory: Path) -> Optional[Path]:
     """The corpus's folder that the last run in this experiment was given."""
     try:
-        return Path((directory / CORPUS_NOTE).read_text(encoding="utf-8").rstrip("\n"))
+        name = (directory / CORPUS_NOTE).read_text(encoding="utf-8").rstrip("\n")
     except (OSError, ValueError):
         return None
+    return Path(name) if os.path.isabs(name) and "\0" not in name else None
 
 
 def remember_corpus(experiment: Experiment) -> None:

@@ -65,7 +65,7 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
             cache = FingerprintCache(experiment.records / "fingerprints")
             for stage in stages[:-1]:
                 refuse_changed(stage, experiment, cache, reads=(), writes=())
-            refuse_changed(stages[-1], experiment, cache, writes=("score",))
+            refuse_changed(stages[-1], experiment, cache)
         return
     expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
     found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}

@@ -5,15 +5,14 @@ import dataclasses
 import gzip
 import os
 import stat
-import zlib
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 import msgspec
 
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
+from asrkit.storage.files import UNREADABLE
 from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
 
 AUDIO_SUFFIXES = frozenset([".wav", ".sph", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au", ".wv1", ".raw"])
@@ -51,7 +50,8 @@ def find(pattern: str, experiment: Experiment) -> Found:
     elif "*" in name:
         stage, _, rest = name.partition("/")
         folder = experiment.folder(stage)
-        stamps = [stamp_file(f"{stage}/{f.relative_to(folder)}", str(f)) for f in sorted(folder.glob(rest))]
+        files = [file for file in sorted(folder.glob(rest)) if file.is_file()]
+        stamps = [stamp_file(f"{stage}/{file.relative_to(folder)}", str(file)) for file in files]
         found = Found(name, stamps, {}, True, False)
     else:
         found = _tree(name, experiment.place(name), experiment)
@@ -146,8 +146,10 @@ def _tree(name: str, place: Path, experiment: Experiment) -> Found:
         status = os.stat(place)
     except OSError:
         return Found(name, [], {name: place}, False, False)
-    if not stat.S_ISDIR(status.st_mode):
+    if stat.S_ISREG(status.st_mode):
         return Found(name, [stamp_file(name, str(place), status)], {}, False, False)
+    if not stat.S_ISDIR(status.st_mode):  # a pipe would be waited for
+        return Found(name, [], {name: place}, False, False)
     return Found(name, walk(place, name, experiment.directory), {}, True, False)
 
 
@@ -209,15 +211,8 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
     manifest = experiment.place(name[len(AUDIO_OF) :])
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
-    except (FileNotFoundError, NotADirectoryError):
-        return Found(name, [], {}, True, False)  # the manifest itself is listed as missing
-    except (OSError, EOFError, zlib.error, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise UserError(
-            f"can't read {manifest}: {error}",
-            expected="lhotse cuts",
-            where=str(manifest),
-            todo="run.sh --stage manifests",
-        ) from None
+    except UNREADABLE:
+        return Found(name, [], {}, True, False)  # the manifest itself is listed as missing or changed
     sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
     stamps: List[FileStamp] = []
     missing: Dict[str, Path] = {}

@@ -68,9 +68,10 @@ def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) 
     """Raise UserError when a file that `stage` reads is missing, naming the stage that makes it."""
     for pattern in fill(stage.reads, experiment):
         found = find(pattern, experiment)
-        if found.is_optional or not found.missing:
+        nothing = stage.command and not found.files  # of a pattern with *, which may be misspelt
+        if found.is_optional or not (found.missing or nothing):
             continue
-        name, file = next(iter(found.missing.items()))
+        name, file = next(iter(found.missing.items()), (pattern, experiment.directory / pattern))
         if pattern.startswith(AUDIO_OF):
             raise UserError(
                 f"{stage} reads {display(name)}, which is no longer there",

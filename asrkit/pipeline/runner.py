@@ -102,8 +102,10 @@ def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
     if request.asks_for(stage) or read_record(stage, experiment) is None:
         return True
     try:
-        judgement = judge(stage, experiment, cache_of(experiment), request.strict)
-        found = None if request.strict else find_training(stage, experiment, judgement.origin.key)
+        cache = cache_of(experiment)
+        judgement = judge(stage, experiment, cache, request.strict)
+        code = find_code(stage, experiment, cache) if request.strict else None
+        found, _ = find_training(stage, experiment, judgement.origin.key, cache, code)
         return judgement.state != "fresh" and found is None
     except FileNotFoundError:  # run_stages in another process replaces what is stale
         return True
@@ -167,14 +169,14 @@ class _Run:
         """Put a training in use that was made from the same before; False when there is none."""
         stage, experiment = judgement.stage, self.experiment
         code = find_code(stage, experiment, self.cache) if self.request.strict else None
-        found = find_training(stage, experiment, judgement.origin.key, code)
-        if found is None or judgement.state == "fresh" or self.request.force:
+        if judgement.state == "fresh" or self.request.force:
+            return False
+        found, damaged = find_training(stage, experiment, judgement.origin.key, self.cache, code)
+        for name in damaged:
+            print(f"{stage}: {name} is of the same settings, but its files have changed: not used")
+        if found is None:
             return False
         folder, record = found
-        there = dataclasses.replace(experiment, folders={stage.name: folder})
-        if find_outputs(stage, there, self.cache) != record.outputs:
-            print(f"{stage}: {folder.name} is of the same settings, but its files have changed: not used")
-            return False
         publish(stage, experiment, folder, record)
         self._write_accounts(stage, record)
         print(f"{stage}: {judgement.reason}\n{stage}: uses {folder.name}, which was made of the same before")

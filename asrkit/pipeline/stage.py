@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.config import flatten
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 
 AUDIO_OF = "audio of "
@@ -71,6 +72,13 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
         texts = [pattern] if not condition or choices[condition] != [None] else []
         for name in re.findall(r"\{([\w.]+)\}", pattern):
             if name not in ("corpus", "recipe"):
+                if name not in choices:
+                    raise UserError(
+                        f"no setting {name}, in the pattern {pattern}",
+                        expected="{train}, {dev}, {test}, {split}, {recipe}, {corpus} or {section.setting}",
+                        where="run.sh",
+                        todo="correct the pattern",
+                    )
                 values = [str(value) for value in choices[name] if value is not None]
                 texts = [text.replace("{" + name + "}", value) for text in texts for value in values]
         filled += texts
@@ -85,12 +93,13 @@ def feeds(earlier: Stage, later: Stage, experiment: Experiment) -> bool:
         sources = [needed]
         if needed.startswith(AUDIO_OF):
             sources = [needed[len(AUDIO_OF) :], "{corpus}"]
-        if any(_overlap(write, source) for write in writes for source in sources):
+        if any(overlap(write, source) for write in writes for source in sources):
             return True
     return False
 
 
-def _overlap(write: str, read: str) -> bool:
+def overlap(write: str, read: str) -> bool:
+    """Whether two patterns, or a pattern and a file, may stand for the same file."""
     return (
         write == read
         or read.startswith(write + "/")

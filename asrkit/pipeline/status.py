@@ -32,7 +32,7 @@ def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool =
 def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
     """The trainings that are kept, if there are several: which is used, when each began, how long it took."""
     known = trainings(experiment)
-    used = {current_training(experiment.directory, stage.name) for stage in stages if stage.kept}
+    used = {current_training(experiment, stage.name) for stage in stages if stage.kept}
     lines = []
     for folder, record in known:
         when = f"{date(record.started)}, {duration(record.seconds)}" if record else "not finished"
@@ -58,7 +58,7 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
         asked = request.asks_for(stage)
         causes = [earlier for earlier in rerun if feeds(earlier, stage, experiment)]
         if judgement.state in ("stale", "new", "unfinished") or asked:
-            earlier = None if asked else find_training(stage, experiment, judgement.origin.key)
+            earlier = None if asked else find_training(stage, experiment, judgement.origin.key, cache)[0]
             found = f"; {earlier[0].name} is the same, so it would be used" if earlier else ""
             lines.append(f"would run {stage}: {judgement.reason or 'asked for'}{found}")
         elif causes:

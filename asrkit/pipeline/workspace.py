@@ -16,8 +16,9 @@ under what it was made from, and EXP/train is a link to one of them:
 """
 
 import contextlib
+import dataclasses
+import itertools
 import os
-import shutil
 from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
@@ -28,6 +29,7 @@ from asrkit.pipeline.record import (
     Record,
     drop_note,
     encode_record,
+    find_outputs,
     read_note,
     read_record,
     read_record_file,
@@ -36,6 +38,7 @@ from asrkit.pipeline.record import (
 )
 from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import link, remove, sync_directory, write_bytes
+from asrkit.storage.fingerprint import FingerprintCache
 
 TRAININGS = "trainings"
 RECORD = "record.json"
@@ -50,7 +53,7 @@ def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
         name = f"{experiment.config.name}-{key[:KEY_LENGTH]}"
         folder = experiment.directory / TRAININGS / name
         number = 2
-        while (folder / RECORD).exists():  # one that has finished stays as it is
+        while os.path.lexists(folder / RECORD):  # one that has finished stays as it is
             folder = experiment.directory / TRAININGS / f"{name}-{number}"
             number += 1
         return folder
@@ -60,12 +63,12 @@ def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
 
 def begin(stage: Stage, experiment: Experiment, key: str, afresh: bool) -> Tuple[Path, Note]:
     """The folder to work in, with a note in it: that of an interrupted run of the same, or an empty one."""
+    _set_aside_directory(stage, experiment)
     folder = work_folder(stage, experiment, key)
     earlier = read_note(folder)
     if earlier is not None and (earlier.key != key or afresh):
         earlier = None
     if earlier is None:
-        _set_aside_directory(stage, experiment)
         _remove(folder, stage)
     note = write_note(folder, key, earlier)
     current = experiment.directory / stage.name
@@ -79,45 +82,60 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
     current = experiment.directory / stage.name
     if stage.kept:
         write_bytes(folder / RECORD, encode_record(record))
+        _set_aside_directory(stage, experiment)
         link(current, folder)
     elif folder != current and not stage.command:
         old = current.with_name(f"{stage.name}.old")
-        if current.exists():
+        _remove(old, stage)
+        if current.is_dir():
             current.rename(old)
+        _remove(current, stage)  # a file, or a link that leads nowhere
         folder.rename(current)
         sync_directory(current.parent)
     if record_file(stage, experiment).is_dir():
-        remove(record_file(stage, experiment))
+        _remove(record_file(stage, experiment), stage)
     write_bytes(record_file(stage, experiment), encode_record(record))
     for place in (folder, current):
         drop_note(place)
         with contextlib.suppress(OSError):
             place.rmdir()  # empty if a stage writes elsewhere
-    shutil.rmtree(current.with_name(f"{stage.name}.old"), ignore_errors=True)
+    if not stage.command:
+        with contextlib.suppress(UserError):
+            _remove(current.with_name(f"{stage.name}.old"), stage)
 
 
 def recover(stage: Stage, experiment: Experiment) -> None:
     """Undo a replacement that a kill interrupted; both works stay as they were before it."""
     current = experiment.directory / stage.name
     old, following = (current.with_name(f"{stage.name}.{name}") for name in ("old", "next"))
-    if not old.exists():
+    if stage.command:
         return
-    if current.exists() and read_note(current) is None:
+    if not old.is_dir() or (current.is_dir() and read_note(current) is None):
         _remove(old, stage)  # the record was written: only this was left to do
         return
-    if current.exists():
+    if current.is_dir():
+        _remove(following, stage)
         current.rename(following)
+    _remove(current, stage)
     old.rename(current)
 
 
 def find_training(
-    stage: Stage, experiment: Experiment, key: str, code: Optional[Mapping[str, str]] = None
-) -> Optional[Tuple[Path, Record]]:
-    """A finished training that was made from `key`, and by `code` if that is given."""
+    stage: Stage,
+    experiment: Experiment,
+    key: str,
+    cache: FingerprintCache,
+    code: Optional[Mapping[str, str]] = None,
+) -> Tuple[Optional[Tuple[Path, Record]], List[str]]:
+    """A finished training made from `key`, and by `code` if that is given; names of damaged ones."""
+    damaged: List[str] = []
     for folder, record in trainings(experiment) if stage.kept else []:
         if record is not None and record.key == key and code in (None, record.code):
-            return folder, record
-    return None
+            there = dataclasses.replace(experiment, folders={stage.name: folder})
+            if find_outputs(stage, there, cache) == record.outputs:
+                return (folder, record), damaged
+            damaged.append(folder.name)
+    return None, damaged
 
 
 def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
@@ -126,23 +144,29 @@ def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
     return [(folder, read_record_file(folder / RECORD)) for folder in folders]
 
 
-def current_training(directory: Path, stage: str = "train") -> Optional[str]:
-    """Name of the training that EXP/<stage> is a link to."""
-    try:
-        return os.path.basename(os.readlink(directory / stage))
-    except OSError:
-        return None
+def current_training(experiment: Experiment, stage: str = "train") -> Optional[str]:
+    """Name of the training that EXP/<stage> is a link to; without one, of that which the record is of."""
+    place = experiment.directory / stage
+    if place.is_symlink() and place.is_dir():
+        return place.resolve().name
+    record = read_record_file(experiment.records / f"{stage}.json")
+    same = (folder for folder, of in trainings(experiment) if record is not None and of == record)
+    return next((folder.resolve().name for folder in same), None)
 
 
 def _set_aside_directory(stage: Stage, experiment: Experiment) -> None:
-    """Move a training that an earlier version of asrkit left in EXP/train to where trainings are kept."""
-    current = experiment.directory / stage.name
+    """Move a training that lies in EXP/train itself, as in a copy without links, to where others are kept."""
+    current, kept = experiment.directory / stage.name, experiment.directory / TRAININGS
+    if stage.kept and not kept.is_dir():
+        _remove(kept, stage)
     if stage.kept and current.is_dir() and not current.is_symlink():
-        kept = experiment.directory / TRAININGS
         kept.mkdir(exist_ok=True)
-        number = 1 + len(list(kept.glob("earlier-*")))
-        current.rename(kept / f"earlier-{number}")
-        print(f"{stage}: the earlier training is kept in {TRAININGS}/earlier-{number}", flush=True)
+        names = (f"earlier-{number}" for number in itertools.count(1))
+        name = next(name for name in names if not os.path.lexists(kept / name))
+        current.rename(kept / name)
+        if (kept / name / RECORD).exists():
+            link(current, kept / name)  # in use until another has finished
+        print(f"{stage}: the earlier training is kept in {TRAININGS}/{name}", flush=True)
 
 
 def _remove(folder: Path, stage: Stage) -> None:

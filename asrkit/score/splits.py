@@ -14,7 +14,7 @@ from asrkit.score.normalisation import characters, normalise_transcripts, unit_t
 from asrkit.score.records import Timing, make_record, summary_lines
 from asrkit.score.report import render_results
 from asrkit.score.transcripts import Transcript, load_transcripts
-from asrkit.storage.files import link, read_json, write_json, write_text
+from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units
 
 
@@ -41,13 +41,10 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     facts_file = experiment.folder("manifests") / "statistics.json"
     partial = read_json(facts_file, Dict[str, Any]).get("partial") if facts_file.exists() else None
     results = [{**record, "partial": partial} for record in results]
-    write_json(experiment.folder("score") / "results.json", results)
+    # Last, and not in score/: they hold times, and all in score/ is the same whenever it is made
+    write_json(experiment.directory / "results.json", results)
     cost = read_cost(experiment)
-    write_text(
-        experiment.folder("score") / "RESULTS.md", render_results(experiment.config.name, results, cost)
-    )
-    for name in ("results.json", "RESULTS.md"):
-        link(experiment.directory / name, experiment.directory / "score" / name)
+    write_text(experiment.directory / "RESULTS.md", render_results(experiment.config.name, results, cost))
     print("\n".join(summary_lines(results)), flush=True)
 
 

@@ -66,7 +66,7 @@ def run(experiment: Experiment) -> None:
     model.load_state_dict(average_weights(files))
     made_of = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
-        "training": current_training(experiment.directory),
+        "training": current_training(experiment),
         "epochs": best["files"],
     }
     save_model(experiment.folder("average") / "model.safetensors", model, made_of)

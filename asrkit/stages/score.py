@@ -15,13 +15,13 @@ STAGE = Stage(
         *("units/units.txt", "units/lexicon.txt", "manifests/statistics.json"),
         *("manifests/rejected.jsonl?", "features/rejected.jsonl?"),
     ),
-    writes=("score",),
+    writes=("score", "results.json", "RESULTS.md"),
     result=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
 )
 
 
 def run(experiment: Experiment) -> None:
-    """Write score/; EXP/results.json and EXP/RESULTS.md are links to the files there."""
+    """Write score/, results.json and RESULTS.md."""
     from asrkit.score.splits import score_all
 
     score_all(experiment)

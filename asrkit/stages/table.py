@@ -2,10 +2,10 @@
 
 import dataclasses
 import re
-from typing import Dict, List, Sequence, Tuple
+from typing import Dict, FrozenSet, List, Sequence, Tuple
 
 from asrkit.errors import UserError
-from asrkit.pipeline.stage import Stage
+from asrkit.pipeline.stage import Stage, overlap
 from asrkit.stages import (
     average,
     decode,
@@ -24,6 +24,13 @@ MODULES = (download, manifests, features, units, lm, graph, train, average, deco
 STAGES: Tuple[Stage, ...] = tuple(
     dataclasses.replace(module.STAGE, number=str(number), module=module.__name__)
     for number, module in enumerate(MODULES)
+)
+# Below EXP, beside those of the stages
+OTHER_NAMES = frozenset(
+    [
+        *("stages", "logs", "trainings", "posteriors", "lattices", "evaluate", "corpus"),
+        *("recipe", "cost", "results", "RESULTS"),
+    ]
 )
 SEPARATOR = "\x1f"  # between the words of a line of run.sh, as utils/recipe.sh hands them over
 USE = 'stage N NAME "what it does" [--reads PATTERN...] [--writes PATTERN...] [-- COMMAND...]'
@@ -50,8 +57,21 @@ def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List
             raise _wrong(line, f"stage {stage.name} is there twice")
         if stages and stage.order <= stages[-1].order:
             raise _wrong(line, f"number {stage.number} after {stages[-1].number}; numbers must rise")
+        for other in stages:
+            if both := _shared(other.writes, stage.writes):
+                raise _wrong(line, f"{both}, which stage {other.name} writes too")
         stages.append(stage)
+    for place, stage in enumerate(stages):
+        for later in stages[place:] if stage.command else []:
+            if both := _shared(later.writes, stage.reads):
+                raise _wrong(lines[place], f"--reads {both}, which only stage {later.name} will write")
     return stages
+
+
+def _shared(writes: Sequence[str], patterns: Sequence[str]) -> str:
+    """The first pattern that may stand for a file among `writes`, or nothing."""
+    bare = [pattern.rstrip("?") for pattern in patterns]
+    return next((one for one in bare for write in writes if overlap(write.rstrip("?"), one)), "")
 
 
 def _read_line(words: List[str], known: Dict[str, Stage]) -> Stage:
@@ -82,15 +102,24 @@ def _read_line(words: List[str], known: Dict[str, Stage]) -> Stage:
         raise _wrong(line, f"{name} is a stage of asrkit, so it can't be one with a command")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise _wrong(line, f"the name {name}; a name has letters, digits, _ and -")
-    return _own_stage(number, name, purpose, patterns, command, line)
+    return _own_stage(number, name, purpose, patterns, command, line, OTHER_NAMES.union(known))
 
 
 def _own_stage(
-    number: str, name: str, purpose: str, patterns: Dict[str, List[str]], command: List[str], line: str
+    number: str,
+    name: str,
+    purpose: str,
+    patterns: Dict[str, List[str]],
+    command: List[str],
+    line: str,
+    reserved: FrozenSet[str],
 ) -> Stage:
     for pattern in patterns["--writes"]:
-        if pattern.startswith(("/", "{")) or ".." in pattern.split("/"):
+        top, *below = pattern.split("/")
+        if top.startswith((".", "{")) or not {"", ".", ".."}.isdisjoint((top, *below)):
             raise _wrong(line, f"--writes {pattern}, which isn't below EXP")
+        if "*" in top or top.partition(".")[0] in reserved:
+            raise _wrong(line, f"--writes {pattern}, where asrkit itself writes")
     if not patterns["--writes"]:
         raise _wrong(line, f"{name} has no --writes, so nothing would tell that it has run")
     return Stage(
