@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterator, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -117,7 +117,8 @@ def _perplexity(model: NeuralLm, sentences: Sentences) -> float:
 def _load(file: Path) -> NeuralLm:
 
     def build(about: Dict[str, Any]) -> NeuralLm:
-        return NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), about["vocabulary"])
+        vocabulary = msgspec.convert(about["vocabulary"], List[str])
+        return NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), vocabulary)
 
     model: NeuralLm = load_module(file, build, "a language model", stage="lm")[0]
     return model
