@@ -9,7 +9,7 @@ from tests.score.test_stage import experiment as experiment
 
 
 def contents(made: Experiment) -> Dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in made.scores.iterdir()}
+    return {file.name: file.read_bytes() for file in made.folder("score").iterdir()}
 
 
 def test_time_that_decoding_took_changes_no_file_of_score(experiment: Experiment) -> None:
