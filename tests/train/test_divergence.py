@@ -29,7 +29,7 @@ def train(directory: Path) -> List[dict]:
     return run_training(Training(model, make_optimizer(model, ADAMW), ADAMW, UNITS, train, dev, directory))
 
 
-def astray(times: float, rate: float = 1.0) -> Schedule:
+def astray(times: float, rate: float = 2.0) -> Schedule:
     """A learning rate that is absurd in the third epoch, the first so many times."""
     seen: List[int] = []
 
