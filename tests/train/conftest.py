@@ -1,4 +1,4 @@
-"""One thread: with two, sums are rounded otherwise, and where training diverges to depends on the last bit."""
+"""One thread: with two, sums are rounded otherwise, and what training diverges to hangs on the last bit."""
 
 from typing import Iterator
 
