@@ -26,7 +26,7 @@ def _escaped(character: str) -> str:
 
 
 class UserError(Exception):
-    """A mistake or a lack that the user can mend; shown without a traceback.
+    """A mistake or a lack that the user can fix; shown without a traceback.
 
     `found` says what was met, `expected` what should have been there, `where` the
     file, option or stage, and `todo` what to type or do next. A line break in them is kept

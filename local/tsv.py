@@ -1,4 +1,4 @@
-"""Any corpus as tables: columns path, text and speaker, and perhaps id and split, parted by tabs.
+"""Any corpus as tables: columns path, text and speaker, and perhaps id and split, separated by tabs.
 
 Without a column `split`, the tables of a folder are splits by their names, and a single table is `train`.
 """

@@ -162,7 +162,7 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
             + "".join(f"\n    {row['id']}: {row['reason']}" for row in rows),
             expected="cuts with audio and text",
             where=str(evaluation.folder("manifests") / "rejected.jsonl"),
-            todo="mend the CutSet; relative names of audio files count from the folder you are in",
+            todo="fix the CutSet; relative names of audio files count from the folder you are in",
         )
     write_manifests(evaluation, name, valid)
 

@@ -153,7 +153,7 @@ class NoiseConfig(Settings):
     """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
 
     directory: Optional[str] = None  # in the recipe's or corpus's folder, or /...: each WAV and FLAC below it
-    probability: Fraction = 0.5  # for an utterance, anew in each epoch
+    probability: Fraction = 0.5  # for an utterance, redrawn in each epoch
     signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
 
 
@@ -161,7 +161,7 @@ class RoomsConfig(Settings):
     """Impulse responses of rooms that training speech is put into, such as RIRS_NOISES (OpenSLR 28)."""
 
     directory: Optional[str] = None  # as for noise; for instance RIRS_NOISES/simulated_rirs
-    probability: Fraction = 0.5  # for an utterance, anew in each epoch, with noise or without
+    probability: Fraction = 0.5  # for an utterance, redrawn in each epoch, with noise or without
 
 
 class TrainConfig(Settings):

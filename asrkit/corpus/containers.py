@@ -154,7 +154,7 @@ def _flac_samples(file: Path) -> int:
     held, fixed = 0, b""
     with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         begin = _id3_end(content)
-        usual = int.from_bytes(content[begin + 10 : begin + 12], "big")  # samples of a frame
+        usual = int.from_bytes(content[begin + 10 : begin + 12], "big")  # samples per frame
         for found in itertools.islice(re.finditer(rb"\xff[\xf8\xf9]", content), MOST_PARTS):
             head = content[found.start() : found.start() + 16]
             frame = _flac_frame(head, usual)
@@ -166,7 +166,7 @@ def _flac_samples(file: Path) -> int:
 
 
 def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
-    """First sample of a frame and that after its last, or None if this is no header of a frame."""
+    """A frame's first sample and the one after its last; None if the bytes aren't a frame header."""
     if len(head) < 6:
         return None
     size_code, rate_code = head[2] >> 4, head[2] & 15
@@ -190,7 +190,7 @@ def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
 
 
 class MpegFrame(NamedTuple):
-    """The header of a frame of MPEG audio (ISO 11172-3, 13818-3)."""
+    """An MPEG audio frame header (ISO 11172-3, 13818-3)."""
 
     kind: int  # what all frames of a file share: version, layer, rate
     layer: int
@@ -272,10 +272,10 @@ def _mpeg_frame(content: bytes, place: int) -> Optional[MpegFrame]:
 
 
 def _counting_frame(head: bytes, count: int) -> bytes:
-    """A frame that holds the number of frames, as encoders put it first."""
+    """A frame that holds the number of frames; encoders put it first."""
     word = int.from_bytes(head, "big") & 0xFFFF0DFF | 1 << 16 | 14 << 12  # the highest bit rate, no check sum
     frame = _mpeg_frame(word.to_bytes(4, "big"), 0)
-    assert frame is not None  # as that which it was made of
+    assert frame is not None  # the header was parsed before
     counted = word.to_bytes(4, "big").ljust(frame.counted, b"\0") + b"Info" + struct.pack(">II", 1, count)
     return counted.ljust(frame.length, b"\0")
 

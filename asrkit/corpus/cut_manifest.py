@@ -174,7 +174,7 @@ def read_entries(file: Path) -> Iterator[Entry]:
 
 
 def recordings(cut: Cut) -> Iterator[Recording]:
-    """All that a cut is made of, those of its transforms too."""
+    """Every recording that a cut needs, those of its transforms too."""
     tracks = [track.cut for track in cut.tracks] if isinstance(cut, Mixture) else [cut]
     todo = [track.recording for track in tracks if not isinstance(track, Silence) and track.recording]
     todo += [one.kwargs.rir for one in _transforms(cut) if one.kwargs.rir]

@@ -72,5 +72,5 @@ def refuse_too_many(
             f"{len(of_split)} of {total} utterances of {split} can't be used:{examples}{more}",
             expected=f"at most {max_bad_fraction:.2%} (corpus.max_bad_fraction)",
             where=str(listing),
-            todo="mend the corpus, or raise corpus.max_bad_fraction if you can do without them",
+            todo="fix the corpus, or raise corpus.max_bad_fraction if you can do without them",
         )

@@ -1,4 +1,4 @@
-"""Read tables with a header line, their columns parted by tabs."""
+"""Read tables with a header line, their columns separated by tabs."""
 
 import urllib.parse
 from pathlib import Path
@@ -22,7 +22,7 @@ def read_table(file: Path, required: Sequence[str]) -> Iterator[Tuple[int, Dict[
             if missing or len(set(names)) < len(names):
                 raise UserError(
                     f"the columns {', '.join(names)}",
-                    expected=f"a first line that names the columns: {', '.join(required)}, parted by tabs",
+                    expected=f"a first line that names the columns: {', '.join(required)}, separated by tabs",
                     where=f"{file}, line {number}",
                     todo="add the line, or correct it",
                 )

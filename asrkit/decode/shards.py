@@ -1,4 +1,4 @@
-"""Shards of a decoding: one tensor an utterance, with what they were made of and a checksum."""
+"""Decoding shards: one tensor per utterance, with a checksum and a fingerprint of the inputs."""
 
 import os
 import re

@@ -121,7 +121,7 @@ def _load_matching_graph(experiment: Experiment) -> DecodingGraph:
                 f"the {part} was made for another {name}.txt",
                 expected=f"{name}.txt {expected}",
                 where=f"{part}: {name} {origin.get(name)}",
-                todo="run.sh, which makes anew what is stale",
+                todo="run.sh, which redoes what is stale",
             )
     return graph
 

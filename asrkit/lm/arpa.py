@@ -207,7 +207,7 @@ class _Lines:
             f"line {number}: {found}" if number else found,
             expected=expected,
             where=f"{self.file}, line {number}" if number else str(self.file),
-            todo="make the ARPA file again, or mend that line",
+            todo="make the ARPA file again, or fix that line",
         ) from None
 
 

@@ -44,7 +44,7 @@ def estimate(
     scratch: Optional[Path] = None,
     tokens_at_once: int = TOKENS_AT_ONCE,
 ) -> Estimate:
-    """Estimate a model from sentences of words parted by white space.
+    """Estimate a model from sentences of words separated by white space.
 
     `min_counts`, one an order and none less than the one before, leaves out n-grams that occur more rarely,
     except unigrams; their counts go to back-off, as with lmplz --prune. Text and counts are sorted in files

@@ -26,7 +26,7 @@ from asrkit.signal.shard import STORAGE_TYPE, write_shard
 from asrkit.storage.files import read_json, remove, write_checked_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
-# A shard made by other code than this is made anew.
+# A shard made by other code is computed again.
 CODE = [Path(__file__).with_name(f"{name}.py") for name in ("audio", "features", "filterbank", "shard")]
 CODE += [Path(str(module.__file__)) for module in (audio, containers)]  # which read the samples
 

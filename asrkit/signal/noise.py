@@ -48,7 +48,7 @@ def _unusable(file: object, error: str, setting: str) -> UserError:
         f"{setting}: can't use {file}: {error.strip().splitlines()[0] if error.strip() else 'unreadable'}",
         expected="WAV or FLAC with sound in it",
         where=str(file),
-        todo="mend or remove that file",
+        todo="fix or remove that file",
     )
 
 

@@ -151,6 +151,6 @@ def load_splits(
             f"{lost} of {len(splits[corpus.train])} training utterances can't be aligned",
             expected=f"at most the share corpus.max_bad_fraction, {corpus.max_bad_fraction}",
             where=str(experiment.folder("train") / "rejected.jsonl"),
-            todo="mend those transcripts, use larger units or less subsampling, or raise the limit",
+            todo="fix those transcripts, use larger units or less subsampling, or raise the limit",
         )
     return usable, splits[corpus.dev], rows

@@ -98,7 +98,7 @@ def refuse_more_skips(position: Position, cause: str, examples: Sequence[Example
             f"{cause}",
             expected=f"at most {SKIPS_ALLOWED} such steps",
             where=f"utterances of those steps in {directory / 'skipped_steps'}",
-            todo="mend those utterances; else lower train.learning_rate, or raise train.warmup_steps",
+            todo="fix those utterances; else lower train.learning_rate, or raise train.warmup_steps",
         )
 
 
