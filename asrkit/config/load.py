@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
-from asrkit.config.recipe import RecipeConfig
+from asrkit.config.recipe import RecipeConfig, Settings
 from asrkit.errors import UserError
 
 
@@ -167,9 +167,18 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Dict[str, Any]
     return merged
 
 
-def _refuse_unknown_keys(tree: Mapping[str, Any], kind: Any, prefix: str, where: str) -> None:
+def _refuse_unknown_keys(
+    tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str
+) -> None:
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in tree.items():
+        name = prefix + str(key)
+        if key in kind.renamed:
+            new = kind.renamed[key]
+            raise UserError(f"{name} was renamed", expected=new, where=where, todo=f"write {new}")
+        if key in kind.removed:
+            fixed = f"{name} is no setting any more; {kind.removed[key]} always holds"
+            raise UserError(fixed, where=where, todo=f"leave {name} out")
         if key not in fields:
             near: List[str] = difflib.get_close_matches(str(key), list(fields), n=1)
             raise UserError(

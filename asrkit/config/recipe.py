@@ -1,6 +1,6 @@
 """Every setting a recipe has, its default, and the reason for the default."""
 
-from typing import Annotated, Literal, Optional, Tuple
+from typing import Annotated, Any, ClassVar, Literal, Mapping, Optional, Tuple
 
 import msgspec
 
@@ -15,6 +15,11 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all sections: frozen, by keyword, an unknown key is an error."""
+
+    # Earlier names -> what they are called now, such as {"lowest_rate": "corpus.min_sampling_rate"}
+    renamed: ClassVar[Mapping[str, str]] = {}
+    # Settings that are gone -> the value that now always holds
+    removed: ClassVar[Mapping[str, Any]] = {}
 
 
 class CorpusConfig(Settings):

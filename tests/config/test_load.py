@@ -4,6 +4,7 @@ from typing import List
 import pytest
 
 from asrkit.config import flatten, load_config
+from asrkit.config.recipe import CorpusConfig
 from asrkit.errors import UserError
 
 RECIPE = "name: x\ncorpus:\n  module: x\ntrain:\n  learning_rate: 2e-3\n"
@@ -148,3 +149,13 @@ def test_counts_that_leave_ngrams_without_their_beginning_are_refused(recipe: Pa
     with pytest.raises(UserError, match=r"lm\.min_counts is"):
         load_config(recipe, assignments=[f"lm.min_counts={counts}"])
     assert load_config(recipe, assignments=["lm.min_counts=[1, 2, 2]"]).lm.min_counts == (1, 2, 2)
+
+
+def test_an_earlier_name_gives_the_new_one(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CorpusConfig, "renamed", {"lowest_rate_of_all": "corpus.min_sampling_rate"})
+    monkeypatch.setattr(CorpusConfig, "removed", {"guess": False})
+    with pytest.raises(UserError, match=r"corpus\.lowest_rate_of_all was renamed") as renamed:
+        load_config(recipe, None, ["corpus.lowest_rate_of_all=8000"])
+    assert renamed.value.todo == "write corpus.min_sampling_rate"
+    with pytest.raises(UserError, match=r"corpus\.guess is no setting any more; False always holds"):
+        load_config(recipe, None, ["corpus.guess=true"])
