@@ -44,8 +44,8 @@ MEDIUM = (  # coarse where convolutions see most, and 80 ms a frame where the pa
     "train.batch_duration=100",
 )
 PRESETS: Dict[str, Tuple[str, Tuple[str, ...]]] = {  # a recipe, and what is set over it
-    **{depth: ("an4", (f"model.depth={depth}", *NARROW)) for depth in ("resnet18", "resnet34")},
-    **{depth: ("an4", (f"model.depth={depth}", *NARROW)) for depth in ("resnet50", "resnet101")},
+    **{name: ("an4", (f"model.front={name}", *NARROW)) for name in ("resnet18", "resnet34")},
+    **{name: ("an4", (f"model.front={name}", *NARROW)) for name in ("resnet50", "resnet101")},
     "medium": ("an4", MEDIUM),
     "yesno": ("yesno", ()),
     "demo": ("demo", ()),
@@ -95,7 +95,7 @@ def train(config: RecipeConfig, steps: int, world: "World") -> Measured:
     from asrkit.model.acoustic import AcousticModel
     from asrkit.model.description import describe_model
     from asrkit.text.units import Units
-    from asrkit.train.checkpoint import Position
+    from asrkit.train.checkpoint import TrainState
     from asrkit.train.loop import Training, take_step
     from asrkit.train.optimizer import make_optimizer
 
@@ -104,11 +104,11 @@ def train(config: RecipeConfig, steps: int, world: "World") -> Measured:
     model = AcousticModel(config.model, config.features.bins, UNITS).train()
     optimizer = make_optimizer(model, config.train, world)
     training = Training(model, optimizer, config.train, Units([], []), [], [], Path(), world=world)
-    position, begun = Position(), 0.0
+    state, begun = TrainState(), 0.0
     for step in range(steps + WARM_UP):
         if step == WARM_UP:
             begun = time.perf_counter()
-        take_step(training, position, batches[step * world.size : (step + 1) * world.size], progress=0.5)
+        take_step(training, state, batches[step * world.size : (step + 1) * world.size], progress=0.5)
     return Measured(
         seconds=time.perf_counter() - begun,
         audio=sum(example.seconds for batch in batches[WARM_UP * world.size :] for example in batch),

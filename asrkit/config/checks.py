@@ -5,7 +5,8 @@ from typing import Iterator, NamedTuple
 from asrkit.config.names import RESERVED_WORDS
 from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig
 
-RESNET_STAGES = 4  # of each model.depth
+STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
+PRESET_STAGES = 4
 MAXIMUM_ORDER = 5  # of n-grams that the built-in estimator takes
 
 
@@ -53,8 +54,8 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
 
 
 def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
-    """Settings that don't make a model."""
-    stages = RESNET_STAGES if config.depth else len(config.stage_blocks)
+    """Settings of the model that don't fit each other."""
+    stages = len(config.stage_blocks) if config.front in STAGE_BLOCKS_FRONTS else PRESET_STAGES
     for name in ("stage_channels", "stage_time_strides", "stage_frequency_strides"):
         found = len(getattr(config, name))
         if found != stages:
@@ -67,7 +68,7 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         dim, heads = config.attention_dim, config.attention_heads
         yield Conflict(
             f"model.attention_dim is {dim}, with {heads} heads",
-            "a multiple of twice the heads, for rotary positions",
+            "a multiple of twice the heads, as rotary positions need",
             f"--set model.attention_dim={max(1, round(dim / (2 * heads))) * 2 * heads}",
         )
     if any(number >= config.attention_blocks for number in config.intermediate_blocks):
@@ -78,7 +79,7 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         )
     for name in ("convolution_kernel", "stem_kernel"):
         size = getattr(config, name)
-        if size and size % 2 == 0:
+        if size % 2 == 0:
             yield Conflict(f"model.{name} is {size}", "an odd number", f"--set model.{name}={size + 1}")
 
 
@@ -112,15 +113,15 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
 
 
 def _candidate_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
-    """Averages of more checkpoints than training keeps."""
+    """Averages over more checkpoints than training keeps."""
     for candidate in config.average.candidates:
         kind, _, count = candidate.partition("-")
         kept = config.train.keep_best if kind == "best" else config.train.keep_last
         if int(count) > kept:
             yield Conflict(
                 f"average.candidates has {candidate}, and train.keep_{kind} is {kept}",
-                "no average of more checkpoints than are kept",
-                f"set train.keep_{kind} to {count}, or leave {candidate} out",
+                "averages over at most as many checkpoints as are kept",
+                f"set train.keep_{kind} to {count}, or remove {candidate}",
             )
 
 

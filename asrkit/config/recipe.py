@@ -128,29 +128,37 @@ class GraphConfig(Settings):
 
 
 class ModelConfig(Settings):
-    """Residual convolutions over (time, frequency), then self-attention."""
+    """A front end over (time, frequency), then encoder blocks over time."""
 
-    depth: Optional[Literal["resnet18", "resnet34", "resnet50", "resnet101"]] = None  # sets the next two
-    block: Literal["basic", "bottleneck"] = "basic"
-    stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # residual blocks a stage
+    renamed: ClassVar[Mapping[str, str]] = {
+        "depth": "model.front",
+        "block": "model.front",
+        "attention": "model.encoder",
+    }
+
+    # Residual 2-D convolutions: with basic blocks, with bottleneck blocks, or a preset for stage_blocks
+    front: Literal["resnet", "resnet-bottleneck", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet"
+    stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # residual blocks per stage
     stem_channels: Positive = 32
-    stem_kernel: Positive = 3
-    stage_channels: Tuple[Positive, ...] = (32, 64, 96, 128)  # a bottleneck block puts out four times these
-    squeeze_reduction: NotNegative = 0  # squeeze-and-excitation: channels to one hidden number; 0: none
-    stochastic_depth: Fraction = 0.0  # chance of skipping the last residual block; earlier ones in proportion
+    stem_kernel: Positive = 3  # 7 for torchvision's weights
+    stage_channels: Tuple[Positive, ...] = (32, 64, 96, 128)  # a bottleneck block outputs four times as many
+    squeeze_reduction: NotNegative = 0  # of squeeze-and-excitation, which is off at 0; 16 is usual
+    stochastic_depth: Fraction = 0.0  # drop rate of the last residual block, scaled linearly with depth
     stem_stride: Tuple[Positive, ...] = (2, 2)  # (time, frequency)
-    stage_time_strides: Tuple[Positive, ...] = (1, 2, 1, 1)  # with the stem: 4 in all
+    stage_time_strides: Tuple[Positive, ...] = (1, 2, 1, 1)  # with the stem: subsampling factor 4
     stage_frequency_strides: Tuple[Positive, ...] = (1, 2, 2, 2)
-    residual: bool = True  # shortcuts round the convolutions; false for an ablation
-    attention_blocks: NotNegative = 4
-    attention: bool = True  # in these blocks; false for an ablation, which keeps the rest of them
+    residual: bool = True  # residual connections; false for an ablation
+    # Blocks of the encoder, each with a feed-forward network: self-attention and a convolution module,
+    # self-attention (Transformer), or a convolution module (for an ablation)
+    encoder: Literal["conformer", "attention", "convolution"] = "conformer"
+    attention_blocks: NotNegative = 4  # encoder blocks of any kind
     attention_dim: Positive = 192
     attention_heads: Positive = 4
     feedforward_dim: Positive = 768
-    positions: Literal["rotary", "relative"] = "rotary"  # of frames; relative, as in Conformer, costs more
-    convolution_kernel: NotNegative = 15  # frames seen by each block's convolution module; 0: none
-    intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, from 1, whose output gets a CTC loss too
-    decoder_blocks: NotNegative = 0  # attention decoder beside CTC, of the same heads and dims; 0: none
+    positions: Literal["rotary", "relative"] = "rotary"  # relative, as in Conformer, is slower
+    convolution_kernel: Positive = 15  # frames, of the convolution module
+    intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, counted from 1, with a CTC loss (InterCTC)
+    decoder_blocks: NotNegative = 0  # of an attention decoder beside CTC, same heads and dims; 0: none
     dropout: Fraction = 0.1
 
 
@@ -172,36 +180,36 @@ class RoomsConfig(Settings):
 class TrainConfig(Settings):
     """Optimisation."""
 
-    # How much, and on what
-    epochs: Positive = 30
-    batch_duration: PositiveReal = 100.0  # seconds of audio a step of all processes, padding included
-    buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
-    accumulate: Positive = 1  # batches of a process in a step, one after the other, where memory is short
-    processes: Positive = 1  # each takes its share of every step; on a CPU two of one thread beat one of two
-    threads: NotNegative = 0  # torch threads of a process; 0: as many as there are cores for each
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
-    compile: bool = False  # by torch.compile, where torch has it: faster steps after minutes of compiling
-    seed: int = 1
-    init_from: Optional[str] = None  # a file in the recipe's folder, or /...: torchvision's ResNet weights
+    renamed: ClassVar[Mapping[str, str]] = {"accumulate": "train.gradient_accumulation"}
+    removed: ClassVar[Mapping[str, Any]] = {"adam_beta2": 0.98, "eden_steps": 5000.0, "eden_epochs": 6.0}
 
-    # Steps
-    optimizer: Literal["muon", "adamw"] = "muon"  # muon gets as far as adamw in about half the steps
+    # Data and hardware
+    epochs: Positive = 30
+    batch_duration: PositiveReal = 100.0  # seconds of audio per step over all ranks, including padding
+    buckets: Positive = 20  # of similar duration; more mean less padding and less shuffling
+    gradient_accumulation: Positive = 1  # batches per rank and step, to save memory
+    processes: Positive = 1  # world size; on a CPU two ranks of one thread beat one of two
+    threads: NotNegative = 0  # torch threads per rank; 0: the cores divided by the ranks
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
+    compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
+    seed: int = 1
+    init_from: Optional[str] = None  # torchvision's ResNet weights, in the recipe's folder or /...
+
+    # Optimiser
+    optimizer: Literal["muon", "adamw"] = "muon"  # muon needs about half the steps of adamw
     learning_rate: PositiveReal = 4e-3  # the peak, after warm-up
     warmup_steps: NotNegative = 200
-    schedule: Literal["cosine", "noam", "eden"] = "cosine"  # cosine ends with the run; the others go on
-    final_rate_fraction: Fraction = 0.02  # cosine decay ends at this share of the peak
-    eden_steps: PositiveReal = 5000.0  # where eden's decay by steps begins
-    eden_epochs: PositiveReal = 6.0  # and that by epochs
+    schedule: Literal["cosine", "noam", "eden"] = "cosine"  # only cosine depends on the number of epochs
+    final_rate_fraction: Fraction = 0.02  # cosine decays to this fraction of the peak
     weight_decay: NotNegativeReal = 0.01
-    adam_beta2: Fraction = 0.98  # shorter memory than 0.999: runs here are short
-    gradient_clip: PositiveReal = 5.0  # of the total 2-norm
+    gradient_clip: PositiveReal = 5.0  # maximum total 2-norm
 
-    # The loss: CTC, and what is added to it
-    ctc: Literal["torch", "k2"] = "torch"  # who computes CTC; k2, if installed, more exactly and slower
-    decoder_weight: Fraction = 0.3  # share of model.decoder_blocks in the loss; CTC has the rest
-    label_smoothing: Fraction = 0.1  # of the decoder's targets, spread over all units
-    consistency_weight: NotNegativeReal = 0.0  # 0.2: two augmented views must agree, at twice the work
-    intermediate_weight: Fraction = 0.3  # share of the loss that model.intermediate_blocks have together
+    # Loss: CTC and additions
+    ctc: Literal["torch", "k2"] = "torch"  # CTC implementation: torch, or k2 (exact, slower)
+    decoder_weight: Fraction = 0.3  # of the attention decoder; CTC has the rest
+    label_smoothing: Fraction = 0.1  # of the decoder's targets
+    consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work
+    intermediate_weight: Fraction = 0.3  # of all model.intermediate_blocks together (InterCTC)
 
     # Augmentation: SpecAugment, vocal tracts, voices and microphones
     time_warp_frames: NotNegative = 0  # how far a moment is moved; 80 is usual
@@ -219,18 +227,18 @@ class TrainConfig(Settings):
 
     concatenate: Fraction = 0.0  # share of utterances joined in pairs of anyone's, other pairs each epoch
 
-    # What is kept
-    ema_decay: Fraction = 0.0  # 0.999: a running mean of the weights is evaluated and kept instead of them
-    checkpoint_steps: Positive = 200  # steps between checkpoints inside an epoch
-    keep_best: Positive = 5  # checkpoints with the lowest dev error, for averaging
-    keep_last: Positive = 5
+    # Checkpoints
+    ema_decay: Fraction = 0.0  # 0.999: evaluate and keep an exponential moving average of the weights
+    checkpoint_steps: Positive = 200  # steps between checkpoints within an epoch
+    keep_best: Positive = 5  # epochs with the lowest dev error, for averaging
+    keep_last: Positive = 5  # last epochs, for averaging
 
 
 class AverageConfig(Settings):
-    """Averaging of checkpoints; which set of them is chosen on dev."""
+    """Averaging of epoch checkpoints; the candidate is chosen on dev."""
 
-    # best-N: the N with the fewest errors on dev; last-N: of the last N epochs. What train.keep_best and
-    # train.keep_last have deleted is missing from them.
+    # best-N: the N epochs with the fewest errors on dev; last-N: the last N epochs. No more than
+    # train.keep_best and train.keep_last keep.
     candidates: Annotated[
         Tuple[Annotated[str, msgspec.Meta(pattern="^(best|last)-[1-9][0-9]*$")], ...],
         msgspec.Meta(min_length=1),

@@ -1,1 +1,1 @@
-"""The acoustic model: residual convolutions, self-attention, a linear layer."""
+"""The acoustic model: front end, encoder blocks, output layer, attention decoder."""

@@ -12,59 +12,58 @@ from torch import Tensor, nn
 from asrkit.config import ModelConfig
 from asrkit.config.checks import model_conflicts
 from asrkit.errors import UserError
-from asrkit.model.attention import AttentionBlock, Dropout
+from asrkit.model.attention import Dropout
 from asrkit.model.decoder import Decoder
-from asrkit.model.positions import distance_sinusoids, rotary_angles
-from asrkit.model.residual import ResidualFront
+from asrkit.model.description import Stage
+from asrkit.model.encoder import ENCODERS
+from asrkit.model.residual import FRONT_ENDS
 from asrkit.storage.tensors import load_module, save_tensors
 
 
-def check_model(config: ModelConfig) -> None:
-    """Raise UserError for settings that don't make a model."""
-    for conflict in model_conflicts(config):
-        raise UserError(conflict.found, expected=conflict.expected, where="model", todo=conflict.todo)
-
-
 class AcousticModel(nn.Module):
-    """Residual convolutions, self-attention, a linear layer, log-softmax, and maybe an attention decoder."""
+    """Front end, encoder blocks, linear output layer and log-softmax; optionally an attention decoder.
+
+    Raises UserError for settings that don't fit each other.
+    """
 
     def __init__(self, config: ModelConfig, bins: int, units: int) -> None:
         super().__init__()
-        check_model(config)
+        for conflict in model_conflicts(config):
+            raise UserError(conflict.found, expected=conflict.expected, where="model", todo=conflict.todo)
         self.config, self.bins, self.units = config, bins, units
         self.register_buffer("feature_mean", torch.zeros(bins))
         self.register_buffer("feature_inverse_deviation", torch.ones(bins))
-        self.front = ResidualFront(config, bins)
+        self.front = FRONT_ENDS[config.front](config, bins)
         self.project = nn.Linear(self.front.output_dim, config.attention_dim)
         self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList(AttentionBlock(config) for _ in range(config.attention_blocks))
+        self.blocks = nn.ModuleList(ENCODERS[config.encoder](config) for _ in range(config.attention_blocks))
         self.norm = nn.LayerNorm(config.attention_dim)
         self.output = nn.Linear(config.attention_dim, units)
         self.decoder = Decoder(config, units) if config.decoder_blocks else None
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Features (batch, time, bin) with the training set's mean and variance taken out."""
+        """Features (batch, time, bin) with the mean removed and the variance normalised to 1."""
         return (features - self.feature_mean) * self.feature_inverse_deviation
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
-        """Normalised features (batch, time, bin), frames (batch,) to log-probabilities
-        (batch, frame, unit) at the lower rate, and their numbers of frames (batch,)."""
+        """Log-probabilities (batch, frame, unit) after subsampling, with their lengths (batch,), from
+        normalised features (batch, time, bin) of lengths (batch,)."""
         _, log_probs, frames = self.encode(features, lengths)
         return log_probs, frames
 
     def encode(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """As forward, with the encoder's output (batch, frame, attention_dim) before them: what the
-        attention decoder and score_sequences read."""
+        """The encoder output (batch, frame, attention_dim), for the attention decoder and score_sequences,
+        then what forward returns."""
         encoded, outputs, frames = self.forward_depths(features, lengths)
         return encoded, outputs[-1], frames
 
     def forward_depths(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, List[Tensor], Tensor]:
-        """As encode, with a list of log-probabilities: after each block of model.intermediate_blocks
-        (Lee and Watanabe 2021, by the same output layer), then after the last."""
+        """As encode, with a list of log-probabilities: in training after each of model.intermediate_blocks
+        (Lee and Watanabe 2021, with a shared output layer), then after the last block."""
         x, lengths = self.front(features, lengths)
         # (batch, frame, attention_dim); the residual stream is float32 in half precision too
         x = self.dropout(self.project(x)).float()
-        positions = self._positions(x.shape[1], x.device)
+        positions = self.blocks[0].positions(x.shape[1], x.device) if self.blocks else None
         inside = (torch.arange(x.shape[1], device=x.device)[None] < lengths[:, None])[:, None, None]
         outputs = []
         for number, block in enumerate(self.blocks, start=1):
@@ -74,36 +73,44 @@ class AcousticModel(nn.Module):
         encoded = self.norm(x)
         return encoded, [*outputs, self._classify(encoded)], lengths
 
-    def _positions(self, frames: int, device: torch.device) -> Tensor:
-        dim, heads = self.config.attention_dim, self.config.attention_heads
-        if self.config.positions == "relative":
-            return distance_sinusoids(frames, dim, device)
-        return rotary_angles(frames, dim // heads, device)
-
     def _classify(self, encoded: Tensor) -> Tensor:
         return F.log_softmax(self.output(encoded).float(), dim=-1)
 
     def parameter_count(self) -> int:
-        """Trained numbers."""
+        """Number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def stages(self) -> List[Stage]:
+        """The stages from the features to the log-probabilities."""
+        blocks = [
+            Stage(f"block{number}", [block], [(block.receptive_frames, 1)])
+            for number, block in enumerate(self.blocks, start=1)
+        ]
+        output = Stage("output", [self.norm, self.output])
+        return [*self.front.stages(), Stage("project", [self.project]), *blocks, output]
+
+    def end_layers(self) -> List[nn.Module]:
+        """The layers that read features or tokens, and those that predict units."""
+        decoder = [] if self.decoder is None else [self.decoder.embedding, self.decoder.output]
+        return [self.front.input_layer, self.output, *decoder]
 
 
 def subsampling(config: ModelConfig) -> int:
-    """Frames that go in for one that comes out."""
-    return math.prod((config.stem_stride[0], *config.stage_time_strides))
+    """Subsampling factor: feature frames per output frame."""
+    return math.prod(FRONT_ENDS[config.front].time_strides(config))
 
 
 def output_frames(config: ModelConfig, frames: int) -> int:
-    """Frames that come out when `frames` go in."""
-    for stride in (config.stem_stride[0], *config.stage_time_strides):
+    """Number of output frames for `frames` feature frames."""
+    for stride in FRONT_ENDS[config.front].time_strides(config):
         frames = (frames - 1) // stride + 1
     return frames
 
 
 def greedy_ctc(log_probs: Tensor, lengths: Sequence[int], blank: int = 0) -> List[List[int]]:
-    """Best unit of each frame, repeats and blanks removed (Graves et al. 2006).
+    """Best unit of each frame, with repeats and blanks removed (Graves et al. 2006).
 
-    (batch, frame, unit) to one list of units an utterance.
+    (batch, frame, unit) to one list of units per utterance.
     """
     best = log_probs.argmax(dim=-1).cpu()
     sequences = []
@@ -117,42 +124,37 @@ def greedy_ctc(log_probs: Tensor, lengths: Sequence[int], blank: int = 0) -> Lis
 def score_sequences(
     model: AcousticModel, encoded: Tensor, frames: Tensor, hypotheses: Sequence[Sequence[Sequence[int]]]
 ) -> List[List[float]]:
-    """Log-probability that the attention decoder gives to each hypothesis, its end included.
+    """Log-probability of each hypothesis by the attention decoder, including the end of sentence.
 
-    `encoded` (batch, frame, attention_dim) and `frames` (batch,) are of model.encode; `hypotheses` holds
-    unit sequences of each utterance, of any number and length, also none. Returns natural logarithms in the
-    same order; padding changes none by more than 1e-4. Raises UserError for a model without decoder.
+    `encoded` (batch, frame, attention_dim) and `frames` (batch,) are from model.encode. `hypotheses` are unit
+    sequences per utterance, of any number (also none) and length. Returns natural logarithms in the same
+    order; padding changes them by at most 1e-4. Raises UserError for a model without decoder.
     """
     if model.decoder is None:
         raise UserError(
             "the model has no attention decoder",
-            expected="one trained with model.decoder_blocks above 0",
-            todo="--set model.decoder_blocks=2, and train again",
+            expected="a model trained with model.decoder_blocks above 0",
+            todo="--set model.decoder_blocks=2, and retrain",
         )
     widest = max(map(len, hypotheses), default=0)
     if widest == 0:
         return [[] for _ in hypotheses]
     padded = [list(row) + [()] * (widest - len(row)) for row in hypotheses]
     sequences = [units for row in padded for units in row]
-    log_probs, follow, inside = model.decoder.predict(sequences, encoded, frames)
-    reached = log_probs.gather(-1, follow[..., None]).squeeze(-1) * inside  # (sequence, token)
+    log_probs, targets, inside = model.decoder.predict(sequences, encoded, frames)
+    reached = log_probs.gather(-1, targets[..., None]).squeeze(-1) * inside  # (sequence, token)
     scores = reached.double().sum(dim=1).view(len(hypotheses), widest).tolist()
     return [kept[: len(row)] for kept, row in zip(scores, hypotheses)]
 
 
 def save_model(file: Path, model: AcousticModel, made_of: Dict[str, Any]) -> None:
-    """Write weights with all that is needed to build the model again."""
-    about = {
-        "model": msgspec.to_builtins(model.config),
-        "bins": model.bins,
-        "units": model.units,
-        "made_of": made_of,
-    }
-    save_tensors(file, model.state_dict(), about)
+    """Write the weights, and the settings that are needed to build the model."""
+    about = {"model": msgspec.to_builtins(model.config), "bins": model.bins, "units": model.units}
+    save_tensors(file, model.state_dict(), {**about, "made_of": made_of})
 
 
 def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
-    """Build the model that save_model wrote, in evaluation mode, and what it was made of."""
+    """Load a file of save_model: the model in evaluation mode, and what it was made of."""
 
     def build(about: Dict[str, Any]) -> AcousticModel:
         msgspec.convert(about["made_of"], Dict[str, Any])

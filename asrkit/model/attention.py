@@ -1,22 +1,20 @@
-"""Attention, dropout, and the blocks of the encoder, pre-norm."""
+"""Dropout, self-attention with rotary or relative positions, and cross-attention."""
 
 import math
+from typing import Any, Dict, Type
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asrkit.config import ModelConfig
-from asrkit.model.positions import align_distances, rotate
-
-LEVELS = 256  # of a random byte: probabilities are rounded to 1/256
+LEVELS = 256  # values of a random byte: drop probabilities are rounded to 1/256
 
 
 class Dropout(nn.Dropout):
     """Dropout (Srivastava et al. 2014).
 
-    torch's own draws a random number an element on one thread, a tenth of a training step on a CPU;
-    here one of 64 bits serves eight elements. On a GPU it is torch's own.
+    On a CPU torch draws one random number per element in a single thread, which takes a tenth of a training
+    step. Here one number of 64 bits serves eight elements. On a GPU this is torch's own.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -28,18 +26,18 @@ class Dropout(nn.Dropout):
             return F.dropout(x, self.p)
         drawn = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
         kept = drawn.view(torch.uint8)[: x.numel()] >= level
-        factors = kept.float().mul_(LEVELS / (LEVELS - level))  # so that each way is one product
+        factors = kept.float().mul_(LEVELS / (LEVELS - level))  # forward and backward are one product each
         return (x * factors.view(x.shape)).to(x.dtype)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> Tensor:
-    """softmax(Q K' / sqrt(d)) V over the keys that `mask` lets each query see.
+    """Scaled dot-product attention: softmax(Q K' / sqrt(d)) V.
 
-    (batch, head, frame, head_dim) each. `mask` broadcasts to (batch, head, query, key): true where a query
-    sees a key, or numbers to add to the scores, minus infinity where it doesn't.
-    torch's fused kernel where this torch has it (2.0 and later), else the same by matmul.
+    Query, key and value: (batch, head, frame, head_dim). `mask` broadcasts to (batch, head, query, key): true
+    where a query attends to a key, or floats to add to the scores, minus infinity to exclude a key.
+    Uses torch's fused kernel if there is one (torch 2.0), else matmul.
     """
-    query, key = query.to(value.dtype), key.to(value.dtype)  # positions make them float32
+    query, key = query.to(value.dtype), key.to(value.dtype)  # positional encoding makes them float32
     if hasattr(F, "scaled_dot_product_attention"):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (batch, head, query, key)
@@ -47,17 +45,31 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: flo
     return F.dropout(scores.softmax(dim=-1), dropout) @ value
 
 
+class StackedLinear(nn.Linear):
+    """A linear layer whose weight is several (dim, dim) matrices on top of each other."""
+
+    def __init__(self, dim: int, matrices: int) -> None:
+        super().__init__(dim, matrices * dim)
+        self.matrices = matrices  # the optimiser Muon orthogonalises each by itself
+
+
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017) with rotary positions."""
+    """Multi-head self-attention (Vaswani et al. 2017) with rotary positions (Su et al. 2021, RoFormer)."""
+
+    products = 2  # of activations, of (frame, frame, dim) each: queries with keys, weights with values
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.dim, self.heads, self.dropout = dim, heads, dropout
+        self.query_key_value = StackedLinear(dim, 3)
         self.output = nn.Linear(dim, dim)
 
+    def positions(self, frames: int, device: torch.device) -> Tensor:
+        """Positional encoding that forward takes, the same for all utterances of a batch and all blocks."""
+        return rotary_angles(frames, self.dim // self.heads, device)
+
     def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """(batch, frame, dim) to the same; `mask` as in attend, `positions` of rotary_angles."""
+        """(batch, frame, dim) to the same shape; `mask` as in attend."""
         batch, frames, dim = x.shape
         packed = self.query_key_value(x).view(batch, frames, 3, self.heads, dim // self.heads)
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (batch, head, frame, head_dim)
@@ -65,17 +77,23 @@ class SelfAttention(nn.Module):
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """Values (batch, head, frame, head_dim) averaged by the attention that each query pays."""
+        """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
         dropout = self.dropout if self.training else 0.0
         return attend(rotate(query, positions), rotate(key, positions), value, mask, dropout)
 
+    def multiply_adds(self, inputs: Any, output: Tensor) -> int:
+        """Multiply-adds of a forward pass besides those of the layers."""
+        return self.products * output.shape[1] * output.numel()
+
 
 class RelativeSelfAttention(SelfAttention):
-    """The same with relative positions: how far a key is adds to its score (Dai et al. 2019, Transformer-XL).
+    """Self-attention with relative positions (Dai et al. 2019, Transformer-XL).
 
-    The score of query q with key k at distance d is (q + u) k + (q + v) W r(d): u and v are learned, r are
-    sinusoids, to the future as to the past.
+    The score of query q with key k at distance d is (q + u) k + (q + v) W r(d). u and v are learned, r(d) are
+    sinusoids. Distances are signed: future frames are distinguished from past ones.
     """
+
+    products = 4  # also queries with the 2 * frame distances
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__(dim, heads, dropout)
@@ -83,8 +101,12 @@ class RelativeSelfAttention(SelfAttention):
         self.content_bias = nn.Parameter(torch.zeros(dim))  # u
         self.distance_bias = nn.Parameter(torch.zeros(dim))  # v
 
+    def positions(self, frames: int, device: torch.device) -> Tensor:
+        """Sinusoids of all distances, (2 * frame, dim)."""
+        return distance_sinusoids(frames, self.dim, device)
+
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """As of SelfAttention; `positions` of distance_sinusoids."""
+        """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
         u, v, distances = (
             tensor.view(-1, self.heads, query.shape[-1]).transpose(0, 1)  # (head, 1 or 2 * frame, head_dim)
             for tensor in (self.content_bias, self.distance_bias, self.distance(positions))
@@ -96,19 +118,19 @@ class RelativeSelfAttention(SelfAttention):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of token sequences to the encoder's output (Vaswani et al. 2017)."""
+    """Multi-head attention of token sequences to the encoder output (Vaswani et al. 2017)."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.query = nn.Linear(dim, dim)
-        self.key_value = nn.Linear(dim, 2 * dim)
+        self.key_value = StackedLinear(dim, 2)
         self.output = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, encoded: Tensor, mask: Tensor) -> Tensor:
-        """(batch * sequence, token, dim) and (batch, frame, dim) to the first's shape.
+        """Tokens (batch * sequence, token, dim) and frames (batch, frame, dim) to the shape of the tokens.
 
-        An utterance's sequences, of any number, stand after one another; its keys are computed once.
+        All sequences of an utterance are adjacent and share its keys, which are computed once.
         """
         batch, frames, dim = encoded.shape
         head_dim = dim // self.heads
@@ -118,51 +140,49 @@ class CrossAttention(nn.Module):
         mixed = attend(query, key, value, mask, self.dropout if self.training else 0.0)
         return self.output(mixed.transpose(1, 2).reshape(x.shape))
 
+    def multiply_adds(self, inputs: Any, output: Tensor) -> int:
+        """Multiply-adds of a forward pass besides those of the layers."""
+        return 2 * int(inputs[1].shape[1]) * output.numel()
 
-class ConvolutionModule(nn.Module):
-    """Gated convolution over time, each channel by itself (Gulati et al. 2020, Conformer).
 
-    Layer normalisation in place of their batch normalisation: no statistics to keep padding out of.
+def rotary_angles(frames: int, head_dim: int, device: torch.device) -> Tensor:
+    """Cosines and sines (2, frame, head_dim / 2) for rotary position embedding (Su et al. 2021)."""
+    angles = torch.arange(frames, device=device, dtype=torch.float32)[:, None] * _rates(head_dim, device)
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Apply rotary position embedding to (batch, head, frame, head_dim), with `angles` of rotary_angles."""
+    cosine, sine = angles
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+
+
+def distance_sinusoids(frames: int, dim: int, device: torch.device) -> Tensor:
+    """Sines and cosines (2 * frame, dim) of distances frame, frame - 1, ..., 1 - frame (Dai et al. 2019)."""
+    distances = torch.arange(frames, -frames, -1, device=device, dtype=torch.float32)
+    angles = distances[:, None] * _rates(dim, device)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def align_distances(scores: Tensor) -> Tensor:
+    """Scores of each query with each distance, (batch, head, query, 2 * frame), to scores of each query with
+    each key, (batch, head, query, key): query i and key j are at distance i - j.
+
+    For 3 frames, with the distances of distance_sinusoids (the relative shift of Transformer-XL):
+
+        query 0   3  2  1 [0 -1 -2]
+        query 1   3  2 [1  0 -1]-2     each row starts one element earlier than the row above:
+        query 2   3 [2  1  0]-1 -2     rows of length 2 * frame - 1 in memory, so a view is enough
     """
-
-    def __init__(self, dim: int, kernel: int) -> None:
-        super().__init__()
-        self.expand = nn.Linear(dim, 2 * dim)
-        self.depthwise = nn.Conv2d(dim, dim, (kernel, 1), padding=(kernel // 2, 0), groups=dim)
-        self.norm = nn.LayerNorm(dim)
-        self.contract = nn.Linear(dim, dim)
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
-        """(batch, frame, dim) to the same."""
-        gated = F.glu(self.expand(x), dim=-1) * inside.view(inside.shape[0], -1, 1)
-        channels = gated.transpose(1, 2).unsqueeze(3)  # (batch, dim, frame, 1), channels-last as it lies
-        mixed = self.depthwise(channels).squeeze(3).transpose(1, 2)
-        contracted: Tensor = self.contract(F.silu(self.norm(mixed.float())))
-        return contracted
+    frames = scores.shape[2]
+    shifted = scores.flatten(2)[..., frames:].unflatten(-1, (frames, 2 * frames - 1))
+    return shifted[..., :frames]
 
 
-class AttentionBlock(nn.Module):
-    """Self-attention, convolution, feed-forward network, each with pre-norm and a residual link."""
+def _rates(dim: int, device: torch.device) -> Tensor:
+    """Radians per frame (dim / 2,), from 1 to nearly 1 / 10,000 (Vaswani et al. 2017)."""
+    return 10000.0 ** (-torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim)
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        dim, kernel = config.attention_dim, config.convolution_kernel
-        attention = RelativeSelfAttention if config.positions == "relative" else SelfAttention
-        self.norm1 = nn.LayerNorm(dim) if config.attention else None
-        self.attention = attention(dim, config.attention_heads, config.dropout) if config.attention else None
-        self.convolution = ConvolutionModule(dim, kernel) if kernel else None
-        self.norm2 = nn.LayerNorm(dim) if kernel else None
-        self.norm3 = nn.LayerNorm(dim)
-        self.expand = nn.Linear(dim, config.feedforward_dim)
-        self.contract = nn.Linear(config.feedforward_dim, dim)
-        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, inside: Tensor, positions: Tensor) -> Tensor:
-        """(batch, frame, dim) to the same; `inside` (batch, 1, 1, frame) is false in padding."""
-        if self.attention is not None and self.norm1 is not None:
-            x = x + self.dropout(self.attention(self.norm1(x), inside, positions))
-        if self.convolution is not None and self.norm2 is not None:
-            x = x + self.dropout(self.convolution(self.norm2(x), inside))
-        hidden = self.dropout(F.silu(self.expand(self.norm3(x))))
-        return x + self.dropout(self.contract(hidden))
+SELF_ATTENTION: Dict[str, Type[SelfAttention]] = {"rotary": SelfAttention, "relative": RelativeSelfAttention}

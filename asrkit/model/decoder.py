@@ -1,6 +1,7 @@
-"""The attention decoder: units so far and the encoder's output to the next unit."""
+"""The attention decoder: predicts the next unit from the previous units and the encoder output."""
 
-from typing import Sequence, Tuple
+import math
+from typing import List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +9,11 @@ from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
 from asrkit.model.attention import CrossAttention, Dropout, SelfAttention
-from asrkit.model.positions import rotary_angles
+from asrkit.model.description import Stage
 
 
 class DecoderBlock(nn.Module):
-    """Causal self-attention, attention to the encoder, feed-forward network, each with pre-norm."""
+    """Causal self-attention, cross-attention and feed-forward network, each pre-norm."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -25,7 +26,7 @@ class DecoderBlock(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, causal: Tensor, angles: Tensor, encoded: Tensor, inside: Tensor) -> Tensor:
-        """(batch * sequence, token, dim) to the same; the masks `causal` and `inside` as in attend."""
+        """(batch * sequence, token, dim) to the same shape; the masks `causal` and `inside` as in attend."""
         x = x + self.dropout(self.attention(self.norm1(x), causal, angles))
         x = x + self.dropout(self.cross_attention(self.norm2(x), encoded, inside))
         hidden = self.dropout(F.silu(self.expand(self.norm3(x))))
@@ -35,14 +36,13 @@ class DecoderBlock(nn.Module):
 class Decoder(nn.Module):
     """Transformer decoder (Vaswani et al. 2017), pre-norm, with rotary positions of tokens.
 
-    Its tokens are the units and, with the number after theirs, `boundary`: the start of a sentence where it
-    is read, the end where it is predicted. Blank, 0, is never a token of a sentence.
+    Its tokens are the units and one more, `boundary`: start of sentence in the input, end of sentence in the
+    output. Blank, 0, never occurs in a sequence.
     """
 
     def __init__(self, config: ModelConfig, units: int) -> None:
         super().__init__()
         self.boundary = units
-        self.head_dim = config.attention_dim // config.attention_heads
         self.embedding = nn.Embedding(units + 1, config.attention_dim)
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.decoder_blocks))
@@ -50,13 +50,15 @@ class Decoder(nn.Module):
         self.output = nn.Linear(config.attention_dim, units + 1)
 
     def forward(self, tokens: Tensor, encoded: Tensor, frames: Tensor) -> Tensor:
-        """Tokens (batch * sequence, token), each utterance's sequences after one another, with the encoder's
-        output (batch, frame, dim), (batch,) to log-probabilities (batch * sequence, token, unit + 1) of
-        the token that follows each."""
+        """Log-probabilities (batch * sequence, token, unit + 1) of the token after each of `tokens`.
+
+        `tokens` (batch * sequence, token): the sequences of an utterance are adjacent, the same number for
+        each; `encoded` (batch, frame, dim) is the encoder output, `frames` (batch,) its lengths.
+        """
         length, device = tokens.shape[1], tokens.device
         causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
         inside = (torch.arange(encoded.shape[1], device=device)[None] < frames[:, None])[:, None, None]
-        angles = rotary_angles(length, self.head_dim, device)
+        angles = self.blocks[0].attention.positions(length, device)
         x = self.dropout(self.embedding(tokens))
         for block in self.blocks:
             x = block(x, causal, angles, encoded, inside)
@@ -65,14 +67,22 @@ class Decoder(nn.Module):
     def predict(
         self, sequences: Sequence[Sequence[int]], encoded: Tensor, frames: Tensor
     ) -> Tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities of what follows each prefix of unit sequences, an equal number an utterance.
+        """Score unit sequences with teacher forcing, the same number of sequences per utterance.
 
-        Returns them (sequence, token, unit + 1), with the tokens that do follow, the end the last of them,
-        (sequence, token), and where those are no padding, (sequence, token).
+        Returns log-probabilities (sequence, token, unit + 1), the target tokens (sequence, token), each
+        sequence followed by `boundary`, and a mask (sequence, token) that is false in padding.
         """
         length = 1 + max(map(len, sequences))
         padded = [[*units, *[self.boundary] * (length - len(units))] for units in sequences]
-        follow = torch.tensor(padded, device=encoded.device)  # (sequence, token)
+        targets = torch.tensor(padded, device=encoded.device)  # (sequence, token)
         inside = torch.arange(length) <= torch.tensor([len(units) for units in sequences])[:, None]
-        read = F.pad(follow[:, :-1], (1, 0), value=self.boundary)
-        return self(read, encoded, frames), follow, inside.to(encoded.device)
+        tokens = F.pad(targets[:, :-1], (1, 0), value=self.boundary)
+        return self(tokens, encoded, frames), targets, inside.to(encoded.device)
+
+    def stages(self) -> List[Stage]:
+        """The blocks, then the output layer."""
+        blocks = [
+            Stage(f"decoder{number}", [block], [(math.inf, 1)]) for number, block in enumerate(self.blocks, 1)
+        ]
+        first = blocks[0]._replace(modules=[self.embedding, *blocks[0].modules])
+        return [first, *blocks[1:], Stage("prediction", [self.norm, self.output])]

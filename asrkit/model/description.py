@@ -1,153 +1,129 @@
-"""A model stage by stage: shapes, parameters, work, and how much sound each output sees."""
+"""A model stage by stage: shapes, parameters, multiply-adds, receptive field."""
 
+import collections
 import dataclasses
-from typing import Any, Dict, List, Tuple
+import functools
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
-from asrkit.model.acoustic import AcousticModel
-from asrkit.model.attention import AttentionBlock, CrossAttention, RelativeSelfAttention, SelfAttention
+if TYPE_CHECKING:
+    from asrkit.model.acoustic import AcousticModel
 
-SECONDS = 10.0  # of the utterance that is measured; attention's work a second grows with it
-UNITS_A_SECOND = 10  # of that utterance, which are the decoder's frames
+SECONDS = 10.0  # length of the utterance that is measured; attention costs more per second in longer ones
+UNITS_PER_SECOND = 10  # of that utterance: the attention decoder runs once per unit
+
+
+class Stage(NamedTuple):
+    """A stage of a model, as the front end, the encoder and the decoder list them."""
+
+    name: str
+    modules: Sequence[nn.Module]  # in the order of the forward pass; the output is that of the last one
+    kernels: Sequence[Tuple[float, int]] = ()  # (kernel, stride) over time; kernel math.inf: whole utterance
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One stage of the model."""
+    """What a stage of a model costs and sees."""
 
     name: str
-    output: str  # shape a frame
-    frame_milliseconds: float  # in the attention decoder a unit's
+    output: str  # shape per frame
+    frame_milliseconds: float  # of the attention decoder: per unit
     parameters: int
-    multiply_adds: int  # a second of audio
-    receptive_milliseconds: float  # of sound seen by one output; infinite where attention sees all
+    multiply_adds: int  # per second of audio
+    receptive_milliseconds: float  # of audio that one output depends on; infinite with attention
 
 
-def describe_model(model: AcousticModel, frame_shift: float) -> List[Part]:
-    """The parts in the order that sound passes; `frame_shift` in seconds."""
-    pieces = _pieces(model)
-    shapes, work = _measure(model, pieces, frame_shift)
+def describe_model(model: "AcousticModel", frame_shift: float) -> List[Part]:
+    """The stages in the order of the forward pass; `frame_shift` in seconds."""
+    encoder, decoder = model.stages(), model.decoder.stages() if model.decoder is not None else []
+    shapes, work = _measure(model, [*encoder, *decoder], frame_shift)
     parts: List[Part] = []
-    stride, seen = 1, 1
-    of_decoder = set(model.decoder.modules() if model.decoder is not None else ())
-    for name, modules in pieces.items():
-        for module in modules:
-            for kernel, by in _time_kernels(module):
-                seen += (kernel - 1) * stride
-                stride *= by
-        children = [child for module in modules for child in module.modules()]
-        attends = any(isinstance(child, (SelfAttention, CrossAttention)) for child in children)
-        frame = 1000 * stride * frame_shift
-        sees_all = attends or bool(parts and parts[-1].receptive_milliseconds == float("inf"))
+    stride, seen = 1, 1.0
+    for stage in [*encoder, *decoder]:
+        for kernel, by in stage.kernels:
+            seen += (kernel - 1) * stride
+            stride *= by
         parts.append(
             Part(
-                name=name,
-                output=shapes[name],
-                frame_milliseconds=1000 / UNITS_A_SECOND if modules[-1] in of_decoder else frame,
-                parameters=sum(p.numel() for module in modules for p in module.parameters()),
-                multiply_adds=round(work[name] / SECONDS),
-                receptive_milliseconds=float("inf") if sees_all else 1000 * seen * frame_shift,
+                name=stage.name,
+                output=shapes[stage.name],
+                frame_milliseconds=1000 / UNITS_PER_SECOND
+                if stage in decoder
+                else 1000 * stride * frame_shift,
+                parameters=sum(p.numel() for module in stage.modules for p in module.parameters()),
+                multiply_adds=round(work[stage.name] / SECONDS),
+                receptive_milliseconds=1000 * seen * frame_shift,
             )
         )
     return parts
 
 
-def activation_bytes(model: AcousticModel, frame_shift: float) -> float:
-    """Bytes a second of audio that a training pass keeps for its backward pass, weights left out.
+def activation_bytes(model: "AcousticModel", frame_shift: float) -> float:
+    """Bytes per second of audio that training keeps for the backward pass, without the weights.
 
-    Counted on one utterance of SECONDS in single precision; attention's share grows with its length.
+    Counted on one utterance of SECONDS in single precision; the share of attention grows with its length.
     """
     sizes: Dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        place = tensor.data_ptr()  # several operations keep the same one
-        sizes[place] = max(sizes.get(place, 0), tensor.numel() * tensor.element_size())
+        address = tensor.data_ptr()  # several operations keep the same tensor
+        sizes[address] = max(sizes.get(address, 0), tensor.numel() * tensor.element_size())
         return tensor
 
-    was_training = model.training
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        results = _pass_utterance(model.train(), frame_shift)  # what is kept lives as long as they do
-    model.train(was_training)
+        results = _pass_utterance(model, frame_shift, training=True)  # hold the kept tensors
     weights = {parameter.data_ptr() for parameter in model.parameters()}
-    kept = sum(size for place, size in sizes.items() if place not in weights)
+    kept = sum(size for address, size in sizes.items() if address not in weights)
     del results
     return kept / SECONDS
 
 
-def _pass_utterance(model: AcousticModel, frame_shift: float) -> List[Tensor]:
-    """Results of an utterance of SECONDS in the encoder and, where there is one, in the decoder."""
-    frames = round(SECONDS / frame_shift)
+def _pass_utterance(model: "AcousticModel", frame_shift: float, training: bool) -> List[Tensor]:
+    """Outputs of the encoder and, if there is one, the decoder for an utterance of SECONDS."""
+    was_training, frames = model.training, round(SECONDS / frame_shift)
+    model.train(training)
     encoded, log_probs, lengths = model.encode(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
-    if model.decoder is None:
-        return [log_probs]
-    tokens = torch.ones(1, round(UNITS_A_SECOND * SECONDS), dtype=torch.long)
-    return [log_probs, model.decoder(tokens, encoded, lengths)]
-
-
-def _pieces(model: AcousticModel) -> Dict[str, List[nn.Module]]:
-    front = model.front
-    pieces: Dict[str, List[nn.Module]] = {"stem": [front.conv1, front.bn1]}
-    for stage in front.stages:
-        pieces[stage] = list(getattr(front, stage))
-    pieces["project"] = [model.project]
-    for index, block in enumerate(model.blocks):
-        pieces[f"block{index + 1}"] = [block]
-    pieces["output"] = [model.norm, model.output]
+    results = [log_probs]
     if model.decoder is not None:
-        for index, block in enumerate(model.decoder.blocks):
-            pieces[f"decoder{index + 1}"] = [model.decoder.embedding, block] if index == 0 else [block]
-        pieces["prediction"] = [model.decoder.norm, model.decoder.output]
-    return pieces
-
-
-def _time_kernels(module: nn.Module) -> List[Tuple[int, int]]:
-    """(kernel, stride) in time of the convolutions that follow each other in a part of the front."""
-    if isinstance(module, nn.Conv2d):
-        return [(module.kernel_size[0], module.stride[0])]
-    if isinstance(module, AttentionBlock):
-        return [(module.convolution.depthwise.kernel_size[0], 1)] if module.convolution else []
-    branch = [getattr(module, f"conv{number}", None) for number in (1, 2, 3)]
-    return [(conv.kernel_size[0], conv.stride[0]) for conv in branch if isinstance(conv, nn.Conv2d)]
+        tokens = torch.ones(1, round(UNITS_PER_SECOND * SECONDS), dtype=torch.long)
+        results.append(model.decoder(tokens, encoded, lengths))
+    model.train(was_training)
+    return results
 
 
 @torch.no_grad()
 def _measure(
-    model: AcousticModel, pieces: Dict[str, List[nn.Module]], frame_shift: float
+    model: "AcousticModel", stages: Sequence[Stage], frame_shift: float
 ) -> Tuple[Dict[str, str], Dict[str, int]]:
-    """Output shapes a frame, and multiply-adds in all, of one utterance of SECONDS."""
+    """Output shapes per frame, and multiply-adds, by stage, for an utterance of SECONDS."""
     shapes: Dict[str, str] = {}
-    work = dict.fromkeys(pieces, 0)
+    work: Dict[str, int] = collections.Counter()
+
+    def count(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        work[name] += _multiply_adds(module, inputs, output)
+
+    def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        # (1, channel, frame, bin) in the front end, (1, frame, dim) after it
+        tensor = output[0] if isinstance(output, tuple) else output
+        sizes = (tensor.shape[1], tensor.shape[3]) if tensor.dim() == 4 else (tensor.shape[2],)
+        shapes[name] = " x ".join(map(str, sizes))
+
     hooks = []
-    for name, modules in pieces.items():
-
-        def count(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
-            work[name] += _multiply_adds(module, inputs, output)
-
-        def keep(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
-            # (1, channel, frame, bin) in the front, then (1, frame, dim)
-            tensor = output[0] if isinstance(output, tuple) else output
-            sizes = (tensor.shape[1], tensor.shape[3]) if tensor.dim() == 4 else (tensor.shape[2],)
-            shapes[name] = " x ".join(map(str, sizes))
-
-        hooks.append(modules[-1].register_forward_hook(keep))
-        for module in modules:
-            hooks += [child.register_forward_hook(count) for child in module.modules()]
-    was_training = model.training
-    _pass_utterance(model.eval(), frame_shift)
-    model.train(was_training)
+    for stage in stages:
+        hooks.append(stage.modules[-1].register_forward_hook(functools.partial(keep, stage.name)))
+        for child in (child for module in stage.modules for child in module.modules()):
+            hooks.append(child.register_forward_hook(functools.partial(count, stage.name)))
+    _pass_utterance(model, frame_shift, training=False)
     for hook in hooks:
         hook.remove()
     return shapes, work
 
 
 def _multiply_adds(module: nn.Module, inputs: Any, output: Any) -> int:
+    """Those of a layer's weight, or those that a module counts itself."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         return int(output.numel() * module.weight[0].numel())
-    if isinstance(module, CrossAttention):
-        return int(2 * inputs[1].shape[1] * output.numel())
-    if isinstance(module, SelfAttention):  # queries with keys, weights with values, queries with distances
-        products = 4 if isinstance(module, RelativeSelfAttention) else 2
-        return int(products * output.shape[1] * output.numel())
-    return 0
+    own = getattr(module, "multiply_adds", None)
+    return int(own(inputs, output)) if own is not None else 0

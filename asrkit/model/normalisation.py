@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics leave padding out."""
+"""Batch normalisation with statistics over frames outside padding."""
 
 from typing import Any, Tuple
 
@@ -14,8 +14,8 @@ def _rows(x: Tensor) -> Tensor:
 
 
 class _Normalise(torch.autograd.Function):
-    """Normalisation with batch statistics, by hand: each formula is one pass over memory, which is
-    what bounds it on a CPU. Gradients as in Ioffe and Szegedy 2015, over frames outside padding."""
+    """Normalisation with batch statistics, fused by hand: it is memory-bound on a CPU, and each formula here
+    is one pass over memory. Gradients as in Ioffe and Szegedy 2015, over frames outside padding."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -37,7 +37,7 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:  # type: ignore[override]
         x, mean, inverse, weight = ctx.saved_tensors
         total = _rows(grad).sum(dim=0)  # (channel,)
-        along = (_rows(grad) * _rows(x)).sum(dim=0) - mean * total  # gradient times centred input
+        along = (_rows(grad) * _rows(x)).sum(dim=0) - mean * total  # sum of gradient times centred input
         scale = weight * inverse
         slope = -scale * inverse * inverse * along / ctx.count
         offset = -scale * total / ctx.count - slope * mean
@@ -49,13 +49,13 @@ class _Normalise(torch.autograd.Function):
 class MaskedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation (Ioffe and Szegedy 2015) of (batch, channel, time, frequency).
 
-    Padding is left out of the statistics. What comes out in padding has to go through `rectify` (as it
-    is or after a sum), which erases it and its gradient: the gradient here counts on zeros there.
+    Padding is left out of the statistics. The output must go through `rectify` (directly or after a sum),
+    which zeroes padding and its gradient: the backward pass here relies on these zeros.
     """
 
     def forward(self, x: Tensor, padding: Padding) -> Tensor:  # type: ignore[override]
-        """Normalise; in training with the batch's statistics, else with the running ones. Gives float32."""
-        x = x.float()  # sums of half precision would lose too much
+        """Normalise with batch statistics in training, else with running ones. Returns float32."""
+        x = x.float()  # sums in half precision are too inaccurate
         if self.training:
             y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps, padding)
             with torch.no_grad():

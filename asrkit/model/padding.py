@@ -1,4 +1,4 @@
-"""Padding of a batch, kept at zero through the convolutions."""
+"""Padding of a batch, kept at zero throughout the convolutions."""
 
 from typing import Any, List
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Padding:
-    """Where utterances of a batch end: `lengths` (batch,) in frames, `longest` the frames there are."""
+    """Lengths (batch,) of the utterances in a batch of `longest` frames."""
 
     def __init__(self, lengths: Tensor, longest: int) -> None:
         self.lengths, self.longest = lengths, longest
@@ -15,23 +15,23 @@ class Padding:
         self._ends: List[int] = lengths.tolist()
 
     def strided(self, stride: int) -> "Padding":
-        """After a convolution of kernel 3, padding 1 and this stride in time."""
+        """After a convolution with "same" padding and this stride over time."""
         if stride == 1:
             return self
         lengths = torch.div(self.lengths - 1, stride, rounding_mode="floor") + 1
         return Padding(lengths, (self.longest - 1) // stride + 1)
 
     def inside(self) -> Tensor:
-        """True within an utterance, false in its padding: (batch, time)."""
+        """Mask (batch, time): false in padding."""
         times = torch.arange(self.longest, device=self.lengths.device)
         return times[None, :] < self.lengths[:, None]
 
     def erase(self, x: Tensor) -> Tensor:
-        """Set padding of (batch, channel, time, frequency) to zero, in place, outside of autograd."""
+        """Zero the padding of (batch, channel, time, frequency) in place, outside autograd."""
         values = x.detach()
         if values.is_cuda:
             values.mul_(self.inside()[:, None, :, None])
-        else:  # touches the padding alone, where a product with a mask passes over everything
+        else:  # writes the padding only, while a product with a mask passes over the whole tensor
             for row, end in enumerate(self._ends):
                 if end < self.longest:
                     values[row, :, end:].zero_()
@@ -53,6 +53,6 @@ class _Rectify(torch.autograd.Function):
 
 
 def rectify(x: Tensor, padding: Padding) -> Tensor:
-    """ReLU in place, with padding (and its gradient) set to zero."""
+    """In-place ReLU that zeroes padding and its gradient."""
     rectified: Tensor = _Rectify.apply(x, padding)
     return rectified

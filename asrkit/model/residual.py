@@ -1,28 +1,47 @@
-"""Residual 2-D convolutions over (time, frequency), after ResNet (He et al. 2016).
+"""Front ends, chosen by model.front: features to vectors at a lower frame rate.
 
-Parameters are named and shaped as in torchvision's ResNet. Padding is kept at zero throughout and left out
-of the statistics, so that what an utterance is batched with changes nothing.
+Today these are ResNets (He et al. 2016) over (time, frequency), with parameters named and shaped as in
+torchvision. Padding is kept at zero and left out of statistics, so that results don't depend on the batch.
+A new front end is a subclass of FrontEnd, an entry in FRONT_ENDS, both here, and its settings in ModelConfig.
 """
 
-from typing import Any, Dict, Iterator, Sequence, Tuple, Type
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 import torch
 from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
+from asrkit.model.description import Stage
 from asrkit.model.normalisation import MaskedBatchNorm
 from asrkit.model.padding import Padding, rectify
 
-DEPTHS: Dict[str, Tuple[str, Tuple[int, ...]]] = {  # kind of block, blocks a stage (He et al. 2016, table 1)
-    "resnet18": ("basic", (2, 2, 2, 2)),
-    "resnet34": ("basic", (3, 4, 6, 3)),
-    "resnet50": ("bottleneck", (3, 4, 6, 3)),
-    "resnet101": ("bottleneck", (3, 4, 23, 3)),
-}
+
+class FrontEnd(nn.Module):
+    """Base of the front ends."""
+
+    output_dim: int
+
+    @staticmethod
+    def time_strides(config: ModelConfig) -> Sequence[int]:
+        """Strides over time, first to last; their product is the subsampling factor."""
+        raise NotImplementedError
+
+    @property
+    def input_layer(self) -> nn.Module:
+        """The layer that reads the features."""
+        raise NotImplementedError
+
+    def stages(self) -> List[Stage]:
+        """The front end for asrkit describe."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+        """(batch, time, bin), (batch,) to (batch, frame, output_dim), (batch,)."""
+        raise NotImplementedError
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by what the whole utterance holds (Hu et al. 2018)."""
+    """Scale each channel by a gate computed from its mean over the utterance (Hu et al. 2018)."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -30,7 +49,7 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Conv2d(max(1, channels // reduction), channels, 1)
 
     def forward(self, x: Tensor, padding: Padding) -> Tensor:
-        """(batch, channel, time, frequency) to the same; the mean leaves padding out."""
+        """(batch, channel, time, frequency) to the same shape; padding is left out of the mean."""
         inside = padding.inside()[:, None, :, None]
         count = (padding.lengths * x.shape[3]).to(x.device).view(-1, 1, 1, 1)
         mean = (x * inside).sum(dim=(2, 3), keepdim=True) / count  # (batch, channel, 1, 1)
@@ -39,8 +58,8 @@ class SqueezeExcitation(nn.Module):
 
 
 class _Subsample(torch.autograd.Function):
-    """Every so many-th frame and bin; the gradient is laid channels-last too, and in one pass, where
-    torch's own takes one for each of the four dimensions."""
+    """x[:, :, ::stride, ::stride], with a channels-last gradient written in one pass; torch's own takes one
+    pass per dimension."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, stride: Tuple[int, int]) -> Tensor:  # type: ignore[override]
@@ -49,34 +68,47 @@ class _Subsample(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
-        whole = torch.empty(
-            ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last
-        ).zero_()
+        layout = {"device": grad.device, "dtype": grad.dtype, "memory_format": torch.channels_last}
+        whole = torch.empty(ctx.shape, **layout).zero_()
         whole[:, :, :: ctx.stride[0], :: ctx.stride[1]] = grad
         return whole, None
 
 
 class ResidualBlock(nn.Module):
-    """A branch of convolutions beside a shortcut; what the two kinds of block share."""
+    """A branch of convolutions with a residual connection; the first 3x3 convolution has the stride."""
 
-    expansion = 1  # channels out of the block over `channels`
+    kernels: Tuple[int, ...] = (3, 3)  # of conv1, conv2, ...
+    expansion = 1  # output channels / `channels`
 
     def __init__(
-        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], skipped: float
+        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], drop_rate: float
     ) -> None:
         super().__init__()
-        self.stride, self.skipped, self.residual = stride, skipped, config.residual
-        self.channels_out = channels * self.expansion
+        self.stride, self.drop_rate, self.residual = stride, drop_rate, config.residual
+        channels_out = channels * self.expansion
         reduction = config.squeeze_reduction
-        self.squeeze = SqueezeExcitation(self.channels_out, reduction) if reduction else None
+        self.squeeze = SqueezeExcitation(channels_out, reduction) if reduction else None
         self.downsample = nn.ModuleList()
-        if self.residual and (stride != (1, 1) or channels_in != self.channels_out):
-            shortcut = nn.Conv2d(channels_in, self.channels_out, 1, bias=False)
-            self.downsample.extend([shortcut, MaskedBatchNorm(self.channels_out)])
+        if self.residual and (stride != (1, 1) or channels_in != channels_out):
+            shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+            self.downsample.extend([shortcut, MaskedBatchNorm(channels_out)])
+        widths = [channels_in, *[channels] * (len(self.kernels) - 1), channels_out]
+        strides = [(1, 1)] * len(self.kernels)
+        strides[self.kernels.index(3)] = stride
+        self.time_kernels = [(kernel, by[0]) for kernel, by in zip(self.kernels, strides)]
+        for index, (kernel, by) in enumerate(zip(self.kernels, strides)):
+            read, written = widths[index : index + 2]
+            conv = nn.Conv2d(read, written, kernel, stride=by, padding=kernel // 2, bias=False)
+            self.add_module(f"conv{index + 1}", conv)
+            self.add_module(f"bn{index + 1}", MaskedBatchNorm(written))
 
     def branch(self, x: Tensor, before: Padding, padding: Padding) -> Tensor:
-        """The convolutions, up to the last normalisation; `before` is the padding of the input."""
-        raise NotImplementedError
+        """The convolutions up to the last normalisation; `before` is the padding of the input."""
+        for number, (kernel, _) in enumerate(self.time_kernels, 1):
+            before = padding if kernel == 3 else before  # the first 3x3 convolution has the stride
+            x = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(x), before)
+            x = rectify(x, before) if number < len(self.time_kernels) else x
+        return x
 
     def forward(self, x: Tensor, before: Padding) -> Tuple[Tensor, Padding]:
         """(batch, channel, time, frequency) and its padding to the same, strided."""
@@ -84,9 +116,9 @@ class ResidualBlock(nn.Module):
         y = self.branch(x, before, padding)
         if self.squeeze is not None:
             y = self.squeeze(y, padding)
-        if self.training and self.skipped:  # stochastic depth (Huang et al. 2016), by utterance
-            kept = (torch.rand(len(y), device=y.device) >= self.skipped).to(y.dtype) / (1.0 - self.skipped)
-            y = y * kept.view(-1, 1, 1, 1)
+        if self.training and self.drop_rate:  # stochastic depth (Huang et al. 2016), drawn per utterance
+            kept = torch.rand(len(y), device=y.device) >= self.drop_rate
+            y = y * (kept.to(y.dtype) / (1.0 - self.drop_rate)).view(-1, 1, 1, 1)
         if not self.residual:
             return rectify(y, padding), padding
         if self.downsample:
@@ -97,74 +129,74 @@ class ResidualBlock(nn.Module):
         return rectify(x + y, padding), padding
 
 
-class BasicBlock(ResidualBlock):
-    """Two 3x3 convolutions."""
-
-    def __init__(
-        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], skipped: float
-    ) -> None:
-        super().__init__(config, channels_in, channels, stride, skipped)
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = MaskedBatchNorm(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = MaskedBatchNorm(channels)
-
-    def branch(self, x: Tensor, before: Padding, padding: Padding) -> Tensor:
-        """3x3 (strided), 3x3."""
-        y = rectify(self.bn1(self.conv1(x), padding), padding)
-        normalised: Tensor = self.bn2(self.conv2(y), padding)
-        return normalised
-
-
 class Bottleneck(ResidualBlock):
-    """A 3x3 convolution between two of 1x1, the last to four times the channels."""
+    """A 3x3 convolution between two of 1x1, the last of which has four times the channels."""
 
+    kernels = (1, 3, 1)
     expansion = 4
 
-    def __init__(
-        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], skipped: float
-    ) -> None:
-        super().__init__(config, channels_in, channels, stride, skipped)
-        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
-        self.bn1 = MaskedBatchNorm(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = MaskedBatchNorm(channels)
-        self.conv3 = nn.Conv2d(channels, self.channels_out, 1, bias=False)
-        self.bn3 = MaskedBatchNorm(self.channels_out)
 
-    def branch(self, x: Tensor, before: Padding, padding: Padding) -> Tensor:
-        """1x1, 3x3 (strided), 1x1."""
-        y = rectify(self.bn1(self.conv1(x), before), before)
-        y = rectify(self.bn2(self.conv2(y), padding), padding)
-        normalised: Tensor = self.bn3(self.conv3(y), padding)
-        return normalised
+class ResNet(NamedTuple):
+    """A kind of ResNet."""
+
+    block: Type[ResidualBlock]
+    stage_blocks: Optional[Tuple[int, ...]]  # He et al. 2016, table 1; None: model.stage_blocks
 
 
-class ResidualFront(nn.Module):
-    """Stem and residual stages; turns features into vectors at a lower rate."""
+RESNETS: Dict[str, ResNet] = {
+    "resnet": ResNet(ResidualBlock, None),
+    "resnet-bottleneck": ResNet(Bottleneck, None),
+    "resnet18": ResNet(ResidualBlock, (2, 2, 2, 2)),
+    "resnet34": ResNet(ResidualBlock, (3, 4, 6, 3)),
+    "resnet50": ResNet(Bottleneck, (3, 4, 6, 3)),
+    "resnet101": ResNet(Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class ResidualFront(FrontEnd):
+    """Stem and residual stages, as layer1, layer2, ..."""
 
     def __init__(self, config: ModelConfig, bins: int) -> None:
         super().__init__()
-        name, blocks = DEPTHS[config.depth] if config.depth else (config.block, config.stage_blocks)
-        block: Type[ResidualBlock] = Bottleneck if name == "bottleneck" else BasicBlock
+        block, preset = RESNETS[config.front]
+        depths = preset or config.stage_blocks
         self.stem_stride = (config.stem_stride[0], config.stem_stride[1])
         kernel, channels = config.stem_kernel, config.stem_channels
         self.conv1 = nn.Conv2d(1, channels, kernel, stride=self.stem_stride, padding=kernel // 2, bias=False)
         self.bn1 = MaskedBatchNorm(channels)
         frequencies = (bins - 1) // self.stem_stride[1] + 1
-        self.stages: Sequence[str] = [f"layer{index + 1}" for index in range(len(blocks))]
-        skipped = _rising(config.stochastic_depth, sum(blocks))
-        for index, stage in enumerate(self.stages):
+        blocks = 0
+        for index, depth in enumerate(depths):
             stride = (config.stage_time_strides[index], config.stage_frequency_strides[index])
-            made = nn.ModuleList()
-            for position in range(blocks[index]):
-                width, by = config.stage_channels[index], stride if position == 0 else (1, 1)
-                made.append(block(config, channels, width, by, next(skipped)))
-                channels = width * block.expansion
-            self.add_module(stage, made)
-            frequencies = (frequencies - 1) // stride[1] + 1
+            stage = nn.ModuleList()
+            for _ in range(depth):
+                blocks += 1
+                drop_rate = config.stochastic_depth * blocks / sum(depths)
+                stage.append(block(config, channels, config.stage_channels[index], stride, drop_rate))
+                channels, stride = config.stage_channels[index] * block.expansion, (1, 1)
+            self.add_module(f"layer{index + 1}", stage)
+            frequencies = (frequencies - 1) // config.stage_frequency_strides[index] + 1
+        self.layers = [f"layer{index + 1}" for index in range(len(depths))]
         self.output_dim = channels * frequencies
-        self.to(memory_format=torch.channels_last)  # several times faster on CPUs than the usual layout
+        self.to(memory_format=torch.channels_last)  # several times faster on CPUs than the default layout
+
+    @staticmethod
+    def time_strides(config: ModelConfig) -> Sequence[int]:
+        """Of the stem and the stages."""
+        return (config.stem_stride[0], *config.stage_time_strides)
+
+    @property
+    def input_layer(self) -> nn.Module:
+        """The stem's convolution."""
+        return self.conv1
+
+    def stages(self) -> List[Stage]:
+        """The stem and each layer."""
+        stages = [Stage("stem", [self.conv1, self.bn1], [(self.conv1.kernel_size[0], self.stem_stride[0])])]
+        for name in self.layers:
+            blocks: Sequence[Any] = list(getattr(self, name))
+            stages.append(Stage(name, blocks, [pair for block in blocks for pair in block.time_kernels]))
+        return stages
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """(batch, time, bin), (batch,) to (batch, frame, output_dim), (batch,)."""
@@ -173,12 +205,10 @@ class ResidualFront(nn.Module):
         padding = padding.strided(self.stem_stride[0])
         x = self.conv1(x.contiguous(memory_format=torch.channels_last))
         x = rectify(self.bn1(x, padding), padding)
-        for stage in self.stages:
-            for block in getattr(self, stage):
+        for name in self.layers:
+            for block in getattr(self, name):
                 x, padding = block(x, padding)
         return x.permute(0, 2, 3, 1).flatten(2), padding.lengths  # (batch, frame, frequency * channel)
 
 
-def _rising(highest: float, count: int) -> Iterator[float]:
-    """`count` chances that rise evenly to `highest`."""
-    return (highest * (index + 1) / count for index in range(count))
+FRONT_ENDS: Dict[str, Type[FrontEnd]] = dict.fromkeys(RESNETS, ResidualFront)

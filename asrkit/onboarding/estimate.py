@@ -138,7 +138,9 @@ def _memory_line(config: RecipeConfig, units: int, gpus: Optional[int]) -> str:
     for group in make_optimizer(model, config.train).param_groups:
         # Muon keeps one number for each, AdamW two
         numbers += (1 if group["matrices"] else 2) * sum(weight.numel() for weight in group["params"])
-    seconds = config.train.batch_duration / ((gpus or config.train.processes) * config.train.accumulate)
+    seconds = config.train.batch_duration / (
+        (gpus or config.train.processes) * config.train.gradient_accumulation
+    )
     activations = activation_bytes(model, config.features.frame_shift) * seconds * _views(config)
     averaged = ", running mean" if copies == 3 else ""
     return (

@@ -141,7 +141,11 @@ def _suggest_training(hours: float) -> List[Suggestion]:
     default = TrainConfig()
     if batch != default.batch_duration:
         little = batch < default.batch_duration
-        reason = "small, since there is little speech" if little else "if memory is short, train.accumulate"
+        reason = (
+            "small, since there is little speech"
+            if little
+            else "if memory is short, train.gradient_accumulation"
+        )
         suggestions.append(Suggestion("train.batch_duration", int(batch), f"seconds; {reason}"))
     warmup = max(1, min(MOST_WARMUP, round(epochs * steps / 20)))
     if not default.warmup_steps / 2 <= warmup <= default.warmup_steps * 5:

@@ -1,4 +1,4 @@
-"""Stage average: average checkpoints; which set of them is chosen by its loss on dev."""
+"""Stage average: average checkpoints; the candidate is chosen by its loss on dev."""
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
@@ -39,7 +39,7 @@ def run(experiment: Experiment) -> None:
     epochs = list_epochs(experiment.folder("train") / "checkpoints")
     if not epochs:
         raise UserError(
-            "no checkpoint of an epoch",
+            "no epoch checkpoint",
             expected="epoch-*.safetensors",
             where=str(experiment.folder("train") / "checkpoints"),
             todo="run.sh --stage train",
@@ -59,8 +59,8 @@ def run(experiment: Experiment) -> None:
         model.load_state_dict(average_weights(files))
         result = evaluate(model, dev, units, config.train.batch_duration)
         tried.append({"name": name, "files": [file.name for file in files], **result.row()})
-        print(f"average: {name}: dev greedy {result.errors}/{result.words}, dev loss {result.loss:.4f}")
-    # By loss: a set of a few hundred words can't tell averages apart by their errors.
+        print(f"average: {name} | dev loss {result.loss:.4f} | dev WER (greedy) {result.wer()}")
+    # By loss: on a few hundred words, averages hardly differ in errors.
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
@@ -71,4 +71,4 @@ def run(experiment: Experiment) -> None:
     }
     save_model(experiment.folder("average") / "model.safetensors", model, made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
-    print(f"average: {best['name']} is chosen (dev loss {best['loss']:.4f})")
+    print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")

@@ -31,8 +31,8 @@ STAGE = Stage(
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
     result=("model", "train", "features", "corpus.train", "corpus.dev"),
     how=(
-        # The same steps, on other hardware: the sums of a step are added in another order
-        *("train.processes", "train.threads", "train.accumulate", "train.compile"),
+        # The same steps on other hardware: only the order of sums within a step differs
+        *("train.processes", "train.threads", "train.gradient_accumulation", "train.compile"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
         *("features.shard_utterances", "corpus.max_bad_fraction"),
     ),
@@ -42,7 +42,7 @@ STAGE = Stage(
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for settings that this machine can't train with."""
+    """Raise UserError for settings that this machine doesn't support."""
     if config.train.precision == "float16":
         from asrkit.train.precision import check_precision
         from asrkit.train.world import ALONE, choose_device

@@ -1,5 +1,11 @@
-"""Checkpoints: all that training needs to go on, bit for bit, in safetensors."""
+"""Checkpoints in safetensors files, from which training resumes bit for bit.
 
+resume-<step>    model, EMA, optimiser and TrainState: the newest, and one older in case it gets damaged
+epoch-<number>   weights after an epoch with its dev results: those that can be averaged
+good             as resume, of the best epoch so far or of the start: the target of a rollback
+"""
+
+import collections
 import dataclasses
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -14,192 +20,166 @@ from asrkit.storage.tensors import load_tensors, read_metadata, save_tensors
 
 RESUME = "resume-*.safetensors"
 EPOCHS = "epoch-*.safetensors"
-GOOD = "good.safetensors"  # the best epoch so far, or the start: rolled back to if training diverges
 
 
 @dataclasses.dataclass
-class Position:
-    """Where training stands; `batch` counts the finished steps of the epoch."""
+class TrainState:
+    """How far training has come, and what it has accumulated on the way."""
 
-    epoch: int = 0
-    batch: int = 0
+    epoch: int = 0  # finished epochs
+    batch: int = 0  # finished steps of the current epoch
     step: int = 0
-    skipped: int = 0  # steps whose gradient wasn't finite
+    skipped: int = 0  # steps with a gradient that wasn't finite
     epoch_loss: float = 0.0  # summed over the epoch's finished steps
-    epoch_blanks: float = 0.0  # probability of blank, summed over frames
+    epoch_blanks: float = 0.0  # blank probability, summed over frames
     epoch_frames: int = 0
     epoch_utterances: int = 0  # in steps that were not skipped
-    epoch_norm: float = 0.0  # the largest gradient norm
-    loss_scale: float = 2.0**16  # of float16; see asrkit.train.precision
+    epoch_norm: float = 0.0  # largest gradient norm
+    loss_scale: float = 2.0**16  # of float16, see asrkit.train.precision
     steps_at_scale: int = 0
-    recent_losses: List[float] = dataclasses.field(default_factory=list)  # a frame, of the last steps
+    recent_losses: List[float] = dataclasses.field(default_factory=list)  # per frame, of the last steps
     best_loss: Optional[float] = None  # lowest median of recent_losses so far
-    returns: List[str] = dataclasses.field(default_factory=list)  # why training went back, each time
-    log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # a row a finished epoch
-    kept: List[int] = dataclasses.field(default_factory=list)  # epochs whose weights are kept, oldest first
-    parts: int = 1  # batches per step: as many as processes times accumulation when training began
-    hardware: str = ""  # that took the last step, as World describes it
+    rollbacks: List[str] = dataclasses.field(default_factory=list)  # the reason of each
+    log: List[Dict[str, Any]] = dataclasses.field(default_factory=list)  # one row per finished epoch
+    kept: List[int] = dataclasses.field(default_factory=list)  # epochs with a checkpoint, oldest first
+    batches_per_step: int = 1  # world size times gradient accumulation, as when training started
+    hardware: str = ""  # of the last step, see World.describe
 
     def start_epoch(self) -> None:
-        """Count the epoch as done, and clear what is summed over one."""
+        """Count the epoch as finished, and reset the sums over it."""
         self.epoch += 1
         self.batch = self.epoch_frames = self.epoch_utterances = 0
         self.epoch_loss = self.epoch_blanks = self.epoch_norm = 0.0
 
     @property
     def rate_factor(self) -> float:
-        """Of the learning rate: each return halves it."""
-        return float(0.5 ** len(self.returns))
+        """Factor of the learning rate: every rollback halves it."""
+        return float(0.5 ** len(self.rollbacks))
 
 
-def save_point(
-    file: Path,
-    position: Position,
-    modules: Mapping[str, torch.nn.Module],
-    optimizer: torch.optim.Optimizer,
-    made_of: str = "",
-) -> None:
-    """Write all that training needs to go on from `position`; `made_of` is the training's fingerprint."""
-    tensors = {
-        f"{prefix}.{name}": tensor
-        for prefix, module in modules.items()
-        for name, tensor in module.state_dict().items()
-    }
-    state = optimizer.state_dict()["state"]
-    for index, values in state.items():
-        for name, value in values.items():
-            tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
-    save_tensors(file, tensors, {"made_of": made_of, "position": dataclasses.asdict(position)})
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a training in a directory. Only rank 0 writes and logs."""
 
+    directory: Path
+    modules: Mapping[str, torch.nn.Module]  # the models to save, by a prefix of the tensors' names
+    optimizer: torch.optim.Optimizer
+    made_of: str = ""  # fingerprint of the training; other files are ignored
+    is_main: bool = True
 
-def resume_file(directory: Path, position: Position) -> Path:
-    """The resume point of a position."""
-    return directory / f"resume-{position.step:08d}.safetensors"
+    @property
+    def good(self) -> Path:
+        """The target of a rollback."""
+        return self.directory / "good.safetensors"
 
+    def epoch_file(self, epoch: int) -> Path:
+        """The weights after an epoch, counted from 1."""
+        return self.directory / f"epoch-{epoch:04d}.safetensors"
 
-def epoch_file(directory: Path, epoch: int) -> Path:
-    """The weights after an epoch, the first of which is 1."""
-    return directory / f"epoch-{epoch:04d}.safetensors"
+    def resume_file(self, state: TrainState) -> Path:
+        """The checkpoint of a training state."""
+        return self.directory / f"resume-{state.step:08d}.safetensors"
 
+    def list_resumable(self) -> List[Path]:
+        """Checkpoints to resume from, newest first."""
+        return [*sorted(self.directory.glob(RESUME), reverse=True), *self.directory.glob(self.good.name)]
 
-def prune(directory: Path, position: Position) -> None:
-    """Remove what `position` doesn't need: epochs, later resume points, and earlier ones but for one.
+    def save(self, state: TrainState, file: Optional[Path] = None) -> None:
+        """Write everything that training needs to resume, to resume_file by default."""
+        if self.is_main:
+            tensors = self._model_tensors()
+            for index, values in self.optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+            about = {"made_of": self.made_of, "state": dataclasses.asdict(state)}
+            save_tensors(file or self.resume_file(state), tensors, about)
 
-    A later one is damaged or was rolled back from; the earlier one is kept in case the newest gets damaged.
-    """
-    newest = resume_file(directory, position)
-    points = sorted(directory.glob(RESUME))
-    earlier = [file for file in points if file < newest]
-    # The newest last: until then a killed run comes here again
-    for file in [*earlier[:-1], *(file for file in points if file > newest)]:
-        remove(file)
-    kept = [epoch_file(directory, epoch) for epoch in position.kept]
-    for file in directory.glob(EPOCHS):
-        if file not in kept:
-            remove(file)
+    def load(self, files: Sequence[Path], with_epochs: bool = True) -> Optional[TrainState]:
+        """Restore the first intact checkpoint of `files` into the modules and the optimiser; None: no such.
 
+        With `with_epochs`, the epoch checkpoints that it lists must be intact too.
+        """
+        for file in files:
+            try:
+                tensors, about = load_tensors(file, self.made_of)
+                state = msgspec.convert(about["state"], TrainState)
+                for epoch in state.kept if with_epochs else []:
+                    stored = read_metadata(self.epoch_file(epoch), self.made_of)["dev"]
+                    if any(state.log[epoch - 1].get(name) != value for name, value in stored.items()):
+                        raise ValueError(f"{self.epoch_file(epoch).name} is of another epoch")
+                self._restore(tensors)
+                return state
+            except (UserError, IndexError, KeyError, ValueError) as error:
+                if self.is_main:
+                    print(f"train: ignoring damaged checkpoint {file.name} ({str(error).splitlines()[0]})")
+        return None
 
-def load_point(
-    directory: Path,
-    modules: Mapping[str, torch.nn.Module],
-    optimizer: torch.optim.Optimizer,
-    files: Sequence[Path],
-    first: bool,
-    made_of: str = "",
-    with_epochs: bool = True,
-) -> Optional[Position]:
-    """Put the first whole point of `files` into the modules and the optimiser; None: there is none.
+    def _model_tensors(self) -> Dict[str, Tensor]:
+        return {
+            f"{prefix}.{name}": tensor
+            for prefix, module in self.modules.items()
+            for name, tensor in module.state_dict().items()
+        }
 
-    Whole: of the training `made_of` and, if `with_epochs`, with all its epochs. Of several processes the
-    `first` says which points are passed over.
-    """
-    for file in files:
-        try:
-            tensors, metadata = load_tensors(file, made_of)
-            position = msgspec.convert(metadata["position"], Position)
-            for epoch in position.kept if with_epochs else []:
-                _check_epoch(epoch_file(directory, epoch), made_of, position.log[epoch - 1])
-            _load(tensors, modules, optimizer)
-            return position
-        except (UserError, IndexError, KeyError, ValueError) as error:
-            if first:
-                print(f"train: {file.name} is damaged and passed over ({str(error).splitlines()[0]})")
-    return None
+    def _restore(self, tensors: Dict[str, Tensor]) -> None:
+        """Raises ValueError before anything is changed: training can still start from scratch."""
+        own, found = self._model_tensors(), dict(tensors)
+        state: Dict[int, Dict[str, Tensor]] = collections.defaultdict(dict)
+        for key in [key for key in found if key.startswith("optimizer.")]:
+            _, index, name = key.split(".", 2)
+            state[int(index)][name] = found.pop(key)
+        if {key: of.shape for key, of in found.items()} != {key: of.shape for key, of in own.items()}:
+            raise ValueError("its tensors are not those of the model")
+        with torch.no_grad():
+            for key, tensor in own.items():
+                tensor.copy_(found[key])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
 
-
-def _check_epoch(file: Path, made_of: str, row: Mapping[str, Any]) -> None:
-    """Raise UserError or ValueError unless a file holds the weights of an epoch of the log."""
-    dev = read_metadata(file, made_of)["dev"]
-    if any(row.get(name) != value for name, value in dev.items()):
-        raise ValueError(f"{file.name} holds the weights of another epoch")
-
-
-def _load(
-    tensors: Dict[str, Tensor], modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
-) -> None:
-    """Raise ValueError before anything is changed, so that a training can still begin."""
-    wanted = {
-        f"{prefix}.{name}": tensor.shape
-        for prefix, module in modules.items()
-        for name, tensor in module.state_dict().items()
-    }
-    found = {name: tensor.shape for name, tensor in tensors.items() if not name.startswith("optimizer.")}
-    if found != wanted:
-        raise ValueError("its tensors aren't those of the model")
-    state: Dict[int, Dict[str, Tensor]] = {}
-    for key, tensor in _below(tensors, "optimizer.").items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
-    for prefix, module in modules.items():
-        module.load_state_dict(_below(tensors, f"{prefix}."))
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def list_points(directory: Path) -> List[Path]:
-    """Points to resume from, the newest first."""
-    return [*sorted(directory.glob(RESUME), reverse=True), *directory.glob(GOOD)]
+    def prune(self, state: TrainState) -> None:
+        """Remove what `state` doesn't need: other epochs, later checkpoints (damaged, or rolled back from),
+        and all earlier ones but the last."""
+        if self.is_main:
+            newest, resumable = self.resume_file(state), sorted(self.directory.glob(RESUME))
+            earlier = [file for file in resumable if file < newest]
+            kept = [self.epoch_file(epoch) for epoch in state.kept]
+            # The later ones last: if this is interrupted, the next run comes here again
+            for file in [*earlier[:-1], *(file for file in resumable if file > newest)]:
+                remove(file)
+            for file in set(self.directory.glob(EPOCHS)).difference(kept):
+                remove(file)
 
 
 def save_epoch(file: Path, model: torch.nn.Module, row: Dict[str, Any], made_of: str = "") -> None:
-    """Write the weights after an epoch, with its dev figures."""
+    """Write the weights after an epoch, with its dev results."""
     save_tensors(file, dict(model.state_dict()), {"made_of": made_of, "dev": row})
 
 
 def list_epochs(directory: Path) -> List[Tuple[Path, Dict[str, Any]]]:
-    """Kept epochs, oldest first, with their dev figures; UserError for a damaged one, or of two trainings."""
+    """Epoch checkpoints, oldest first, with their dev results.
+
+    Raises UserError for a damaged one, and if they are of different trainings.
+    """
     files = sorted(directory.glob(EPOCHS))
     found = [(file, read_metadata(file)) for file in files]
-    for file, metadata in found:
-        same = metadata.get("made_of") == found[-1][1].get("made_of")
-        if not same or file != epoch_file(directory, metadata.get("dev", {}).get("epoch", 0)):
+    for file, about in found:
+        same = about.get("made_of") == found[-1][1].get("made_of")
+        if not same or file.name != f"epoch-{about.get('dev', {}).get('epoch', 0):04d}.safetensors":
             raise UserError(
-                f"{file.name} isn't of the training of {files[-1].name}, or of another epoch",
+                f"{file.name} is of another training than {files[-1].name}, or of another epoch",
                 expected="epochs of one training",
                 where=str(directory),
-                todo="run.sh, without --stage, trains again",
+                todo="run.sh, without --stage, retrains",
             )
-    return [(file, metadata["dev"]) for file, metadata in found]
+    return [(file, about["dev"]) for file, about in found]
 
 
-def rank_by_dev(epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Tuple[Path, Dict[str, Any]]]:
-    """Lowest dev error first; equal errors by loss, then the later epoch."""
-    return sorted(epochs, key=lambda item: _dev_rank(item[1]))
-
-
-def is_best(log: List[Dict[str, Any]]) -> bool:
-    """Whether the last epoch of a log is the best on dev."""
-    return min(log, key=_dev_rank) is log[-1]
-
-
-def _dev_rank(row: Dict[str, Any]) -> Tuple[int, float, int]:
+def dev_rank(row: Dict[str, Any]) -> Tuple[int, float, int]:
+    """Sort key for dev results, best first: by errors, then by loss, then the later epoch."""
     return row["errors"], row["loss"], -row["epoch"]
 
 
 def choose_epochs(log: Sequence[Dict[str, Any]], keep_best: int, keep_last: int) -> List[int]:
-    """Of the epochs in a log, numbers of those that are among the best or among the last, oldest first."""
-    chosen = [*sorted(log, key=_dev_rank)[:keep_best], *log[-keep_last:]]
+    """Numbers of the epochs in a log that are among the best or the last, oldest first."""
+    chosen = [*sorted(log, key=dev_rank)[:keep_best], *log[-keep_last:]]
     return sorted({row["epoch"] for row in chosen})
-
-
-def _below(tensors: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
-    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

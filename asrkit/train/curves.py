@@ -1,4 +1,4 @@
-"""The training log as tensorboard events and as a picture."""
+"""The training log as TensorBoard events and as a plot."""
 
 import shutil
 from pathlib import Path
@@ -6,43 +6,44 @@ from typing import Any, Dict, List
 
 from asrkit.storage.files import whole_file
 
-CURVES = {  # panel of the picture to its curves, each a column of the log or "dev_wer"
-    "loss a frame": ("train_loss", "loss"),
-    "dev, greedy: word error rate in %": ("dev_wer",),
+CURVES = {  # title of each panel: its curves, columns of the log or "dev_wer"
+    "loss per frame": ("train_loss", "loss"),
+    "dev WER (greedy), %": ("dev_wer",),
     "learning rate": ("learning_rate",),
     "largest gradient norm": ("gradient_norm",),
-    "share of blank": ("blank_share",),
+    "blank probability": ("blank_share",),
 }
 NAMES = {"train_loss": "train", "loss": "dev"}
+TAGS = {
+    "train_loss": "loss/train",
+    "loss": "loss/dev",
+    "decoder_loss": "loss/dev_decoder",  # with model.decoder_blocks
+    **{name: f"train/{name}" for name in ("blank_share", "gradient_norm", "learning_rate", "skipped")},
+    **{name: f"utilisation/{name}" for name in ("audio_rate", "step_share", "peak_memory")},  # last: on a GPU
+    "dev_wer": "dev/greedy_word_error_rate",
+}
 
 
 def write_tensorboard(directory: Path, log: List[Dict[str, Any]]) -> None:
-    """Write loss and dev errors an epoch; replaces what is there, so that a resumed run has no gaps."""
+    """Write one event per epoch and value. Replaces the directory: a resumed run leaves no gaps."""
     from torch.utils.tensorboard import SummaryWriter
 
     shutil.rmtree(directory, ignore_errors=True)
     with SummaryWriter(str(directory)) as writer:
         for row in log:
-            step, time = row["step"], row["finished"]
-            writer.add_scalar("loss/train", row["train_loss"], step, walltime=time)
-            writer.add_scalar("loss/dev", row["loss"], step, walltime=time)
-            if "decoder_loss" in row:
-                writer.add_scalar("loss/dev_decoder", row["decoder_loss"], step, walltime=time)
-            for name in ("blank_share", "gradient_norm", "learning_rate", "skipped"):
-                writer.add_scalar(f"train/{name}", row[name], step, walltime=time)
-            for name in ("audio_rate", "step_share", "peak_memory"):
-                if name in row:  # the last one on a GPU only
-                    writer.add_scalar(f"utilisation/{name}", row[name], step, walltime=time)
-            writer.add_scalar("dev/greedy_word_error_rate", _word_error_rate(row), step, walltime=time)
+            values = {**row, "dev_wer": _word_error_rate(row)}
+            for column, tag in TAGS.items():
+                if column in values:
+                    writer.add_scalar(tag, values[column], row["step"], walltime=row["finished"])
 
 
 def write_picture(file: Path, log: List[Dict[str, Any]]) -> None:
-    """Draw the curves of the log over epochs into a PNG, whole or not at all."""
+    """Plot the log over epochs as a PNG, written atomically."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 6), layout="constrained")
-    FigureCanvasAgg(figure)  # no window, whatever the user's settings
+    FigureCanvasAgg(figure)  # no window, whatever backend is configured
     epochs = [row["epoch"] for row in log]
     for number, (title, columns) in enumerate(CURVES.items(), start=1):
         axes = figure.add_subplot(2, 3, number, title=title, xlabel="epoch")

@@ -1,4 +1,4 @@
-"""Training and dev utterances: where their features are, unit ids, and what can't be used."""
+"""Utterances for training and dev: features, unit ids, and which utterances can't be used."""
 
 import dataclasses
 from pathlib import Path
@@ -16,7 +16,7 @@ from asrkit.train.loss import frames_needed
 
 
 class StoredFeatures(NamedTuple):
-    """Features of an utterance in a shard, to be normalised. A corpus of 1,000 hours has 300 GB of them."""
+    """Features of an utterance in a shard, not in memory: 1,000 hours have 300 GB."""
 
     file: Path
     key: str
@@ -25,31 +25,31 @@ class StoredFeatures(NamedTuple):
     inverse_deviation: Tensor  # (bin,)
 
     def read(self) -> Tensor:
-        """(time, bin); UserError where the shard can't be read."""
+        """Normalised features (time, bin). Raises UserError if the shard can't be read."""
         return (torch.from_numpy(read_rows(self.file, self.key)) - self.mean) * self.inverse_deviation
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One utterance, or several joined. `target` is None where CTC can't align it."""
+    """An utterance, or a concatenation of several."""
 
     id: str
-    source: Union[Tensor, StoredFeatures, None]  # normalised, (time, bin); None: those of its parts
-    target: Optional[List[int]]
+    source: Union[Tensor, StoredFeatures, None]  # normalised, (time, bin); None: that of the parts
+    target: Optional[List[int]]  # None: CTC can't align it
     text: str
     seconds: float
-    parts: Tuple["Example", ...] = ()  # those it was joined from
+    parts: Tuple["Example", ...] = ()  # of a concatenation
 
     @property
     def features(self) -> Tensor:
-        """Normalised features, (time, bin), read anew each time where they are stored."""
+        """Normalised features (time, bin); stored ones are read on each access."""
         if self.source is None:
             return torch.cat([part.features for part in self.parts])
         return self.source.read() if isinstance(self.source, StoredFeatures) else self.source
 
     @property
     def frames(self) -> int:
-        """How many features there are, without reading them."""
+        """Number of feature frames, without reading them."""
         if self.source is None:
             return sum(part.frames for part in self.parts)
         return self.source.frames if isinstance(self.source, StoredFeatures) else len(self.source)
@@ -58,15 +58,14 @@ class Example:
 def load_examples(
     cuts: Iterable[Any], units: Units, model: ModelConfig, mean: Tensor, inverse_deviation: Tensor
 ) -> Tuple[List[Example], List[Dict[str, str]]]:
-    """Examples of lhotse cuts whose features are stored in shards, and the id and reason of each without
-    a target."""
+    """Examples of lhotse cuts with features in shards, and id and reason of each that has no target."""
     examples: List[Example] = []
     rejected: List[Dict[str, str]] = []
     files: Dict[str, Path] = {}
     for cut in cuts:
         text = cut.supervisions[0].text
         if examples and examples[-1].text == text:
-            text = examples[-1].text  # of the same utterance at another speed: held once
+            text = examples[-1].text  # the same utterance at another speed: share the string
         place = cut.features.storage_path
         stored = StoredFeatures(
             files.setdefault(place, Path(place)),
@@ -87,15 +86,15 @@ def load_examples(
 def _make_target(text: str, units: Units, frames: int) -> Tuple[Optional[List[int]], str]:
     unknown = units.unknown_words(text)
     if unknown:
-        return None, f"words without units: {' '.join(unknown)}"
+        return None, f"words not covered by the units: {' '.join(unknown)}"
     target = units.encode(text)
     if frames_needed(target) > frames:
-        return None, f"its units need {frames_needed(target)} frames, and {frames} are there"
+        return None, f"CTC needs {frames_needed(target)} frames, found {frames}"
     return target, ""
 
 
 def join(parts: Sequence[Example]) -> Example:
-    """Examples that have targets, one after the other as one."""
+    """Concatenate examples with targets."""
     return Example(
         id="+".join(part.id for part in parts),
         source=None,
@@ -107,17 +106,18 @@ def join(parts: Sequence[Example]) -> Example:
 
 
 def concatenate(
-    examples: Sequence[Example], share: float, *, seed: int, epoch: int, longest: float, model: ModelConfig
+    examples: Sequence[Example], fraction: float, *, seed: int, epoch: int, longest: float, model: ModelConfig
 ) -> Sequence[Example]:
-    """Join a `share` of the examples in random pairs, which depend on (seed, epoch) alone.
+    """Concatenate a `fraction` of the examples in random pairs, which depend on (seed, epoch) alone.
 
-    A pair of more than `longest` seconds, or that CTC can't align, stays apart. Each example is in the
-    result once.
+    Pairs longer than `longest` seconds, or that CTC can't align, stay separate. Each example occurs once.
     """
-    if not share:
+    if not fraction:
         return examples
-    order = np.random.default_rng([seed, epoch, 1]).permutation(len(examples))  # batches have [seed, epoch]
-    drawn = order[: int(share * len(examples)) // 2 * 2].tolist()
+    order = np.random.default_rng([seed, epoch, 1]).permutation(
+        len(examples)
+    )  # [seed, epoch] draws the batches
+    drawn = order[: int(fraction * len(examples)) // 2 * 2].tolist()
     joined: List[Example] = []
     for first, second in zip(drawn[::2], drawn[1::2]):
         pair = join([examples[first], examples[second]])
@@ -127,12 +127,12 @@ def concatenate(
 
 
 def count_utterances(examples: Iterable[Example]) -> int:
-    """How many utterances there are, each part of a joined one by itself."""
+    """Number of utterances, counting the parts of concatenations."""
     return sum(len(example.parts) or 1 for example in examples)
 
 
 def collate(examples: Sequence[Example]) -> Tuple[Tensor, Tensor]:
-    """Pad features with zeros to (batch, time, bin); with the numbers of frames (batch,)."""
+    """Features zero-padded to (batch, time, bin), and their lengths (batch,)."""
     features = [example.features for example in examples]
     lengths = torch.tensor([len(of) for of in features])
     return torch.nn.utils.rnn.pad_sequence(features, batch_first=True), lengths

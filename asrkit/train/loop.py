@@ -1,6 +1,6 @@
 """The training loop.
 
-Everything random in a step comes from (seed, step), so that a killed run resumes exactly.
+All randomness of a step comes from (seed, step), so that a killed run resumes bit for bit.
 """
 
 import dataclasses
@@ -21,42 +21,20 @@ from asrkit.storage.files import remove, write_jsonl
 from asrkit.text.units import Units
 from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
-from asrkit.train.checkpoint import (
-    GOOD,
-    Position,
-    choose_epochs,
-    epoch_file,
-    is_best,
-    list_points,
-    load_point,
-    prune,
-    resume_file,
-    save_epoch,
-    save_point,
-)
+from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
 from asrkit.train.conditions import Conditions
 from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import Example, collate, concatenate, count_utterances
 from asrkit.train.loss import CTC, consistency_loss, decoder_loss
-from asrkit.train.precision import autocast, halve_scale, loss_scale, note_step
-from asrkit.train.schedule import learning_rate
-from asrkit.train.watch import (
-    Divergence,
-    Utilisation,
-    explain_fault,
-    keep_examples,
-    refuse_more_skips,
-    restore_statistics,
-    running_statistics,
-    watch_dev,
-    watch_training_loss,
-)
-from asrkit.train.world import ALONE, World, share_gradients
+from asrkit.train.optimizer import learning_rate
+from asrkit.train.precision import autocast, count_finite_step, halve_scale, loss_scale
+from asrkit.train.watch import Divergence, Utilisation, skip_step, watch_dev, watch_training_loss
+from asrkit.train.world import ALONE, World, reduce_gradients, restore_statistics, running_statistics
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a run needs: the model, the data, the settings, and where checkpoints go."""
+    """What a run needs: model, data, settings, and the directory of its results."""
 
     model: AcousticModel
     optimizer: torch.optim.Optimizer
@@ -64,110 +42,108 @@ class Training:
     units: Units
     train: Sequence[Example]
     dev: Sequence[Example]
-    directory: Path  # holds checkpoints/, log.jsonl, tensorboard/
+    directory: Path  # with checkpoints/, log.jsonl, tensorboard/
     world: World = ALONE
-    averaged: Optional[AcousticModel] = None  # running mean of the weights, where train.ema_decay is set
+    averaged: Optional[AcousticModel] = None  # exponential moving average of the weights, of train.ema_decay
     top_hertz: float = 8000.0  # of the features' highest bin
     conditions: Optional[Conditions] = None  # where train.noise or train.rooms is set
-    made_of: str = ""  # fingerprint of data, settings and code, which checkpoints bear
+    made_of: str = ""  # fingerprint of data, settings and code, stored in checkpoints
 
     @property
-    def checkpoints(self) -> Path:
-        """resume-<step> and epoch-<number> files, and good.safetensors until training has ended."""
-        return self.directory / "checkpoints"
-
-    @property
-    def modules(self) -> Dict[str, AcousticModel]:
-        """The models that a resume point holds."""
-        return {"model": self.model, **({"averaged": self.averaged} if self.averaged else {})}
+    def checkpoints(self) -> Checkpoints:
+        """Those of this training."""
+        modules = {"model": self.model, **({"averaged": self.averaged} if self.averaged else {})}
+        folder = self.directory / "checkpoints"
+        return Checkpoints(folder, modules, self.optimizer, self.made_of, self.world.is_main)
 
 
 def run_training(training: Training) -> List[Dict[str, Any]]:
-    """Train from the newest whole resume point, or the start, to the last epoch.
+    """Train from the newest intact checkpoint, or from scratch, to the last epoch.
 
-    Returns the log, a row an epoch. A step whose gradient isn't finite is skipped. Training that diverges
-    goes back to the best epoch, at half the learning rate; raises UserError when it does so again.
+    Returns the log, one row per epoch. Skips steps with a gradient that is not finite. A training that
+    diverges is rolled back to the best epoch, at half the learning rate; raises UserError the second time.
     """
-    training.checkpoints.mkdir(parents=True, exist_ok=True)
-    found = _load_point(training, list_points(training.checkpoints))
-    position = found or Position(parts=training.world.size * training.config.accumulate)
-    _refuse_other_steps(training, position)
-    hardware = training.world.describe(training.model.feature_mean.device)
-    if found is not None and training.world.first:
-        print(f"train: resumes at step {position.step}, epoch {position.epoch + 1}")
-        if position.hardware != hardware:
-            print(f"train: by {hardware} instead of {position.hardware}: the same steps, rounded otherwise")
-    position.hardware = hardware
+    checkpoints, world = training.checkpoints, training.world
+    checkpoints.directory.mkdir(parents=True, exist_ok=True)
+    found = checkpoints.load(checkpoints.list_resumable())
+    state = found or TrainState(batches_per_step=world.size * training.config.gradient_accumulation)
+    _check_same_step(training, state)
+    hardware = world.describe(training.model.feature_mean.device)
+    if found is not None and world.is_main:
+        print(f"train: resumes at step {state.step}, epoch {state.epoch + 1}")
+        if state.hardware != hardware:
+            print(f"train: on {hardware} instead of {state.hardware}: same steps, other rounding")
+    state.hardware = hardware
     if found is None:
-        _save_point(training, training.checkpoints / GOOD, position)
-    _tidy(training, position)
-    while position.epoch < training.config.epochs:
+        checkpoints.save(state, checkpoints.good)
+    _tidy(training, state)
+    while state.epoch < training.config.epochs:
         try:
             utilisation = Utilisation()
-            _train_epoch(training, position, utilisation)
-            _finish_epoch(training, position, utilisation)
+            _train_epoch(training, state, utilisation)
+            _finish_epoch(training, state, utilisation)
         except Divergence as divergence:
-            position = _go_back(training, position, divergence)
-    if training.world.first:
-        remove(training.checkpoints / GOOD)
-    return position.log
+            state = _roll_back(training, state, divergence)
+    if world.is_main:
+        remove(checkpoints.good)
+    return state.log
 
 
-def _refuse_other_steps(training: Training, position: Position) -> None:
-    """Raise UserError where processes begin at different steps: a network folder may show old files."""
+def _check_same_step(training: Training, state: TrainState) -> None:
+    """Raise UserError if ranks resume at different steps: a network file system may list old files."""
     world = training.world
     steps = torch.zeros(world.size, dtype=torch.float64, device=training.model.feature_mean.device)
-    steps[world.rank] = position.step
-    found = world.sum(steps).tolist()
+    steps[world.rank] = state.step
+    found = world.all_reduce(steps).tolist()
     if len(set(found)) > 1:
         raise UserError(
-            f"the processes begin at steps {', '.join(f'{step:.0f}' for step in found)}",
-            expected="one step, that of the newest file resume-*, which all of them see",
-            where=str(training.checkpoints),
+            f"the ranks resume at steps {', '.join(f'{step:.0f}' for step in found)}",
+            expected="the same step, that of the newest file resume-*, visible to all ranks",
+            where=str(training.checkpoints.directory),
             todo="wait until all machines list the same files there, then run the same command again",
         )
 
 
-def _go_back(training: Training, diverged: Position, divergence: Divergence) -> Position:
-    """Return to good.safetensors, once; raises UserError the second time. All processes come here alike."""
-    where = f"step {diverged.step}, epoch {diverged.epoch + 1}"
-    position = None
-    if not diverged.returns:
-        position = _load_point(training, [training.checkpoints / GOOD], with_epochs=False)
-    if position is None:
-        again = "again" if diverged.returns else f"with no whole {GOOD} to return to"
+def _roll_back(training: Training, diverged: TrainState, divergence: Divergence) -> TrainState:
+    """Return to the best epoch, once; raises UserError the second time. All ranks call it together."""
+    where, checkpoints = f"step {diverged.step}, epoch {diverged.epoch + 1}", training.checkpoints
+    state = None if diverged.rollbacks else checkpoints.load([checkpoints.good], with_epochs=False)
+    if state is None:
+        again = "again" if diverged.rollbacks else f"with no intact {checkpoints.good.name} to roll back to"
         raise UserError(
-            f"training has diverged at {where}, {again}: {divergence.found}",
+            f"training diverged at {where}, {again}: {divergence.found}",
             expected=divergence.expected,
             where=divergence.where or str(training.directory / "log.jsonl"),
-            todo="most likely the steps are too large: lower train.learning_rate to a quarter, for half was "
-            "tried, or raise train.warmup_steps or train.batch_duration",
+            todo="the learning rate is probably too high: lower train.learning_rate to a quarter (half was "
+            "tried), or raise train.warmup_steps or train.batch_duration",
         ) from divergence
-    said = f"diverged at {where}: {divergence.found}; back to step {position.step}, half the learning rate"
-    position.returns = [*position.returns, said]
+    reason = (
+        f"diverged at {where}: {divergence.found}; rolled back to step {state.step}, half the learning rate"
+    )
+    state.rollbacks = [*state.rollbacks, reason]
     # Some have been removed since, when later epochs were better
-    position.kept = [epoch for epoch in position.kept if epoch_file(training.checkpoints, epoch).exists()]
-    if training.world.first:
-        print(f"train: {said}", flush=True)
-        _save_point(training, resume_file(training.checkpoints, position), position)
-    _tidy(training, position)
-    return position
+    state.kept = [epoch for epoch in state.kept if checkpoints.epoch_file(epoch).exists()]
+    if training.world.is_main:
+        print(f"train: {reason}", flush=True)
+    checkpoints.save(state)
+    _tidy(training, state)
+    return state
 
 
-def _tidy(training: Training, position: Position) -> None:
-    """Make files agree with the position: no other checkpoints, and the log of its epochs."""
-    if training.world.first:
-        prune(training.checkpoints, position)
-        write_jsonl(training.directory / "log.jsonl", position.log)
+def _tidy(training: Training, state: TrainState) -> None:
+    """Make the files agree with the state: no other checkpoints, and the log of its epochs."""
+    training.checkpoints.prune(state)
+    if training.world.is_main:
+        write_jsonl(training.directory / "log.jsonl", state.log)
 
 
-def plan_steps(training: Training, epoch: int, parts: int) -> List[List[List[Example]]]:
-    """The batches of each step of an epoch, `parts` of them at most; every utterance is in one.
+def plan_steps(training: Training, epoch: int, batches_per_step: int) -> List[List[List[Example]]]:
+    """The batches of each step of an epoch, at most `batches_per_step`; every utterance is in one.
 
-    They don't depend on the processes that take them, which may be others after an interruption.
+    Independent of the number of ranks, which may change when training resumes.
     """
     config = training.config
-    longest = config.batch_duration / parts
+    longest = config.batch_duration / batches_per_step
     examples = concatenate(
         training.train,
         config.concatenate,
@@ -184,116 +160,78 @@ def plan_steps(training: Training, epoch: int, parts: int) -> List[List[List[Exa
         buckets=config.buckets,
     )
     filled = [[examples[index] for index in batch] for batch in batches]
-    return [filled[first : first + parts] for first in range(0, len(filled), parts)]
+    return [filled[first : first + batches_per_step] for first in range(0, len(filled), batches_per_step)]
 
 
-def _train_epoch(training: Training, position: Position, utilisation: Utilisation) -> None:
-    config, world = training.config, training.world
-    steps = plan_steps(training, position.epoch, position.parts)
+def _train_epoch(training: Training, state: TrainState, utilisation: Utilisation) -> None:
+    config = training.config
+    steps = plan_steps(training, state.epoch, state.batches_per_step)
     training.model.train()
-    shown = None if world.first else io.StringIO()
-    with Progress(f"epoch {position.epoch + 1}/{config.epochs}", len(steps), "steps", shown) as bar:
-        bar.advance(count=position.batch)
-        for batches in steps[position.batch :]:
-            progress = (position.epoch + position.batch / len(steps)) / config.epochs
+    shown = None if training.world.is_main else io.StringIO()
+    with Progress(f"epoch {state.epoch + 1}/{config.epochs}", len(steps), "steps", shown) as bar:
+        bar.advance(count=state.batch)
+        for batches in steps[state.batch :]:
+            progress = (state.epoch + state.batch / len(steps)) / config.epochs
             begun = time.monotonic()
-            take_step(training, position, batches, progress)
+            take_step(training, state, batches, progress)
             seconds = sum(example.seconds for batch in batches for example in batch)
             utilisation.add_step(time.monotonic() - begun, seconds)
             bar.advance(seconds)
-            if position.batch < len(steps) and position.step % config.checkpoint_steps == 0:
-                _save_resume_point(training, position)
+            if state.batch < len(steps) and state.step % config.checkpoint_steps == 0:
+                training.checkpoints.save(state)
+                training.checkpoints.prune(state)
 
 
-def _save_resume_point(training: Training, position: Position) -> None:
-    _save_point(training, resume_file(training.checkpoints, position), position)
-    if training.world.first:
-        prune(training.checkpoints, position)
-
-
-def _load_point(training: Training, files: Sequence[Path], with_epochs: bool = True) -> Optional[Position]:
-    return load_point(
-        training.checkpoints,
-        training.modules,
-        training.optimizer,
-        files,
-        training.world.first,
-        training.made_of,
-        with_epochs,
-    )
-
-
-def _save_point(training: Training, file: Path, position: Position) -> None:
-    if training.world.first:
-        save_point(file, position, training.modules, training.optimizer, training.made_of)
-
-
-def take_step(training: Training, position: Position, batches: List[List[Example]], progress: float) -> None:
-    """One step of all processes: each takes every so many-th of the batches, and the last may get none."""
+def take_step(training: Training, state: TrainState, batches: List[List[Example]], progress: float) -> None:
+    """One step of all ranks: rank r takes batches r, r + world size, ...; the last ranks may get none."""
     config, model = training.config, training.model
-    rate = position.rate_factor * learning_rate(config, position.step, progress)
+    rate = state.rate_factor * learning_rate(config, state.step, progress)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     statistics = [buffer.clone() for buffer in running_statistics(model)]
     while True:
-        frames, loss, blanks = _gather_gradients(training, position, batches)
+        frames, loss, blanks = _compute_gradients(training, state, batches)
         norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
-        if math.isfinite(norm) or not math.isfinite(loss) or not halve_scale(config, position):
+        if math.isfinite(norm) or not math.isfinite(loss) or not halve_scale(config, state):
             break
-        restore_statistics(model, statistics)  # and the same once more, at a smaller scale
+        restore_statistics(model, statistics)  # and retry with the smaller scale
     examples = [example for batch in batches for example in batch]
     if math.isfinite(norm):
-        note_step(config, position)
+        count_finite_step(config, state)
         training.optimizer.step()
         if training.averaged is not None:
             update_average(training.averaged, model, config.ema_decay)
-        position.epoch_loss += loss
-        position.epoch_blanks += blanks
-        position.epoch_frames += int(frames)
-        position.epoch_utterances += count_utterances(examples)
-        position.epoch_norm = max(position.epoch_norm, norm)
-        watch_training_loss(position, loss / max(1.0, frames))
+        state.epoch_loss += loss
+        state.epoch_blanks += blanks
+        state.epoch_frames += int(frames)
+        state.epoch_utterances += count_utterances(examples)
+        state.epoch_norm = max(state.epoch_norm, norm)
+        watch_training_loss(state, loss / max(1.0, frames))
     else:
         restore_statistics(model, statistics)
-        _skip_step(training, position, examples, loss)
-    position.step += 1
-    position.batch += 1
+        skip_step(state, examples, loss, training.directory, training.world.is_main)
+    state.step += 1
+    state.batch += 1
 
 
-def _gather_gradients(training: Training, position: Position, batches: List[List[Example]]) -> List[float]:
-    """Give parameters the gradient of all processes' batches, a frame; sums (frames, loss, blanks) of all."""
+def _compute_gradients(training: Training, state: TrainState, batches: List[List[Example]]) -> List[float]:
+    """Set the gradients to those of all ranks' batches, per frame; returns total frames, loss and blanks."""
     world, model = training.world, training.model
     training.optimizer.zero_grad(set_to_none=True)
     counts = torch.zeros(3, device=model.feature_mean.device)
-    scale = loss_scale(training.config, position)
-    draw = position.step * position.parts
+    scale = loss_scale(training.config, state)
+    draw = state.step * state.batches_per_step
     for number in range(world.rank, len(batches), world.size):
         counts += _accumulate_gradients(training, draw + number, batches[number], scale)
-    totals: List[float] = share_gradients(world, model, counts, scale).tolist()
+    totals: List[float] = reduce_gradients(world, model, counts, scale).tolist()
     return totals
-
-
-def _skip_step(training: Training, position: Position, examples: List[Example], loss: float) -> None:
-    """Keep what the step was made of for inspection, and stop when it happens too often."""
-    position.skipped += 1
-    cause = explain_fault(examples, loss)
-    if training.world.first:
-        file = keep_examples(training.directory, position.step, examples, cause)
-        print(
-            f"train: step {position.step} is skipped with its {count_utterances(examples)} utterances, "
-            f"its gradient is not finite: {cause}; see {file.name}"
-        )
-    refuse_more_skips(position, cause, examples, training.directory)
 
 
 def _accumulate_gradients(
     training: Training, draw: int, examples: List[Example], scale: float
 ) -> torch.Tensor:
-    """Add `scale` times the gradient of the batch's summed loss; returns sums (frames, loss, blank
-    probability).
-
-    `draw` seeds what is random.
-    """
+    """Add `scale` times the gradient of a batch's summed loss; returns its frames, CTC loss and blank
+    probability, summed. `draw` seeds augmentation and dropout."""
     config = training.config
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
     generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
@@ -330,38 +268,37 @@ def _accumulate_gradients(
     return torch.stack([frames.sum().float(), loss.detach(), blanks])
 
 
-def _finish_epoch(training: Training, position: Position, utilisation: Utilisation) -> None:
-    """Evaluate on dev, write the epoch's weights, then the resume point that counts it as done."""
-    config, world = training.config, training.world
+def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisation) -> None:
+    """Evaluate on dev, write the epoch's weights, then the checkpoint that counts it as finished."""
+    config, checkpoints = training.config, training.checkpoints
     model = training.averaged or training.model
-    result = evaluate(model, training.dev, training.units, config.batch_duration, world)
+    result = evaluate(model, training.dev, training.units, config.batch_duration, training.world)
     row: Dict[str, Any] = {
-        "epoch": position.epoch + 1,
-        "step": position.step,
-        "train_loss": position.epoch_loss / max(1, position.epoch_frames),
-        "blank_share": position.epoch_blanks / max(1, position.epoch_frames),
-        "gradient_norm": position.epoch_norm,
+        "epoch": state.epoch + 1,
+        "step": state.step,
+        "train_loss": state.epoch_loss / max(1, state.epoch_frames),
+        "blank_share": state.epoch_blanks / max(1, state.epoch_frames),
+        "gradient_norm": state.epoch_norm,
         "learning_rate": training.optimizer.param_groups[0]["lr"],
-        "utterances": position.epoch_utterances,
-        "skipped": position.skipped,
-        "returns": position.returns,
+        "utterances": state.epoch_utterances,
+        "skipped": state.skipped,
+        "rollbacks": state.rollbacks,
         **result.row(),
     }
-    watch_dev(position.log, row)
-    if world.first:
+    watch_dev(state.log, row)
+    if training.world.is_main:
+        losses = f"loss {row['train_loss']:.3f} | dev loss {result.loss:.3f}"
         print(
-            f"epoch {row['epoch']:>3}: train loss {row['train_loss']:.3f}, dev loss {result.loss:.3f}, "
-            f"dev greedy {result.errors}/{result.words} = {100 * result.errors / max(1, result.words):.2f} %",
-            flush=True,
+            f"epoch {row['epoch']}/{config.epochs} | {losses} | dev WER (greedy) {result.wer()}", flush=True
         )
-        save_epoch(epoch_file(training.checkpoints, row["epoch"]), model, row, training.made_of)
+        save_epoch(checkpoints.epoch_file(row["epoch"]), model, row, training.made_of)
     used = utilisation.row(model.feature_mean.device)
-    position.log.append({**row, **used, "finished": round(time.time(), 1)})
-    there = [*position.kept, row["epoch"]]
-    rows = [each for each in position.log if each["epoch"] in there]
-    position.kept = choose_epochs(rows, config.keep_best, config.keep_last)
-    position.start_epoch()
-    if is_best(position.log):
-        _save_point(training, training.checkpoints / GOOD, position)
-    _save_resume_point(training, position)
-    _tidy(training, position)
+    state.log.append({**row, **used, "finished": round(time.time(), 1)})
+    existing = [*state.kept, row["epoch"]]
+    rows = [each for each in state.log if each["epoch"] in existing]
+    state.kept = choose_epochs(rows, config.keep_best, config.keep_last)
+    state.start_epoch()
+    if min(state.log, key=dev_rank) is state.log[-1]:
+        checkpoints.save(state, checkpoints.good)
+    checkpoints.save(state)
+    _tidy(training, state)

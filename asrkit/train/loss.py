@@ -1,4 +1,4 @@
-"""The losses, and which utterances CTC can't align."""
+"""The losses, and the frames that CTC needs."""
 
 from typing import Any, Callable, Dict, List, Sequence
 
@@ -9,12 +9,14 @@ from torch import Tensor
 from asrkit.errors import UserError
 from asrkit.model.decoder import Decoder
 
-EXACT = 1e6  # a beam so wide that k2 leaves no alignment out
+EXACT = 1e6  # a beam that prunes no alignment
+Sequences = Sequence[Sequence[int]]
 
-def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-    """Negative log-likelihood of the targets, summed over the batch (Graves et al. 2006).
 
-    (batch, frame, unit), (batch,), one unit sequence an utterance; blank is 0.
+def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
+    """CTC loss: negative log-likelihood of the targets, summed over the batch (Graves et al. 2006).
+
+    (batch, frame, unit), lengths (batch,), one unit sequence per utterance; blank is 0.
     """
     flat = torch.tensor([unit for target in targets for unit in target], dtype=torch.long)
     lengths = torch.tensor([len(target) for target in targets])
@@ -29,7 +31,7 @@ def import_k2() -> Any:
         import k2
     except ImportError as error:
         raise UserError(
-            f"train.ctc is k2, and k2 can't be imported: {error}",
+            f"train.ctc is k2, which can't be imported: {error}",
             expected="k2 built for this torch",
             where="train.ctc",
             todo="asrkit doctor prints how to install it; or --set train.ctc=torch",
@@ -37,13 +39,10 @@ def import_k2() -> Any:
     return k2
 
 
-def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-    """The same by k2, as the total score of the targets' graphs with the log-probabilities.
-
-    Raises UserError if k2 can't be imported.
-    """
+def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
+    """The same by k2: total score of the targets' CTC graphs. Raises UserError if k2 can't be imported."""
     k2 = import_k2()
-    longest_first = torch.argsort(frames.cpu(), descending=True)  # the order that intersect_dense asks for
+    longest_first = torch.argsort(frames.cpu(), descending=True)  # as intersect_dense requires
     rows = longest_first.tolist()
     counts = frames.cpu()[longest_first]
     segments = torch.stack([longest_first, torch.zeros_like(counts), counts], dim=1).int()
@@ -53,37 +52,30 @@ def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Sequence[in
     return loss
 
 
-CTC: Dict[str, Callable[[Tensor, Tensor, Sequence[Sequence[int]]], Tensor]] = {
-    "torch": ctc_loss,
-    "k2": k2_ctc_loss,
-}
+CTC: Dict[str, Callable[[Tensor, Tensor, Sequences], Tensor]] = {"torch": ctc_loss, "k2": k2_ctc_loss}
 
 
 def decoder_loss(
-    decoder: Decoder,
-    encoded: Tensor,
-    frames: Tensor,
-    targets: Sequence[Sequence[int]],
-    smoothing: float = 0.0,
+    decoder: Decoder, encoded: Tensor, frames: Tensor, targets: Sequences, smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of the attention decoder's predictions, summed over units and ends of sentences.
+    """Cross-entropy of the attention decoder, summed over units and ends of sentences.
 
-    (batch, frame, dim), (batch,), one unit sequence an utterance. `smoothing` of a target's weight is spread
-    evenly over all tokens but blank (Szegedy et al. 2016). A sum as that of CTC is: both are -log p of whole
-    transcripts, so that they are added utterance by utterance, then divided by frames together
-    (Watanabe et al. 2017), and what one weighs beside the other depends on no batch.
+    (batch, frame, dim), lengths (batch,), one unit sequence per utterance. `smoothing`: the part of a target's
+    weight that is spread evenly over all tokens but blank (Szegedy et al. 2016). Like CTC, the sum is -log p
+    of whole transcripts: the two are added (Watanabe et al. 2017), then divided by frames, so that their
+    relative weight doesn't depend on the batch.
     """
-    log_probs, follow, inside = decoder.predict(targets, encoded, frames)
-    right = log_probs.gather(-1, follow[..., None]).squeeze(-1)  # (batch, token)
+    log_probs, tokens, inside = decoder.predict(targets, encoded, frames)
+    right = log_probs.gather(-1, tokens[..., None]).squeeze(-1)  # (batch, token)
     smoothed = (1 - smoothing) * right + smoothing * log_probs[..., 1:].mean(dim=-1)
     return -(smoothed * inside).sum()
 
 
 def consistency_loss(log_probs: Tensor, frames: Tensor) -> Tensor:
-    """How much two views of each utterance disagree: KL divergence both ways, summed over frames.
+    """Symmetric KL divergence between two views of each utterance, summed over frames.
 
-    (2 * batch, frame, unit), the first views before the second ones, (2 * batch,). Each view is drawn to
-    the other as it stands, without gradient there. Source: consistency-regularised CTC (Yao et al. 2024).
+    (2 * batch, frame, unit), all first views before the second ones, and lengths (2 * batch,). Each view's
+    target is the other one without gradient. Source: consistency-regularised CTC (CR-CTC, Yao et al. 2024).
     """
     first, second = log_probs.chunk(2)
     inside = torch.arange(log_probs.shape[1], device=log_probs.device) < frames.chunk(2)[0][:, None]
@@ -93,5 +85,5 @@ def consistency_loss(log_probs: Tensor, frames: Tensor) -> Tensor:
 
 
 def frames_needed(target: List[int]) -> int:
-    """Fewest frames that CTC can align the target to: a blank must part equal neighbours."""
+    """Fewest frames that CTC can align a target to: a blank must separate repeated tokens."""
     return len(target) + sum(first == second for first, second in zip(target, target[1:]))

@@ -1,4 +1,4 @@
-"""Products in half precision, and the scale that keeps float16 gradients in range."""
+"""Half precision, and the loss scale that keeps float16 gradients in range."""
 
 from typing import ContextManager
 
@@ -6,53 +6,52 @@ import torch
 
 from asrkit.config import TrainConfig
 from asrkit.errors import UserError
-from asrkit.train.checkpoint import Position
+from asrkit.train.checkpoint import TrainState
 
-SMALLEST_SCALE = 2.0**-16  # gradients that overflow at this one are a fault, not a matter of range
+SMALLEST_SCALE = 2.0**-16  # gradients that overflow even at this scale have another cause
 STEPS_TO_GROW = 2000  # without overflow
 
 
 def autocast(config: TrainConfig, device: torch.device) -> ContextManager[None]:
-    """Have products computed in train.precision; weights and sums stay float32."""
+    """Matrix products and convolutions in train.precision; weights and sums stay float32."""
     half = torch.float16 if config.precision == "float16" else torch.bfloat16
     context: ContextManager[None] = torch.autocast(device.type, half, enabled=config.precision != "float32")
     return context
 
 
 def check_precision(config: TrainConfig, device: torch.device) -> None:
-    """Raise UserError for float16 without a GPU: processors compute it slowly, and torch 1.13 not at all."""
+    """Raise UserError for float16 without a GPU: CPUs compute it slowly, and torch 1.13 not at all."""
     if config.precision == "float16" and device.type != "cuda":
         raise UserError(
             f"train.precision is float16, and training runs on the {device.type}",
             expected="a GPU for float16",
             where="train.precision",
-            todo="--set train.precision=float32, or bfloat16 where the processor has it",
+            todo="--set train.precision=float32, or bfloat16 if the processor has it",
         )
 
 
-def loss_scale(config: TrainConfig, position: Position) -> float:
-    """What the loss is multiplied by, and its gradient divided by: a power of two, so no bit is lost.
+def loss_scale(config: TrainConfig, state: TrainState) -> float:
+    """Factor of the loss, divided out of its gradient: a power of two, so no bit is lost.
 
-    float16 ends at 65504 above and 6e-8 below. The scale halves when a gradient overflows, and doubles
-    after many steps without (Micikevicius et al. 2018, "Mixed precision training").
+    float16 ranges from 6e-8 to 65504. The scale is halved when a gradient overflows, and doubled after
+    many steps without overflow (Micikevicius et al. 2018, "Mixed precision training").
     """
-    return position.loss_scale if config.precision == "float16" else 1.0
+    return state.loss_scale if config.precision == "float16" else 1.0
 
 
-def halve_scale(config: TrainConfig, position: Position) -> bool:
-    """After a gradient that isn't finite though the loss is: whether a smaller scale may mend it."""
-    if config.precision != "float16" or position.loss_scale <= SMALLEST_SCALE:
+def halve_scale(config: TrainConfig, state: TrainState) -> bool:
+    """After a gradient overflow with a finite loss: halve the scale; False if that can't help."""
+    if config.precision != "float16" or state.loss_scale <= SMALLEST_SCALE:
         return False
-    position.loss_scale /= 2
-    position.steps_at_scale = 0
+    state.loss_scale /= 2
+    state.steps_at_scale = 0
     return True
 
 
-def note_step(config: TrainConfig, position: Position) -> None:
-    """Count a step whose gradient was finite."""
-    if config.precision != "float16":
-        return
-    position.steps_at_scale += 1
-    if position.steps_at_scale == STEPS_TO_GROW:
-        position.loss_scale *= 2
-        position.steps_at_scale = 0
+def count_finite_step(config: TrainConfig, state: TrainState) -> None:
+    """Count a step with a finite gradient; double the scale after STEPS_TO_GROW of them."""
+    if config.precision == "float16":
+        state.steps_at_scale += 1
+        if state.steps_at_scale == STEPS_TO_GROW:
+            state.loss_scale *= 2
+            state.steps_at_scale = 0

@@ -1,4 +1,4 @@
-"""A training of an experiment: its ranks, its model and its data put together."""
+"""Stage train: starts the ranks, and builds the model, the data and the optimiser of each."""
 
 import copy
 from typing import Dict, List, Optional, Tuple
@@ -30,24 +30,25 @@ from asrkit.train.world import ALONE, World, choose_device, join_launched, join_
 def train(experiment: Experiment) -> Optional[str]:
     """Write train/checkpoints, train/log.jsonl, train/curves.png and train/tensorboard.
 
-    Gives the name of the GPU that rank 0 used; None for the processor.
+    Returns the name of rank 0's GPU; None for a CPU.
     """
-    size, rank = experiment.config.train.processes, launched_rank()
+    size, rank, folder = experiment.config.train.processes, launched_rank(), experiment.folder("train")
     devices: Dict[int, Optional[str]] = {}
     if rank is not None:
         devices[0] = _train(experiment, join_launched())
     elif size == 1:
         devices[0] = _train(experiment, ALONE)
     else:
-        with scratch_folder(experiment.folder("train") / ".processes") as folder:
-            meet = folder / "rendezvous"
+        with scratch_folder(folder / ".processes") as scratch:
+            rendezvous = scratch / "rendezvous"
             run_parallel(
-                lambda rank: _train(experiment, join_world(rank, size, meet)), size, size, devices.__setitem__
+                lambda rank: _train(experiment, join_world(rank, size, rendezvous)),
+                *(size, size, devices.__setitem__),
             )
     if not rank:
-        log = read_jsonl(experiment.folder("train") / "log.jsonl")
-        write_tensorboard(experiment.folder("train") / "tensorboard", log)
-        write_picture(experiment.folder("train") / "curves.png", log)
+        log = read_jsonl(folder / "log.jsonl")
+        write_tensorboard(folder / "tensorboard", log)
+        write_picture(folder / "curves.png", log)
     return devices[0]
 
 
@@ -62,7 +63,11 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
-    _initialise(experiment, model, world)
+    if config.train.init_from is not None:
+        taken, left = load_pretrained(model.front, experiment.named(config.train.init_from))
+        if world.is_main:
+            print(f"train: front end: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
+            print("".join(f"train:   {reason}\n" for reason in left), end="")
     train, dev, rejected = load_splits(experiment, units, model, world)
     conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
     model.to(device)
@@ -70,6 +75,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
     if config.train.compile:
         compile_parts(model)
+    note = read_note(experiment.folder("train"))  # of the stage engine; none in tests
     training = Training(
         model,
         optimizer,
@@ -82,75 +88,57 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         averaged=averaged,
         top_hertz=config.features.sampling_rate / 2,
         conditions=conditions,
-        made_of=_made_of(experiment),
+        made_of=note.key if note is not None else "",
     )
     minutes = estimate_minutes(training)
-    if world.first:
+    if world.is_main:
         hours = sum(example.seconds for example in train) / 3600
         add_facts(experiment, parameters=model.parameter_count(), audio_hours=round(hours, 3))
         print(
             f"train: {model.parameter_count():,} parameters, {len(train)} utterances, {hours:.2f} h, "
-            f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
-            f"train: the largest step fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
+            f"world size {world.size}, {torch.get_num_threads()} threads per rank\n"
+            f"train: the largest step fits in memory; {config.train.epochs} epochs take about {minutes:.1f} min"
         )
         if conditions is not None:
             print(f"train: {conditions}")
-        _tell_gaps(rejected, units_without_examples(train, units))
+        _report_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
-def _made_of(experiment: Experiment) -> str:
-    """What the engine says that this training is made of; nothing where it didn't start it."""
-    note = read_note(experiment.folder("train"))
-    return note.key if note is not None else ""
-
-
-def _initialise(experiment: Experiment, model: AcousticModel, world: World) -> None:
-    """Load train.init_from where it is set, and say what was taken and what not."""
-    name = experiment.config.train.init_from
-    if name is None:
-        return
-    taken, left = load_pretrained(model.front, experiment.named(name))
-    if world.first:
-        print(f"train: {len(taken)} tensors of the front are from {name}, {len(left)} are not:")
-        print("".join(f"train:   {reason}\n" for reason in left), end="")
-
-
-def _tell_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
+def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
     for row in rejected[:3]:
         print(f"train: {row['split']} {row['id']} not used for the loss: {row['reason']}")
     if rejected:
         print(f"train: {len(rejected)} utterances not used for the loss, listed in train/rejected.jsonl")
     if absent:
-        print(f"train: {len(absent)} units are in no training utterance: {' '.join(absent[:20])}")
+        print(f"train: {len(absent)} units occur in no training utterance: {' '.join(absent[:20])}")
 
 
 def load_splits(
     experiment: Experiment, units: Units, model: AcousticModel, world: World
 ) -> Tuple[List[Example], List[Example], List[Dict[str, str]]]:
-    """Training examples that CTC can align, all of dev, and rows of rejected.jsonl for the others."""
-    corpus = experiment.config.corpus
+    """Training examples that CTC can align, all of dev, and the rows of rejected.jsonl for the others.
+
+    Raises UserError if more than corpus.max_bad_fraction of the training examples can't be aligned.
+    """
+    corpus, file = experiment.config.corpus, experiment.folder("train") / "rejected.jsonl"
+    normalisation = (model.feature_mean, model.feature_inverse_deviation)
     splits = {}
     rows = []
     for split in (corpus.train, corpus.dev):
-        splits[split], rejected = load_examples(
-            load_cuts(experiment, split),
-            units,
-            model.config,
-            model.feature_mean,
-            model.feature_inverse_deviation,
-        )
+        cuts = load_cuts(experiment, split)
+        splits[split], rejected = load_examples(cuts, units, model.config, *normalisation)
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
-    if world.first:
-        write_jsonl(experiment.folder("train") / "rejected.jsonl", rows)
+    if world.is_main:
+        write_jsonl(file, rows)
     usable = [example for example in splits[corpus.train] if example.target is not None]
     lost = len(splits[corpus.train]) - len(usable)
     if not usable or lost > corpus.max_bad_fraction * len(splits[corpus.train]):
         raise UserError(
-            f"{lost} of {len(splits[corpus.train])} training utterances can't be aligned",
-            expected=f"at most the share corpus.max_bad_fraction, {corpus.max_bad_fraction}",
-            where=str(experiment.folder("train") / "rejected.jsonl"),
-            todo="fix those transcripts, use larger units or less subsampling, or raise the limit",
+            f"CTC can't align {lost} of {len(splits[corpus.train])} training utterances",
+            expected=f"at most a fraction of corpus.max_bad_fraction, {corpus.max_bad_fraction}",
+            where=str(file),
+            todo="fix these transcripts, use larger units or less subsampling, or raise the limit",
         )
     return usable, splits[corpus.dev], rows

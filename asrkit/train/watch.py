@@ -1,4 +1,4 @@
-"""What is watched during training, and what is done when numbers stop being finite."""
+"""Detection of divergence and of steps that are not finite; utilisation of the hardware."""
 
 import math
 import statistics
@@ -7,28 +7,27 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import torch
-from torch import Tensor, nn
 
 from asrkit.errors import UserError
 from asrkit.storage.tensors import save_tensors
-from asrkit.train.checkpoint import Position
-from asrkit.train.examples import Example
+from asrkit.train.checkpoint import TrainState
+from asrkit.train.examples import Example, count_utterances
 
-SKIPS_ALLOWED = 3  # steps of a run; one bad utterance is passed over, a bad setting stops
+SKIPS_ALLOWED = 3  # steps per run: one bad utterance is skipped, a bad setting is an error
 
-# A loss is far above the best when it is more than twice that and a margin.
-LOSS_FACTOR = 2.0  # without divergence it wavers by tenths of itself
-LOSS_MARGIN = 0.2  # nats a frame, for twice next to nothing is little; blanks alone cost 0.4 to 1
-WINDOW = 50  # steps; their median, for one batch of hard utterances means nothing
-ERRORS_MARGIN = 0.1  # of dev's words: overfitting raises the loss on dev too, but hardly its errors
+# Divergence: a loss above LOSS_FACTOR * lowest + LOSS_MARGIN
+LOSS_FACTOR = 2.0  # a converging loss varies by tenths of itself
+LOSS_MARGIN = 0.2  # nats per frame, for losses near 0; predicting only blanks costs 0.4 to 1
+WINDOW = 50  # steps, over which the training loss is a median: a single batch may be hard
+ERRORS_MARGIN = 0.1  # of dev's words: overfitting raises the dev loss too, but hardly the errors
 
 
 class Divergence(UserError):
-    """The weights have gone astray; training goes back from this once."""
+    """Training diverged; rolled back once, then fatal."""
 
 
 class Utilisation:
-    """What an epoch's time went to; an epoch that is resumed counts from there."""
+    """How an epoch's time was spent; of a resumed epoch, since it resumed."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
@@ -36,12 +35,12 @@ class Utilisation:
         self.audio_seconds = 0.0
 
     def add_step(self, seconds: float, audio_seconds: float) -> None:
-        """Note a step."""
+        """Count a step."""
         self.step_seconds += seconds
         self.audio_seconds += audio_seconds
 
     def row(self, device: torch.device) -> Dict[str, Any]:
-        """Audio seconds a second, the share of time inside steps, and bytes at most on a GPU."""
+        """Audio seconds per second, the fraction of time in steps, and peak bytes of a GPU."""
         seconds = time.monotonic() - self._begun
         figures = {
             "audio_rate": round(self.audio_seconds / seconds, 1),
@@ -52,86 +51,69 @@ class Utilisation:
         return figures
 
 
-def running_statistics(model: nn.Module) -> List[Tensor]:
-    """The buffers of normalisation that a forward pass changes."""
-    return [buffer for name, buffer in model.named_buffers() if "running_" in name]
-
-
-def restore_statistics(model: nn.Module, kept: Sequence[Tensor]) -> None:
-    """Put back what running_statistics gave, so that a bad batch leaves no trace in the model."""
-    for buffer, before in zip(running_statistics(model), kept):
-        buffer.copy_(before)
-
-
 def bad_examples(examples: Sequence[Example]) -> List[str]:
-    """Ids of those whose features aren't finite."""
+    """Ids of the examples with features that are not finite."""
     return [example.id for example in examples if not torch.isfinite(example.features).all()]
 
 
-def explain_fault(examples: Sequence[Example], loss: float) -> str:
-    """The likely cause, in words, of a loss or gradient that isn't finite."""
+def skip_step(
+    state: TrainState, examples: Sequence[Example], loss: float, directory: Path, is_main: bool
+) -> None:
+    """Count a step whose loss or gradient is not finite, and write its examples to skipped_steps/.
+
+    Raises UserError after more such steps than a bad utterance explains if features are bad, since a rollback
+    can't help then; else Divergence.
+    """
+    state.skipped += 1
     bad = bad_examples(examples)
     if bad:
-        return f"features of {', '.join(bad[:3])} hold NaN or infinity"
-    if not math.isfinite(loss):
-        return "the features are finite and the loss isn't: the weights have grown too far"
-    return "the loss is finite and its gradient isn't: the steps are too large"
-
-
-def keep_examples(directory: Path, step: int, examples: Sequence[Example], cause: str) -> Path:
-    """Write features, ids and transcripts of a step to skipped_steps/, to be looked at."""
-    file = directory / "skipped_steps" / f"step-{step:08d}.safetensors"
-    about = {"cause": cause, "examples": [{"id": example.id, "text": example.text} for example in examples]}
-    save_tensors(file, {example.id: example.features for example in examples}, about)
-    return file
-
-
-def refuse_more_skips(position: Position, cause: str, examples: Sequence[Example], directory: Path) -> None:
-    """Raise when more steps had to be skipped than one bad utterance explains.
-
-    UserError where features are at fault, which no return mends; else Divergence.
-    """
-    if position.skipped > SKIPS_ALLOWED:
-        kind = UserError if bad_examples(examples) else Divergence
-        raise kind(
-            f"loss or gradient not finite at step {position.step}, for the {position.skipped}th time: "
-            f"{cause}",
+        cause = f"features of {', '.join(bad[:3])} hold NaN or infinity"
+    elif not math.isfinite(loss):
+        cause = "the features are finite and the loss is not: the weights are too large"
+    else:
+        cause = "the loss is finite and its gradient is not: the learning rate is too high"
+    if is_main:
+        file = directory / "skipped_steps" / f"step-{state.step:08d}.safetensors"
+        rows = [{"id": example.id, "text": example.text} for example in examples]
+        tensors = {example.id: example.features for example in examples}
+        save_tensors(file, tensors, {"cause": cause, "examples": rows})
+        utterances = count_utterances(examples)
+        print(f"train: step {state.step} skipped ({utterances} utterances): {cause}; see {file.name}")
+    if state.skipped > SKIPS_ALLOWED:
+        raise (UserError if bad else Divergence)(
+            f"loss or gradient not finite at step {state.step}, for the {state.skipped}th time: {cause}",
             expected=f"at most {SKIPS_ALLOWED} such steps",
-            where=f"utterances of those steps in {directory / 'skipped_steps'}",
-            todo="fix those utterances; else lower train.learning_rate, or raise train.warmup_steps",
+            where=f"utterances of these steps in {directory / 'skipped_steps'}",
+            todo="fix these utterances; else lower train.learning_rate or raise train.warmup_steps",
         )
 
 
-def watch_training_loss(position: Position, loss: float) -> None:
-    """Take in a step's loss a frame; raise Divergence when the last ones are far above the lowest."""
-    position.recent_losses = [*position.recent_losses, loss][-WINDOW:]
-    if len(position.recent_losses) < WINDOW:
+def watch_training_loss(state: TrainState, loss: float) -> None:
+    """Add a step's loss per frame; raise Divergence if the median of the last is far above the lowest."""
+    state.recent_losses = [*state.recent_losses, loss][-WINDOW:]
+    if len(state.recent_losses) < WINDOW:
         return
-    median = statistics.median(position.recent_losses)
-    best = median if position.best_loss is None else position.best_loss
-    if _far_above(median, best):
+    median = statistics.median(state.recent_losses)
+    best = median if state.best_loss is None else state.best_loss
+    if not median <= _limit(best):  # true for NaN
         raise Divergence(
-            f"the training loss of the last {WINDOW} steps, their median, is {median:.3f}",
-            expected=f"near the lowest so far, {best:.3f}; at most {_highest(best):.3f}",
+            f"the training loss (median of {WINDOW} steps) is {median:.3f}",
+            expected=f"at most {_limit(best):.3f}; the lowest so far is {best:.3f}",
         )
-    position.best_loss = min(best, median)
+    state.best_loss = min(best, median)
 
 
 def watch_dev(log: Sequence[Dict[str, Any]], row: Dict[str, Any]) -> None:
-    """Raise Divergence when loss and errors on dev are far above the lowest of the epochs in `log`."""
+    """Raise Divergence if loss and errors on dev are far above the lowest of the epochs in `log`."""
     if not log:
         return
     loss, errors = min(old["loss"] for old in log), min(old["errors"] for old in log)
-    if _far_above(row["loss"], loss) and row["errors"] > errors + ERRORS_MARGIN * row["words"]:
+    if not row["loss"] <= _limit(loss) and row["errors"] > errors + ERRORS_MARGIN * row["words"]:
         raise Divergence(
-            f"the loss on dev is {row['loss']:.3f} with {row['errors']} errors",
-            expected=f"near the lowest so far, {loss:.3f} and {errors}; at most {_highest(loss):.3f}",
+            f"the dev loss is {row['loss']:.3f} with {row['errors']} errors",
+            expected=f"at most {_limit(loss):.3f}; the lowest so far are {loss:.3f} and {errors} errors",
         )
 
 
-def _far_above(loss: float, best: float) -> bool:
-    return not loss <= _highest(best)  # NaN is far above all
-
-
-def _highest(best: float) -> float:
+def _limit(best: float) -> float:
     return LOSS_FACTOR * best + LOSS_MARGIN

@@ -6,7 +6,7 @@ from tests.known_issues.conftest import Finished
 
 HOW = (
     *("train.threads=1", "train.processes=2", "train.keep_last=7", "train.keep_best=7", "train.compile=true"),
-    *("train.checkpoint_steps=3", "train.accumulate=2", "features.shard_utterances=7"),
+    *("train.checkpoint_steps=3", "train.gradient_accumulation=2", "features.shard_utterances=7"),
     *("decode.shard_utterances=7", "decode.batch_duration=7", "decode.keep_lattices=false"),
     "corpus.mirror=https://us.openslr.org/resources",
 )

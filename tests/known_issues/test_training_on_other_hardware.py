@@ -1,4 +1,4 @@
-"""A training that was killed began again from step 0 with another number of threads or processes."""
+"""A killed training restarted from step 0 with another number of threads or processes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ BEGUN = ("train.seed=7", "train.processes=2", "train.checkpoint_steps=3", "train
     ("others", "described"),
     [
         (("train.processes=1",), "1 process of 1 thread on cpu"),
-        (("train.processes=1", "train.accumulate=2"), "1 process of 1 thread on cpu"),
+        (("train.processes=1", "train.gradient_accumulation=2"), "1 process of 1 thread on cpu"),
         ((), ""),
     ],
 )
@@ -34,7 +34,7 @@ def test_it_continues_at_the_same_step(yesno: Finished, others: "tuple[str, ...]
     output = yesno.run("--stop-stage", "train", settings=(*BEGUN, *others))
     found = re.search(r"resumes at step (\d+), epoch 1", output)
     assert found and int(found[1]) >= 3
-    changed = f"train: by {described} instead of 2 processes of 1 thread on cpu: the same steps"
+    changed = f"train: on {described} instead of 2 processes of 1 thread on cpu: same steps"
     assert (changed in output) == bool(described)
     rows = [json.loads(line) for line in (yesno.exp / "train/log.jsonl").read_text().splitlines()]
     assert [row["utterances"] for row in rows] == [24, 24]  # each once in each epoch

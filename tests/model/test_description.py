@@ -26,9 +26,9 @@ CONFIG = ModelConfig(
 @pytest.mark.parametrize(
     "settings",
     [
-        {"block": "basic"},
-        {"block": "bottleneck"},
-        {"attention_blocks": 2, "attention": False, "convolution_kernel": 3},
+        {"front": "resnet"},
+        {"front": "resnet-bottleneck"},
+        {"attention_blocks": 2, "encoder": "convolution", "convolution_kernel": 3},
     ],
     ids=str,
 )
@@ -78,7 +78,7 @@ def test_subsampling_is_what_comes_out(subsampling: int) -> None:
 
 def test_relative_positions_and_a_decoder_are_counted() -> None:
     config = msgspec.structs.replace(
-        CONFIG, attention_blocks=1, attention_heads=2, feedforward_dim=32, convolution_kernel=0,
+        CONFIG, attention_blocks=1, attention_heads=2, feedforward_dim=32, encoder="attention",
         positions="relative", decoder_blocks=1,
     )  # fmt: skip
     model = AcousticModel(config, bins=20, units=7)

@@ -7,8 +7,13 @@ import torch
 
 from asrkit.model import attention
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.attention import RelativeSelfAttention
-from asrkit.model.positions import align_distances, distance_sinusoids, rotary_angles, rotate
+from asrkit.model.attention import (
+    RelativeSelfAttention,
+    align_distances,
+    distance_sinusoids,
+    rotary_angles,
+    rotate,
+)
 from tests.model.test_acoustic import SMALL
 
 
@@ -66,7 +71,7 @@ def test_relative_positions_are_the_formula_of_dai(monkeypatch: pytest.MonkeyPat
 
 def test_relative_positions_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
-    config: Any = msgspec.structs.replace(SMALL, positions="relative", convolution_kernel=0)
+    config: Any = msgspec.structs.replace(SMALL, positions="relative", encoder="attention")
     model = AcousticModel(config, bins=20, units=7).eval()
     lengths, features = torch.tensor([61, 37, 4]), torch.randn(3, 61, 20)
     together, frames = model(features, lengths)

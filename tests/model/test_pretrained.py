@@ -10,7 +10,7 @@ from asrkit.errors import UserError
 from asrkit.model.pretrained import load_pretrained
 from asrkit.model.residual import ResidualFront
 
-CONFIG = ModelConfig(depth="resnet18", stem_channels=8, stem_kernel=7, stage_channels=(8, 16, 16, 16))
+CONFIG = ModelConfig(front="resnet18", stem_channels=8, stem_kernel=7, stage_channels=(8, 16, 16, 16))
 
 
 def torchvision_like(file: Path) -> Dict[str, torch.Tensor]:
@@ -40,7 +40,7 @@ def test_weights_come_over_and_the_input_channels_are_added(tmp_path: Path) -> N
 def test_what_does_not_fit_is_listed_with_both_shapes(tmp_path: Path) -> None:
     torchvision_like(tmp_path / "resnet.safetensors")
     wider = ResidualFront(
-        ModelConfig(depth="resnet18", stem_channels=8, stem_kernel=3, stage_channels=(8, 16, 16, 24)), 80
+        ModelConfig(front="resnet18", stem_channels=8, stem_kernel=3, stage_channels=(8, 16, 16, 24)), 80
     )
     before = wider.conv1.weight.clone()
     _, left = load_pretrained(wider, tmp_path / "resnet.safetensors")

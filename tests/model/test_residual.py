@@ -26,16 +26,16 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("depth", TORCHVISION)
-def test_depths_have_the_parameters_of_torchvisions(depth: Any) -> None:
-    front = ResidualFront(ModelConfig(depth=depth, **WIDTHS), bins=80)  # type: ignore[arg-type]
-    total, inputs = TORCHVISION[depth]
-    stem = 64 * 7 * 7 * 2  # ours sees one channel, theirs three
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_presets_have_as_many_parameters_as_torchvisions(name: Any) -> None:
+    front = ResidualFront(ModelConfig(front=name, **WIDTHS), bins=80)  # type: ignore[arg-type]
+    total, inputs = TORCHVISION[name]
+    stem = 64 * 7 * 7 * 2  # one input channel here, three there
     assert sum(p.numel() for p in front.parameters()) == total - 1000 * (inputs + 1) - stem
 
 
 def test_names_and_shapes_are_torchvisions() -> None:
-    front = ResidualFront(ModelConfig(depth="resnet50", **WIDTHS), bins=80)  # type: ignore[arg-type]
+    front = ResidualFront(ModelConfig(front="resnet50", **WIDTHS), bins=80)  # type: ignore[arg-type]
     shapes = {name: tuple(tensor.shape) for name, tensor in front.state_dict().items()}
     assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
     assert shapes["layer2.0.conv2.weight"] == (128, 128, 3, 3)
@@ -48,12 +48,13 @@ def test_names_and_shapes_are_torchvisions() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"block": "bottleneck"},
+        {"front": "resnet-bottleneck"},
         {"squeeze_reduction": 2},
         {"stem_kernel": 7},
         {"stochastic_depth": 0.5},
         {"residual": False},
-        {"attention": False},
+        {"encoder": "convolution"},
+        {"encoder": "attention"},
     ],
     ids=str,
 )
@@ -86,7 +87,7 @@ def test_stochastic_depth_skips_whole_utterances_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
     config = ModelConfig(stochastic_depth=0.5, **{**SMALL, "stage_blocks": (1, 1)})  # type: ignore[arg-type]
     block = ResidualFront(config, bins=20).layer2[0]
-    assert block.skipped == 0.5
+    assert block.drop_rate == 0.5
     x, padding = torch.rand(400, 4, 6, 5), Padding(torch.full((400,), 6), 6)
     branch = torch.ones(400, 8, 3, 3)
     block.branch = lambda *_: branch
@@ -106,7 +107,7 @@ class ZeroShortcut(torch.nn.Module):
 
 def test_a_preset_with_settings_for_other_stages_is_refused() -> None:
     with pytest.raises(UserError, match="stage_channels has 3 entries"):
-        AcousticModel(ModelConfig(depth="resnet18", stage_channels=(8, 8, 8)), bins=20, units=5)
+        AcousticModel(ModelConfig(front="resnet18", stage_channels=(8, 8, 8)), bins=20, units=5)
 
 
 def test_without_residual_links_a_block_is_its_convolutions() -> None:

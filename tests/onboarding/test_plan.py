@@ -129,7 +129,7 @@ def test_memory_of_a_gpu(folders: List[str]) -> None:
     averaged, _ = memory(wide, "train.optimizer=adamw", "train.ema_decay=0.9")
     assert averaged == pytest.approx(5 * 4 * parameters / 1e9, abs=0.005)
     assert memory(wide)[0] < adamw  # Muon keeps one moment of a matrix
-    _, split = memory(wide, "train.batch_duration=10000", "train.accumulate=2")
+    _, split = memory(wide, "train.batch_duration=10000", "train.gradient_accumulation=2")
     assert split == pytest.approx(activations / 2, abs=0.01)
     _, twice = memory(wide, "train.batch_duration=10000", "train.consistency_weight=0.2")
     assert twice == pytest.approx(activations * 2, abs=0.01)

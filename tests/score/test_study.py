@@ -51,7 +51,7 @@ def test_mean_and_spread_are_those_of_the_rates() -> None:
     (line,) = spread_lines(ROWS)
     assert line == ("test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants.")
     assert spread_lines(ROWS[:1]) == []
-    assert spread_lines([*ROWS, {**make_row("wide", 8), "settings": {"model": {"depth": "resnet50"}}}]) == []
+    assert spread_lines([*ROWS, {**make_row("wide", 8), "settings": {"model": {"front": "resnet50"}}}]) == []
 
 
 def test_the_picture_is_a_png(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from asrkit.model.acoustic import AcousticModel
 from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import read_metadata
 from asrkit.train import loop
-from asrkit.train.checkpoint import Position
+from asrkit.train.checkpoint import TrainState
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.watch import WINDOW, Divergence, watch_dev, watch_training_loss
@@ -59,10 +59,10 @@ def test_diverged_training_goes_back_to_the_best_epoch_at_half_the_rate(
     assert [row["loss"] for row in log[:2]] == [row["loss"] for row in plain[:2]]
     assert log[2]["loss"] < 1.0
     assert log == read_jsonl(tmp_path / "astray" / "log.jsonl")
-    (said,) = log[2]["returns"]
-    assert "back to step 23, half the learning rate" in said
-    assert "train: diverged at step 35, epoch 3: the loss on dev is" in capsys.readouterr().out
-    assert [row["returns"] for row in log[:2]] == [[], []]
+    (said,) = log[2]["rollbacks"]
+    assert "rolled back to step 23, half the learning rate" in said
+    assert "train: diverged at step 35, epoch 3: the dev loss is" in capsys.readouterr().out
+    assert [row["rollbacks"] for row in log[:2]] == [[], []]
 
 
 def test_a_run_killed_after_it_went_back_ends_the_same(
@@ -89,14 +89,14 @@ def test_a_run_killed_after_it_went_back_ends_the_same(
     for file in files:
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes()
     newest = sorted((tmp_path / "killed" / "checkpoints").glob("resume-*"))[-1]
-    assert len(read_metadata(newest)["position"]["returns"]) == 1
+    assert len(read_metadata(newest)["state"]["rollbacks"]) == 1
 
 
 def test_training_that_diverges_again_stops_with_the_cause(
     tmp_path: Path, scheduled: Callable[[Schedule], None]
 ) -> None:
     scheduled(astray(2))
-    with pytest.raises(UserError, match=r"diverged at step 35, epoch 3, again: the loss on dev") as caught:
+    with pytest.raises(UserError, match=r"diverged at step 35, epoch 3, again: the dev loss") as caught:
         train(tmp_path)
     assert "lower train.learning_rate to a quarter" in caught.value.todo
 
@@ -107,26 +107,26 @@ def test_too_many_gradients_that_are_not_finite_are_a_divergence(
     scheduled(astray(0.1, rate=1e38))  # a step or two, after which weights are beyond float32
     log = train(tmp_path)
     assert log[-1]["skipped"] == 0  # those after the best epoch are forgotten with it
-    assert "for the 4th time" in log[-1]["returns"][0]
+    assert "for the 4th time" in log[-1]["rollbacks"][0]
     assert len(log) == 4
 
 
 def test_the_training_loss_is_judged_by_the_median_of_many_steps() -> None:
-    position = Position()
+    state = TrainState()
     for step in range(2 * WINDOW):
-        watch_training_loss(position, 0.5 if step % 3 else 5.0)  # hard batches
-    assert position.best_loss == 0.5
+        watch_training_loss(state, 0.5 if step % 3 else 5.0)  # hard batches
+    assert state.best_loss == 0.5
     for _ in range(WINDOW):
-        watch_training_loss(position, 1.1)  # within twice the best and the margin
+        watch_training_loss(state, 1.1)  # within twice the best and the margin
     for _ in range(WINDOW // 2 - 1):
-        watch_training_loss(position, 3.0)
-    with pytest.raises(Divergence, match=rf"last {WINDOW} steps, their median, is 2\.050"):
-        watch_training_loss(position, 3.0)
+        watch_training_loss(state, 3.0)
+    with pytest.raises(Divergence, match=rf"median of {WINDOW} steps\) is 2\.050"):
+        watch_training_loss(state, 3.0)
 
 
 def test_overfitting_is_no_divergence() -> None:
     log = [{"loss": 0.3, "errors": 40, "words": 400}, {"loss": 0.5, "errors": 30, "words": 400}]
     watch_dev(log, {"loss": 1.5, "errors": 45, "words": 400})
     watch_dev([], {"loss": 9.0, "errors": 400, "words": 400})
-    with pytest.raises(Divergence, match=r"the loss on dev is 1\.500 with 90 errors"):
+    with pytest.raises(Divergence, match=r"the dev loss is 1\.500 with 90 errors"):
         watch_dev(log, {"loss": 1.5, "errors": 90, "words": 400})

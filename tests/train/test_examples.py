@@ -12,9 +12,9 @@ from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_example
 EXAMPLES = make_examples(24, 0)
 
 
-def pairs(share: float, seed: int = 1, epoch: int = 0, longest: float = 10.0) -> "list[str]":
+def pairs(fraction: float, seed: int = 1, epoch: int = 0, longest: float = 10.0) -> "list[str]":
     """Ids of the joined examples; the whole must hold each utterance once."""
-    result = concatenate(EXAMPLES, share, seed=seed, epoch=epoch, longest=longest, model=MODEL)
+    result = concatenate(EXAMPLES, fraction, seed=seed, epoch=epoch, longest=longest, model=MODEL)
     parts = [part.id for example in result for part in (example.parts or (example,))]
     assert sorted(parts) == sorted(example.id for example in EXAMPLES)
     assert count_utterances(result) == len(EXAMPLES)
@@ -53,7 +53,7 @@ def test_each_utterance_is_in_an_epoch_once_and_a_part_has_conditions_of_its_own
     conditions = make_conditions(config, tmp_path, EXAMPLES)
     optimizer = make_optimizer(model, config)
     training = Training(model, optimizer, config, UNITS, EXAMPLES, [], tmp_path, conditions=conditions)
-    steps = plan_steps(training, 0, parts=1)
+    steps = plan_steps(training, 0, batches_per_step=1)
     examples = [example for batches in steps for batch in batches for example in batch]
     assert count_utterances(examples) == 24 and any(example.parts for example in examples)
     for example in [example for example in examples if example.parts]:

@@ -11,11 +11,11 @@ from torch import Tensor
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.train import loop, precision
-from asrkit.train.checkpoint import Position
+from asrkit.train.checkpoint import TrainState
 from asrkit.train.loop import Training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.precision import check_precision
-from asrkit.train.world import World, share_gradients
+from asrkit.train.world import World, reduce_gradients
 from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
 
 FLOAT16 = msgspec.structs.replace(CONFIG, precision="float16")
@@ -27,14 +27,14 @@ def float32_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "autocast", lambda config, device: contextlib.nullcontext())
 
 
-def steps(directory: Path, position: Position, config: "loop.TrainConfig" = FLOAT16) -> Dict[str, Tensor]:
+def steps(directory: Path, state: TrainState, config: "loop.TrainConfig" = FLOAT16) -> Dict[str, Tensor]:
     """Weights after three steps."""
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3).train()
     examples = make_examples(6, 0)
     training = Training(model, make_optimizer(model, config), config, UNITS, examples, [], directory)
     for number in range(3):
-        take_step(training, position, [examples[2 * number : 2 * number + 2]], progress=0.0)
+        take_step(training, state, [examples[2 * number : 2 * number + 2]], progress=0.0)
     return model.state_dict()
 
 
@@ -43,34 +43,34 @@ def equal(first: Dict[str, Tensor], second: Dict[str, Tensor]) -> bool:
 
 
 def test_the_scale_of_the_loss_changes_no_bit(tmp_path: Path) -> None:
-    position = Position()
-    assert equal(steps(tmp_path, position), steps(tmp_path, Position(), CONFIG))
-    assert position.loss_scale == 2.0**16 and position.steps_at_scale == 3
+    state = TrainState()
+    assert equal(steps(tmp_path, state), steps(tmp_path, TrainState(), CONFIG))
+    assert state.loss_scale == 2.0**16 and state.steps_at_scale == 3
 
 
 def test_a_gradient_that_overflows_is_computed_again_at_a_smaller_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overflow(world: World, model: AcousticModel, counts: Tensor, scale: float) -> Tensor:
-        totals = share_gradients(world, model, counts, scale)
+        totals = reduce_gradients(world, model, counts, scale)
         if scale > 2.0**14:
             next(parameter.grad for parameter in model.parameters()).fill_(math.inf)  # type: ignore[union-attr]
         return totals
 
-    monkeypatch.setattr(loop, "share_gradients", overflow)
-    position = Position(loss_scale=2.0**16)
-    weights = steps(tmp_path, position)
-    assert position.skipped == 0 and position.step == 3 and position.epoch_utterances == 6
-    assert position.loss_scale == 2.0**14
-    assert equal(weights, steps(tmp_path, Position(), CONFIG))
+    monkeypatch.setattr(loop, "reduce_gradients", overflow)
+    state = TrainState(loss_scale=2.0**16)
+    weights = steps(tmp_path, state)
+    assert state.skipped == 0 and state.step == 3 and state.epoch_utterances == 6
+    assert state.loss_scale == 2.0**14
+    assert equal(weights, steps(tmp_path, TrainState(), CONFIG))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_scale_grows_after_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "STEPS_TO_GROW", 2)
-    position = Position(loss_scale=8.0)
-    steps(tmp_path, position)
-    assert position.loss_scale == 16.0 and position.steps_at_scale == 1
+    state = TrainState(loss_scale=8.0)
+    steps(tmp_path, state)
+    assert state.loss_scale == 16.0 and state.steps_at_scale == 1
 
 
 def test_a_loss_that_is_not_finite_is_a_fault_whatever_the_scale(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_loss_that_is_not_finite_is_a_fault_whatever_the_scale(tmp_path: Path)
     examples = make_examples(2, 0)
     examples[0].features.fill_(math.nan)
     training = Training(model, make_optimizer(model, FLOAT16), FLOAT16, UNITS, examples, [], tmp_path)
-    position = Position()
-    take_step(training, position, [examples], progress=0.0)
-    assert position.skipped == 1 and position.loss_scale == 2.0**16
+    state = TrainState()
+    take_step(training, state, [examples], progress=0.0)
+    assert state.skipped == 1 and state.loss_scale == 2.0**16
 
 
 def test_float16_without_a_gpu_is_refused() -> None:

@@ -22,7 +22,7 @@ from asrkit.pipeline.parallel import run_parallel
 from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import load_tensors, save_tensors
 from asrkit.train.average import average_weights, candidate_files
-from asrkit.train.checkpoint import Position, list_epochs
+from asrkit.train.checkpoint import TrainState, list_epochs
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
@@ -33,7 +33,7 @@ FULL = msgspec.structs.replace(  # the settings that add to what a resume point 
     CONFIG,
     concatenate=0.5,
     processes=2,
-    accumulate=2,
+    gradient_accumulation=2,
     ema_decay=0.9,
     consistency_weight=0.2,
     time_warp_frames=5,
@@ -170,7 +170,7 @@ def test_processes_that_would_begin_at_different_steps_are_refused(tmp_path: Pat
     process.start()
     said = [queue.get(timeout=120) for _ in range(2)]
     process.join()
-    assert all("the processes begin at steps 3, 0" in each for each in said)
+    assert all("the ranks resume at steps 3, 0" in each for each in said)
     assert "resume-*" in said[0]
 
 
@@ -189,7 +189,7 @@ def test_a_damaged_resume_point_is_passed_over(tmp_path: Path, capsys: pytest.Ca
     newest = sorted(damaged.glob("checkpoints/resume-*"))[-1]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     train(damaged)
-    assert f"{newest.name} is damaged and passed over" in capsys.readouterr().out
+    assert f"ignoring damaged checkpoint {newest.name}" in capsys.readouterr().out
     assert weights(damaged) == weights(tmp_path / "whole")
 
 
@@ -227,12 +227,12 @@ def test_accumulated_batches_count_by_their_frames(tmp_path: Path) -> None:
             if isinstance(module, MaskedBatchNorm):
                 module.forward = lambda x, padding: x  # type: ignore[method-assign]
         masks = {"time_masks": 0, "frequency_masks": 0, "optimizer": "adamw", "gradient_clip": 1e9}
-        config = msgspec.structs.replace(CONFIG, accumulate=accumulate, **masks)
+        config = msgspec.structs.replace(CONFIG, gradient_accumulation=accumulate, **masks)
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
         training = Training(model, optimizer, config, UNITS, examples, examples[:1], tmp_path)
-        position = Position(step=100)  # after warm-up
-        take_step(training, position, batches, progress=0.0)
-        assert position.epoch_frames == sum(output_frames(MODEL, len(e.features)) for e in examples)
+        state = TrainState(step=100)  # after warm-up
+        take_step(training, state, batches, progress=0.0)
+        assert state.epoch_frames == sum(output_frames(MODEL, len(e.features)) for e in examples)
         return model.output.weight.detach()
 
     torch.testing.assert_close(step(halves, 2), step([examples], 1))

@@ -16,7 +16,7 @@ from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.stages.table import STAGES
 from asrkit.train import world
-from asrkit.train.world import World, join_launched, join_world, share_gradients
+from asrkit.train.world import World, join_launched, join_world, reduce_gradients
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 
@@ -32,7 +32,7 @@ def gradients_of(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str, Any]
         loss = model[0](INPUTS[rows[rank]]).square().sum()
         loss.backward()
         counts = torch.tensor([len(rows[rank]), float(loss)])
-    totals = share_gradients(pair, model, counts)
+    totals = reduce_gradients(pair, model, counts)
     return {
         "gradient": model[0].weight.grad.tolist(),
         "counts": totals.tolist(),
@@ -88,7 +88,7 @@ def test_processes_of_this_machine_are_counted(monkeypatch: pytest.MonkeyPatch) 
 
 def meet_nobody(folder: Path, queue: Any) -> None:
     """Process 0 of two, the other of which doesn't come: forked, then started by torchrun."""
-    world.PATIENCE = datetime.timedelta(seconds=1)
+    world.INIT_TIMEOUT = datetime.timedelta(seconds=1)
     launched = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
     os.environ.update(launched)
     for join in (lambda: join_world(0, 2, folder / "meet"), join_launched):
@@ -103,7 +103,7 @@ def test_a_process_that_does_not_come_is_said(tmp_path: Path) -> None:
     process = context.Process(target=meet_nobody, args=(tmp_path, queue))
     process.start()
     for said in [queue.get(timeout=120) for _ in range(2)]:
-        assert said.startswith("process 0 of 2, counted from 0, doesn't meet the others: ")
+        assert said.startswith("rank 0/2 failed to join the process group: ")
         assert "within 0:00:01" in said and "run the same command again: it resumes" in said
     process.join()
 
@@ -113,14 +113,14 @@ def leave_the_first(folder: Path, queue: Any) -> None:
 
     def work(rank: int) -> str:
         pair = join_world(rank, 2, folder / "meet")
-        pair.sum(torch.zeros(1))  # torch 2 fails to meet one that leaves while the others still join
+        pair.all_reduce(torch.zeros(1))  # torch 2 fails to meet one that leaves while the others still join
         if rank:
             while not (folder / "met").exists():
                 time.sleep(0.01)
             return ""
         (folder / "met").touch()
         with pytest.raises(UserError) as caught:
-            pair.sum(torch.zeros(1))
+            pair.all_reduce(torch.zeros(1))
         return str(caught.value)
 
     run_parallel(work, 2, 2, lambda _, said: queue.put(said))
@@ -133,7 +133,7 @@ def test_a_process_that_has_gone_is_said(tmp_path: Path) -> None:
     process.start()
     said = "".join(queue.get(timeout=120) for _ in range(2))
     process.join()
-    assert said.startswith("process 0 of 2, counted from 0, can't reach another one: ")
+    assert said.startswith("rank 0/2 lost the connection to another rank: ")
     assert "run the same command again: it resumes" in said
 
 

@@ -1,0 +1,106 @@
+"""Encoder blocks, chosen by model.encoder.
+
+A new block is a subclass of EncoderBlock with an entry in ENCODERS, both in this file, and its settings in
+ModelConfig. Parameters and multiply-adds are counted from its layers, whatever these are.
+"""
+
+import math
+from typing import Dict, Optional, Type
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asrkit.config import ModelConfig
+from asrkit.model.attention import SELF_ATTENTION, Dropout
+
+
+class EncoderBlock(nn.Module):
+    """Base of the blocks."""
+
+    receptive_frames: float = 1  # input frames that an output frame depends on; math.inf: all
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+
+    def positions(self, frames: int, device: torch.device) -> Optional[Tensor]:
+        """Positional encoding, computed once per batch and passed to every block; None: not used."""
+        return None
+
+    def forward(self, x: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
+        """(batch, frame, dim) to the same shape; `inside` (batch, 1, 1, frame) is false in padding."""
+        raise NotImplementedError
+
+
+class ConvolutionModule(nn.Module):
+    """Gated depthwise convolution over time (Gulati et al. 2020, Conformer).
+
+    Layer instead of batch normalisation: there are no statistics to keep free of padding.
+    """
+
+    def __init__(self, dim: int, kernel: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, 2 * dim)
+        self.depthwise = nn.Conv2d(dim, dim, (kernel, 1), padding=(kernel // 2, 0), groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.contract = nn.Linear(dim, dim)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+        """(batch, frame, dim) to the same shape; `inside` (batch, 1, 1, frame)."""
+        gated = F.glu(self.expand(x), dim=-1) * inside.view(inside.shape[0], -1, 1)
+        channels = gated.transpose(1, 2).unsqueeze(3)  # (batch, dim, frame, 1), a channels-last view
+        mixed = self.depthwise(channels).squeeze(3).transpose(1, 2)
+        contracted: Tensor = self.contract(F.silu(self.norm(mixed.float())))
+        return contracted
+
+
+class ConformerBlock(EncoderBlock):
+    """Self-attention, convolution module and feed-forward network, each pre-norm and residual."""
+
+    attends, convolves = True, True
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        dim, attention = config.attention_dim, SELF_ATTENTION[config.positions]
+        self.norm1 = nn.LayerNorm(dim) if self.attends else None
+        self.attention = attention(dim, config.attention_heads, config.dropout) if self.attends else None
+        self.convolution = ConvolutionModule(dim, config.convolution_kernel) if self.convolves else None
+        self.norm2 = nn.LayerNorm(dim) if self.convolves else None
+        self.norm3 = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, config.feedforward_dim)
+        self.contract = nn.Linear(config.feedforward_dim, dim)
+        self.dropout = Dropout(config.dropout)
+        self.receptive_frames = math.inf if self.attends else config.convolution_kernel
+
+    def positions(self, frames: int, device: torch.device) -> Optional[Tensor]:
+        """Positional encoding of model.positions."""
+        return None if self.attention is None else self.attention.positions(frames, device)
+
+    def forward(self, x: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
+        """(batch, frame, dim) to the same shape."""
+        if self.attention is not None and self.norm1 is not None and positions is not None:
+            x = x + self.dropout(self.attention(self.norm1(x), inside, positions))
+        if self.convolution is not None and self.norm2 is not None:
+            x = x + self.dropout(self.convolution(self.norm2(x), inside))
+        hidden = self.dropout(F.silu(self.expand(self.norm3(x))))
+        return x + self.dropout(self.contract(hidden))
+
+
+class AttentionBlock(ConformerBlock):
+    """Transformer encoder block: self-attention and feed-forward network."""
+
+    convolves = False
+
+
+class ConvolutionBlock(ConformerBlock):
+    """Convolution module and feed-forward network, with a limited receptive field."""
+
+    attends = False
+
+
+ENCODERS: Dict[str, Type[EncoderBlock]] = {
+    "conformer": ConformerBlock,
+    "attention": AttentionBlock,
+    "convolution": ConvolutionBlock,
+}
