@@ -81,18 +81,13 @@ class AcousticModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def stages(self) -> List[Stage]:
-        """The stages from the features to the log-probabilities."""
+        """The encoder's stages; the first module reads the features, the last one predicts units."""
         blocks = [
             Stage(f"block{number}", [block], [(block.receptive_frames, 1)])
             for number, block in enumerate(self.blocks, start=1)
         ]
         output = Stage("output", [self.norm, self.output])
         return [*self.front.stages(), Stage("project", [self.project]), *blocks, output]
-
-    def end_layers(self) -> List[nn.Module]:
-        """The layers that read features or tokens, and those that predict units."""
-        decoder = [] if self.decoder is None else [self.decoder.embedding, self.decoder.output]
-        return [self.front.input_layer, self.output, *decoder]
 
 
 def subsampling(config: ModelConfig) -> int:

@@ -65,8 +65,10 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(dim, dim)
 
     def positions(self, frames: int, device: torch.device) -> Tensor:
-        """Positional encoding that forward takes, the same for all utterances of a batch and all blocks."""
-        return rotary_angles(frames, self.dim // self.heads, device)
+        """Cosines and sines (2, frame, head_dim / 2) of the rotary angles, for all utterances and blocks."""
+        angles = torch.arange(frames, device=device, dtype=torch.float32)[:, None]
+        angles = angles * _rates(self.dim // self.heads, device)
+        return torch.stack([angles.cos(), angles.sin()])
 
     def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """(batch, frame, dim) to the same shape; `mask` as in attend."""
@@ -102,8 +104,10 @@ class RelativeSelfAttention(SelfAttention):
         self.distance_bias = nn.Parameter(torch.zeros(dim))  # v
 
     def positions(self, frames: int, device: torch.device) -> Tensor:
-        """Sinusoids of all distances, (2 * frame, dim)."""
-        return distance_sinusoids(frames, self.dim, device)
+        """Sines and cosines (2 * frame, dim) of the distances frame, frame - 1, ..., 1 - frame."""
+        distances = torch.arange(frames, -frames, -1, device=device, dtype=torch.float32)
+        angles = distances[:, None] * _rates(self.dim, device)
+        return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
@@ -145,31 +149,18 @@ class CrossAttention(nn.Module):
         return 2 * int(inputs[1].shape[1]) * output.numel()
 
 
-def rotary_angles(frames: int, head_dim: int, device: torch.device) -> Tensor:
-    """Cosines and sines (2, frame, head_dim / 2) for rotary position embedding (Su et al. 2021)."""
-    angles = torch.arange(frames, device=device, dtype=torch.float32)[:, None] * _rates(head_dim, device)
-    return torch.stack([angles.cos(), angles.sin()])
-
-
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Apply rotary position embedding to (batch, head, frame, head_dim), with `angles` of rotary_angles."""
+    """Apply rotary position embedding to (batch, head, frame, head_dim), with `angles` of positions."""
     cosine, sine = angles
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
-
-
-def distance_sinusoids(frames: int, dim: int, device: torch.device) -> Tensor:
-    """Sines and cosines (2 * frame, dim) of distances frame, frame - 1, ..., 1 - frame (Dai et al. 2019)."""
-    distances = torch.arange(frames, -frames, -1, device=device, dtype=torch.float32)
-    angles = distances[:, None] * _rates(dim, device)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 def align_distances(scores: Tensor) -> Tensor:
     """Scores of each query with each distance, (batch, head, query, 2 * frame), to scores of each query with
     each key, (batch, head, query, key): query i and key j are at distance i - j.
 
-    For 3 frames, with the distances of distance_sinusoids (the relative shift of Transformer-XL):
+    For 3 frames, with the distances of positions (the relative shift of Transformer-XL):
 
         query 0   3  2  1 [0 -1 -2]
         query 1   3  2 [1  0 -1]-2     each row starts one element earlier than the row above:

@@ -80,7 +80,7 @@ class Decoder(nn.Module):
         return self(tokens, encoded, frames), targets, inside.to(encoded.device)
 
     def stages(self) -> List[Stage]:
-        """The blocks, then the output layer."""
+        """The decoder's stages; the first module reads tokens, the last one predicts them."""
         blocks = [
             Stage(f"decoder{number}", [block], [(math.inf, 1)]) for number, block in enumerate(self.blocks, 1)
         ]

@@ -101,20 +101,20 @@ def _measure(
     shapes: Dict[str, str] = {}
     work: Dict[str, int] = collections.Counter()
 
-    def count(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        work[name] += _multiply_adds(module, inputs, output)
+    def count(stage: Stage, module: nn.Module, inputs: Any, output: Any) -> None:
+        work[stage.name] += _multiply_adds(module, inputs, output)
+        if module is stage.modules[-1]:
+            # (1, channel, frame, bin) in the front end, (1, frame, dim) after it
+            tensor = output[0] if isinstance(output, tuple) else output
+            sizes = (tensor.shape[1], tensor.shape[3]) if tensor.dim() == 4 else (tensor.shape[2],)
+            shapes[stage.name] = " x ".join(map(str, sizes))
 
-    def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        # (1, channel, frame, bin) in the front end, (1, frame, dim) after it
-        tensor = output[0] if isinstance(output, tuple) else output
-        sizes = (tensor.shape[1], tensor.shape[3]) if tensor.dim() == 4 else (tensor.shape[2],)
-        shapes[name] = " x ".join(map(str, sizes))
-
-    hooks = []
-    for stage in stages:
-        hooks.append(stage.modules[-1].register_forward_hook(functools.partial(keep, stage.name)))
-        for child in (child for module in stage.modules for child in module.modules()):
-            hooks.append(child.register_forward_hook(functools.partial(count, stage.name)))
+    hooks = [
+        child.register_forward_hook(functools.partial(count, stage))
+        for stage in stages
+        for module in stage.modules
+        for child in module.modules()
+    ]
     _pass_utterance(model, frame_shift, training=False)
     for hook in hooks:
         hook.remove()

@@ -16,7 +16,10 @@ from asrkit.model.attention import SELF_ATTENTION, Dropout
 
 
 class EncoderBlock(nn.Module):
-    """Base of the blocks."""
+    """Base of the blocks: forward(x, inside, positions) maps x (batch, frame, dim) to the same shape.
+
+    `inside` (batch, 1, 1, frame) is false in padding; `positions` is what the method of that name returns.
+    """
 
     receptive_frames: float = 1  # input frames that an output frame depends on; math.inf: all
 
@@ -24,12 +27,8 @@ class EncoderBlock(nn.Module):
         super().__init__()
 
     def positions(self, frames: int, device: torch.device) -> Optional[Tensor]:
-        """Positional encoding, computed once per batch and passed to every block; None: not used."""
+        """Positional encoding, computed once per batch for all blocks; None: not used."""
         return None
-
-    def forward(self, x: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
-        """(batch, frame, dim) to the same shape; `inside` (batch, 1, 1, frame) is false in padding."""
-        raise NotImplementedError
 
 
 class ConvolutionModule(nn.Module):

@@ -60,10 +60,9 @@ class MaskedBatchNorm(nn.BatchNorm2d):
             y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps, padding)
             with torch.no_grad():
                 count = padding.frames * x.shape[3]
-                momentum = 0.1 if self.momentum is None else self.momentum
-                self.running_mean.lerp_(mean, momentum)  # type: ignore[union-attr]
+                self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]
                 unbiased = variance * (count / max(1, count - 1))
-                self.running_var.lerp_(unbiased, momentum)  # type: ignore[union-attr]
+                self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr, arg-type]
                 self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
             normalised: Tensor = y
             return normalised

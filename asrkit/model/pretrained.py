@@ -36,7 +36,7 @@ def load_pretrained(front: FrontEnd, file: Path) -> Tuple[List[str], List[str]]:
             f"none of the {len(given)} tensors of {file.name} matches the front end",
             expected="names such as layer1.0.conv1.weight, with shapes as of model.front and widths",
             where=str(file),
-            todo="asrkit describe prints the model; torchvision has stem_kernel 7, channels 64, 128, 256, 512",
+            todo="asrkit describe prints the model; torchvision: stem_kernel 7, channels 64, 128, 256, 512",
         )
     with torch.no_grad():
         for name in taken:

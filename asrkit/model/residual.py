@@ -17,7 +17,8 @@ from asrkit.model.padding import Padding, rectify
 
 
 class FrontEnd(nn.Module):
-    """Base of the front ends."""
+    """Base of the front ends: features (batch, time, bin) of lengths (batch,) to vectors
+    (batch, frame, output_dim) and their lengths."""
 
     output_dim: int
 
@@ -26,17 +27,8 @@ class FrontEnd(nn.Module):
         """Strides over time, first to last; their product is the subsampling factor."""
         raise NotImplementedError
 
-    @property
-    def input_layer(self) -> nn.Module:
-        """The layer that reads the features."""
-        raise NotImplementedError
-
     def stages(self) -> List[Stage]:
-        """The front end for asrkit describe."""
-        raise NotImplementedError
-
-    def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
-        """(batch, time, bin), (batch,) to (batch, frame, output_dim), (batch,)."""
+        """The stages, for asrkit describe; the first module reads the features."""
         raise NotImplementedError
 
 
@@ -185,13 +177,8 @@ class ResidualFront(FrontEnd):
         """Of the stem and the stages."""
         return (config.stem_stride[0], *config.stage_time_strides)
 
-    @property
-    def input_layer(self) -> nn.Module:
-        """The stem's convolution."""
-        return self.conv1
-
     def stages(self) -> List[Stage]:
-        """The stem and each layer."""
+        """The stem and each residual stage."""
         stages = [Stage("stem", [self.conv1, self.bn1], [(self.conv1.kernel_size[0], self.stem_stride[0])])]
         for name in self.layers:
             blocks: Sequence[Any] = list(getattr(self, name))

@@ -60,10 +60,10 @@ def decoder_loss(
 ) -> Tensor:
     """Cross-entropy of the attention decoder, summed over units and ends of sentences.
 
-    (batch, frame, dim), lengths (batch,), one unit sequence per utterance. `smoothing`: the part of a target's
-    weight that is spread evenly over all tokens but blank (Szegedy et al. 2016). Like CTC, the sum is -log p
-    of whole transcripts: the two are added (Watanabe et al. 2017), then divided by frames, so that their
-    relative weight doesn't depend on the batch.
+    (batch, frame, dim), lengths (batch,), one unit sequence per utterance. `smoothing`: the part of a
+    target's weight that is spread evenly over all tokens but blank (Szegedy et al. 2016). Like CTC, the sum
+    is -log p of whole transcripts: the two are added (Watanabe et al. 2017), then divided by frames, so that
+    their relative weight doesn't depend on the batch.
     """
     log_probs, tokens, inside = decoder.predict(targets, encoded, frames)
     right = log_probs.gather(-1, tokens[..., None]).squeeze(-1)  # (batch, token)

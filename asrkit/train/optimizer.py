@@ -86,14 +86,18 @@ def orthogonalise(matrix: Tensor, iterations: int = ITERATIONS) -> Tensor:
 def make_optimizer(model: AcousticModel, config: TrainConfig, world: World = ALONE) -> torch.optim.Optimizer:
     """The optimiser of train.optimizer, without weight decay for biases and normalisation weights.
 
-    Muon gets the weights of maps between hidden vectors: not the model's end layers, nor depthwise
+    Muon gets the weights of maps between hidden vectors: not the first and last layers, nor depthwise
     convolutions. With adamw no group has matrices, and Muon without matrices is AdamW.
     """
+    decoder = [] if model.decoder is None else [model.decoder.stages()]
+    ends = [
+        end for stages in (model.stages(), *decoder) for end in (stages[0].modules[0], stages[-1].modules[-1])
+    ]
     matrices: Dict[int, List[nn.Parameter]] = {1: [], 2: [], 3: []}  # by matrices per weight
     for module in model.modules() if config.optimizer == "muon" else ():
         weight = module._parameters.get("weight")
         depthwise = getattr(module, "groups", 1) > 1
-        if weight is not None and weight.dim() > 1 and not depthwise and module not in model.end_layers():
+        if weight is not None and weight.dim() > 1 and not depthwise and module not in ends:
             matrices.setdefault(getattr(module, "matrices", 1), []).append(weight)
     taken = {id(weight) for weights in matrices.values() for weight in weights}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]

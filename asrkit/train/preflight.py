@@ -65,8 +65,7 @@ def check_compilation() -> None:
 def compile_parts(model: AcousticModel) -> None:
     """Compile the front end and each encoder block in place, keeping the names of their weights.
 
-    With dynamic shapes, since lengths differ between batches. Raises UserError if this torch can't.
+    With dynamic shapes, since lengths differ between batches.
     """
-    check_compilation()
     for part in (model.front, *model.blocks):
         part.compile(dynamic=True)

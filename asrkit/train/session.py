@@ -22,7 +22,6 @@ from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
-from asrkit.train.precision import check_precision
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
 from asrkit.train.world import ALONE, World, choose_device, join_launched, join_world
 
@@ -57,7 +56,6 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     torch.set_num_threads(config.train.threads or max(1, count_cores() // world.local_size))
     units = load_units(experiment.folder("units"))
     device = choose_device(world)
-    check_precision(config.train, device)
     torch.manual_seed(config.train.seed)
     model = AcousticModel(config.model, config.features.bins, len(units))
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
@@ -97,7 +95,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         print(
             f"train: {model.parameter_count():,} parameters, {len(train)} utterances, {hours:.2f} h, "
             f"world size {world.size}, {torch.get_num_threads()} threads per rank\n"
-            f"train: the largest step fits in memory; {config.train.epochs} epochs take about {minutes:.1f} min"
+            f"train: the largest step fits in memory; {config.train.epochs} epochs: {minutes:.1f} min"
         )
         if conditions is not None:
             print(f"train: {conditions}")

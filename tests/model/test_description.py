@@ -102,8 +102,8 @@ def test_the_command_prints_every_part_and_the_sums() -> None:
     lines = done.output.splitlines()
     assert done.exit_code == 0, done.output
     names = [line.split()[0] for line in lines]
-    assert names == ["part", "stem", "layer1", "layer2", "layer3", "project", "block1", "output", "all:"]
-    assert "subsampling 8, 5 units" in lines[-1]
+    assert names == ["stage", "stem", "layer1", "layer2", "layer3", "project", "block1", "output", "total:"]
+    assert "subsampling factor 8, 5 units" in lines[-1]
 
 
 def test_settings_can_be_tried(tmp_path: Path) -> None:

@@ -7,20 +7,14 @@ import torch
 
 from asrkit.model import attention
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.attention import (
-    RelativeSelfAttention,
-    align_distances,
-    distance_sinusoids,
-    rotary_angles,
-    rotate,
-)
+from asrkit.model.attention import RelativeSelfAttention, SelfAttention, align_distances, rotate
 from tests.model.test_acoustic import SMALL
 
 
 def test_rotary_positions_make_scores_depend_on_distance_alone() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(2, 1, 1, 1, 8)
-    angles = rotary_angles(20, 8, torch.device("cpu"))
+    angles = SelfAttention(8, heads=1, dropout=0.0).positions(20, torch.device("cpu"))
 
     def score(at_query: int, at_key: int) -> float:
         q, k = rotate(query, angles[:, at_query]), rotate(key, angles[:, at_key])
@@ -46,7 +40,7 @@ def test_relative_positions_are_the_formula_of_dai(monkeypatch: pytest.MonkeyPat
     module.distance_bias.data.normal_()
     x = torch.randn(1, frames, dim)
     inside = (torch.arange(frames) < real)[None, None, None]
-    found = module(x, inside, distance_sinusoids(frames, dim, torch.device("cpu")))
+    found = module(x, inside, module.positions(frames, torch.device("cpu")))
 
     packed = module.query_key_value(x[0]).chunk(3, dim=-1)
     query, key, value = (part.view(frames, heads, -1) for part in packed)
@@ -65,7 +59,7 @@ def test_relative_positions_are_the_formula_of_dai(monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(found[0], module.output(mixed.flatten(1)), atol=1e-5, rtol=1e-5)
     if hasattr(torch.nn.functional, "scaled_dot_product_attention"):
         monkeypatch.delattr(attention.F, "scaled_dot_product_attention")
-        plain = module(x, inside, distance_sinusoids(frames, dim, torch.device("cpu")))
+        plain = module(x, inside, module.positions(frames, torch.device("cpu")))
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
 
 
