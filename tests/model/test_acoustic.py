@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any, Dict
 
 import msgspec
 import pytest
@@ -24,20 +25,35 @@ SMALL = ModelConfig(
 )
 
 
-def make_model() -> AcousticModel:
+def make_model(**settings: Any) -> AcousticModel:
     torch.manual_seed(0)
-    model = AcousticModel(SMALL, bins=20, units=7)
-    for module in model.modules():  # running statistics and biases that would show a missing mask
+    model = AcousticModel(msgspec.structs.replace(SMALL, **settings), bins=20, units=7)
+    for module in model.modules():  # running statistics and biases for which a missing mask shows
         if isinstance(module, MaskedBatchNorm):
             module.running_mean.normal_()
             module.bias.data.normal_()
     return model.eval()
 
 
-def test_posteriors_do_not_depend_on_the_batch() -> None:
-    model = make_model()
-    lengths = torch.tensor([61, 37, 8])
-    features = torch.randn(3, 61, 20)  # padding filled with noise, which must not matter
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"front": "resnet-bottleneck"},
+        {"squeeze_reduction": 2},
+        {"stem_kernel": 7},
+        {"stochastic_depth": 0.5},
+        {"residual": False},
+        {"encoder": "convolution"},
+        {"encoder": "attention"},
+        {"encoder": "attention", "positions": "relative"},
+    ],
+    ids=str,
+)
+def test_posteriors_do_not_depend_on_the_batch(settings: Dict[str, Any]) -> None:
+    model = make_model(**settings)
+    lengths = torch.tensor([61, 37, 8, 4])  # the last one has a single output frame
+    features = torch.randn(4, 61, 20)  # padding is noise, which must not matter
     together, frames = model(features, lengths)
     for row, length in enumerate(lengths.tolist()):
         alone, count = model(features[row : row + 1, :length], lengths[row : row + 1])
@@ -46,7 +62,7 @@ def test_posteriors_do_not_depend_on_the_batch() -> None:
 
 
 def test_training_statistics_and_gradients_leave_padding_out() -> None:
-    """Against torch's own batch normalisation on the frames outside padding."""
+    """Same as torch's batch normalisation on the frames outside padding."""
     torch.manual_seed(0)
     padding = Padding(torch.tensor([7, 4]), 7)
     x = torch.randn(2, 3, 7, 5)
@@ -75,7 +91,7 @@ def test_training_statistics_and_gradients_leave_padding_out() -> None:
     assert float(y[1, :, 4:].abs().sum()) == 0.0
 
 
-def test_both_ways_of_attention_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fused_and_plain_attention_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(torch.nn.functional, "scaled_dot_product_attention"):
         pytest.skip("this torch has no fused attention to compare with")
     torch.manual_seed(0)
@@ -116,9 +132,7 @@ def test_a_truncated_model_file_is_named(tmp_path: Path) -> None:
         ({"stem_stride": (2,)}, "model.stem_stride"),
     ],
 )
-def test_settings_that_make_no_model_are_refused(change: dict, words: str) -> None:
-    import msgspec
-
+def test_settings_that_do_not_fit_each_other_are_refused(change: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
         AcousticModel(msgspec.structs.replace(SMALL, **change), bins=20, units=7)
 
@@ -129,7 +143,7 @@ def test_greedy_removes_repeats_and_blanks() -> None:
     assert greedy_ctc(log_probs, [7]) == [[3, 3, 5]]
 
 
-def test_intermediate_outputs_are_given_in_training_alone() -> None:
+def test_intermediate_outputs_exist_in_training_only() -> None:
     config = msgspec.structs.replace(SMALL, intermediate_blocks=(1,), dropout=0.0)
     torch.manual_seed(0)
     model = AcousticModel(config, bins=20, units=7)
@@ -143,6 +157,6 @@ def test_intermediate_outputs_are_given_in_training_alone() -> None:
     assert len(model.eval().forward_depths(features, lengths)[1]) == 1
 
 
-def test_an_intermediate_block_that_is_the_last_is_refused() -> None:
+def test_the_last_block_is_no_intermediate_block() -> None:
     with pytest.raises(UserError, match="intermediate_blocks"):
         AcousticModel(msgspec.structs.replace(SMALL, intermediate_blocks=(2,)), bins=20, units=7)

@@ -5,7 +5,7 @@ from asrkit.model.attention import Dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5])
-def test_share_and_mean(p: float) -> None:
+def test_drop_rate_and_mean(p: float) -> None:
     torch.manual_seed(0)
     x = torch.ones(1000, 1001)
     y = Dropout(p)(x)
@@ -14,7 +14,7 @@ def test_share_and_mean(p: float) -> None:
     assert float(y.mean()) == pytest.approx(1.0, abs=0.01)
 
 
-def test_gradient_is_that_of_the_kept() -> None:
+def test_dropped_elements_get_no_gradient() -> None:
     x = torch.randn(50, 40, requires_grad=True)
     y = Dropout(0.3)(x)
     y.sum().backward()
@@ -22,7 +22,7 @@ def test_gradient_is_that_of_the_kept() -> None:
     torch.testing.assert_close(x.grad * x.detach(), y.detach())
 
 
-def test_the_seed_decides() -> None:
+def test_dropout_depends_on_the_seed() -> None:
     dropout, x, drawn = Dropout(0.3), torch.ones(100), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)

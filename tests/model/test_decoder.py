@@ -20,8 +20,8 @@ def make_model() -> AcousticModel:
     return AcousticModel(msgspec.structs.replace(SMALL, decoder_blocks=2), bins=20, units=7).eval()
 
 
-def test_scores_are_the_log_probabilities_of_one_unit_after_the_other() -> None:
-    """By the chain rule, each unit from a prefix of its own: so later units and padding have no part."""
+def test_scores_follow_the_chain_rule() -> None:
+    """Each unit is scored from its own prefix, so later units and padding can't have an influence."""
     model, features = make_model(), torch.randn(3, max(LENGTHS), 20)
     encoded, log_probs, frames = model.encode(features, torch.tensor(LENGTHS))
     assert torch.equal(log_probs, model(features, torch.tensor(LENGTHS))[0])
@@ -39,7 +39,7 @@ def test_scores_are_the_log_probabilities_of_one_unit_after_the_other() -> None:
             assert score == pytest.approx(expected, abs=1e-4)
 
 
-def test_loss_is_the_negative_score_and_smoothing_adds_the_mean_of_all_but_blank() -> None:
+def test_loss_is_the_negative_score_with_label_smoothing() -> None:
     model = make_model()
     encoded, _, frames = model.encode(torch.randn(2, 40, 20), torch.tensor([40, 30]))
     targets = [[1, 2, 3], [4]]
@@ -54,7 +54,7 @@ def test_loss_is_the_negative_score_and_smoothing_adds_the_mean_of_all_but_blank
     )
 
 
-def test_a_model_without_decoder_is_told_how_to_get_one() -> None:
+def test_scoring_without_a_decoder_is_refused() -> None:
     model = AcousticModel(SMALL, bins=20, units=7).eval()
     encoded, _, frames = model.encode(torch.randn(1, 40, 20), torch.tensor([40]))
     with pytest.raises(UserError, match="no attention decoder") as caught:
@@ -62,7 +62,7 @@ def test_a_model_without_decoder_is_told_how_to_get_one() -> None:
     assert "model.decoder_blocks" in caught.value.todo
 
 
-def test_muon_takes_the_decoders_matrices_apart_and_leaves_its_ends() -> None:
+def test_muon_splits_stacked_matrices_of_the_decoder_and_skips_its_ends() -> None:
     model = make_model()
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     taken = {

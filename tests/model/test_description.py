@@ -46,7 +46,7 @@ def test_receptive_field_is_what_an_output_depends_on(settings: Any) -> None:
     assert parts[-1].frame_milliseconds == 40
 
 
-def test_work_and_parameters_by_hand() -> None:
+def test_multiply_adds_and_parameters_by_hand() -> None:
     config = ModelConfig(
         stem_channels=4, stage_blocks=(1,), stage_channels=(4,), stage_time_strides=(1,), stem_stride=(1, 2),
         stage_frequency_strides=(1,), attention_blocks=1, attention_dim=8, attention_heads=2,
@@ -58,7 +58,7 @@ def test_work_and_parameters_by_hand() -> None:
     assert stem.multiply_adds == 100 * 10 * 4 * 9
     assert layer1.multiply_adds == 100 * 10 * 4 * (2 * 4 * 9)
     assert project.multiply_adds == 100 * 40 * 8
-    attention = 8 * 24 + 8 * 8 + 2 * 1000 * 8  # of an utterance of 1,000 frames
+    attention = 8 * 24 + 8 * 8 + 2 * 1000 * 8  # utterance of 1,000 frames
     assert block.multiply_adds == 100 * (attention + 8 * 16 + 8 * 3 + 8 * 8 + 2 * 8 * 16)
     assert sum(part.parameters for part in (stem, layer1, project, block, output)) == model.parameter_count()
     assert block.receptive_milliseconds == output.receptive_milliseconds == float("inf")
@@ -66,7 +66,7 @@ def test_work_and_parameters_by_hand() -> None:
 
 
 @pytest.mark.parametrize("subsampling", [2, 4, 8])
-def test_subsampling_is_what_comes_out(subsampling: int) -> None:
+def test_subsampling_factor(subsampling: int) -> None:
     strides = {2: (2, (1, 1)), 4: (1, (2, 2)), 8: (4, (2, 1))}[subsampling]
     config = msgspec.structs.replace(CONFIG, stem_stride=(strides[0], 2), stage_time_strides=strides[1])
     model = AcousticModel(config, bins=20, units=7).eval()
@@ -83,7 +83,7 @@ def test_relative_positions_and_a_decoder_are_counted() -> None:
     )  # fmt: skip
     model = AcousticModel(config, bins=20, units=7)
     *_, block, output, decoder, prediction = describe_model(model, frame_shift=0.01)
-    frames = 25  # a second; 250 in the utterance
+    frames = 25  # per second; 250 in the utterance
     attention = 4 * 16 * 16 + 4 * 250 * 16  # queries, keys, values, output; scores of keys and distances
     distances = 2 * 16 * 16  # twice as many as frames
     assert block.multiply_adds == frames * (attention + distances + 2 * 16 * 32)
@@ -96,7 +96,7 @@ def test_relative_positions_and_a_decoder_are_counted() -> None:
     assert sum(part.parameters for part in parts) == model.parameter_count()
 
 
-def test_the_command_prints_every_part_and_the_sums() -> None:
+def test_the_command_prints_every_stage_and_the_totals() -> None:
     recipe = str(REPOSITORY / "recipes" / "yesno")
     done = CliRunner().invoke(command, ["--recipe", recipe, "--units", "5"])
     lines = done.output.splitlines()
@@ -106,13 +106,13 @@ def test_the_command_prints_every_part_and_the_sums() -> None:
     assert "subsampling factor 8, 5 units" in lines[-1]
 
 
-def test_settings_can_be_tried(tmp_path: Path) -> None:
+def test_settings_can_be_overridden(tmp_path: Path) -> None:
     recipe = str(REPOSITORY / "recipes" / "yesno")
     done = CliRunner().invoke(command, ["--recipe", recipe, "--set", "model.attention_blocks=2"])
     assert "block2" in done.output
 
 
-def test_activations_grow_by_what_a_layer_keeps() -> None:
-    """The output layer keeps its log-probabilities: 4 bytes a unit, for each of 25 frames a second."""
+def test_activation_bytes_include_what_a_layer_keeps() -> None:
+    """The output layer keeps its log-probabilities: 4 bytes per unit and frame, at 25 frames per second."""
     few, more = (activation_bytes(AcousticModel(CONFIG, 20, units), frame_shift=0.01) for units in (7, 1007))
     assert more - few == pytest.approx(25 * 1000 * 4)

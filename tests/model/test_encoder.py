@@ -1,4 +1,4 @@
-"""A new encoder block is one class and one entry: it is built, described, trained and averaged as it is."""
+"""A new encoder block needs one class and one entry to be built, described, trained and averaged."""
 
 import copy
 import hashlib
@@ -72,7 +72,7 @@ def test_a_new_block_is_trained_and_averaged(toy: AcousticModel, tmp_path: Path)
     torch.testing.assert_close(averaged - before["blocks.1.gate.weight"], moved / 2)
 
 
-def test_the_settings_name_every_entry() -> None:
+def test_settings_list_all_entries_of_the_tables() -> None:
     kinds = {field.name: get_args(field.type) for field in msgspec.structs.fields(ModelConfig)}
     assert list(kinds["encoder"]) == list(ENCODERS)
     assert list(kinds["front"]) == list(FRONT_ENDS)
@@ -89,7 +89,7 @@ PARAMETERS = {  # names and shapes that checkpoints of the recipes have
 
 
 @pytest.mark.parametrize("recipe", PARAMETERS)
-def test_state_dicts_of_the_recipes_stay_loadable(recipe: str) -> None:
+def test_parameter_names_of_the_recipes_are_stable(recipe: str) -> None:
     config = load_config(REPOSITORY / "recipes" / recipe / "recipe.yaml")
     state = AcousticModel(config.model, config.features.bins, units=30).state_dict()
     names = "".join(f"{name} {tuple(tensor.shape)}\n" for name, tensor in state.items())

@@ -14,7 +14,7 @@ CONFIG = ModelConfig(front="resnet18", stem_channels=8, stem_kernel=7, stage_cha
 
 
 def torchvision_like(file: Path) -> Dict[str, torch.Tensor]:
-    """Tensors named as torchvision names them, for three input channels and one class too many."""
+    """Tensors with torchvision's names, three input channels and a classifier."""
     torch.manual_seed(1)
     tensors = {name: torch.randn(t.shape) for name, t in ResidualFront(CONFIG, 80).state_dict().items()}
     tensors["conv1.weight"] = torch.randn(8, 3, 7, 7)
@@ -24,7 +24,7 @@ def torchvision_like(file: Path) -> Dict[str, torch.Tensor]:
     return tensors
 
 
-def test_weights_come_over_and_the_input_channels_are_added(tmp_path: Path) -> None:
+def test_weights_are_copied_and_input_channels_summed(tmp_path: Path) -> None:
     given, front = torchvision_like(tmp_path / "resnet.safetensors"), ResidualFront(CONFIG, 80)
     taken, left = load_pretrained(front, tmp_path / "resnet.safetensors")
     own = front.state_dict()
@@ -37,7 +37,7 @@ def test_weights_come_over_and_the_input_channels_are_added(tmp_path: Path) -> N
     assert own["layer1.0.conv1.weight"].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_what_does_not_fit_is_listed_with_both_shapes(tmp_path: Path) -> None:
+def test_mismatches_are_listed_with_both_shapes(tmp_path: Path) -> None:
     torchvision_like(tmp_path / "resnet.safetensors")
     wider = ResidualFront(
         ModelConfig(front="resnet18", stem_channels=8, stem_kernel=3, stage_channels=(8, 16, 16, 24)), 80
@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_listed_with_both_shapes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [{"other": torch.zeros(2)}, None])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, content: Any) -> None:
+def test_a_file_without_matching_tensors_is_refused(tmp_path: Path, content: Any) -> None:
     file = tmp_path / "x.safetensors"
     if content is None:
         file.write_bytes(b"not tensors")

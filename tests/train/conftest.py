@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Compute by one thread, whatever earlier tests have set."""
+    """Compute with one thread, whatever earlier tests have set."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

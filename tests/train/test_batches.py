@@ -19,13 +19,13 @@ def test_every_utterance_is_in_one_batch_and_none_is_too_long() -> None:
     assert max(DURATIONS[batch].max() * len(batch) for batch in batches) <= 60.0
 
 
-def test_little_is_padding() -> None:
+def test_bucketing_leaves_little_padding() -> None:
     batches = plan(buckets=20)
     padded = sum(DURATIONS[batch].max() * len(batch) for batch in batches)
     assert DURATIONS.sum() / padded > 0.9
 
 
-def test_the_plan_depends_on_seed_and_epoch_alone() -> None:
+def test_batches_depend_on_seed_and_epoch_only() -> None:
     assert plan() == plan()
     assert plan(epoch=1) != plan()
     assert plan(seed=2) != plan()
@@ -44,14 +44,14 @@ def test_learning_rate_warms_up_and_ends_at_its_fraction() -> None:
     assert learning_rate(config, 1000, 1.0) == pytest.approx(0.1)
 
 
-def test_noam_falls_with_the_root_of_steps() -> None:
+def test_noam_decays_with_the_square_root_of_steps() -> None:
     config = TrainConfig(schedule="noam", learning_rate=1.0, warmup_steps=100)
     assert learning_rate(config, 49, 0.0) == pytest.approx(0.5)
     assert learning_rate(config, 99, 0.1) == pytest.approx(1.0)
     assert learning_rate(config, 399, 0.9) == pytest.approx(0.5)
 
 
-def test_eden_falls_by_steps_and_by_epochs() -> None:
+def test_eden_decays_with_steps_and_epochs() -> None:
     config = TrainConfig(schedule="eden", learning_rate=1.0, warmup_steps=0, epochs=12)
     assert learning_rate(config, 0, 0.0) == pytest.approx(1.0)
     assert learning_rate(config, 5000, 0.0) == pytest.approx(2**-0.25)

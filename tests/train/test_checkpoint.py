@@ -7,7 +7,7 @@ from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, list
 
 
 def test_the_best_and_the_last_epochs_are_kept(tmp_path: Path) -> None:
-    """Of equal errors the lower loss is better, of equal losses the later epoch."""
+    """Ties in errors are resolved by loss, ties in loss by the later epoch."""
     figures = [(9, 1.0), (3, 0.5), (3, 0.4), (3, 0.4), (5, 0.1), (6, 0.1), (7, 0.1)]
     model = torch.nn.Linear(1, 1)
     log = [{"epoch": epoch, "errors": of[0], "loss": of[1]} for epoch, of in enumerate(figures, start=1)]

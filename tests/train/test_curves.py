@@ -11,7 +11,7 @@ USED = {"audio_rate": 90.0, "step_share": 0.8, "finished": 0.0}
 ROW = {"epoch": 1, "step": 9, **DEV, **TRAIN, **USED}
 
 
-def test_a_log_becomes_a_picture(tmp_path: Path) -> None:
+def test_the_log_is_plotted(tmp_path: Path) -> None:
     file = tmp_path / "curves.png"
     write_picture(file, [ROW])
     one = file.read_bytes()
@@ -29,7 +29,7 @@ def test_tensorboard_gets_utilisation(tmp_path: Path) -> None:
     assert b"peak_memory" not in content  # no GPU
 
 
-def test_utilisation_is_of_the_time_since_it_began() -> None:
+def test_utilisation_counts_from_its_start() -> None:
     used = Utilisation()
     used.add_step(seconds=0.0, audio_seconds=0.0)
     row = used.row(torch.device("cpu"))

@@ -30,13 +30,13 @@ def train(directory: Path) -> List[dict]:
 
 
 def astray(times: float, rate: float = 2.0) -> Schedule:
-    """A learning rate that is absurd in the third epoch, the first so many times."""
+    """A schedule with an absurd learning rate in the third epoch, the first `times` times."""
     seen: List[int] = []
 
     def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
         if step in THIRD_EPOCH and len(seen) < times * len(THIRD_EPOCH):
             seen.append(step)
-            return rate if len(seen) <= len(THIRD_EPOCH) else 2 * rate  # so that halving it changes nothing
+            return rate if len(seen) <= len(THIRD_EPOCH) else 2 * rate  # cancels the halving
         return 4e-3
 
     return learning_rate
@@ -47,7 +47,7 @@ def scheduled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Schedule], None]:
     return lambda schedule: monkeypatch.setattr(loop, "learning_rate", schedule)
 
 
-def test_diverged_training_goes_back_to_the_best_epoch_at_half_the_rate(
+def test_diverged_training_rolls_back_to_the_best_epoch_at_half_the_rate(
     tmp_path: Path, scheduled: Callable[[Schedule], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     scheduled(astray(0))
@@ -65,7 +65,7 @@ def test_diverged_training_goes_back_to_the_best_epoch_at_half_the_rate(
     assert [row["rollbacks"] for row in log[:2]] == [[], []]
 
 
-def test_a_run_killed_after_it_went_back_ends_the_same(
+def test_a_run_killed_after_a_rollback_ends_the_same(
     tmp_path: Path, scheduled: Callable[[Schedule], None]
 ) -> None:
     def killed(times: float) -> Schedule:
@@ -104,14 +104,14 @@ def test_training_that_diverges_again_stops_with_the_cause(
 def test_too_many_gradients_that_are_not_finite_are_a_divergence(
     tmp_path: Path, scheduled: Callable[[Schedule], None]
 ) -> None:
-    scheduled(astray(0.1, rate=1e38))  # a step or two, after which weights are beyond float32
+    scheduled(astray(0.1, rate=1e38))  # for one or two steps: the weights overflow float32
     log = train(tmp_path)
-    assert log[-1]["skipped"] == 0  # those after the best epoch are forgotten with it
+    assert log[-1]["skipped"] == 0  # rolled back too
     assert "for the 4th time" in log[-1]["rollbacks"][0]
     assert len(log) == 4
 
 
-def test_the_training_loss_is_judged_by_the_median_of_many_steps() -> None:
+def test_divergence_is_judged_by_the_median_training_loss() -> None:
     state = TrainState()
     for step in range(2 * WINDOW):
         watch_training_loss(state, 0.5 if step % 3 else 5.0)  # hard batches

@@ -26,7 +26,7 @@ def test_an_attention_decoder_learns_beside_ctc_and_its_dev_loss_is_logged(tmp_p
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_the_weight_shares_the_loss_between_ctc_and_decoder(tmp_path: Path, weight: float) -> None:
+def test_decoder_weight_interpolates_ctc_and_decoder_loss(tmp_path: Path, weight: float) -> None:
     torch.manual_seed(0)
     model = AcousticModel(msgspec.structs.replace(MODEL, decoder_blocks=1), bins=20, units=3)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -39,7 +39,7 @@ def test_the_weight_shares_the_loss_between_ctc_and_decoder(tmp_path: Path, weig
     assert "front.conv1.weight" in moved
 
 
-def test_without_decoder_nothing_of_it_is_logged() -> None:
+def test_no_decoder_loss_without_a_decoder() -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
     assert set(evaluate(model, make_examples(3, 0), UNITS, 2.0).row()) == {"errors", "words", "loss"}

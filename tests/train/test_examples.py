@@ -13,7 +13,7 @@ EXAMPLES = make_examples(24, 0)
 
 
 def pairs(fraction: float, seed: int = 1, epoch: int = 0, longest: float = 10.0) -> "list[str]":
-    """Ids of the joined examples; the whole must hold each utterance once."""
+    """Ids of the concatenations. Asserts that each utterance occurs once."""
     result = concatenate(EXAMPLES, fraction, seed=seed, epoch=epoch, longest=longest, model=MODEL)
     parts = [part.id for example in result for part in (example.parts or (example,))]
     assert sorted(parts) == sorted(example.id for example in EXAMPLES)
@@ -21,7 +21,7 @@ def pairs(fraction: float, seed: int = 1, epoch: int = 0, longest: float = 10.0)
     return [example.id for example in result if example.parts]
 
 
-def test_joined_examples_hold_both_one_after_the_other() -> None:
+def test_join_concatenates_features_and_targets() -> None:
     first, second = EXAMPLES[:2]
     both = join([first, second])
     assert torch.equal(both.features, torch.cat([first.features, second.features]))
@@ -30,7 +30,7 @@ def test_joined_examples_hold_both_one_after_the_other() -> None:
     assert both.seconds == first.seconds + second.seconds
 
 
-def test_the_share_is_joined_and_the_pairs_come_from_seed_and_epoch() -> None:
+def test_a_fraction_is_concatenated_in_pairs_of_seed_and_epoch() -> None:
     assert len(pairs(0.5)) == 6 and len(pairs(1.0)) == 12
     assert pairs(0.5) == pairs(0.5)
     assert pairs(0.5) != pairs(0.5, epoch=1) and pairs(0.5) != pairs(0.5, seed=2)
@@ -38,15 +38,15 @@ def test_the_share_is_joined_and_the_pairs_come_from_seed_and_epoch() -> None:
     assert none is EXAMPLES
 
 
-def test_pairs_that_are_too_long_or_cannot_be_aligned_stay_apart() -> None:
+def test_pairs_too_long_or_not_alignable_stay_separate() -> None:
     assert 0 < len(pairs(1.0, longest=1.3)) < 12
-    # A lone frame of output holds one unit; two equal ones in two frames lack room for a blank.
+    # One output frame each: two equal units in two frames leave no room for a blank.
     short = [Example(f"s{index}", torch.zeros(4, 20), [1], "A", 0.04) for index in range(2)]
     result = concatenate(short, 1.0, seed=1, epoch=0, longest=10.0, model=MODEL)
     assert not any(example.parts for example in result) and len(result) == 2
 
 
-def test_each_utterance_is_in_an_epoch_once_and_a_part_has_conditions_of_its_own(tmp_path: Path) -> None:
+def test_each_utterance_occurs_once_per_epoch_and_parts_are_augmented_separately(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
     config = msgspec.structs.replace(CONFIG, concatenate=0.5)

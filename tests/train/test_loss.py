@@ -8,7 +8,7 @@ from asrkit.errors import UserError
 from asrkit.train.loss import CTC, consistency_loss, ctc_loss, frames_needed
 
 
-def test_loss_is_that_of_all_alignments_by_hand() -> None:
+def test_loss_sums_over_all_alignments() -> None:
     # Two frames, units blank, a: "a" is reached by a a, a -, - a.
     log_probs = torch.tensor([[[0.6, 0.4], [0.5, 0.5]]]).log()
     loss = ctc_loss(log_probs, torch.tensor([2]), [[1]])
@@ -29,12 +29,12 @@ def test_loss_of_a_batch_is_the_sum_and_ignores_padding() -> None:
     ("frames", "targets"),
     [
         ([9, 6], [[1, 2, 2], [3]]),
-        ([4, 60, 23], [[1], [1, 2, 2, 2, 3, 4] * 5, [4, 4]]),  # lengths in no order
-        ([400, 90], [[1, 1, 2, 3, 4, 3, 3] * 25, [2] * 45]),  # as many units as fit
+        ([4, 60, 23], [[1], [1, 2, 2, 2, 3, 4] * 5, [4, 4]]),  # unsorted lengths
+        ([400, 90], [[1, 1, 2, 3, 4, 3, 3] * 25, [2] * 45]),  # as many units as possible
     ],
 )
-def test_both_ways_of_ctc_give_the_same(frames: "list[int]", targets: "list[list[int]]") -> None:
-    """torch in float64: its gradient in float32 is off by 2e-4 in the longest case, k2's by 4e-7."""
+def test_both_ctc_implementations_agree(frames: "list[int]", targets: "list[list[int]]") -> None:
+    """torch in float64: in float32 its gradient is off by 2e-4 in the longest case, k2's by 4e-7."""
     pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
     torch.manual_seed(0)
     scores = 3 * torch.randn(len(frames), max(frames), 5)
@@ -50,19 +50,19 @@ def test_both_ways_of_ctc_give_the_same(frames: "list[int]", targets: "list[list
     torch.testing.assert_close(our_gradient, their_gradient, atol=1e-4, rtol=0)
 
 
-def test_ctc_of_an_absent_k2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_k2_ctc_without_k2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "k2", None)
     with pytest.raises(UserError, match=r"train\.ctc is k2") as caught:
         CTC["k2"](torch.zeros(1, 2, 3), torch.tensor([2]), [[1]])
     assert "train.ctc=torch" in caught.value.todo
 
 
-def test_equal_neighbours_need_a_frame_between() -> None:
+def test_repeated_tokens_need_a_blank_between() -> None:
     assert frames_needed([1, 2, 3]) == 3
     assert frames_needed([1, 1, 2, 2]) == 6
 
 
-def test_views_that_agree_cost_nothing_and_padding_does_not_count() -> None:
+def test_equal_views_have_zero_loss_and_padding_is_ignored() -> None:
     torch.manual_seed(0)
     view = torch.randn(2, 6, 4).log_softmax(dim=-1)
     frames = torch.tensor([6, 3, 6, 3])
@@ -72,7 +72,7 @@ def test_views_that_agree_cost_nothing_and_padding_does_not_count() -> None:
     assert float(consistency_loss(torch.cat([view, other]), frames)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_views_are_drawn_together() -> None:
+def test_the_gradient_pulls_both_views_together() -> None:
     scores = torch.tensor([[[2.0, 0.0]], [[0.0, 2.0]]], requires_grad=True)  # two views of one frame
     loss = consistency_loss(scores.log_softmax(dim=-1), torch.tensor([1, 1]))
     loss.backward()

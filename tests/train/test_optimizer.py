@@ -8,7 +8,7 @@ from tests.train.tiny import MODEL
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (24, 96), (96, 24)])
-def test_singular_values_come_near_one_and_directions_stay(shape: "tuple[int, int]") -> None:
+def test_orthogonalise_moves_singular_values_to_one_and_keeps_vectors(shape: "tuple[int, int]") -> None:
     torch.manual_seed(0)
     u, _, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
     values = torch.linspace(1.0, 0.2, min(shape))
@@ -17,7 +17,7 @@ def test_singular_values_come_near_one_and_directions_stay(shape: "tuple[int, in
     assert float((found - found.diag().diag()).abs().max()) < 1e-4
 
 
-def test_matrices_on_top_of_each_other_are_treated_one_by_one() -> None:
+def test_stacked_matrices_are_orthogonalised_separately() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(8, 8), 1000 * torch.randn(8, 8)
     together = orthogonal_update(torch.cat([query, key]), matrices=2)
@@ -39,7 +39,7 @@ def test_muon_gets_hidden_matrices_only() -> None:
     assert [names[id(p)] for p in packed] == ["blocks.0.attention.query_key_value.weight"]
 
 
-def test_what_muon_leaves_out_moves_as_in_adamw() -> None:
+def test_other_parameters_get_adamw_updates() -> None:
     def bias_after_steps(optimizer: str) -> torch.Tensor:
         torch.manual_seed(0)
         model = AcousticModel(MODEL, bins=20, units=5)

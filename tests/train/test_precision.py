@@ -23,7 +23,7 @@ FLOAT16 = msgspec.structs.replace(CONFIG, precision="float16")
 
 @pytest.fixture(autouse=True)
 def float32_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of the way of float16 but the products: a CPU doesn't have them."""
+    """The float16 code path with float32 products: a CPU has no others."""
     monkeypatch.setattr(loop, "autocast", lambda config, device: contextlib.nullcontext())
 
 
@@ -42,13 +42,13 @@ def equal(first: Dict[str, Tensor], second: Dict[str, Tensor]) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first if "num_batches" not in name)
 
 
-def test_the_scale_of_the_loss_changes_no_bit(tmp_path: Path) -> None:
+def test_the_loss_scale_changes_no_bit(tmp_path: Path) -> None:
     state = TrainState()
     assert equal(steps(tmp_path, state), steps(tmp_path, TrainState(), CONFIG))
     assert state.loss_scale == 2.0**16 and state.steps_at_scale == 3
 
 
-def test_a_gradient_that_overflows_is_computed_again_at_a_smaller_scale(
+def test_a_gradient_overflow_is_retried_at_a_smaller_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overflow(world: World, model: AcousticModel, counts: Tensor, scale: float) -> Tensor:
@@ -66,14 +66,14 @@ def test_a_gradient_that_overflows_is_computed_again_at_a_smaller_scale(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_scale_grows_after_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_scale_grows_after_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "STEPS_TO_GROW", 2)
     state = TrainState(loss_scale=8.0)
     steps(tmp_path, state)
     assert state.loss_scale == 16.0 and state.steps_at_scale == 1
 
 
-def test_a_loss_that_is_not_finite_is_a_fault_whatever_the_scale(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_skips_the_step_at_any_scale(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3).train()
     examples = make_examples(2, 0)

@@ -13,7 +13,7 @@ from asrkit.train.preflight import check_compilation, compile_parts, estimate_mi
 from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
 
 
-def test_units_that_never_occur_are_named() -> None:
+def test_units_without_examples_are_listed() -> None:
     examples = make_examples(3, 0)
     only_a = [example for example in examples if example.target is not None]
     for example in only_a:
@@ -23,7 +23,7 @@ def test_units_that_never_occur_are_named() -> None:
     assert units_without_examples(make_examples(24, 0), UNITS) == []
 
 
-def test_the_estimate_leaves_the_run_alone(tmp_path: Path) -> None:
+def test_the_estimate_changes_nothing_of_the_run(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
     examples = make_examples(24, 0)
@@ -40,7 +40,7 @@ COMPILES = hasattr(nn.Module, "compile")
 
 
 @pytest.mark.skipif(COMPILES, reason="this torch compiles")
-def test_a_torch_that_does_not_compile_is_named() -> None:
+def test_torch_without_compile_is_refused() -> None:
     with pytest.raises(UserError, match=r"train.compile is true, and torch 1\.13"):
         check_compilation()
 

@@ -29,7 +29,7 @@ from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_launched, join_world
 from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_examples
 
-FULL = msgspec.structs.replace(  # the settings that add to what a resume point holds, or to what is random
+FULL = msgspec.structs.replace(  # settings that add to a checkpoint or to the randomness
     CONFIG,
     concatenate=0.5,
     processes=2,
@@ -84,7 +84,7 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
 
 
 def train_until(directory: Path, sign: str, config: TrainConfig = CONFIG) -> None:
-    """Train in a process of its own, and SIGKILL it when a file like `sign` appears."""
+    """Train in a subprocess, and SIGKILL it when a file that matches `sign` appears."""
     process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, config))
     process.start()
     while process.is_alive() and not list(directory.glob(sign)):
@@ -98,8 +98,8 @@ def weights(directory: Path) -> "dict[str, bytes]":
     return {file.name: file.read_bytes() for file in sorted(directory.glob("checkpoints/epoch-*"))}
 
 
-def train_apart(directory: Path, config: TrainConfig) -> None:
-    """Train to the end in a process of its own: torch's threads don't survive a fork."""
+def train_in_subprocess(directory: Path, config: TrainConfig) -> None:
+    """Train to the end in a subprocess: torch's threads don't survive a fork."""
     process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, config))
     process.start()
     process.join()
@@ -110,21 +110,21 @@ def train_apart(directory: Path, config: TrainConfig) -> None:
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, config: TrainConfig
 ) -> None:
-    train_apart(tmp_path / "whole", config)
+    train_in_subprocess(tmp_path / "whole", config)
     killed = tmp_path / "killed"
     train_until(killed, "checkpoints/resume-00000003*", config)
     train_until(killed, "checkpoints/epoch-0002*", config)
-    train_apart(killed, config)
+    train_in_subprocess(killed, config)
     assert len(weights(killed)) >= 2
     assert weights(killed) == weights(tmp_path / "whole")
 
 
 def launch(directory: Path) -> "subprocess.Popen[bytes]":
-    """Train with torchrun, two processes, in a session of their own."""
+    """Train with torchrun and two ranks, in a session of their own."""
     code = f"from tests.train.test_resume import *; train_launched(Path({str(directory)!r}))"
     script = directory.with_suffix(".py")
     script.write_text(code)
-    # tests/known_issues/test_torchrun.py says why -r and -t
+    # why -r and -t: tests/known_issues/test_torchrun.py
     options = ("-r", "9:1", "-t", "9:1", "--monitor_interval", "0.1", "--nproc_per_node", "2")
     torchrun = ("-m", "torch.distributed.run", *options, str(script))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -136,8 +136,8 @@ def train_launched(directory: Path) -> None:
     train_in(join_launched(), SHORT, directory)
 
 
-def test_torchrun_trains_the_bytes_of_forked_processes_also_after_a_kill(tmp_path: Path) -> None:
-    train_apart(tmp_path / "forked", SHORT)
+def test_torchrun_and_forked_ranks_train_the_same_bytes_also_after_a_kill(tmp_path: Path) -> None:
+    train_in_subprocess(tmp_path / "forked", SHORT)
     launched = tmp_path / "launched"
     process = launch(launched)
     while process.poll() is None and not list(launched.glob("checkpoints/epoch-0001*")):
@@ -151,7 +151,7 @@ def test_torchrun_trains_the_bytes_of_forked_processes_also_after_a_kill(tmp_pat
 
 
 def train_in_two_folders(folder: Path, queue: Any) -> None:
-    """Two processes, of which only the first sees a resume point."""
+    """Two ranks, of which only rank 0 sees a checkpoint."""
 
     def work(rank: int) -> str:
         torch.set_num_threads(1)
@@ -162,7 +162,7 @@ def train_in_two_folders(folder: Path, queue: Any) -> None:
     run_parallel(work, 2, 2, lambda _, said: queue.put(said))
 
 
-def test_processes_that_would_begin_at_different_steps_are_refused(tmp_path: Path) -> None:
+def test_ranks_that_resume_at_different_steps_are_refused(tmp_path: Path) -> None:
     train_until(tmp_path / "0", "checkpoints/resume-00000003*", msgspec.structs.replace(SHORT, processes=1))
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
@@ -174,15 +174,15 @@ def test_processes_that_would_begin_at_different_steps_are_refused(tmp_path: Pat
     assert "resume-*" in said[0]
 
 
-def test_two_processes_hold_the_same_model(tmp_path: Path) -> None:
-    train_apart(tmp_path, FULL)
+def test_both_ranks_end_with_the_same_model(tmp_path: Path) -> None:
+    train_in_subprocess(tmp_path, FULL)
     first, second = (load_tensors(tmp_path / f"rank-{rank}.safetensors")[0] for rank in range(2))
     differing = {name for name in first if not torch.equal(first[name], second[name])}
     assert not {name for name in differing if not name.endswith("num_batches_tracked")}
     assert [row["utterances"] for row in read_jsonl(tmp_path / "log.jsonl")] == [24] * CONFIG.epochs
 
 
-def test_a_damaged_resume_point_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path / "whole")
     damaged = tmp_path / "damaged"
     train_until(damaged, "checkpoints/epoch-0003*")
@@ -193,7 +193,7 @@ def test_a_damaged_resume_point_is_passed_over(tmp_path: Path, capsys: pytest.Ca
     assert weights(damaged) == weights(tmp_path / "whole")
 
 
-def test_average_is_the_mean_of_the_epochs_chosen(tmp_path: Path) -> None:
+def test_average_is_the_mean_of_the_chosen_epochs(tmp_path: Path) -> None:
     train(tmp_path)
     epochs = list_epochs(tmp_path / "checkpoints")
     files = candidate_files("last-3", epochs)
@@ -206,7 +206,7 @@ def test_average_is_the_mean_of_the_epochs_chosen(tmp_path: Path) -> None:
 
 
 def with_nan(tmp_path: Path, epochs: int) -> Training:
-    """A run whose third utterance is NaN; without masks over frequency, which may hide all of it."""
+    """A run with NaN features in the third utterance; without frequency masks, which could hide them."""
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
     examples = make_examples(12, 0)
@@ -215,15 +215,15 @@ def with_nan(tmp_path: Path, epochs: int) -> Training:
     return Training(model, make_optimizer(model, config), config, UNITS, examples, examples[:1], tmp_path)
 
 
-def test_accumulated_batches_count_by_their_frames(tmp_path: Path) -> None:
-    """Two batches gone through one after the other give the gradient of both together, a frame."""
+def test_accumulated_batches_are_weighted_by_frames(tmp_path: Path) -> None:
+    """Two accumulated batches give the gradient of one joint batch, per frame."""
     examples = make_examples(5, 0)
     halves = [examples[:2], examples[2:]]
 
     def step(batches: List[List[Example]], accumulate: int) -> Tensor:
         torch.manual_seed(0)
         model = AcousticModel(msgspec.structs.replace(MODEL, dropout=0.0), bins=20, units=3)
-        for module in model.modules():  # statistics of a batch of its own would differ
+        for module in model.modules():  # statistics of the smaller batches would differ
             if isinstance(module, MaskedBatchNorm):
                 module.forward = lambda x, padding: x  # type: ignore[method-assign]
         masks = {"time_masks": 0, "frequency_masks": 0, "optimizer": "adamw", "gradient_clip": 1e9}
@@ -249,7 +249,7 @@ def test_half_precision_trains_and_keeps_float32_weights(tmp_path: Path) -> None
     assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
 
 
-def test_the_running_mean_of_weights_is_what_is_kept(tmp_path: Path) -> None:
+def test_the_moving_average_is_kept_instead_of_the_weights(tmp_path: Path) -> None:
     still = msgspec.structs.replace(CONFIG, ema_decay=1.0, epochs=1)
     train(tmp_path, still)
     torch.manual_seed(still.seed)
@@ -258,7 +258,7 @@ def test_the_running_mean_of_weights_is_what_is_kept(tmp_path: Path) -> None:
     assert all(torch.equal(kept[name], tensor) for name, tensor in first.items() if "num_batches" not in name)
 
 
-def test_a_step_that_is_not_finite_leaves_no_trace_and_its_batch_is_kept(
+def test_a_step_that_is_not_finite_is_undone_and_its_batch_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     training = with_nan(tmp_path, epochs=3)

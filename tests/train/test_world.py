@@ -21,8 +21,8 @@ from asrkit.train.world import World, join_launched, join_world, reduce_gradient
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 
 
-def gradients_of(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str, Any]:
-    """Gradients and counts after an exchange; process `rank` works on INPUTS of rows[rank]."""
+def gradients_of_rank(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str, Any]:
+    """Gradients and counts after an exchange; `rank` computes on INPUTS[rows[rank]]."""
     torch.set_num_threads(1)
     model = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.BatchNorm1d(1))
     torch.nn.init.ones_(model[0].weight)
@@ -42,12 +42,12 @@ def gradients_of(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str, Any]
 
 def exchange(folder: Path, rows: List[List[int]], queue: Any) -> None:
     run_parallel(
-        lambda rank: gradients_of(rank, folder / "meet", rows), 2, 2, lambda _, result: queue.put(result)
+        lambda rank: gradients_of_rank(rank, folder / "meet", rows), 2, 2, lambda _, result: queue.put(result)
     )
 
 
-def exchange_apart(folder: Path, rows: List[List[int]]) -> List[Dict[str, Any]]:
-    """Both processes' results; in a process of its own, since torch's threads don't survive a fork."""
+def exchange_in_subprocess(folder: Path, rows: List[List[int]]) -> List[Dict[str, Any]]:
+    """Results of both ranks, from a subprocess: torch's threads don't survive a fork."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=exchange, args=(folder, rows, queue))
@@ -57,8 +57,8 @@ def exchange_apart(folder: Path, rows: List[List[int]]) -> List[Dict[str, Any]]:
     return results
 
 
-def test_gradients_are_those_of_the_whole_batch_a_frame(tmp_path: Path) -> None:
-    first, second = exchange_apart(tmp_path, [[0, 1], [2]])
+def test_gradients_are_those_of_the_whole_batch_per_frame(tmp_path: Path) -> None:
+    first, second = exchange_in_subprocess(tmp_path, [[0, 1], [2]])
     weight = torch.ones(1, 2, requires_grad=True)
     loss = (INPUTS @ weight.T).square().sum()
     (loss / 3).backward()
@@ -69,15 +69,15 @@ def test_gradients_are_those_of_the_whole_batch_a_frame(tmp_path: Path) -> None:
     assert first["mean"] == [0.5]
 
 
-def test_a_process_without_a_batch_takes_part(tmp_path: Path) -> None:
-    first, second = exchange_apart(tmp_path, [[0, 1], []])
+def test_a_rank_without_a_batch_takes_part(tmp_path: Path) -> None:
+    first, second = exchange_in_subprocess(tmp_path, [[0, 1], []])
     assert first == second
     assert first["counts"] == [2.0, 9.0 + 49.0]
     torch.testing.assert_close(torch.tensor(first["gradient"]), torch.tensor([[24.0, 34.0]]))
 
 
-def test_processes_of_this_machine_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They share its cores, whatever other machines have."""
+def test_local_rank_and_local_size_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks of one machine share its cores."""
     launched = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
     launched["MASTER_ADDR"] = "other"
     for name, value in launched.items():
@@ -86,8 +86,8 @@ def test_processes_of_this_machine_are_counted(monkeypatch: pytest.MonkeyPatch) 
     assert join_launched() == World(rank=5, size=8, local_rank=1, local_size=4)
 
 
-def meet_nobody(folder: Path, queue: Any) -> None:
-    """Process 0 of two, the other of which doesn't come: forked, then started by torchrun."""
+def join_alone(folder: Path, queue: Any) -> None:
+    """Rank 0 of two without the other: forked, then as by torchrun."""
     world.INIT_TIMEOUT = datetime.timedelta(seconds=1)
     launched = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
     os.environ.update(launched)
@@ -97,10 +97,10 @@ def meet_nobody(folder: Path, queue: Any) -> None:
         queue.put(str(caught.value))
 
 
-def test_a_process_that_does_not_come_is_said(tmp_path: Path) -> None:
+def test_a_rank_that_does_not_join_is_reported(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=meet_nobody, args=(tmp_path, queue))
+    process = context.Process(target=join_alone, args=(tmp_path, queue))
     process.start()
     for said in [queue.get(timeout=120) for _ in range(2)]:
         assert said.startswith("rank 0/2 failed to join the process group: ")
@@ -108,12 +108,12 @@ def test_a_process_that_does_not_come_is_said(tmp_path: Path) -> None:
     process.join()
 
 
-def leave_the_first(folder: Path, queue: Any) -> None:
-    """Process 1 ends after it has met process 0, which waits for its share."""
+def exit_after_joining(folder: Path, queue: Any) -> None:
+    """Rank 1 exits after joining; rank 0 waits for it in all_reduce."""
 
     def work(rank: int) -> str:
         pair = join_world(rank, 2, folder / "meet")
-        pair.all_reduce(torch.zeros(1))  # torch 2 fails to meet one that leaves while the others still join
+        pair.all_reduce(torch.zeros(1))  # torch 2 can't join if a rank exits meanwhile
         if rank:
             while not (folder / "met").exists():
                 time.sleep(0.01)
@@ -126,10 +126,10 @@ def leave_the_first(folder: Path, queue: Any) -> None:
     run_parallel(work, 2, 2, lambda _, said: queue.put(said))
 
 
-def test_a_process_that_has_gone_is_said(tmp_path: Path) -> None:
+def test_a_rank_that_exits_is_reported(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=leave_the_first, args=(tmp_path, queue))
+    process = context.Process(target=exit_after_joining, args=(tmp_path, queue))
     process.start()
     said = "".join(queue.get(timeout=120) for _ in range(2))
     process.join()
@@ -138,14 +138,14 @@ def test_a_process_that_has_gone_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.k2
-def test_nothing_asks_for_cuda_before_processes_fork() -> None:
-    """A process that did can't use its GPU once it is forked; torch.cuda.is_available() is enough."""
+def test_cuda_is_not_initialised_before_the_fork() -> None:
+    """After that a forked process can't use its GPU; torch.cuda.is_available() is enough to do it."""
     libraries = sorted({name for stage in STAGES for name in stage.libraries})
     found = [name for name in libraries if importlib.util.find_spec(name)]
     code = f"""
 import torch
 def refuse(*arguments):
-    raise AssertionError("CUDA is asked for")
+    raise AssertionError("CUDA is initialised")
 torch.cuda.is_available = torch.cuda.device_count = torch.cuda._lazy_init = refuse
 import asrkit.cli.run, {", ".join([*found, *(stage.module for stage in STAGES)])}
 """

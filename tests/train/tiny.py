@@ -1,4 +1,4 @@
-"""A model and examples so small that training takes a second."""
+"""A model and examples for trainings of a second."""
 
 import json
 from pathlib import Path
