@@ -1,9 +1,9 @@
-"""Padding of a batch, kept at zero throughout the convolutions."""
+"""Padding of a batch: kept at zero through the convolutions, and left out of batch normalisation."""
 
-from typing import Any, List
+from typing import Any, List, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Padding:
@@ -56,3 +56,66 @@ def rectify(x: Tensor, padding: Padding) -> Tensor:
     """In-place ReLU that zeroes padding and its gradient."""
     rectified: Tensor = _Rectify.apply(x, padding)
     return rectified
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(batch, channel, time, frequency) as (batch * time * frequency, channel); a view in channels-last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+class _Normalise(torch.autograd.Function):
+    """Normalisation with batch statistics, fused by hand: it is memory-bound on a CPU, and each formula here
+    is one pass over memory. Gradients as in Ioffe and Szegedy 2015, over frames outside padding."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, padding: Padding
+    ) -> Tuple[Tensor, Tensor, Tensor]:
+        rows = _rows(padding.erase(x))
+        count = padding.frames * x.shape[3]
+        mean = rows.sum(dim=0) / count  # (channel,)
+        variance = ((rows * rows).sum(dim=0) / count - mean * mean).clamp(min=0)
+        inverse = torch.rsqrt(variance + eps)
+        scale = weight * inverse
+        ctx.save_for_backward(x, mean, inverse, weight)
+        ctx.padding, ctx.count = padding, count
+        ctx.mark_non_differentiable(mean, variance)
+        shape = (1, -1, 1, 1)
+        return torch.addcmul((bias - mean * scale).view(shape), x, scale.view(shape)), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> Any:  # type: ignore[override]
+        x, mean, inverse, weight = ctx.saved_tensors
+        total = _rows(grad).sum(dim=0)  # (channel,)
+        along = (_rows(grad) * _rows(x)).sum(dim=0) - mean * total  # sum of gradient times centred input
+        scale = weight * inverse
+        slope = -scale * inverse * inverse * along / ctx.count
+        offset = -scale * total / ctx.count - slope * mean
+        shape = (1, -1, 1, 1)
+        of_x = torch.addcmul(offset.view(shape), x, slope.view(shape)).addcmul_(grad, scale.view(shape))
+        return ctx.padding.erase(of_x), along * inverse, total, None, None
+
+
+class MaskedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe and Szegedy 2015) of (batch, channel, time, frequency).
+
+    Padding is left out of the statistics. The output must go through `rectify` (directly or after a sum),
+    which zeroes padding and its gradient: the backward pass here relies on these zeros.
+    """
+
+    def forward(self, x: Tensor, padding: Padding) -> Tensor:  # type: ignore[override]
+        """Normalise with batch statistics in training, else with running ones. Returns float32."""
+        x = x.float()  # sums in half precision are too inaccurate
+        if self.training:
+            y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps, padding)
+            with torch.no_grad():
+                count = padding.frames * x.shape[3]
+                self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]
+                unbiased = variance * (count / max(1, count - 1))
+                self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr, arg-type]
+                self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            normalised: Tensor = y
+            return normalised
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # type: ignore[operator]
+        shift = self.bias - self.running_mean * scale  # type: ignore[operator]
+        return torch.addcmul(shift.view(1, -1, 1, 1), x, scale.view(1, -1, 1, 1))

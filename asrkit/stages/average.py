@@ -30,7 +30,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.text.units import load_units
     from asrkit.train.average import average_weights, candidate_files
     from asrkit.train.checkpoint import list_epochs
-    from asrkit.train.evaluate import evaluate
+    from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
 
     config = experiment.config
@@ -58,8 +58,9 @@ def run(experiment: Experiment) -> None:
         files = candidate_files(name, epochs)
         model.load_state_dict(average_weights(files))
         result = evaluate(model, dev, units, config.train.batch_duration)
-        tried.append({"name": name, "files": [file.name for file in files], **result.row()})
-        print(f"average: {name} | dev loss {result.loss:.4f} | dev WER (greedy) {result.wer()}")
+        tried.append({"name": name, "files": [file.name for file in files], **result})
+        rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
+        print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")
     # By loss: on a few hundred words, averages hardly differ in errors.
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]

@@ -1,8 +1,8 @@
 """Checkpoints in safetensors files, from which training resumes bit for bit.
 
-resume-<step>    model, EMA, optimiser and TrainState: the newest, and one older in case it gets damaged
-epoch-<number>   weights after an epoch with its dev results: those that can be averaged
-good             as resume, of the best epoch so far or of the start: the target of a rollback
+- resume-<step>: model, EMA, optimiser and TrainState; the newest, and one older in case that gets damaged
+- epoch-<number>: weights after an epoch with its dev results; those that can be averaged
+- good: as resume, of the best epoch so far or of the start; the target of a rollback
 """
 
 import collections

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from asrkit.storage.files import whole_file
+from asrkit.train.evaluate import word_error_rate
 
 CURVES = {  # title of each panel: its curves, columns of the log or "dev_wer"
     "loss per frame": ("train_loss", "loss"),
@@ -31,7 +32,7 @@ def write_tensorboard(directory: Path, log: List[Dict[str, Any]]) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     with SummaryWriter(str(directory)) as writer:
         for row in log:
-            values = {**row, "dev_wer": _word_error_rate(row)}
+            values = {**row, "dev_wer": word_error_rate(row)}
             for column, tag in TAGS.items():
                 if column in values:
                     writer.add_scalar(tag, values[column], row["step"], walltime=row["finished"])
@@ -48,7 +49,7 @@ def write_picture(file: Path, log: List[Dict[str, Any]]) -> None:
     for number, (title, columns) in enumerate(CURVES.items(), start=1):
         axes = figure.add_subplot(2, 3, number, title=title, xlabel="epoch")
         for column in columns:
-            values = [_word_error_rate(row) if column == "dev_wer" else row[column] for row in log]
+            values = [word_error_rate(row) if column == "dev_wer" else row[column] for row in log]
             axes.plot(epochs, values, marker=".", label=NAMES.get(column))
         if len(columns) > 1:
             axes.legend()
@@ -56,7 +57,3 @@ def write_picture(file: Path, log: List[Dict[str, Any]]) -> None:
         axes.grid(alpha=0.3)
     with whole_file(file) as temporary:
         figure.savefig(temporary, format="png")
-
-
-def _word_error_rate(row: Dict[str, Any]) -> float:
-    return 100.0 * row["errors"] / max(1, row["words"])

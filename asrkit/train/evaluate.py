@@ -1,7 +1,6 @@
 """Loss and greedy word errors on dev."""
 
-import dataclasses
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 import kaldialign
 import torch
@@ -13,24 +12,6 @@ from asrkit.train.loss import ctc_loss, decoder_loss
 from asrkit.train.world import ALONE, World
 
 
-@dataclasses.dataclass(frozen=True)
-class DevResult:
-    """Greedy word errors on dev; CTC loss per frame and decoder loss per token, over alignable utterances."""
-
-    errors: int
-    words: int
-    loss: float
-    decoder_loss: Optional[float] = None  # the end of sentence is a token; None: no decoder
-
-    def row(self) -> Dict[str, Any]:
-        """As plain values, for logs and checkpoints."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-
-    def wer(self) -> str:
-        """The word error rate with its counts, for the terminal."""
-        return f"{100 * self.errors / max(1, self.words):.2f} % ({self.errors}/{self.words})"
-
-
 @torch.no_grad()
 def evaluate(
     model: AcousticModel,
@@ -38,10 +19,12 @@ def evaluate(
     units: Units,
     batch_duration: float,
     world: World = ALONE,
-) -> DevResult:
+) -> Dict[str, Any]:
     """Evaluate on `examples` in batches of `batch_duration` seconds, longest first.
 
-    The batches are divided among the ranks of `world`; all return the result for the whole set.
+    Returns greedy word `errors` and `words`; over alignable utterances the CTC `loss` per frame and, if there
+    is a decoder, `decoder_loss` per token, ends of sentences included. The ranks of `world` share the
+    batches; all return the figures of the whole set.
     """
     was_training = model.training
     model.eval()
@@ -67,8 +50,13 @@ def evaluate(
     model.train(was_training)
     own = [errors, words, total_frames, total_loss, total_tokens, total_decoder_loss]
     counts = world.all_reduce(torch.tensor(own, dtype=torch.float64, device=device)).tolist()
-    of_decoder = counts[5] / max(1, counts[4]) if model.decoder is not None else None
-    return DevResult(int(counts[0]), int(counts[1]), counts[3] / max(1, counts[2]), of_decoder)
+    row = {"errors": int(counts[0]), "words": int(counts[1]), "loss": counts[3] / max(1, counts[2])}
+    return {**row, **({"decoder_loss": counts[5] / max(1, counts[4])} if model.decoder is not None else {})}
+
+
+def word_error_rate(row: Dict[str, Any]) -> float:
+    """Percent, of a row of evaluate or of the log."""
+    return 100.0 * float(row["errors"]) / max(1, row["words"])
 
 
 def _batch_by_length(examples: Sequence[Example], batch_duration: float) -> List[List[Example]]:

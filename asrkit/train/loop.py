@@ -23,7 +23,7 @@ from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
 from asrkit.train.conditions import Conditions
-from asrkit.train.evaluate import evaluate
+from asrkit.train.evaluate import evaluate, word_error_rate
 from asrkit.train.examples import Example, collate, concatenate, count_utterances
 from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
@@ -283,14 +283,13 @@ def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisatio
         "utterances": state.epoch_utterances,
         "skipped": state.skipped,
         "rollbacks": state.rollbacks,
-        **result.row(),
+        **result,
     }
     watch_dev(state.log, row)
     if training.world.is_main:
-        losses = f"loss {row['train_loss']:.3f} | dev loss {result.loss:.3f}"
-        print(
-            f"epoch {row['epoch']}/{config.epochs} | {losses} | dev WER (greedy) {result.wer()}", flush=True
-        )
+        losses = f"loss {row['train_loss']:.3f} | dev loss {row['loss']:.3f}"
+        rate = f"{word_error_rate(row):.2f} % ({row['errors']}/{row['words']})"
+        print(f"epoch {row['epoch']}/{config.epochs} | {losses} | dev WER (greedy) {rate}", flush=True)
         save_epoch(checkpoints.epoch_file(row["epoch"]), model, row, training.made_of)
     used = utilisation.row(model.feature_mean.device)
     state.log.append({**row, **used, "finished": round(time.time(), 1)})

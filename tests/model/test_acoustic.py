@@ -9,8 +9,7 @@ from asrkit.config import ModelConfig
 from asrkit.errors import UserError
 from asrkit.model import attention
 from asrkit.model.acoustic import AcousticModel, greedy_ctc, load_model, output_frames, save_model
-from asrkit.model.normalisation import MaskedBatchNorm
-from asrkit.model.padding import Padding, rectify
+from asrkit.model.padding import MaskedBatchNorm, Padding, rectify
 
 SMALL = ModelConfig(
     stem_channels=4,

@@ -42,4 +42,4 @@ def test_decoder_weight_interpolates_ctc_and_decoder_loss(tmp_path: Path, weight
 def test_no_decoder_loss_without_a_decoder() -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
-    assert set(evaluate(model, make_examples(3, 0), UNITS, 2.0).row()) == {"errors", "words", "loss"}
+    assert set(evaluate(model, make_examples(3, 0), UNITS, 2.0)) == {"errors", "words", "loss"}

@@ -16,7 +16,7 @@ from torch import Tensor
 from asrkit.config import NoiseConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, output_frames
-from asrkit.model.normalisation import MaskedBatchNorm
+from asrkit.model.padding import MaskedBatchNorm
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.storage.files import read_jsonl
