@@ -16,7 +16,7 @@ from asrkit.model.attention import Dropout
 from asrkit.model.decoder import Decoder
 from asrkit.model.description import Stage
 from asrkit.model.encoder import ENCODERS
-from asrkit.model.residual import FRONT_ENDS
+from asrkit.model.front import FRONT_ENDS
 from asrkit.storage.tensors import load_module, save_tensors
 
 

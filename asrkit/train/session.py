@@ -7,7 +7,7 @@ import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.residual import load_pretrained
+from asrkit.model.front import load_pretrained
 from asrkit.pipeline.cost import add_facts
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores

@@ -8,7 +8,7 @@ import sys
 TRAIN = """
 import torch
 from asrkit.config import ModelConfig
-from asrkit.model.residual import ResidualFront
+from asrkit.model.front import ResidualFront
 
 torch.manual_seed(0)
 config = ModelConfig(

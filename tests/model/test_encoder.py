@@ -15,7 +15,7 @@ from asrkit.config import ModelConfig, load_config
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.description import describe_model
 from asrkit.model.encoder import ENCODERS, EncoderBlock
-from asrkit.model.residual import FRONT_ENDS
+from asrkit.model.front import FRONT_ENDS
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.train.average import average_weights
 from asrkit.train.checkpoint import TrainState, save_epoch

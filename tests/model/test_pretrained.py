@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from asrkit.config import ModelConfig
 from asrkit.errors import UserError
-from asrkit.model.residual import ResidualFront, load_pretrained
+from asrkit.model.front import ResidualFront, load_pretrained
 
 CONFIG = ModelConfig(front="resnet18", stem_channels=8, stem_kernel=7, stage_channels=(8, 16, 16, 16))
 

@@ -6,8 +6,8 @@ import torch
 from asrkit.config import ModelConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.front import ResidualFront, SqueezeExcitation
 from asrkit.model.padding import Padding
-from asrkit.model.residual import ResidualFront, SqueezeExcitation
 
 TORCHVISION = {  # parameters of the published models, and inputs of their classifier of 1,000 classes
     "resnet18": (11_689_512, 512),
