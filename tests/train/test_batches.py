@@ -1,9 +1,6 @@
 import numpy as np
-import pytest
 
-from asrkit.config import TrainConfig
 from asrkit.train.batches import plan_batches
-from asrkit.train.optimizer import learning_rate
 
 DURATIONS = np.random.default_rng(0).uniform(0.5, 15.0, 500)
 
@@ -34,25 +31,3 @@ def test_batches_depend_on_seed_and_epoch_only() -> None:
 def test_one_utterance_longer_than_a_batch_gets_its_own() -> None:
     batches = plan_batches([1.0, 100.0, 1.0], seed=1, epoch=0, batch_duration=10.0, buckets=1)
     assert [1] in batches
-
-
-def test_learning_rate_warms_up_and_ends_at_its_fraction() -> None:
-    config = TrainConfig(learning_rate=1.0, warmup_steps=10, final_rate_fraction=0.1)
-    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
-    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
-    assert learning_rate(config, 500, 0.5) == pytest.approx(0.55)
-    assert learning_rate(config, 1000, 1.0) == pytest.approx(0.1)
-
-
-def test_noam_decays_with_the_square_root_of_steps() -> None:
-    config = TrainConfig(schedule="noam", learning_rate=1.0, warmup_steps=100)
-    assert learning_rate(config, 49, 0.0) == pytest.approx(0.5)
-    assert learning_rate(config, 99, 0.1) == pytest.approx(1.0)
-    assert learning_rate(config, 399, 0.9) == pytest.approx(0.5)
-
-
-def test_eden_decays_with_steps_and_epochs() -> None:
-    config = TrainConfig(schedule="eden", learning_rate=1.0, warmup_steps=0, epochs=12)
-    assert learning_rate(config, 0, 0.0) == pytest.approx(1.0)
-    assert learning_rate(config, 5000, 0.0) == pytest.approx(2**-0.25)
-    assert learning_rate(config, 5000, 0.5) == pytest.approx(2**-0.5)

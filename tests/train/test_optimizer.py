@@ -3,7 +3,7 @@ import torch
 
 from asrkit.config import TrainConfig
 from asrkit.model.acoustic import AcousticModel
-from asrkit.train.optimizer import Muon, make_optimizer, orthogonal_update, orthogonalise
+from asrkit.train.optimizer import Muon, learning_rate, make_optimizer, orthogonal_update, orthogonalise
 from tests.train.tiny import MODEL
 
 
@@ -52,3 +52,25 @@ def test_other_parameters_get_adamw_updates() -> None:
         return model.output.bias.detach()
 
     torch.testing.assert_close(bias_after_steps("muon"), bias_after_steps("adamw"))
+
+
+def test_learning_rate_warms_up_and_ends_at_its_fraction() -> None:
+    config = TrainConfig(learning_rate=1.0, warmup_steps=10, final_rate_fraction=0.1)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(config, 9, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 500, 0.5) == pytest.approx(0.55)
+    assert learning_rate(config, 1000, 1.0) == pytest.approx(0.1)
+
+
+def test_noam_decays_with_the_square_root_of_steps() -> None:
+    config = TrainConfig(schedule="noam", learning_rate=1.0, warmup_steps=100)
+    assert learning_rate(config, 49, 0.0) == pytest.approx(0.5)
+    assert learning_rate(config, 99, 0.1) == pytest.approx(1.0)
+    assert learning_rate(config, 399, 0.9) == pytest.approx(0.5)
+
+
+def test_eden_decays_with_steps_and_epochs() -> None:
+    config = TrainConfig(schedule="eden", learning_rate=1.0, warmup_steps=0, epochs=12)
+    assert learning_rate(config, 0, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 5000, 0.0) == pytest.approx(2**-0.25)
+    assert learning_rate(config, 5000, 0.5) == pytest.approx(2**-0.5)
