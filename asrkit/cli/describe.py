@@ -28,8 +28,8 @@ def command(recipe: Path, config: Optional[Path], assignments: Tuple[str, ...], 
     print(row.format("stage", "output", "frame ms", "parameters", "mult-adds/s", "receptive ms"))
     for part in parts:
         receptive = "all" if math.isinf(part.receptive_milliseconds) else f"{part.receptive_milliseconds:g}"
-        numbers = (f"{part.parameters:,}", f"{part.multiply_adds:,}", receptive)
-        print(row.format(part.name, part.output, f"{part.frame_milliseconds:g}", *numbers))
+        costs = (f"{part.parameters:,}", f"{part.multiply_adds:,}", receptive)
+        print(row.format(part.name, part.output, f"{part.frame_milliseconds:g}", *costs))
     work = sum(part.multiply_adds for part in parts)
     print(
         f"total: {model.parameter_count():,} parameters, {work:,} multiply-adds per second of audio "

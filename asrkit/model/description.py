@@ -25,7 +25,7 @@ class Stage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a stage of a model costs and sees."""
+    """Cost and receptive field of a stage."""
 
     name: str
     output: str  # shape per frame

@@ -14,7 +14,7 @@ ADAMW_BETAS = (0.9, 0.98)  # shorter memory than the usual 0.999: runs here are 
 ADAMW_RMS = 0.2  # root mean square of an AdamW update; Muon's updates are scaled to it
 MOMENTUM = 0.95
 ITERATIONS = 3  # Newton-Schulz; Jordan et al. take 5, here 3 trained as well and cost less
-EDEN_STEPS, EDEN_EPOCHS = 5000.0, 6.0  # where the decay by steps and by epochs sets in; icefall's 5000 and 6
+EDEN_STEPS, EDEN_EPOCHS = 5000.0, 6.0  # where the decay with steps and with epochs sets in
 
 
 class Muon(torch.optim.AdamW):

@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Sequence
 
 import torch
 
@@ -51,11 +51,6 @@ class Utilisation:
         return figures
 
 
-def bad_examples(examples: Sequence[Example]) -> List[str]:
-    """Ids of the examples with features that are not finite."""
-    return [example.id for example in examples if not torch.isfinite(example.features).all()]
-
-
 def skip_step(
     state: TrainState, examples: Sequence[Example], loss: float, directory: Path, is_main: bool
 ) -> None:
@@ -65,7 +60,7 @@ def skip_step(
     can't help then; else Divergence.
     """
     state.skipped += 1
-    bad = bad_examples(examples)
+    bad = [example.id for example in examples if not torch.isfinite(example.features).all()]
     if bad:
         cause = f"features of {', '.join(bad[:3])} hold NaN or infinity"
     elif not math.isfinite(loss):
