@@ -9,8 +9,7 @@ import click
 import k2
 
 from asrkit.errors import UserError
-from asrkit.graph.build import make_graph
-from asrkit.graph.compile import graph_size
+from asrkit.graph.compile import graph_size, make_graph
 from asrkit.graph.drawing import graph_as_dot
 from asrkit.graph.store import load_graph, save_graph
 from asrkit.pipeline.experiment import open_experiment

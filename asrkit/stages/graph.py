@@ -18,7 +18,7 @@ STAGE = Stage(
 
 def run(experiment: Experiment) -> None:
     """Write graph/HLG.safetensors."""
-    from asrkit.graph.build import make_graph
+    from asrkit.graph.compile import make_graph
     from asrkit.graph.store import save_graph
 
     started = time.monotonic()

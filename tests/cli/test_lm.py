@@ -13,8 +13,8 @@ import pytest
 from asrkit.config import CorpusConfig, LmConfig, NeuralLmConfig, RecipeConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, read_vocabulary, write_arpa
+from asrkit.lm.kenlm import find_program
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import find_lmplz
 from asrkit.lm.neural import make_neural_scorer
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.stages.lm import run
@@ -43,11 +43,11 @@ def test_writes_model_and_report(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert report["oov"] == {"dev": [1, 3]}
     assert report["perplexity"]["dev"] > 1
     log = capsys.readouterr().out
-    assert "fall-back discounts 0.5 1.0 1.5" in log
+    assert "fallback discounts 0.5 1.0 1.5" in log
     assert "1 of 3 words out of vocabulary" in log
 
 
-def test_further_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_extra_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1, text="more.txt"), tmp_path)
     with pytest.raises(UserError, match=r"more\.txt"):
         run(experiment)
@@ -59,7 +59,7 @@ def test_further_text_gets_the_corpus_letter_case(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(("exclude", "vocabulary"), [(False, ["MAYBE", "NO", "YES"]), (True, ["NO", "YES"])])
-def test_sentences_of_dev_and_test_in_further_text_are_counted_and_left_out_where_asked_for(
+def test_sentences_of_dev_and_test_in_extra_text_are_counted_and_left_out_if_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture, exclude: bool, vocabulary: List[str]
 ) -> None:
     experiment = experiment_with(LmConfig(order=1, text="more.txt", exclude_heldout=exclude), tmp_path)
@@ -161,7 +161,7 @@ def test_a_model_cut_short_is_refused(tmp_path: Path) -> None:
     assert not (experiment.folder("lm") / "lm.arpa").exists()
 
 
-@pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
+@pytest.mark.skipif(find_program("lmplz") is None, reason="lmplz isn't built: make lmplz")
 def test_lmplz_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1, estimator="lmplz"), tmp_path)
     run(experiment)

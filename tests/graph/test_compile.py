@@ -14,7 +14,7 @@ from asrkit.decode.paths import words_on_arcs  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.graph import arcs, hubs  # noqa: E402
-from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
+from asrkit.graph.compile import compile_graph, graph_size  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
 from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
 from asrkit.graph.silence import OptionalSilence  # noqa: E402
@@ -63,7 +63,7 @@ def build(folder: Path, arpa: str = ARPA) -> DecodingGraph:
     ids = {word: index for index, word in enumerate(words)}
     tree = make_lexicon_tree(LEXICON, units.ids, ids)
     grammar = make_grammar(folder / "lm.arpa", folder / "words.txt")
-    hlg = compile_hlg(tree, grammar, units=len(units), modified=False)
+    hlg = compile_graph(tree, grammar, len(units))
     return DecodingGraph(hlg, words, {"units": "x"})
 
 
@@ -189,7 +189,7 @@ def test_best_paths_are_those_of_plain_composition(
     unit_ids = {unit: int(unit) for unit in "1234"}
     tree = make_lexicon_tree(lexicon, unit_ids, {word: index for index, word in enumerate(symbols)})
     grammar = make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt")
-    hlg = compile_hlg(tree, grammar, units=6, modified=modified, silence=silence)
+    hlg = compile_graph(tree, grammar, 6, "modified" if modified else "standard", silence)
     ours = prepare_graph(DecodingGraph(hlg, symbols, {}))
     plain = k2.Fsa.from_fsas([compose_plainly(lexicon, model, symbols, modified, silence)])
     wide = DecodeConfig(search_beam=1000, output_beam=1000, search_lm_scale=1)

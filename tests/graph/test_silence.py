@@ -14,7 +14,7 @@ from asrkit.cli.graph import command  # noqa: E402
 from asrkit.config import DecodeConfig, GraphConfig, UnitsConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
-from asrkit.graph.build import make_graph  # noqa: E402
+from asrkit.graph.compile import make_graph  # noqa: E402
 from asrkit.graph.store import load_graph  # noqa: E402
 from asrkit.text.units import Units, build_units  # noqa: E402
 

@@ -87,7 +87,7 @@ def test_refuses_a_malformed_file(old: str, new: str, line: int, reason: str, tm
 def test_refuses_an_ngram_without_its_context(tmp_path: Path) -> None:
     text = GOOD.replace("ngram 2=2\n", "ngram 2=2\nngram 3=1\n").replace("-0.2\t<s> a\n", "-0.2\t<s> a\t0\n")
     (tmp_path / "bad.arpa").write_text(text.replace("\\end\\", "\\3-grams:\n-0.1\ta a </s>\n\n\\end\\"))
-    with pytest.raises(UserError, match="line 19: an n-gram whose beginning"):
+    with pytest.raises(UserError, match="line 19: an n-gram without its context"):
         read_arpa(tmp_path / "bad.arpa")
 
 

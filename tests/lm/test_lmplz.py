@@ -7,12 +7,11 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, write_arpa
-from asrkit.lm.kenlm_model import load_kenlm
+from asrkit.lm.kenlm import estimate_with_lmplz, find_program, load_kenlm, write_binary
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz, find_program, write_binary
 from asrkit.lm.perplexity import perplexity
 
-needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
+needs_lmplz = pytest.mark.skipif(find_program("lmplz") is None, reason="lmplz isn't built: make lmplz")
 
 
 def pretend_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from asrkit.lm.arpa import read_arpa, write_arpa
-from asrkit.lm.backoff import index_ngrams
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.model import NgramModel
+from asrkit.lm.model import NgramModel, index_ngrams
 from asrkit.lm.pruning import perplexity_changes, prune
 from tests.lm.ngrams import Entries, by_words, probability
 

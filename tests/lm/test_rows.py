@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asrkit.lm.rows import Spellings, joined_rows, with_seven_decimals
+from asrkit.lm.rows import Spellings, format_numbers, join_columns
 
 
 def test_rows_equal_pythons_formatting() -> None:
@@ -17,21 +17,21 @@ def test_rows_equal_pythons_formatting() -> None:
         f"{first:.7f}\t{words[one]} {words[two]}\t{second:.7f}\n"
         for (first, second), (one, two) in zip(rounded, choice.tolist())
     ]
-    probability, backoff = with_seven_decimals(numbers), with_seven_decimals(-numbers)
+    probability, backoff = format_numbers(numbers), format_numbers(-numbers)
     one, two = (Spellings(words).take(column) for column in choice.T)
-    found = joined_rows([*probability, b"\t", one, b" ", two, b"\t", *backoff, b"\n"])
+    found = join_columns([*probability, b"\t", one, b" ", two, b"\t", *backoff, b"\n"])
     assert found.decode() == "".join(rows)
-    assert joined_rows([*with_seven_decimals(np.array([-0.25])), b"\n"]) == b"-0.2500000\n"
+    assert join_columns([*format_numbers(np.array([-0.25])), b"\n"]) == b"-0.2500000\n"
 
 
 def test_a_long_word_leaves_the_rows_beside_it_as_they_are() -> None:
     spellings = Spellings(["a", "w" * 300, "\0"])
     for ids in ([0, 2, 0], [1, 0, 2]):
         expected = "".join(["a", "w" * 300, "\0"][row] + "\n" for row in ids)
-        assert joined_rows([spellings.take(np.array(ids)), b"\n"]).decode() == expected
+        assert join_columns([spellings.take(np.array(ids)), b"\n"]).decode() == expected
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
 def test_refuses_what_is_not_finite(value: float) -> None:
     with pytest.raises(FloatingPointError):
-        with_seven_decimals(np.array([-1.0, value]))
+        format_numbers(np.array([-1.0, value]))

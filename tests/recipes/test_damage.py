@@ -133,7 +133,7 @@ def test_words_that_the_language_model_lacks_are_named(finished: Run, tmp_path: 
     run = copied(finished, tmp_path)
     status, output = end_of(run, [*arpa("YES", "JA")(run), "--stop-stage", "5"])
     assert status == 0
-    lacked = "1 of 2 words of the lexicon can't be recognised, for the language model lacks them: YES\n"
+    lacked = "1 of 2 words of the lexicon can't be recognised: the language model lacks them: YES\n"
     assert lacked in output
 
 

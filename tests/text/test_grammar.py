@@ -8,7 +8,7 @@ import pytest
 
 from asrkit.config.recipe import CorpusConfig
 from asrkit.errors import UserError
-from asrkit.text.further_text import read_further_text
+from asrkit.text.extra_text import read_extra_text
 from asrkit.text.grammar import Grammar, Kind, draw_sentence, draw_sentences, read_grammar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,8 +40,8 @@ def test_sentences_are_the_same_each_time_and_more_begin_with_fewer() -> None:
 def test_text_of_a_grammar_gets_the_corpus_letter_case_and_the_number_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "grammar.yaml"
     file.write_text("kinds: {one: {weight: 2.5, sentences: [say  it]}}\n")
-    assert list(read_further_text(file, CorpusConfig(module="x", case="upper"), 3)) == ["SAY IT"] * 3
-    assert len(list(read_further_text(file, CorpusConfig(module="x")))) == 5000
+    assert list(read_extra_text(file, CorpusConfig(module="x", case="upper"), 3)) == ["SAY IT"] * 3
+    assert len(list(read_extra_text(file, CorpusConfig(module="x")))) == 5000
 
 
 KINDS = "kinds: {one: {weight: 1, sentences: ['{digit}']}}\n"
