@@ -159,7 +159,6 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
         ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
         ("lm.interpolate", lm.interpolate and not estimated, ready),
-        ("lm.exclude_heldout", lm.exclude_heldout and lm.text is None, "lm.text is not"),
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),

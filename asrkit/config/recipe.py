@@ -91,6 +91,9 @@ class NeuralLmConfig(Settings):
 class LmConfig(Settings):
     """The n-gram language model, estimated on training text only."""
 
+    # Sentences of dev and test sets in lm.text are reported: short ones, such as numbers, occur in any text
+    removed: ClassVar[Mapping[str, Any]] = {"exclude_heldout": False}
+
     order: Positive = 3
     # Both sort in temporary files in the experiment's lm/: builtin in about 60 bytes per word of text
     estimator: Literal["builtin", "lmplz"] = "builtin"
@@ -101,9 +104,6 @@ class LmConfig(Settings):
     # Interpolate one model of the transcripts and one of lm.text, with the weight that is best on dev; in one
     # joint text, the larger of the two dominates
     interpolate: bool = False
-    # Leave sentences of dev and test sets out of lm.text: a leak in books, for example. By default they are
-    # only counted, because short ones, such as names and numbers, occur in any such text
-    exclude_heldout: bool = False
     # Leave out rarer n-grams: one count per order, the last also for higher orders; 1 for unigrams
     min_counts: Tuple[Positive, ...] = ()
     # Entropy pruning of the graph's model, for a smaller graph: n-grams are left out if that raises the

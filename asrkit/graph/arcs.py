@@ -61,13 +61,9 @@ def refuse_overflow(graph: str, states: int, arcs: int = 0) -> None:
     The search needs no such check: it takes one utterance at a time.
     """
     if max(states, arcs) > MOST:
-        raise UserError(
-            f"{graph} would have {states:,} states and {arcs:,} arcs",
-            expected=f"at most {MOST:,}: k2 numbers them with 32 bits",
-            where="stage graph",
-            todo="use a smaller language model: a lower lm.order, lm.prune, or fewer words; "
-            "graph.topology: modified makes fewer arcs from the same model",
-        )
+        found = f"{graph} would have {states:,} states and {arcs:,} arcs"
+        todo = "lower lm.order, set lm.prune, or graph.topology: modified, which makes fewer arcs"
+        raise UserError(found, f"at most {MOST:,}: k2 numbers them with 32 bits", "stage graph", todo)
 
 
 def make_table(graph: str, counts: np.ndarray, parts: Iterable[Arcs]) -> Tuple[np.ndarray, np.ndarray]:

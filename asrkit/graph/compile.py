@@ -104,10 +104,8 @@ def _find_silence(config: GraphConfig, units: Units) -> Optional[OptionalSilence
     if name is None:
         return None
     if name not in units.symbols[1:]:
-        raise UserError(
-            f"graph.optional_silence is {name}, which is no unit",
-            expected=f"one of {' '.join(units.symbols[1:20])}{' ...' if len(units) > 20 else ''}",
-            where="units/units.txt",
-            todo=f'add the line "<SIL> {name}" to units.lexicon, or leave graph.optional_silence out',
-        )
+        found = f"graph.optional_silence is {name}, which is no unit"
+        expected = f"one of {' '.join(units.symbols[1:20])}{' ...' if len(units) > 20 else ''}"
+        todo = f'add the line "<SIL> {name}" to units.lexicon, or leave graph.optional_silence out'
+        raise UserError(found, expected, "units/units.txt", todo)
     return OptionalSilence(units.ids[name], config.silence_probability)

@@ -4,12 +4,12 @@ From each state of the grammar leads a tree of the words that follow it. With th
 
     NO  N OW        NOT  N AA T        NOTE  N OW T
 
-and a grammar with one state 0, where all three words follow, LG is
+and a grammar with one state 0 and log scores of NO -0.5, NOT -0.6 and NOTE -0.7, LG is
 
-    0 -N-> 1                the best score of the three: a beginning of several words, which they share
-    1 -OW:NO-> 0            what NO's score has less than the best
-    1 -OW-> 3 -T:NOTE-> 0   NOTE is certain from 3 on, so its rest is a tail, which other states
-    1 -AA-> 2 -T:NOT-> 0    of the grammar share when their words lead to the same state
+    0 -N-> 1              -0.5   beginning of several words: they share it, with the best of their scores
+    1 -OW:NO-> 0           0.0   the rest of NO's score
+    1 -AA-> 2 -T:NOT-> 0  -0.1   only NOT begins with N AA, and only NOTE goes on from N OW: from there on,
+    1 -OW-> 3 -T:NOTE-> 0 -0.2   their states are shared with other histories that lead to the same one
 
 If 0 is a history that backs off, words that end in it also lead to each history below it.
 """

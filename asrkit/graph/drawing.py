@@ -17,12 +17,10 @@ def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) ->
     """
     size = graph_size(graph.fst)
     if size["arcs"] > MOST_ARCS:
-        raise UserError(
-            f"the graph has {size['states']:,} states and {size['arcs']:,} arcs",
-            expected=f"at most {MOST_ARCS} arcs: a larger drawing can't be read",
-            where="asrkit graph draw",
-            todo="draw the graph of a small lexicon (recipes/yesno), or use asrkit graph info",
-        )
+        found = f"the graph has {size['states']:,} states and {size['arcs']:,} arcs"
+        expected = f"at most {MOST_ARCS} arcs: a larger drawing can't be read"
+        todo = "draw the graph of a small lexicon (recipes/yesno), or use asrkit graph info"
+        raise UserError(found, expected, "asrkit graph draw", todo)
     final = size["states"] - 1
     lines = ["digraph HLG {", "  rankdir=LR; node [shape=circle];", f"  {final} [shape=doublecircle];"]
     arcs = graph.fst.arcs.values()[:, :3].tolist()

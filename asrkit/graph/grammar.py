@@ -52,12 +52,10 @@ def make_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str] = Non
     context, suffix, last = _link(model, words_of)
     follows, ends = np.flatnonzero(last > NO_WORD), np.flatnonzero(last == END_MARK)
     if not (len(follows) and len(ends)):
-        raise UserError(
-            "the language model has none of the words of the lexicon" if len(ends) else f"it has no {END}",
-            expected=f"n-grams of the words in words.txt, and of {END}",
-            where=f"{arpa} and {words_file}",
-            todo="make both from the same text: run.sh --stage units",
-        )
+        lacked = "none of the words of the lexicon" if len(ends) else f"no {END}"
+        expected = f"n-grams of the words in words.txt, and of {END}"
+        where, todo = f"{arpa} and {words_file}", "make both from the same text: run.sh --stage units"
+        raise UserError(f"the language model has {lacked}", expected, where, todo)
     score, backoff_score = (
         (np.log(10) * np.concatenate([[0.0], *parts])).astype(np.float32)
         for parts in zip(*((table.log_probability, table.log_backoff) for table in model.tables))

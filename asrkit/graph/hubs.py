@@ -1,14 +1,14 @@
 """Hubs: states that many units lead to and from, such as the empty history.
 
 H copies a state for each unit that may come last, because that unit needs a blank before it is repeated. A
-hub with U units has U copies of almost U arcs each, and the search visits them in every frame. Instead the
-hub's arcs are split by unit into SHARES parts. With units 1 to 4 and two shares (odd and even), after unit 3:
+hub with U units has U copies of almost U arcs each, and the search visits them in every frame. Instead, the
+units are dealt into SHARES. With units 1 to 4 and two shares, odd and even, these may follow unit 3:
 
-    plain:    (hub, 3) -> 1, 2, 4        four copies with 3 arcs each: 12 arcs
-    split:    rest of odd -> 2, 4        two rests, each for all units of its share: 4 arcs
-              (share of odd, 3) -> 1     four copies with 1 arc each: 4 arcs
+    plain   (hub, 3)            1, 2, 4     four such copies with three units: 12
+    split   rest of odd         2, 4        two such rests, each for all last units of its share: 4
+            (share of odd, 3)   1           four such copies with one unit: 4
 
-Whatever unit of a share came last, its rest has only units of other shares, so that it needs no copies.
+A rest has only units of other shares than the last one's, which is why it needs no copies.
 """
 
 import dataclasses

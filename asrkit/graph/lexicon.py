@@ -34,20 +34,14 @@ def make_lexicon_tree(
     """
     absent = {entry.word for entry in lexicon} - word_ids.keys()
     if absent:
-        raise UserError(
-            f"the lexicon has {min(absent)}, which words.txt lacks",
-            expected="all words of lexicon.txt",
-            where="units/words.txt",
-            todo="run.sh --stage units",
-        )
+        found = f"the lexicon has {min(absent)}, which words.txt lacks"
+        raise UserError(found, "all words of lexicon.txt", "units/words.txt", "run.sh --stage units")
     longest = max(lexicon, key=lambda entry: len(entry.units))
     if len(longest.units) > LONGEST:
-        raise UserError(
-            f"{longest.word[:60]} has a pronunciation of {len(longest.units):,} units",
-            expected=f"at most {LONGEST:,}: a graph has a state for each",
-            where="units/lexicon.txt",
-            todo="fix or remove the word in the transcripts, lm.text, lm.arpa or units.lexicon",
-        )
+        found = f"{longest.word[:60]} has a pronunciation of {len(longest.units):,} units"
+        expected = f"at most {LONGEST:,}: a graph has a state for each"
+        todo = "fix or remove the word in the transcripts, lm.text, lm.arpa or units.lexicon"
+        raise UserError(found, expected, "units/lexicon.txt", todo)
     highest: Dict[str, float] = {}
     for entry in lexicon:
         highest[entry.word] = max(entry.probability, highest.get(entry.word, 0.0))
@@ -56,12 +50,12 @@ def make_lexicon_tree(
         for word, units, probability in lexicon
     )
     nodes = np.full((len(entries), len(longest.units) - 1), -1, dtype=np.int32)
-    found: Dict[Tuple[int, ...], int] = {}
+    numbers: Dict[Tuple[int, ...], int] = {}
     for row, (units, _, _) in enumerate(entries):
         for depth in range(len(units) - 1):
-            nodes[row, depth] = found.setdefault(units[: depth + 1], len(found))
+            nodes[row, depth] = numbers.setdefault(units[: depth + 1], len(numbers))
     rows = [(word, len(units), units[-1]) for units, word, _ in entries]
     word, length, last = np.array(rows, dtype=np.int32).T
     score = np.log([probability for _, _, probability in entries]).astype(np.float32)
-    unit = np.array([units[-1] for units in found], dtype=np.int32)
+    unit = np.array([units[-1] for units in numbers], dtype=np.int32)
     return LexiconTree(word, length, last, score, nodes, unit)

@@ -45,12 +45,9 @@ def load_graph(file: Path) -> DecodingGraph:
     else:
         fault = find_fault(tensors.get("arcs"), tensors.get("words"), len(symbols))
     if fault:
-        raise UserError(
-            f"{file.name} is no decoding graph: {fault}",
-            expected="arcs with words, and symbols, as stage graph writes them",
-            where=str(file),
-            todo="regenerate it: run.sh --stage graph --stop-stage graph",
-        )
+        expected = "arcs with words, and symbols, as stage graph writes them"
+        todo = "regenerate it: run.sh --stage graph --stop-stage graph"
+        raise UserError(f"{file.name} is no decoding graph: {fault}", expected, str(file), todo)
     return DecodingGraph(k2.Fsa(tensors["arcs"], aux_labels=tensors["words"]), symbols, made_of)
 
 

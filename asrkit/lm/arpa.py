@@ -1,10 +1,9 @@
 """ARPA files: written sorted, read with every line checked."""
 
 import array
-import gzip
 import math
 from pathlib import Path
-from typing import IO, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
 
 import numpy as np
 
@@ -23,29 +22,21 @@ _ROWS_AT_ONCE = 1 << 14  # of about a hundred bytes: they fit a processor's cach
 
 
 def write_arpa(model: NgramModel, file: Path) -> None:
-    """Write an ARPA file, whole or not at all; gzipped if its name ends in .gz."""
-    with whole_file(file) as temporary, open(temporary, "wb") as raw:
-        if file.suffix == ".gz":
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed:
-                _write_model(model, packed)
-        else:
-            _write_model(model, raw)
-
-
-def _write_model(model: NgramModel, stream: Union[IO[bytes], gzip.GzipFile]) -> None:
-    stream.write(_header(model.counts).encode())
+    """Write an ARPA file, whole or not at all."""
     spellings = Spellings(model.vocabulary)
-    for order, table in enumerate(model.tables, start=1):
-        stream.write(f"\n\\{order}-grams:\n".encode())
-        for start in range(0, len(table.words), _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            columns: List[Union[np.ndarray, bytes]] = [*format_numbers(table.log_probability[part])]
-            for place, ids in enumerate(table.words[part].T):
-                columns += [b" " if place else b"\t", spellings.take(ids)]
-            if order < len(model.tables):
-                columns += [b"\t", *format_numbers(table.log_backoff[part])]
-            stream.write(join_columns([*columns, b"\n"]))
-    stream.write(b"\n\\end\\\n")
+    with whole_file(file) as temporary, open(temporary, "wb") as stream:
+        stream.write(_header(model.counts).encode())
+        for order, table in enumerate(model.tables, start=1):
+            stream.write(f"\n\\{order}-grams:\n".encode())
+            for start in range(0, len(table.words), _ROWS_AT_ONCE):
+                part = slice(start, start + _ROWS_AT_ONCE)
+                columns: List[Union[np.ndarray, bytes]] = [*format_numbers(table.log_probability[part])]
+                for place, ids in enumerate(table.words[part].T):
+                    columns += [b" " if place else b"\t", spellings.take(ids)]
+                if order < len(model.tables):
+                    columns += [b"\t", *format_numbers(table.log_backoff[part])]
+                stream.write(join_columns([*columns, b"\n"]))
+        stream.write(b"\n\\end\\\n")
 
 
 def _header(counts: List[int]) -> str:
@@ -103,12 +94,8 @@ def copy_arpa(
     counts = _read_header(lines)
     found = len(counts)
     if order not in (None, found):
-        raise UserError(
-            f"an n-gram model of order {found}",
-            expected=f"order {order}, as lm.rescore_order is set",
-            where=str(source),
-            todo=f"set lm.rescore_order to {found}, or name another file",
-        )
+        expected, todo = f"order {order}, as lm.rescore_order", f"set that to {found}, or name another file"
+        raise UserError(f"an n-gram model of order {found}", expected, str(source), todo)
     with whole_file(file) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as target:
         target.write(_header(counts))
         ids: Dict[str, int] = {}
@@ -177,13 +164,10 @@ class _Lines:
     def refuse(self, found: str = "", expected: str = "", number: int = 0) -> NoReturn:
         """Raise UserError for the current line or line `number`; `found` is by default its beginning."""
         found = found or (f"found {self.text[:60]!r}" if self.text else "found the end of the file")
-        number = number or self.number
-        raise UserError(
-            f"line {number}: {found}" if number else found,
-            expected=expected,
-            where=f"{self.file}, line {number}" if number else str(self.file),
-            todo="regenerate the ARPA file, or fix that line",
-        ) from None
+        where, todo = str(self.file), "regenerate the ARPA file, or fix that line"
+        if number := number or self.number:
+            found, where = f"line {number}: {found}", f"{where}, line {number}"
+        raise UserError(found, expected, where, todo) from None
 
 
 def _read_header(lines: _Lines) -> List[int]:

@@ -101,26 +101,21 @@ def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int
     held_out = {split: _transcripts(experiment, split) for split in splits}
     watched = {text for of in held_out.values() for text in of}
     found: Set[str] = set()
-    read = left_out = 0
+    sentences = len(transcripts)
     if config.lm.interpolate:
         texts.append(scratch / "text")
     extra_text = read_extra_text(experiment.named(config.lm.text), config.corpus, config.lm.text_sentences)
     with open(texts[-1], "a", encoding="utf-8", newline="\n") as stream:
         for sentence in extra_text:
-            read += 1
+            sentences += 1
             if sentence in watched:
                 found.add(sentence)
-                if config.lm.exclude_heldout:
-                    left_out += 1
-                    continue
             stream.write(replaced(sentence) + "\n")
     counts = {split: (sum(text in found for text in of), len(of)) for split, of in held_out.items()}
-    print(f"lm: {read:,} sentences of {config.lm.text}")
+    print(f"lm: {sentences - len(transcripts):,} sentences of {config.lm.text}")
     for split, (shared, total) in counts.items():
         print(f"lm: {shared} of {total} sentences of {split} occur in {config.lm.text}")
-    if left_out:
-        print(f"lm: {left_out:,} sentences of {config.lm.text} are left out: they occur in dev or test sets")
-    return texts, len(transcripts) + read - left_out, counts
+    return texts, sentences, counts
 
 
 def _unknown_replaced(experiment: Experiment) -> Callable[[str], str]:

@@ -84,13 +84,12 @@ def count_ngrams(tokens: Tokens, order: int, scratch: Path) -> List[NgramCounts]
 
 def no_ngrams(order: int, min_count: int = 1) -> UserError:
     """The error for a text without n-grams of this order, or without any that occur `min_count` times."""
+    todo = f"--set lm.order={order - 1}"
     if min_count > 1:
-        found, expected = f"no {order}-grams occur {min_count} times", "some that do"
-        where, todo = "lm.min_counts", f"lower lm.min_counts, or --set lm.order={order - 1}"
-    else:
-        found, expected = f"no sentence is long enough for {order}-grams", f"{order - 2} words or more"
-        where, todo = "lm.order", f"--set lm.order={order - 1}"
-    return UserError(found, expected=expected, where=f"{where} in recipe.yaml", todo=todo)
+        found = f"no {order}-grams occur {min_count} times"
+        return UserError(found, "some that do", "lm.min_counts", f"lower lm.min_counts, or {todo}")
+    found = f"no sentence is long enough for {order}-grams"
+    return UserError(found, f"{order - 2} words or more", "lm.order", todo)
 
 
 def _count_part(

@@ -29,12 +29,8 @@ def load_kenlm(arpa: Path, given: Optional[Path] = None) -> Any:
     try:
         import kenlm
     except ImportError:
-        raise UserError(
-            "kenlm isn't installed",
-            expected="its Python module, to score text",
-            where="import kenlm",
-            todo="make setup, or: pip install kenlm (a C++ compiler and cmake are needed)",
-        ) from None
+        todo = "make setup, or: pip install kenlm (a C++ compiler and cmake are needed)"
+        raise UserError("kenlm isn't installed", "its Python module", "import kenlm", todo) from None
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
@@ -44,12 +40,9 @@ def load_kenlm(arpa: Path, given: Optional[Path] = None) -> Any:
                 raise OSError("it is a binary file, not an ARPA file")
         return kenlm.Model(str(_binary_of(arpa) or arpa), config)
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: kenlm's message is not UTF-8
-        raise UserError(
-            f"kenlm can't read {given or arpa}: {error}",
-            expected="a model of order 2 or more",
-            where=str(given or arpa),
-            todo="fix that file" if given else "run.sh --stage lm regenerates it",
-        ) from None
+        found, file = f"kenlm can't read {given or arpa}: {error}", str(given or arpa)
+        todo = "fix that file" if given else "run.sh --stage lm regenerates it"
+        raise UserError(found, "a model of order 2 or more", file, todo) from None
 
 
 def write_binary(arpa: Path) -> Optional[Path]:
@@ -101,12 +94,9 @@ def require_lmplz() -> str:
     """The program lmplz; raises UserError if it isn't built."""
     program = find_program("lmplz")
     if program is None:
-        raise UserError(
-            "lmplz isn't built",
-            expected=f"lmplz in {Path(sys.executable).parent} or on PATH",
-            where="lm.estimator: lmplz",
-            todo="make lmplz, or --set lm.estimator=builtin, which gives the same model",
-        )
+        expected = f"lmplz in {Path(sys.executable).parent} or on PATH"
+        todo = "make lmplz, or --set lm.estimator=builtin, which gives the same model"
+        raise UserError("lmplz isn't built", expected, "lm.estimator: lmplz", todo)
     return program
 
 
@@ -146,10 +136,6 @@ def _run(command: List[str], todo: str) -> List[str]:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     messages = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode != 0:
-        raise UserError(
-            f"{Path(command[0]).name} exited with status {done.returncode}: {' / '.join(messages[-3:])}",
-            expected="a language model",
-            where=command[0],
-            todo=todo,
-        )
+        found = f"{Path(command[0]).name} exited with status {done.returncode}: {' / '.join(messages[-3:])}"
+        raise UserError(found, "a language model", command[0], todo)
     return messages

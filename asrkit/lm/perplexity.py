@@ -42,12 +42,8 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
         of_all = 10 ** (-total / tokens)
         of_known = 10 ** (-known / (tokens - oov)) if tokens > oov else None
     except OverflowError:
-        raise UserError(
-            f"a mean log10 probability of {total / tokens:.0f} per token",
-            expected="a model that gives the text a probability",
-            where=f"{arpa}, on {where}",
-            todo="use another language model",
-        ) from None
+        found = f"a mean log10 probability of {total / tokens:.0f} per token"
+        raise UserError(found, "a higher one", f"{arpa}, on {where}", "use another language model") from None
     return Perplexity(of_all, of_known, tokens, oov, words=tokens - lines)
 
 
@@ -63,6 +59,6 @@ def _unigram_scores(arpa: Path, sentences: Iterable[List[str]]) -> _Scores:  # k
     scores = dict(zip(model.vocabulary, model.tables[0].log_probability.tolist()))
     lost = [word for word in (UNKNOWN, END) if word not in scores]
     if lost:
-        raise UserError(f"{arpa} lacks {' and '.join(lost)}", expected="both as unigrams", where=str(arpa))
+        raise UserError(f"{arpa} lacks {' and '.join(lost)}", "both as unigrams", str(arpa))
     for words in sentences:
         yield [(scores.get(word, scores[UNKNOWN]), word not in scores) for word in [*words, END]]

@@ -39,11 +39,14 @@ def format_numbers(values: np.ndarray) -> List[np.ndarray]:
     """
     with np.errstate(invalid="raise"):
         scaled = np.rint(values * 1e7).astype(np.int64)
-    thousandths, last = np.divmod(np.abs(scaled), 10**4)
-    whole, middle = np.divmod(thousandths, 10**3)
-    heads, place = np.unique(2 * whole + (scaled < 0), return_inverse=True)  # few: of log10 probabilities
-    column = _make_column([b"%s%d." % (b"-" * (head & 1), head >> 1) for head in heads.tolist()])
-    return [column.take(place), _DIGITS[0].take(middle), _DIGITS[1].take(last)]
+    left = np.abs(scaled)
+    thousandths = left // 10**4
+    whole = thousandths // 10**3
+    heads = 2 * whole + (scaled < 0)
+    found = np.unique(heads)  # few, for log10 probabilities
+    column = _make_column([b"%s%d." % (b"-" * (head & 1), head >> 1) for head in found.tolist()])
+    middle, last = thousandths - 10**3 * whole, left - 10**4 * thousandths  # faster than np.divmod
+    return [column.take(np.searchsorted(found, heads)), _DIGITS[0].take(middle), _DIGITS[1].take(last)]
 
 
 def join_columns(columns: Sequence[Union[np.ndarray, bytes]]) -> bytes:

@@ -44,22 +44,15 @@ def split_sentences(sentences: Iterable[str], where: str = OF_MODEL) -> Iterator
     for line, sentence in enumerate(sentences, start=1):
         words = sentence.split()
         if not RESERVED_WORDS.isdisjoint(words) or "\0" in sentence:
-            reserved = [word for word in words if word in RESERVED_WORDS]
-            raise UserError(
-                f"line {line}: " + (f"{reserved[0]} as a word" if reserved else "a NUL character"),
-                expected="words only: the estimator adds sentence boundaries and unknown words",
-                where=f"{where}, line {line}",
-                todo="remove it from the text",
-            )
+            found = next((f"{word} as a word" for word in words if word in RESERVED_WORDS), "a NUL character")
+            expected = "words only: the estimator adds sentence boundaries and unknown words"
+            raise UserError(f"line {line}: {found}", expected, f"{where}, line {line}", "remove it")
         empty = empty and not words
         yield words
     if empty:
-        raise UserError(
-            f"no words in {line} lines" if line else "an empty text, 0 lines",
-            expected="one sentence per line",
-            where=where,
-            todo="check that the training transcripts (and lm.text, if set) contain text",
-        )
+        found = f"no words in {line} lines" if line else "an empty text, 0 lines"
+        todo = "check that the training transcripts (and lm.text, if set) contain text"
+        raise UserError(found, "one sentence per line", where, todo)
 
 
 def tokenise(sentences: Iterable[str], scratch: Path, at_once: int = TOKENS_AT_ONCE) -> Tokens:
@@ -82,12 +75,8 @@ def tokenise(sentences: Iterable[str], scratch: Path, at_once: int = TOKENS_AT_O
                 del ids[:]
         ids.tofile(stream)
     if written + len(ids) >= 1 << 31:
-        raise UserError(
-            f"{written + len(ids):,} words and sentence ends",
-            expected="less than 2^31",
-            where=OF_MODEL,
-            todo="use a part of the text, or --set lm.estimator=lmplz",
-        )
+        todo = "use a part of the text, or --set lm.estimator=lmplz"
+        raise UserError(f"{written + len(ids):,} words and sentence ends", "less than 2^31", OF_MODEL, todo)
     # From order of appearance to code point order, so that files are sorted
     special = len(SPECIAL_WORDS)
     vocabulary = SPECIAL_WORDS + sorted(list(found)[special:])

@@ -22,9 +22,8 @@ def run(experiment: Experiment) -> None:
     from asrkit.graph.store import save_graph
 
     started = time.monotonic()
-    graph = make_graph(
-        experiment.folder("units"), experiment.folder("lm") / "lm.arpa", experiment.config.graph
-    )
+    arpa = experiment.folder("lm") / "lm.arpa"
+    graph = make_graph(experiment.folder("units"), arpa, experiment.config.graph)
     save_graph(experiment.folder("graph") / "HLG.safetensors", graph)
     print(
         f"graph: HLG of {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs "

@@ -37,18 +37,11 @@ def read_extra_text(file: Path, config: CorpusConfig, drawn: Optional[int] = Non
                 used += 1
                 yield sentence
     except READ_ERRORS as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected="text in UTF-8, one sentence per line",
-            where="lm.text in recipe.yaml",
-            todo="fix the name or the file, or remove lm.text",
-        ) from None
+        expected, todo = "text in UTF-8, one sentence per line", "fix the name or the file, or remove lm.text"
+        raise UserError(f"can't read {file}: {error}", expected, "lm.text in recipe.yaml", todo) from None
     if left_out and not used:
-        raise UserError(
-            f"none of {left_out:,} sentences can be used; {first}",
-            expected="words, without sentence boundaries or symbols for unknown words",
-            where=str(file),
-            todo="remove what isn't a word from the text, or remove lm.text",
-        )
+        expected = "words, without sentence boundaries or symbols for unknown words"
+        todo = "remove what isn't a word from the text, or remove lm.text"
+        raise UserError(f"none of {left_out:,} sentences can be used; {first}", expected, str(file), todo)
     if left_out:
         print(f"{left_out:,} sentences of {file.name} can't be used and are left out; {first}")

@@ -55,12 +55,9 @@ def read_grammar(file: Path) -> Grammar:
         grammar = msgspec.convert(read_yaml(file, "kinds and rules"), Grammar)
     except msgspec.ValidationError as error:
         found, _, place = str(error).partition(" - at `$.")
-        raise UserError(
-            found,
-            expected="kinds with weight and sentences, rules with alternatives",
-            where=f"{file}, {place.rstrip('`')}" if place else str(file),
-            todo='fix the grammar; quote words that YAML reads as something else, such as "on"',
-        ) from None
+        where = f"{file}, {place.rstrip('`')}" if place else str(file)
+        todo = 'fix the grammar; quote words that YAML reads as something else, such as "on"'
+        raise UserError(found, "kinds with weight and sentences, rules with lists", where, todo) from None
     _refuse_long_sentences(grammar, _sort_rules(grammar, file), file)
     return grammar
 
@@ -97,23 +94,16 @@ def _sort_rules(grammar: Grammar, file: Path) -> List[str]:
         broken = [text for text in alternatives if re.search("[{}]", _RULE.sub("", text))]
         faults += [f"a brace out of place in {text!r}" for text in broken]
         if faults:
-            raise UserError(
-                faults[0],
-                expected=f"{{rule}} or {{rule:spelled}} of {', '.join(grammar.rules) or 'no rules'}",
-                where=f"{file}, {place}",
-                todo="add the rule, or fix its name",
-            )
+            expected = f"{{rule}} or {{rule:spelled}} of {', '.join(grammar.rules) or 'no rules'}"
+            raise UserError(faults[0], expected, f"{file}, {place}", "add the rule, or fix its name")
         if place.startswith("rules."):
             named[place[len("rules.") :]] = names
     try:
         return list(graphlib.TopologicalSorter(named).static_order())
     except graphlib.CycleError as error:
-        raise UserError(
-            f"a rule that leads back to itself: {' > '.join(reversed(error.args[1]))}",
-            expected="rules without recursion",
-            where=f"{file}, rules.{error.args[1][0]}",
-            todo="write the repetition out",
-        ) from None
+        found = f"a rule that leads back to itself: {' > '.join(reversed(error.args[1]))}"
+        where, todo = f"{file}, rules.{error.args[1][0]}", "write the repetition out"
+        raise UserError(found, "rules without recursion", where, todo) from None
 
 
 def _refuse_long_sentences(grammar: Grammar, rules: Iterable[str], file: Path) -> None:
@@ -135,9 +125,6 @@ def _refuse_long_sentences(grammar: Grammar, rules: Iterable[str], file: Path) -
     for name, kind in grammar.kinds.items():
         size, depth = measure(kind.sentences)
         if size > LONGEST or depth > DEEPEST:
-            raise UserError(
-                f"sentences of up to {size:,} characters, with rules {depth:,} deep",
-                expected=f"at most {LONGEST:,} characters, and {DEEPEST} nested rules",
-                where=f"{file}, kinds.{name}",
-                todo="use fewer rules in the alternatives",
-            )
+            found = f"sentences of up to {size:,} characters, with rules {depth:,} deep"
+            expected = f"at most {LONGEST:,} characters, and {DEEPEST} nested rules"
+            raise UserError(found, expected, f"{file}, kinds.{name}", "use fewer rules in alternatives")

@@ -39,7 +39,7 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
     if config is not None:
         lines = _without_comments(lines)
     if not lines:
-        raise UserError("the lexicon is empty", expected=f"lines {LAYOUT}", where=str(file), todo=TODO)
+        raise UserError("the lexicon is empty", f"lines {LAYOUT}", str(file), TODO)
     written = {fields[0] for _, fields in lines}
     weighed = _has_probability(lines[0][1])
     entries: Dict[Tuple[str, Tuple[str, ...]], Pronunciation] = {}  # in the file's order
@@ -59,8 +59,7 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
             found = f"{fields[0]} is given twice with the same units"
             fault = (found, "each pronunciation once", "remove the line")
         if fault:
-            where = f"{file}, line {number}"
-            raise UserError(fault[0], expected=fault[1], where=where, todo=fault[2])
+            raise UserError(fault[0], fault[1], f"{file}, line {number}", fault[2])
         spelled[key] = fields[0]
         entries[key] = max(entry, entries.get(key, entry))  # the more probable of two spellings
     return list(entries.values())

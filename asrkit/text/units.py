@@ -94,12 +94,10 @@ class Units:
         for entry in self.lexicon if self._marked else ():
             found = self.words([self.ids[unit] for unit in entry.units] * 2)  # another word may be before it
             if len(found) != 2 or (self._spell is not None and found[0] != entry.word):
-                raise UserError(
-                    f"the units {' '.join(entry.units)} of {entry.word} are read as {' '.join(found[:-1])}",
-                    expected=f"{WORD_START} before the first unit of every word and before no other",
-                    where=where,
-                    todo=f"write {WORD_START}{entry.units[0]} for the first one, also for silence",
-                )
+                read = f"the units {' '.join(entry.units)} of {entry.word} are read as {' '.join(found[:-1])}"
+                expected = f"{WORD_START} before the first unit of every word and before no other"
+                todo = f"write {WORD_START}{entry.units[0]} for the first one, also for silence"
+                raise UserError(read, expected, where, todo)
 
 
 def build_units(
@@ -118,7 +116,7 @@ def build_units(
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
-        raise UserError("no word in the training text", expected="transcripts", where=str(directory))
+        raise UserError("no word in the training text", "transcripts", str(directory))
     for name in ("bpe.model", OOV):  # of an earlier setting: load_units would read it
         with contextlib.suppress(FileNotFoundError):
             (directory / name).unlink()
@@ -151,12 +149,8 @@ def load_units(directory: Path) -> Units:
     symbols = read_symbols(directory / "units.txt")
     absent = {unit for entry in lexicon for unit in entry.units} - set(symbols)
     if absent:
-        raise UserError(
-            f"the lexicon has {min(absent)}, which units.txt lacks",
-            expected="all units of lexicon.txt",
-            where=str(directory / "units.txt"),
-            todo="run.sh --stage units",
-        )
+        found, where = f"the lexicon has {min(absent)}, which units.txt lacks", str(directory / "units.txt")
+        raise UserError(found, "all units of lexicon.txt", where, "run.sh --stage units")
     spell: Optional[Spelling] = None
     if (directory / "bpe.model").is_file():
         spell = _bpe_spelling((directory / "bpe.model").read_bytes())
@@ -178,12 +172,8 @@ def read_symbols(file: Path) -> List[str]:
             if index != str(number):
                 raise ValueError(f'line {number + 1} is {f"{symbol} {index}"!r}, not "symbol {number}"')
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"can't read {file}: {error}",
-            expected='a symbol table: lines "symbol id", with ids from 0',
-            where=str(file),
-            todo="run.sh --stage units",
-        ) from None
+        found, expected = f"can't read {file}: {error}", 'lines "symbol id", with ids from 0'
+        raise UserError(found, expected, str(file), "run.sh --stage units") from None
     return [symbol for symbol, _, _ in rows]
 
 
@@ -198,7 +188,7 @@ def _refuse_missing(
         if unknown_word is not None:
             found = f"the lexicon lacks {unknown_word}, the units.unknown_word"
             todo = f"add a line such as: {unknown_word} SPN"
-        raise UserError(found, expected="a pronunciation for every training word", where=str(file), todo=todo)
+        raise UserError(found, "a pronunciation for every training word", str(file), todo)
 
 
 def _characters(word: str) -> Tuple[str, ...]:
@@ -226,12 +216,12 @@ def _train_bpe(size: int, sentences: Sequence[str], directory: Path) -> Spelling
         )
     except RuntimeError as error:
         reason = str(error).rpartition("] ")[2] or str(error)
-        raise UserError(
-            f"BPE with {size} pieces can't be trained on this text: {' '.join(reason.split())}",
-            expected="more pieces than characters, and not more than the text allows",
-            where="units.vocabulary_size",
-            todo="set another units.vocabulary_size",
-        ) from None
+        found = f"BPE with {size} pieces can't be trained on this text: {' '.join(reason.split())}"
+        expected, setting = (
+            "more pieces than characters, but few enough for the text",
+            "units.vocabulary_size",
+        )
+        raise UserError(found, expected, setting, f"set another {setting}") from None
     write_bytes(directory / "bpe.model", model.getvalue())
     return _bpe_spelling(model.getvalue())
 

@@ -110,7 +110,6 @@ def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -
     [
         (["lm.text_sentences=9"], "lm.text_sentences is set, and lm.text is not"),
         (["lm.text_sentences=9", "lm.text=more.txt"], "lm.text_sentences is set, and lm.text is more.txt"),
-        (["lm.exclude_heldout=true"], "lm.exclude_heldout is set, and lm.text is not"),
         (["lm.interpolate=true"], "lm.interpolate is set, and lm.text is not"),
     ],
 )

@@ -11,9 +11,11 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, write_arpa
+from asrkit.lm.counts import count_ngrams
 from asrkit.lm.kenlm import estimate_with_lmplz, find_program
 from asrkit.lm.kneser_ney import closed_form_discounts, estimate
 from asrkit.lm.model import NgramModel
+from asrkit.lm.tokens import tokenise
 from tests.lm.ngrams import by_words, probability
 
 DATA = Path(__file__).parent / "data"
@@ -132,3 +134,16 @@ def test_refuses_sentences_too_short_for_the_order() -> None:
         estimate(["go", "stop"], 4)
     assert "lm.order=3" in refusal.value.todo
     assert estimate(["go", "stop"], 3).model.counts == [5, 4, 2]
+
+
+def test_the_worked_example(tmp_path: Path) -> None:
+    sentences = ["a b", "c b"]
+    tokens = tokenise(sentences, tmp_path)
+    unigrams, bigrams = count_ngrams(tokens, 2, tmp_path)
+    counts = dict(zip(tokens.vocabulary, unigrams.adjusted.tolist()))
+    assert counts == {"<s>": 0, "a": 1, "b": 2, "c": 1, "</s>": 1, "<unk>": 0}
+    pairs = [tuple(tokens.vocabulary[word] for word in pair) for pair in zip(bigrams.first, bigrams.last)]
+    expected = {("<s>", "a"): 1, ("<s>", "c"): 1, ("a", "b"): 1, ("c", "b"): 1, ("b", "</s>"): 2}
+    assert dict(zip(pairs, bigrams.adjusted.tolist())) == expected
+    found = {words: 10 ** entry[0] for words, entry in by_words(estimate(sentences, 2).model).items()}
+    assert [found["b",], found["a", "b"], found["b", "</s>"]] == pytest.approx([0.3, 0.65, 0.6])
