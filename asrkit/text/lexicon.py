@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from asrkit.config.recipe import CorpusConfig
-from asrkit.config.symbols import END, EPSILON, START
+from asrkit.config.symbols import BLANK_SYMBOL, END, EPSILON, START
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.text import WORD_START, check_word
 from asrkit.corpus.transcripts import read_lines
@@ -15,7 +15,7 @@ from asrkit.storage.files import write_text
 LAYOUT = '"WORD unit unit ...", or on every line "WORD probability unit ..."'
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)  # nan is a syllable
 OTHER_PRONUNCIATION = re.compile(r"(.+)\(\d+\)")  # READ(2) in CMUdict
-RESERVED_UNITS = re.compile(r"#\d+|<eps>|<blk>")
+RESERVED_UNITS = re.compile(rf"#\d+|{EPSILON}|{BLANK_SYMBOL}")
 TODO = "fix units.lexicon in recipe.yaml, or the file"
 Line = Tuple[int, List[str]]  # number and fields
 

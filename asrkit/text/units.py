@@ -217,11 +217,8 @@ def _train_bpe(size: int, sentences: Sequence[str], directory: Path) -> Spelling
     except RuntimeError as error:
         reason = str(error).rpartition("] ")[2] or str(error)
         found = f"BPE with {size} pieces can't be trained on this text: {' '.join(reason.split())}"
-        expected, setting = (
-            "more pieces than characters, but few enough for the text",
-            "units.vocabulary_size",
-        )
-        raise UserError(found, expected, setting, f"set another {setting}") from None
+        expected = "more pieces than characters, but few enough for the text"
+        raise UserError(found, expected, "units.vocabulary_size", "set another one") from None
     write_bytes(directory / "bpe.model", model.getvalue())
     return _bpe_spelling(model.getvalue())
 

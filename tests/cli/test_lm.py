@@ -70,7 +70,7 @@ def test_sentences_of_dev_and_test_in_extra_text_are_counted(
     assert "1 of 2 sentences of dev occur in more.txt" in capsys.readouterr().out
 
 
-def test_the_unknown_word_stands_for_words_without_pronunciation(tmp_path: Path) -> None:
+def test_the_unknown_word_replaces_words_without_pronunciation(tmp_path: Path) -> None:
     experiment = experiment_with(LmConfig(order=2, text="more.txt"), tmp_path)
     units = UnitsConfig(kind="phones", unknown_word="<OOV>")
     experiment = dataclasses.replace(
@@ -87,7 +87,7 @@ def test_the_unknown_word_stands_for_words_without_pronunciation(tmp_path: Path)
     assert ("<OOV>", "NO") in pairs and ("<s>", "<OOV>") in pairs
 
 
-def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_models_of_two_texts_are_interpolated(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     lm = LmConfig(order=1, rescore_order=2, text="grammar.yaml", text_sentences=9, interpolate=True)
     experiment = experiment_with(lm, tmp_path)
     experiment.recipe_directory.mkdir()
@@ -109,9 +109,7 @@ def test_two_texts_are_interpolated_where_asked_for(tmp_path: Path, capsys: pyte
     assert "2-grams of the transcripts (perplexity" in capsys.readouterr().out
 
 
-def test_the_model_of_the_graph_is_pruned_and_the_larger_one_is_whole(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_only_the_graph_s_model_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("kenlm", reason="kenlm isn't installed: it queries models of order 2 and up")
     experiment = experiment_with(LmConfig(order=3, rescore_order=3, prune=0.02), tmp_path)
     run(experiment)
@@ -120,13 +118,13 @@ def test_the_model_of_the_graph_is_pruned_and_the_larger_one_is_whole(
     assert "8 of 12 n-grams are left by lm.prune 0.02" in capsys.readouterr().out
 
 
-def test_rare_ngrams_are_left_out_the_last_count_standing_for_higher_orders(tmp_path: Path) -> None:
+def test_the_last_min_count_is_also_that_of_higher_orders(tmp_path: Path) -> None:
     experiment = experiment_with(LmConfig(order=1, rescore_order=3, min_counts=(1, 2)), tmp_path)
     with pytest.raises(UserError, match="no 3-grams occur 2 times"):
         run(experiment)
 
 
-def test_ready_models_are_taken_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_ready_models_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for name, order in (("small.arpa", 1), ("large.arpa", 2)):
         write_arpa(estimate(["YES YES", "NO", "NEW"], order).model, tmp_path / name)
     (tmp_path / "small.arpa.gz").write_bytes(gzip.compress((tmp_path / "small.arpa").read_bytes()))
@@ -146,7 +144,7 @@ def test_ready_models_are_taken_as_they_are(tmp_path: Path, capsys: pytest.Captu
         run(other)
 
 
-def test_a_model_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
     write_arpa(estimate(["YES YES", "NO"], 1).model, tmp_path / "small.arpa")
     packed = gzip.compress((tmp_path / "small.arpa").read_bytes())
     (tmp_path / "small.arpa.gz").write_bytes(packed[:-20])
@@ -157,14 +155,14 @@ def test_a_model_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(find_program("lmplz") is None, reason="lmplz isn't built: make lmplz")
-def test_lmplz_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_lmplz_as_estimator(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     experiment = experiment_with(LmConfig(order=1, estimator="lmplz"), tmp_path)
     run(experiment)
     assert read_json(experiment.folder("lm") / "report.json")["estimator"] == "lmplz"
     assert "fallback discounts" in capsys.readouterr().out
 
 
-def test_a_neural_model_is_trained_beside_the_ngram_where_asked_for(tmp_path: Path) -> None:
+def test_a_neural_model_is_trained_if_it_is_set(tmp_path: Path) -> None:
     run(experiment_with(LmConfig(order=1), tmp_path / "without"))
     assert not (tmp_path / "without/exp/lm/neural.safetensors").exists()
     neural = NeuralLmConfig(layers=1, dim=8, epochs=2)
@@ -177,7 +175,7 @@ def test_a_neural_model_is_trained_beside_the_ngram_where_asked_for(tmp_path: Pa
     assert report == read_json(tmp_path / "without/exp/lm/report.json")
 
 
-def test_stage_lm_does_without_torch_where_no_neural_model_is_asked_for() -> None:
+def test_stage_lm_imports_no_torch_without_a_neural_model() -> None:
     code = "import sys, asrkit.stages.lm; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""The worked examples that modules of asrkit/graph begin with."""
+"""The worked examples at the beginning of modules in asrkit/graph."""
 
 from collections import defaultdict
 from pathlib import Path

@@ -36,7 +36,7 @@ def lines_of(file: Path) -> List[str]:
 
 
 @pytest.mark.parametrize(("name", "order"), [("licence", 1), ("licence", 3), ("yesno", 1), ("yesno", 2)])
-def test_equals_stored_figures_of_lmplz(name: str, order: int) -> None:
+def test_equals_stored_output_of_lmplz(name: str, order: int) -> None:
     # data/*.arpa were written by lmplz of kenlm 0.3.0: lmplz -o ORDER --discount_fallback < TEXT
     found = estimate(lines_of(DATA / f"{name}.txt"), order)
     assert_equal_models(found.model, read_arpa(DATA / f"{name}.{order}.arpa"))
@@ -73,7 +73,7 @@ def test_probabilities_after_every_context_sum_to_one(order: int) -> None:
         assert total == pytest.approx(1, abs=1e-9), context
 
 
-def test_rarer_ngrams_are_left_out_and_contexts_still_sum_to_one() -> None:
+def test_contexts_sum_to_one_with_count_cutoffs() -> None:
     sentences = lines_of(DATA / "licence.txt")
     whole, cut = (by_words(estimate(sentences, 3, min_counts=least).model) for least in ((), (1, 2, 3)))
     occurrences: collections.Counter[Tuple[str, ...]] = collections.Counter()
@@ -90,7 +90,7 @@ def test_rarer_ngrams_are_left_out_and_contexts_still_sum_to_one() -> None:
         assert total == pytest.approx(1, abs=1e-9), context
 
 
-def test_counts_that_no_ngram_reaches_are_refused() -> None:
+def test_refuses_cutoffs_that_leave_no_ngram() -> None:
     with pytest.raises(UserError, match="no 2-grams occur 9 times"):
         estimate(["a b", "a b"], 2, min_counts=[1, 9])
 
@@ -116,7 +116,7 @@ def test_closed_form_discounts() -> None:
     assert "discount of count 2" in out_of_range.fallback
 
 
-def test_bytes_of_the_file_depend_on_the_text_alone(tmp_path: Path) -> None:
+def test_the_file_depends_only_on_the_text(tmp_path: Path) -> None:
     sentences = lines_of(DATA / "licence.txt")
     for name, at_once in (("one.arpa", 10**6), ("two.arpa", 10)):
         model = estimate(iter(sentences), 3, scratch=tmp_path, tokens_at_once=at_once).model

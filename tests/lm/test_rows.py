@@ -6,7 +6,7 @@ import pytest
 from asrkit.lm.rows import Spellings, format_numbers, join_columns
 
 
-def test_rows_equal_pythons_formatting() -> None:
+def test_rows_equal_python_s_formatting() -> None:
     random = np.random.default_rng(1)
     edges = [0.0, -0.0, -4e-8, 4e-8, -6e-8, -0.99999996, -9.99999994, -9.99999996, -99, -1234567.8901234]
     numbers = np.concatenate([edges, -10 * random.random(500), 10.0 ** random.uniform(-9, 6, 500)])
@@ -24,7 +24,7 @@ def test_rows_equal_pythons_formatting() -> None:
     assert join_columns([*format_numbers(np.array([-0.25])), b"\n"]) == b"-0.2500000\n"
 
 
-def test_a_long_word_leaves_the_rows_beside_it_as_they_are() -> None:
+def test_a_long_word_does_not_change_other_rows() -> None:
     spellings = Spellings(["a", "w" * 300, "\0"])
     for ids in ([0, 2, 0], [1, 0, 2]):
         expected = "".join(["a", "w" * 300, "\0"][row] + "\n" for row in ids)
@@ -32,6 +32,6 @@ def test_a_long_word_leaves_the_rows_beside_it_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_refuses_what_is_not_finite(value: float) -> None:
+def test_refuses_values_that_are_not_finite(value: float) -> None:
     with pytest.raises(FloatingPointError):
         format_numbers(np.array([-1.0, value]))

@@ -9,7 +9,7 @@ from asrkit.lm.tokens import OF_MODEL, tokenise
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
-def test_words_are_numbered_in_code_point_order_behind_the_special_ones(at_once: int, tmp_path: Path) -> None:
+def test_words_are_numbered_in_code_point_order_after_the_special_ones(at_once: int, tmp_path: Path) -> None:
     tokens = tokenise(["the cat", "", "a  cat\u3000é"], tmp_path, at_once=at_once)
     assert tokens.vocabulary == ["<unk>", "<s>", "</s>", "a", "cat", "the", "é"]
     assert tokens.ids.tolist() == [5, 4, 2, 2, 3, 4, 6, 2]
