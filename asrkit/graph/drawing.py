@@ -23,8 +23,8 @@ def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) ->
         raise UserError(found, expected, "asrkit graph draw", todo)
     final = size["states"] - 1
     lines = ["digraph HLG {", "  rankdir=LR; node [shape=circle];", f"  {final} [shape=doublecircle];"]
-    arcs = graph.fst.arcs.values()[:, :3].tolist()
-    for (source, target, unit), word, score in zip(arcs, graph.fst.aux_labels, graph.fst.scores.tolist()):
+    columns = (graph.fst.arcs.values()[:, :3], graph.fst.aux_labels, graph.fst.scores)
+    for (source, target, unit), word, score in zip(*(column.tolist() for column in columns)):
         name = "end" if unit == FINAL else units[unit] if units else str(unit)
         label = f"{name}:{graph.words[word] if word > 0 else ''}/{score:.2f}".replace('"', '\\"')
         lines.append(f'  {source} -> {target} [label="{label}"];')

@@ -23,27 +23,24 @@ from asrkit.text.units import read_symbols
 def build_language_models(experiment: Experiment) -> None:
     """Write lm/lm.arpa, those of lm.rescore_order and lm.neural if they are set, and lm/report.json."""
     config, lm, folder = experiment.config, experiment.config.lm, experiment.folder("lm")
-    arpas = [folder / "lm.arpa"]
     dev = _transcripts(experiment, config.corpus.dev)
     interpolation: List[Dict[str, Any]] = []
     word_rule = functools.partial(normalise_word, config=config.corpus)
+    models: List[Tuple[Path, Optional[str], Optional[int], int, float]]
+    models = [(folder / "lm.arpa", lm.arpa, None, lm.order, lm.prune)]
+    if (larger := lm.rescore_order) is not None:
+        models.append((folder / f"rescore.{larger}.arpa", lm.rescore_arpa, larger, larger, 0.0))
     with scratch_folder(folder / "sorting") as scratch:
         texts, sentences, held_out = _write_texts(experiment, scratch)
-        if lm.arpa is not None:
-            order = copy_given_model(experiment.named(lm.arpa), arpas[0], normalise=word_rule)
-            print(f"lm: {lm.arpa}, of order {order}")
-        else:
-            interpolation += _write_model(lm, lm.order, texts, dev, arpas[0], lm.prune)
-        if lm.rescore_order is not None:
-            arpas.append(folder / f"rescore.{lm.rescore_order}.arpa")
-            if lm.rescore_arpa is not None:
-                copy_given_model(experiment.named(lm.rescore_arpa), arpas[1], lm.rescore_order, word_rule)
+        for arpa, given, wanted, order, threshold in models:
+            if given is None:
+                interpolation += _write_model(lm, order, texts, dev, arpa, threshold)
             else:
-                interpolation += _write_model(lm, lm.rescore_order, texts, dev, arpas[1], threshold=0)
-        for file in arpas:
-            if write_binary(file):
-                print(f"lm: {file.stem}{BINARY}, which kenlm maps into memory")
-        report = _measure(config, arpas[0], sentences, dev)
+                found = copy_given_model(experiment.named(given), arpa, wanted, word_rule)
+                print(f"lm: {given}, of order {found}")
+            if write_binary(arpa):
+                print(f"lm: {arpa.stem}{BINARY}, which kenlm maps into memory")
+        report = _measure(config, folder / "lm.arpa", sentences, dev)
         report.update(heldout_in_text=held_out, interpolation=interpolation)
         if lm.neural.layers is not None:
             from asrkit.lm.neural import train_neural  # imports torch, which nothing else here needs

@@ -87,7 +87,7 @@ DAMAGES: Dict[str, Tuple[Damage, str]] = {
     "a word without units": (given("units.lexicon", f"{LEXICON}MAYBE\n".encode(), 3), "MAYBE has no units"),
     "a reserved word": (
         given("units.lexicon", f"{LEXICON}<eps> M\n".encode(), 3),
-        "reserved symbol in: <eps> M",
+        "reserved symbol: <eps> M",
     ),
     "an empty lexicon": (given("units.lexicon", b"", 3), "the lexicon is empty"),
     "a lexicon of other words than the table": (
