@@ -29,7 +29,7 @@ from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.search import WAYS, prepare_graph, search_lattice, skip_blanks
 from asrkit.decode.shards import read_shard
-from asrkit.graph.build import make_graph
+from asrkit.graph.compile import make_graph
 from asrkit.graph.store import load_graph, save_graph
 from asrkit.model.acoustic import load_model
 from asrkit.pipeline.experiment import open_experiment

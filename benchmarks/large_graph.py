@@ -21,10 +21,10 @@ import torch
 from measure import make_parser, print_figure, run_measurement
 
 from asrkit.config import GraphConfig, UnitsConfig
+from asrkit.config.symbols import BLANK
 from asrkit.decode.shards import write_shard
-from asrkit.graph.build import make_graph
+from asrkit.graph.compile import make_graph
 from asrkit.graph.store import save_graph
-from asrkit.graph.topology import BLANK
 from asrkit.lm.arpa import write_arpa
 from asrkit.lm.kneser_ney import estimate
 from asrkit.pipeline.parallel import run_parallel
@@ -74,7 +74,7 @@ def _make_models(options: Any) -> None:
     listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(model.counts, start=1))
     print(f"{len(kept):,} sentences, {len(vocabulary):,} words, {listing}", flush=True)
     config = UnitsConfig(kind="bpe", vocabulary_size=options.units)
-    build_units(config, kept[-200_000:], options.dir / "units", further_words=vocabulary)
+    build_units(config, kept[-200_000:], options.dir / "units", extra_words=vocabulary)
     write_json(options.dir / "held-out.json", held_out)
 
 

@@ -11,8 +11,8 @@ from measure import make_parser, print_figure, run_measurement
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import write_arpa
+from asrkit.lm.kenlm import estimate_with_lmplz
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import estimate_with_lmplz
 
 
 def weights(file: Path) -> Dict[Tuple[str, ...], np.ndarray]:

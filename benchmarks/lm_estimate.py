@@ -16,8 +16,8 @@ from measure import make_parser, print_figure, run_measurement
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, write_arpa
+from asrkit.lm.kenlm import estimate_with_lmplz, find_program
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
 from asrkit.pipeline.parallel import run_parallel
 
 _WORDS_AT_ONCE = 1_000_000
@@ -78,7 +78,7 @@ def measure() -> None:
         seconds, megabytes = cost_of(builtin)
         listing = ", ".join(f"{count:,} {order}-grams" for order, count in enumerate(ngram_counts(ours), 1))
         print(f"built-in: {seconds:.1f} s, {megabytes:.0f} MB for {options.words:,} words: {listing}")
-        if find_lmplz():
+        if find_program("lmplz"):
             reference, megabytes = cost_of(lmplz)
             print(f"lmplz: {reference:.1f} s, {megabytes:.0f} MB")
             if ngram_counts(ours) != ngram_counts(theirs):

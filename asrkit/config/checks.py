@@ -2,12 +2,12 @@
 
 from typing import Iterator, NamedTuple
 
-from asrkit.config.names import RESERVED_WORDS
-from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig
+from asrkit.config.recipe import FeaturesConfig, ModelConfig, RecipeConfig
+from asrkit.config.symbols import RESERVED_WORDS
 
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
-MAXIMUM_ORDER = 5  # of n-grams that the built-in estimator takes
+MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
 
 
 class Conflict(NamedTuple):
@@ -41,15 +41,18 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if most <= least:
         found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
         yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
-    yield from _text_conflicts(config.lm)
     yield from _unused_settings(config)
     unknown = config.units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found, todo = f"units.unknown_word is {unknown}", "for example <OOV>, in the lexicon too"
         yield Conflict(found, "a name that ARPA files don't use themselves", todo)
+    if config.units.kind == "phones" and config.units.lexicon is None:
+        expected = "a lexicon file in the recipe's folder or the corpus's"
+        todo = "set units.lexicon, or units.kind: bpe or characters"
+        yield Conflict("units.kind is phones, and units.lexicon is not set", expected, todo)
     counts = list(config.lm.min_counts)
-    if counts and counts != sorted([1, *counts[1:]]):  # a longer n-gram would lose what it begins with
-        expected = "1 for unigrams, then counts of which none is less than the one before"
+    if counts and counts != sorted([1, *counts[1:]]):  # else the contexts of some n-grams would be left out
+        expected = "1 for unigrams, then counts that don't decrease"
         yield Conflict(f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]")
 
 
@@ -144,30 +147,21 @@ def _method_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
             yield Conflict(f"decode.methods has {method}", lack, todo)
 
 
-def _text_conflicts(lm: LmConfig) -> Iterator[Conflict]:
-    """Settings of lm.text where there is none, or another kind of it."""
-    for setting, is_set, needs in (
-        ("text_sentences", lm.text_sentences is not None, ".yaml"),
-        ("interpolate", lm.interpolate, ""),
-        ("exclude_heldout", lm.exclude_heldout, ""),
-    ):
-        if is_set and (lm.text is None or not lm.text.endswith(needs)):
-            expected = "lm.text, " + ("a grammar, whose name ends in .yaml" if needs else "a file of text")
-            found = f"lm.{setting} is set, and lm.text is {lm.text or 'not'}"
-            yield Conflict(found, expected, f"set lm.text, or leave lm.{setting} out")
-
-
 def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
-    """Settings that would change nothing because of others."""
+    """Settings without effect because of others."""
     lm, corpus = config.lm, config.corpus
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
     silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
-    unknown = config.units.unknown_word
+    unknown, ready = config.units.unknown_word, "lm.arpa gives a ready model"
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
+    drawn = lm.text is not None and lm.text.endswith(".yaml")
+    no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
     for setting, is_unused, reason in (
-        ("lm.interpolate", lm.interpolate and not estimated, "lm.arpa gives a ready model"),
-        ("lm.min_counts", bool(lm.min_counts) and not estimated, "lm.arpa gives a ready model"),
-        ("lm.prune", lm.prune > 0 and lm.arpa is not None, "lm.arpa gives a ready model"),
+        ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
+        ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
+        ("lm.interpolate", lm.interpolate and not estimated, ready),
+        ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
+        ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         ("units.unknown_word", bool(unknown) and config.units.kind != "phones", "units.kind is not phones"),
@@ -175,4 +169,4 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     ):
         if is_unused:
             todo = f"leave {setting} out, or change the other"
-            yield Conflict(f"{setting} is set, and {reason}", "settings that something depends on", todo)
+            yield Conflict(f"{setting} is set, and {reason}", "settings that have an effect", todo)

@@ -1,12 +1,10 @@
-"""Names that stand for something else: reserved words, and names of splits, which become names of files."""
+"""Names of splits, which become names of files."""
 
 import re
 from typing import Iterable
 
 from asrkit.errors import UserError
 
-# Of ARPA files and words.txt; kenlm takes <UNK> for <unk>
-RESERVED_WORDS = frozenset(["<unk>", "<UNK>", "<s>", "</s>", "<eps>"])
 _SPLIT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 

@@ -65,55 +65,54 @@ class FeaturesConfig(Settings):
 
 
 class UnitsConfig(Settings):
-    """What the acoustic model predicts."""
+    """Units that the acoustic model predicts."""
 
     kind: Literal["bpe", "characters", "phones"] = "bpe"
-    vocabulary_size: Positive = 500  # for bpe: pieces including the unknown piece
-    # for phones: a file in the recipe's folder, else in the corpus's, "WORD P1 P2 ..." or, with probabilities
-    # of pronunciations, "WORD 0.7 P1 P2 ..."; where P1 is written ▁P1 in every line, the model says where a
-    # word begins, and greedy finds words that unmarked phones leave ambiguous
+    vocabulary_size: Positive = 500  # for bpe: pieces, including the unknown piece
+    # for phones: a file in the recipe's folder or the corpus's, with lines "WORD P1 P2 ..." or, with
+    # probabilities of pronunciations, "WORD 0.7 P1 P2 ...". If P1 is written ▁P1 on every line, the model
+    # predicts where words begin, and greedy decoding finds words that unmarked phones leave ambiguous
     lexicon: Optional[str] = None
-    # of phones: a word of the lexicon, such as <OOV>, that stands in training, language model and graph for
-    # those of the training text that the lexicon lacks; not set: these are refused
+    # for phones: a word of the lexicon, such as <OOV>, that replaces out-of-vocabulary words of the training
+    # text in training, language model and graph; None: they are an error
     unknown_word: Optional[str] = None
 
 
 class NeuralLmConfig(Settings):
-    """A recurrent language model over words, of the n-gram's text, for decode.methods: [neural]."""
+    """A recurrent word language model on the n-gram's text, for decode.methods: [neural]."""
 
-    layers: Optional[Positive] = None  # of an LSTM; not set: none is trained
-    dim: Positive = 128  # of its words and layers
+    layers: Optional[Positive] = None  # LSTM layers; None: no model is trained
+    dim: Positive = 128  # of embeddings and layers
     dropout: Fraction = 0.2
-    epochs: Positive = 10  # that with the lowest perplexity on dev is kept
-    learning_rate: PositiveReal = 3e-3  # of Adam, at the start; it falls to 0
+    epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
+    learning_rate: PositiveReal = 3e-3  # Adam's, at the start; it falls linearly to 0
 
 
 class LmConfig(Settings):
     """The n-gram language model, estimated on training text only."""
 
+    # Sentences of dev and test sets in lm.text are reported: short ones, such as numbers, occur in any text
+    removed: ClassVar[Mapping[str, Any]] = {"exclude_heldout": False}
+
     order: Positive = 3
-    # Either sorts in temporary files in the experiment's lm/: builtin in about 60 bytes a word of text
+    # Both sort in temporary files in the experiment's lm/: builtin in about 60 bytes per word of text
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    # Further text, a file in the recipe's folder: a sentence a line (.gz or not) or, where its name ends in
-    # .yaml, a grammar that sentences are drawn from, the same ones each time. Its words may be decoded too.
+    # Extra LM text, a file in the recipe's folder: one sentence per line (.gz or not), or a grammar (.yaml),
+    # from which the same sentences are drawn each time. Its words are added to the vocabulary.
     text: Optional[str] = None
-    text_sentences: Optional[Positive] = None  # drawn from the grammar; 5,000 where this isn't set
-    # The transcripts and lm.text get a model each, interpolated with the weight that is best on dev; joined
-    # into one text instead, the larger drowns the smaller
+    text_sentences: Optional[Positive] = None  # drawn from the grammar; None: 5,000
+    # Interpolate one model of the transcripts and one of lm.text, with the weight that is best on dev; in one
+    # joint text, the larger of the two dominates
     interpolate: bool = False
-    # Leaves sentences of dev and test sets out of lm.text: in a book they are a leak. By default they are
-    # only counted, since short ones, such as names and numbers, are in any such text
-    exclude_heldout: bool = False
-    # Rarer n-grams are left out: an entry an order, the last one for higher orders too; first 1, for unigrams
+    # Leave out rarer n-grams: one count per order, the last also for higher orders; 1 for unigrams
     min_counts: Tuple[Positive, ...] = ()
-    # Then n-grams of the graph's model are left out whose loss raises its perplexity by less than this share,
-    # such as 1e-8, for a smaller graph; the model of rescore_order stays whole
+    # Entropy pruning of the graph's model, for a smaller graph: n-grams are left out if that raises the
+    # perplexity by a smaller factor than 1 + this, such as 1e-8. The model of rescore_order isn't pruned
     prune: NotNegativeReal = 0.0
-    arpa: Optional[str] = None  # a ready model instead, there or in the corpus's folder, .gz or not
-    rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = (
-        None  # of a second, larger n-gram to rescore with
-    )
-    rescore_arpa: Optional[str] = None  # a ready one of that order
+    arpa: Optional[str] = None  # a ready model instead, in the recipe's folder or the corpus's, .gz or not
+    # order of a second, larger n-gram model for rescoring
+    rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = None
+    rescore_arpa: Optional[str] = None  # a ready model of that order
     neural: NeuralLmConfig = NeuralLmConfig()
 
 
@@ -121,8 +120,8 @@ class GraphConfig(Settings):
     """Decoding graph: H (CTC topology) composed with L and G."""
 
     topology: Literal["standard", "modified"] = "standard"
-    # A unit of the lexicon, such as SIL of the line "<SIL> SIL", that may be before, between and after words.
-    # None: the blank of CTC covers silence, and training learns the unit only from transcripts with its word
+    # A unit of the lexicon, such as SIL in the line "<SIL> SIL", that may occur before, between and after
+    # words. None: CTC's blank covers silence. Training learns the unit only from transcripts with its word
     optional_silence: Optional[str] = None
     silence_probability: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5  # at each of these places; Kaldi's
 

@@ -9,8 +9,8 @@ import re
 import unicodedata
 from typing import List
 
-from asrkit.config.names import RESERVED_WORDS
 from asrkit.config.recipe import CorpusConfig
+from asrkit.config.symbols import RESERVED_WORDS
 from asrkit.corpus.audio import AudioProblem
 
 # What NFC leaves apart of one character: letters and digits as wide as Chinese characters

@@ -9,9 +9,9 @@ import kaldialign
 import numpy as np
 from torch import Tensor
 
+from asrkit.config.symbols import BLANK
 from asrkit.decode.nbest import TimedWord
 from asrkit.decode.paths import draw_paths, weigh_lattice, words_on_arcs
-from asrkit.graph.topology import BLANK
 
 PATHS = 200  # drawn: a standard error of at most 0.035; on AN4 0.015, for k2 spaces the paths evenly
 Pronunciations = Mapping[str, Sequence[Sequence[int]]]  # unit ids, by word

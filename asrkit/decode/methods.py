@@ -28,8 +28,7 @@ from asrkit.decode.search import is_lack_of_memory, kept_frames, prepare_graph, 
 from asrkit.decode.topology import make_topology_search
 from asrkit.errors import UserError
 from asrkit.graph.store import DecodingGraph
-from asrkit.lm.neural import make_neural_scorer
-from asrkit.lm.scorer import SentenceScorer
+from asrkit.lm.neural import SentenceScorer, make_neural_scorer
 from asrkit.model.acoustic import greedy_ctc, load_model
 from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units

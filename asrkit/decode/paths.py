@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asrkit.config.symbols import BLANK
 from asrkit.decode.nbest import NBest
-from asrkit.graph.topology import BLANK
 
 ARCS_AT_ONCE = 2_000_000  # of a lattice's copies: about 100 MB
 # On scores while paths are drawn, a third of them at each: flatter, so that more of a good model's differ,

@@ -11,7 +11,7 @@ from asrkit.config import DecodeConfig
 from asrkit.decode.nbest import NBest
 from asrkit.decode.rescore import make_ngram_scorer
 from asrkit.errors import UserError
-from asrkit.lm.kenlm_model import load_kenlm
+from asrkit.lm.kenlm import load_kenlm
 from asrkit.text.units import Units
 
 

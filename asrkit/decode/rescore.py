@@ -12,8 +12,8 @@ from torch import Tensor
 from asrkit.decode.paths import words_outside
 from asrkit.graph.compile import make_acceptor
 from asrkit.graph.grammar import make_grammar
-from asrkit.lm.kenlm_model import load_kenlm
-from asrkit.lm.scorer import SentenceScorer
+from asrkit.lm.kenlm import load_kenlm
+from asrkit.lm.neural import SentenceScorer
 from asrkit.model.acoustic import AcousticModel, score_sequences
 from asrkit.text.units import Units
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
+from asrkit.config.symbols import BLANK
 from asrkit.decode.paths import words_on_arcs
 from asrkit.graph.store import DecodingGraph
-from asrkit.graph.topology import BLANK
 
 MOST_ACTIVE = 1 << 24  # states: k2's table of them takes 32 bytes for each that there may be
 # What an utterance can have been recognised by. The last two have no lattice.

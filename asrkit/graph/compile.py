@@ -1,72 +1,111 @@
-"""HLG: CTC topology, lexicon and grammar composed into one decoding graph."""
+"""HLG, LG and G of what stages units and lm wrote: CTC topology, lexicon and grammar, composed."""
 
-from typing import Dict, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import k2
 import numpy as np
 import torch
 
-from asrkit.graph.arcs import END, NO_WORD, Arcs, join_arcs, make_table
+from asrkit.config import GraphConfig
+from asrkit.errors import UserError
+from asrkit.graph.arcs import FINAL, Arcs, join_arcs, make_arcs, make_table
 from asrkit.graph.compose import compose_words
-from asrkit.graph.grammar import NO_STATE, Grammar
+from asrkit.graph.grammar import NO_STATE, Grammar, make_grammar
 from asrkit.graph.hubs import split_hubs
-from asrkit.graph.lexicon import LexiconTree
+from asrkit.graph.lexicon import LexiconTree, make_lexicon_tree
 from asrkit.graph.silence import OptionalSilence, add_silence
+from asrkit.graph.store import DecodingGraph
 from asrkit.graph.topology import add_topology
+from asrkit.storage.fingerprint import hash_file
+from asrkit.text.units import Units, load_units, read_symbols
 
 
-def compile_hlg(
+def make_graph(units_directory: Path, arpa: Path, config: GraphConfig, kind: str = "HLG") -> DecodingGraph:
+    """HLG or LG, with the hashes of what it was made from.
+
+    Raises UserError if graph.optional_silence isn't a unit, and for a graph too large for k2.
+    """
+    units = load_units(units_directory)
+    words = read_symbols(units_directory / "words.txt")
+    tree = make_lexicon_tree(units.lexicon, units.ids, {word: index for index, word in enumerate(words)})
+    grammar = make_grammar(arpa, units_directory / "words.txt", units.unknown_word)
+    _report_words_without_ngram(units, words, grammar)
+    silence = _find_silence(config, units)
+    topology = config.topology if kind == "HLG" else "none"
+    fst = compile_graph(tree, grammar, len(units), topology, silence)
+    made_of: Dict[str, Any] = {
+        "units": hash_file(units_directory / "units.txt"),
+        "lexicon": hash_file(units_directory / "lexicon.txt"),
+        "lm": hash_file(arpa),
+        "topology": topology,
+        **graph_size(fst),
+    }
+    if silence is not None:
+        made_of.update(optional_silence=config.optional_silence, silence_probability=silence.probability)
+    return DecodingGraph(fst, words, made_of)
+
+
+def compile_graph(
     tree: LexiconTree,
     grammar: Grammar,
-    *,
     units: int,
-    modified: bool,
+    topology: str = "standard",
     silence: Optional[OptionalSilence] = None,
 ) -> k2.Fsa:
-    """HLG without epsilons among its units, which `units` counts with blank.
+    """HLG, or LG for topology "none", without input epsilons; `units` counts the blank too.
 
-    Raises UserError where it would be too large for k2.
+    Raises UserError if it is too large for k2.
     """
-    hubs = split_hubs(*_compose_lg(tree, grammar, silence), units, modified)
-    table, words = add_topology(hubs, units, modified)
-    return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
-
-
-def compile_lg(tree: LexiconTree, grammar: Grammar, silence: Optional[OptionalSilence] = None) -> k2.Fsa:
-    """LG without epsilons among its units, for other decoders; raises UserError as compile_hlg does."""
-    arcs, final = _compose_lg(tree, grammar, silence)
-    table, words = _add_ends("LG", [arcs], final)
-    return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
-
-
-def _compose_lg(
-    tree: LexiconTree, grammar: Grammar, silence: Optional[OptionalSilence]
-) -> Tuple[Arcs, np.ndarray]:
     arcs, final = compose_words(tree, grammar)
-    return (arcs, final) if silence is None else add_silence(arcs, final, silence)
-
-
-def _add_ends(graph: str, parts: Sequence[Arcs], final: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """The table of make_table and its words, with arcs to a final state by the `final` scores (state,)."""
-    ends = np.flatnonzero(np.isfinite(final)).astype(np.int32)
-    end = np.full_like(ends, END)
-    arcs = join_arcs([*parts, Arcs(ends, np.full_like(ends, len(final)), end, end, final[ends])])
-    return make_table(graph, np.bincount(arcs.source, minlength=len(final) + 1), [arcs])
+    if silence is not None:
+        arcs, final = add_silence(arcs, final, silence)
+    if topology == "none":
+        table, words = add_final_state("LG", [arcs], final)
+    else:
+        modified = topology == "modified"
+        table, words = add_topology(split_hubs(arcs, final, units, modified), units, modified)
+    return k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
 
 
 def make_acceptor(grammar: Grammar) -> k2.Fsa:
-    """G as an acceptor of words whose back-off arcs are epsilons."""
-    states = np.arange(grammar.states, dtype=np.int32)
-    backs = states[grammar.backoff != NO_STATE]
-    nothing = np.full_like(backs, NO_WORD)
-    parts = [
-        Arcs(grammar.source, grammar.target, grammar.word, grammar.word, grammar.score),
-        Arcs(backs, grammar.backoff[backs], nothing, nothing, grammar.backoff_score[backs]),
-    ]
-    table, _ = _add_ends("G", parts, grammar.final)
+    """G as an acceptor of words, with epsilons on back-off arcs."""
+    states = np.flatnonzero(grammar.backoff != NO_STATE).astype(np.int32)
+    words = make_arcs(grammar.source, grammar.target, grammar.word, grammar.word, grammar.score)
+    backoffs = make_arcs(states, grammar.backoff[states], 0, score=grammar.backoff_score[states])
+    table, _ = add_final_state("G", [words, backoffs], grammar.final)
     return k2.arc_sort(k2.Fsa(torch.from_numpy(table)))
 
 
 def graph_size(fst: k2.Fsa) -> Dict[str, int]:
-    """States and arcs."""
+    """Numbers of states and arcs."""
     return {"states": int(fst.shape[0]), "arcs": int(fst.num_arcs)}
+
+
+def add_final_state(graph: str, parts: Sequence[Arcs], final: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """make_table's table and words, with arcs to one final state for the `final` scores (state,)."""
+    ends = np.flatnonzero(np.isfinite(final)).astype(np.int32)
+    arcs = join_arcs([*parts, make_arcs(ends, np.full_like(ends, len(final)), FINAL, FINAL, final[ends])])
+    return make_table(graph, np.bincount(arcs.source, minlength=len(final) + 1), [arcs])
+
+
+def _report_words_without_ngram(units: Units, symbols: Sequence[str], grammar: Grammar) -> None:
+    lexicon = {entry.word for entry in units.lexicon}
+    absent = sorted(lexicon - {symbols[index] for index in np.unique(grammar.word)})
+    if absent:
+        print(
+            f"graph: {len(absent):,} of {len(lexicon):,} words of the lexicon can't be recognised: the "
+            f"language model lacks them: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}"
+        )
+
+
+def _find_silence(config: GraphConfig, units: Units) -> Optional[OptionalSilence]:
+    name = config.optional_silence
+    if name is None:
+        return None
+    if name not in units.symbols[1:]:
+        found = f"graph.optional_silence is {name}, which is no unit"
+        expected = f"one of {' '.join(units.symbols[1:20])}{' ...' if len(units) > 20 else ''}"
+        todo = f'add the line "<SIL> {name}" to units.lexicon, or leave graph.optional_silence out'
+        raise UserError(found, expected, "units/units.txt", todo)
+    return OptionalSilence(units.ids[name], config.silence_probability)

@@ -1,45 +1,31 @@
 """Small decoding graphs as text for Graphviz."""
 
-from typing import List, Optional, Sequence
-
-import torch
+from typing import Optional, Sequence
 
 from asrkit.errors import UserError
+from asrkit.graph.arcs import FINAL
 from asrkit.graph.compile import graph_size
 from asrkit.graph.store import DecodingGraph
 
-MOST_ARCS = 500  # more are a black page
+MOST_ARCS = 500  # more can't be read
 
 
 def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) -> str:
-    """The graph in the language of dot, each arc with "unit:words/score"; `units` names the units.
+    """The graph in Graphviz's dot language, arcs labelled "unit:word/score"; `units` are the units' names.
 
-    Raises UserError for a graph that is too large to be looked at.
+    Raises UserError for a graph of more than MOST_ARCS arcs.
     """
     size = graph_size(graph.fst)
     if size["arcs"] > MOST_ARCS:
-        raise UserError(
-            f"the graph has {size['states']:,} states and {size['arcs']:,} arcs",
-            expected=f"at most {MOST_ARCS} arcs: a larger drawing shows nothing",
-            where="asrkit graph draw",
-            todo="draw the graph of a small lexicon (recipes/yesno), or see asrkit graph info",
-        )
-    lines = [
-        "digraph HLG {",
-        "  rankdir=LR; node [shape=circle];",
-        f"  {size['states'] - 1} [shape=doublecircle];",
-    ]
-    arcs, scores = graph.fst.arcs.values()[:, :3].tolist(), graph.fst.scores.tolist()
-    for (source, target, unit, *_), words, score in zip(arcs, _words_of_arcs(graph), scores):
-        name = "end" if unit == -1 else units[unit] if units else str(unit)
-        label = f"{name}:{' '.join(words)}/{score:.2f}".replace('"', '\\"')
+        found = f"the graph has {size['states']:,} states and {size['arcs']:,} arcs"
+        expected = f"at most {MOST_ARCS} arcs: a larger drawing can't be read"
+        todo = "draw the graph of a small lexicon (recipes/yesno), or use asrkit graph info"
+        raise UserError(found, expected, "asrkit graph draw", todo)
+    final = size["states"] - 1
+    lines = ["digraph HLG {", "  rankdir=LR; node [shape=circle];", f"  {final} [shape=doublecircle];"]
+    columns = (graph.fst.arcs.values()[:, :3], graph.fst.aux_labels, graph.fst.scores)
+    for (source, target, unit), word, score in zip(*(column.tolist() for column in columns)):
+        name = "end" if unit == FINAL else units[unit] if units else str(unit)
+        label = f"{name}:{graph.words[word] if word > 0 else ''}/{score:.2f}".replace('"', '\\"')
         lines.append(f'  {source} -> {target} [label="{label}"];')
     return "\n".join([*lines, "}", ""])
-
-
-def _words_of_arcs(graph: DecodingGraph) -> List[List[str]]:
-    labels = graph.fst.aux_labels
-    ids: List[List[int]] = (
-        [[label] for label in labels.tolist()] if isinstance(labels, torch.Tensor) else labels.tolist()
-    )
-    return [[graph.words[index] for index in of_arc if index > 0] for of_arc in ids]

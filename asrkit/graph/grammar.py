@@ -6,58 +6,56 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from asrkit.config.symbols import END, NO_WORD, START, UNKNOWN
 from asrkit.errors import UserError
 from asrkit.graph.arcs import refuse_overflow
 from asrkit.lm.arpa import read_arpa
 from asrkit.lm.model import NgramIndex, NgramModel
-from asrkit.lm.tokens import END, START, UNKNOWN
 from asrkit.text.units import read_symbols
 
 NO_STATE = -1
-NO_WORD, START_MARK, END_MARK = -1, -2, -3  # what isn't a word of words.txt
+END_MARK, START_MARK = -1, -2  # </s> and <s> among ids of words.txt
 
 
 @dataclasses.dataclass(frozen=True)
 class Grammar:
-    """A back-off model; a state is a history that a word follows, state 0 the beginning of a sentence.
+    """A back-off model: states are histories that a word follows, and state 0 is the start of a sentence.
 
     Scores are natural logarithms. `backoff` is NO_STATE for the empty history.
     """
 
-    source: np.ndarray  # (arc,) int32, as the next two
+    source: np.ndarray  # (arc,) int32, like the next two
     target: np.ndarray
     word: np.ndarray  # index into words.txt
     score: np.ndarray  # (arc,) float32
-    final: np.ndarray  # (state,) float32, of the sentence's end; -inf where no n-gram has it
+    final: np.ndarray  # (state,) float32, of </s>; -inf if no n-gram has it
     backoff: np.ndarray  # (state,) int32
     backoff_score: np.ndarray  # (state,) float32
 
     @property
     def states(self) -> int:
-        """How many states there are."""
+        """The number of states."""
         return len(self.final)
 
 
 def make_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str] = None) -> Grammar:
-    """G from an ARPA file; n-grams with words outside words.txt (such as <unk>) are left out.
+    """G from an ARPA file, without n-grams that have words outside words.txt, such as <unk>.
 
-    An `unknown_word` that the model lacks has its <unk>. Raises UserError when no n-gram is left.
+    An `unknown_word` that the model lacks replaces its <unk>. Raises UserError if no n-gram is left.
     """
     model, symbols = read_arpa(arpa), read_symbols(words_file)
-    ids = {symbol: index for index, symbol in enumerate(symbols) if index}
+    ids = {symbol: index for index, symbol in enumerate(symbols)}
     if unknown_word is not None and unknown_word not in model.vocabulary:
         ids[UNKNOWN] = ids[unknown_word]
     ids.update({START: START_MARK, END: END_MARK})
     words_of = np.array([ids.get(word, NO_WORD) for word in model.vocabulary], dtype=np.int32)
     context, suffix, last = _link(model, words_of)
-    follows, ends = np.flatnonzero(last >= 0), np.flatnonzero(last == END_MARK)
+    follows, ends = np.flatnonzero(last > NO_WORD), np.flatnonzero(last == END_MARK)
     if not (len(follows) and len(ends)):
-        raise UserError(
-            "the language model has none of the words of the lexicon" if len(ends) else f"no {END} in it",
-            expected="n-grams of the words in words.txt, and of the sentence's end",
-            where=f"{arpa} and {words_file}",
-            todo="make both from the same text: run.sh --stage units",
-        )
+        lacked = "none of the words of the lexicon" if len(ends) else f"no {END}"
+        expected = f"n-grams of the words in words.txt, and of {END}"
+        where, todo = f"{arpa} and {words_file}", "make both from the same text: run.sh --stage units"
+        raise UserError(f"the language model has {lacked}", expected, where, todo)
     score, backoff_score = (
         (np.log(10) * np.concatenate([[0.0], *parts])).astype(np.float32)
         for parts in zip(*((table.log_probability, table.log_backoff) for table in model.tables))
@@ -85,22 +83,22 @@ def make_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str] = Non
 
 
 def _link(model: NgramModel, words_of: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each n-gram's context, longest suffix and last word, all (1 + n-grams,), the first for the empty one.
+    """Context, longest suffix and last word of each n-gram, all (1 + n-grams,): the empty one comes first.
 
-    An n-gram, by its place in these arrays, is the history that it makes. The last word is NO_WORD where
-    any of its words is none.
+    An n-gram's place in these arrays is also that of the history that it makes. The last word is NO_WORD if
+    any of its words is.
     """
-    refuse_overflow("G", 1 + sum(model.counts), 0)
-    index, offset = NgramIndex(len(model.vocabulary)), [1]  # where each order begins
+    refuse_overflow("G", 1 + sum(model.counts))
+    index, offset = NgramIndex(len(model.vocabulary)), [1]  # the place of each order's first n-gram
     nothing = np.zeros(1, dtype=np.int32)
-    links: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = [(nothing, nothing, nothing + NO_WORD)]
+    links: List[Tuple[np.ndarray, np.ndarray, np.ndarray]] = [(nothing,) * 3]
     for order, table in enumerate(model.tables, start=1):
         context = suffix = np.zeros(len(table.words), dtype=np.int32)
         if order > 1:
             rows = index.locate(table.words[:, :-1])
             context = (rows + offset[-2]).astype(np.int32)
             index.add(rows, table.words[:, -1])
-        for length in range(1, order):  # the longest that there is: a pruned model may lack some
+        for length in range(1, order):  # the longest that exists: a pruned model may lack some
             rows = index.locate(table.words[:, order - length :])
             suffix = np.where(rows >= 0, rows + offset[length - 1], suffix).astype(np.int32)
         ids = words_of[table.words]  # (n-grams, order)
@@ -114,7 +112,7 @@ def _link(model: NgramModel, words_of: np.ndarray) -> Tuple[np.ndarray, np.ndarr
 def _nearest_used(
     used: np.ndarray, suffix: np.ndarray, backoff_score: np.ndarray, orders: int
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """The first history that is used among each one and its ever shorter suffixes, and the score to there."""
+    """The first used history among each one and its ever shorter suffixes, and the back-off score to it."""
     nearest = np.arange(len(used), dtype=np.int32)
     passed = np.zeros(len(used), dtype=np.float32)
     for _ in range(orders):

@@ -1,4 +1,4 @@
-"""Decoding graphs as plain tensors, with what they were made of."""
+"""Decoding graphs as files of tensors, with what they were made from."""
 
 import dataclasses
 from pathlib import Path
@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from asrkit.errors import UserError
-from asrkit.graph.arcs import END, MOST
+from asrkit.graph.arcs import FINAL, MOST
 from asrkit.storage.tensors import load_tensors, save_tensors
 
-LARGEST_SCORE = 1e9  # sums of larger ones are infinite, or no numbers
-ARCS_AT_ONCE = 1 << 16  # that find_fault looks at together: they fit a processor's cache
+LARGEST_SCORE = 1e9  # sums of larger ones may be infinite or nan
+ARCS_AT_ONCE = 1 << 16  # that find_fault checks together: they fit a processor's cache
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodingGraph:
-    """HLG with its symbols; `made_of` holds the hashes of units, lexicon and language model."""
+    """A graph with its words; `made_of` has the hashes of units, lexicon and language model."""
 
     fst: k2.Fsa
     words: List[str]
@@ -34,34 +34,30 @@ def save_graph(file: Path, graph: DecodingGraph) -> None:
 
 
 def load_graph(file: Path) -> DecodingGraph:
-    """Map a graph into memory; raises UserError when the file is not one."""
+    """Map a graph into memory; raises UserError if the file isn't one."""
     tensors, metadata = load_tensors(file)
-    arcs, words = tensors.get("arcs"), tensors.get("words")
     symbols: Any = metadata.get("symbols")
     made_of: Any = metadata.get("made_of")
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
         fault = "it has no list of words"
     elif not isinstance(made_of, dict):
-        fault = "it lacks what it was made of"
+        fault = "it lacks what it was made from"
     else:
-        fault = find_fault(arcs, words, len(symbols))
+        fault = find_fault(tensors.get("arcs"), tensors.get("words"), len(symbols))
     if fault:
-        raise UserError(
-            f"{file.name} is no decoding graph: {fault}",
-            expected="arcs with words, and symbols, as stage graph writes them",
-            where=str(file),
-            todo="regenerate it: run.sh --stage graph --stop-stage graph",
-        )
-    return DecodingGraph(k2.Fsa(arcs, aux_labels=words), symbols, made_of)
+        expected = "arcs with words, and symbols, as stage graph writes them"
+        todo = "regenerate it: run.sh --stage graph --stop-stage graph"
+        raise UserError(f"{file.name} is no decoding graph: {fault}", expected, str(file), todo)
+    return DecodingGraph(k2.Fsa(tensors["arcs"], aux_labels=tensors["words"]), symbols, made_of)
 
 
 def find_fault(
     arcs: Optional[Tensor], words: Optional[Tensor], symbols: int = MOST, acyclic: bool = False
 ) -> str:
-    """Why arcs (arc, [source, target, unit, score's bits]) and words (arc,), both int32, are no FSA; else "".
+    """Why arcs (arc, [source, target, unit, score bits]) and words (arc,), both int32, are no FSA, or "".
 
-    k2 takes them as they are: it may read and write beyond its memory, or stop the process. `symbols`: words
-    are below it; `acyclic`: arcs must lead to states of larger numbers, as in lattices.
+    k2 checks nothing: it may access memory outside its arrays, or abort the process. Words must be below
+    `symbols`; `acyclic`: arcs must lead to states with larger numbers, as in lattices.
     """
     if arcs is None or words is None:
         return "it lacks arcs or words"
@@ -76,15 +72,15 @@ def find_fault(
         return f"it has {len(table):,} arcs, and its final state is {final:,}"
     for first in range(0, len(table), ARCS_AT_ONCE):
         source, target, unit, bits = table[first : first + ARCS_AT_ONCE].T
-        word, ends = words.numpy()[first : first + ARCS_AT_ONCE], unit == END
+        word, ends = words.numpy()[first : first + ARCS_AT_ONCE], unit == FINAL
         score = np.abs(bits.copy().view(np.float32))
         for fault, wrong in (
             ("arcs aren't sorted by their sources", source < np.concatenate([[before], source[:-1]])),
-            ("an arc leads backwards", target <= (source if acyclic else END)),
-            ("an arc has a negative unit", unit < END),
+            ("an arc leads backwards", target <= (source if acyclic else FINAL)),
+            ("an arc has a negative unit", unit < FINAL),
             ("arcs to the final state, and they alone, must have unit -1", ends != (target == final)),
-            ("arcs to the final state, and they alone, must have word -1", ends != (word == END)),
-            (f"a word isn't among the {symbols:,} symbols", (word < END) | (word >= symbols)),
+            ("arcs to the final state, and they alone, must have word -1", ends != (word == FINAL)),
+            (f"a word isn't among the {symbols:,} symbols", (word < FINAL) | (word >= symbols)),
             (f"a score isn't within {LARGEST_SCORE:g}", ~(score <= LARGEST_SCORE)),
         ):
             if wrong.any():

@@ -1,22 +1,28 @@
-"""Linear interpolation of two n-gram models, its weight found on held-out text."""
+"""Linear interpolation of two n-gram models, with the weight tuned on held-out text."""
 
 import dataclasses
-from typing import Iterable, List, Sequence
+from typing import Iterable, List, NamedTuple, Sequence
 
 import numpy as np
 
-from asrkit.lm.backoff import index_ngrams, log_probabilities, model_of
-from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
-from asrkit.lm.pairs import pair_keys
-from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN, UNKNOWN_ID, split_sentences
+from asrkit.config.symbols import UNKNOWN
+from asrkit.lm.model import (
+    NgramIndex,
+    NgramModel,
+    NgramTable,
+    index_ngrams,
+    log_probabilities,
+    make_backoff_model,
+    pair_keys,
+)
+from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID, split_sentences
 
-_SMALLEST_CHANGE = 1e-6  # of the weight, at which expectation maximisation ends
-_WEIGHT_LIMIT = 1e-3  # the weight stays this far from 0 and 1, where the words of one model would be lost
+_SMALLEST_CHANGE = 1e-6  # of the weight, at which expectation maximisation stops
+_WEIGHT_LIMIT = 1e-3  # distance of the weight from 0 and 1, where one model's words would be lost
 
 
-@dataclasses.dataclass(frozen=True)
-class Interpolation:
-    """A mixture of two models; perplexities are of the held-out words that one of them has, and </s>."""
+class Interpolation(NamedTuple):
+    """A mixture of two models; perplexities are over held-out words that either model has, and </s>."""
 
     model: NgramModel
     weight: float  # of the first model
@@ -26,7 +32,7 @@ class Interpolation:
 def interpolate(
     first: NgramModel, second: NgramModel, sentences: Iterable[str], where: str = "the held-out text"
 ) -> Interpolation:
-    """The mixture of two models of one order that predicts `sentences` best.
+    """The mixture of two models of one order with the lowest perplexity on `sentences`.
 
     The vocabulary is the union. A word that only the other model has gets an even share of the
     probability of <unk>, so that each model still sums to one. Raises UserError for a text without words.
@@ -42,7 +48,7 @@ def interpolate(
 
 
 def extend_vocabulary(model: NgramModel, vocabulary: Sequence[str]) -> NgramModel:
-    """The model over a larger vocabulary: <unk> shares its probability evenly with the words that are new."""
+    """The model over a larger vocabulary: <unk> shares its probability evenly with the new words."""
     number = {word: row for row, word in enumerate(vocabulary)}
     ids = np.array([number[word] for word in model.vocabulary], dtype=np.int32)
     unigrams = model.tables[0]
@@ -60,9 +66,9 @@ def extend_vocabulary(model: NgramModel, vocabulary: Sequence[str]) -> NgramMode
 def predicted_ngrams(
     sentences: Iterable[str], vocabulary: Sequence[str], order: int, where: str
 ) -> np.ndarray:
-    """Ids (tokens, order) of each word and </s> with what comes before it, -1 before <s>.
+    """Ids (tokens, order) of each word and </s> with its history, -1 before <s>.
 
-    Words outside the vocabulary are left out, but stand in what comes before others.
+    Words outside the vocabulary aren't predicted, but are <unk> in histories.
     """
     number = {word: row for row, word in enumerate(vocabulary)}
     rows: List[List[int]] = []
@@ -74,7 +80,7 @@ def predicted_ngrams(
 
 
 def best_weight(first: np.ndarray, second: np.ndarray) -> float:
-    """The weight of `first` that makes a text most probable, from both models' probabilities of it (tokens,).
+    """The weight of `first` with the highest likelihood, from both models' probabilities (tokens,).
 
     By expectation maximisation: the new weight is the mean share of the first model in the mixture.
     """
@@ -87,32 +93,22 @@ def best_weight(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def mix(first: NgramModel, second: NgramModel, weight: float) -> NgramModel:
-    """The back-off model that is weight * first + (1 - weight) * second on every n-gram that either lists.
+    """The back-off model with weight * first + (1 - weight) * second for every n-gram that either lists.
 
     Both have one vocabulary and order. Source: A. Stolcke, "SRILM - an extensible language modeling
     toolkit", ICSLP 2002 (static interpolation).
     """
-    models = (first, second)
-    indices = [index_ngrams(model) for model in models]
-    united = NgramIndex(len(first.vocabulary))
-    words: List[np.ndarray] = []
-    log_probability: List[np.ndarray] = []
-    for length in range(1, len(first.tables) + 1):
-        if length == 1:
-            words.append(first.tables[0].words)
-        else:
-            tables = [model.tables[length - 1].words for model in models]
-            words.append(_unite(tables, words[-1], united, len(first.vocabulary)))
-        scores = [log_probabilities(model, index, words[-1]) for model, index in zip(models, indices)]
-        log_probability.append(np.log10(weight * 10 ** scores[0] + (1 - weight) * 10 ** scores[1]))
-    return model_of(first.vocabulary, words, log_probability)
-
-
-def _unite(
-    tables: Sequence[np.ndarray], below: np.ndarray, united: NgramIndex, vocabulary: int
-) -> np.ndarray:
-    """The n-grams (n-grams, length) of either table, sorted by first word, then second, also in `united`."""
-    keys = [pair_keys(united.locate(words[:, :-1]), words[:, -1], vocabulary) for words in tables]
-    context, last = np.divmod(np.union1d(*keys), vocabulary)
-    united.add(context, last)
-    return np.concatenate([below[context], last[:, None].astype(np.int32)], axis=1)
+    indexed = [(model, index_ngrams(model)) for model in (first, second)]
+    size = len(first.vocabulary)
+    united = NgramIndex(size)
+    words = [first.tables[0].words]
+    for tables in zip(first.tables[1:], second.tables[1:]):
+        keys = [pair_keys(united.locate(table.words[:, :-1]), table.words[:, -1], size) for table in tables]
+        context, last = np.divmod(np.union1d(*keys), size)
+        united.add(context, last)
+        words.append(np.concatenate([words[-1][context], last[:, None].astype(np.int32)], axis=1))
+    log_probability = []
+    for rows in words:
+        scores = [10 ** log_probabilities(model, index, rows) for model, index in indexed]
+        log_probability.append(np.log10(weight * scores[0] + (1 - weight) * scores[1]))
+    return make_backoff_model(first.vocabulary, words, log_probability)

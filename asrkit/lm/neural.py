@@ -1,8 +1,8 @@
-"""A small recurrent language model over words, which stands for any neural one."""
+"""A small LSTM language model over words, and the interface that any neural language model shares."""
 
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -11,39 +11,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asrkit.config import NeuralLmConfig
-from asrkit.lm.scorer import SentenceScorer
 from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID
 from asrkit.storage.tensors import load_module, save_tensors
 
 SEED = 1
-BATCH_SENTENCES = 8  # a step of training; on AN4 32 learn too little in ten epochs
-GRADIENT_CLIP = 1.0  # of the total 2-norm
-LARGEST_OUTPUT = 16_000_000  # numbers that scoring holds at once: sentences * tokens * words
+BATCH_SENTENCES = 8  # per training step; 32 learn too little in ten epochs on AN4
+GRADIENT_CLIP = 1.0  # total 2-norm
+LARGEST_OUTPUT = 16_000_000  # values held at once when scoring: sentences * tokens * words
+
 Sentences = Sequence[Sequence[str]]
+# Natural log-probabilities (sentence,) of word sequences with their ends: all that rescoring needs of a model
+SentenceScorer = Callable[[Sentences], np.ndarray]
 
 
 class NeuralLm(nn.Module):
-    """LSTM over words, whose input and output embeddings are the same (Press and Wolf 2017)."""
+    """LSTM over words with tied input and output embeddings (Press and Wolf 2017)."""
 
     def __init__(self, config: NeuralLmConfig, vocabulary: Sequence[str]) -> None:
-        """`vocabulary`: as of asrkit.lm.tokens, <unk>, <s> and </s> first."""
+        """`vocabulary`: as in asrkit.lm.tokens, with <unk>, <s> and </s> first."""
         super().__init__()
         self.ids: Dict[str, int] = {word: index for index, word in enumerate(vocabulary)}
         self.embedding = nn.Embedding(len(vocabulary), config.dim)
-        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)  # outputs of about 1
+        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)  # logits of about 1
         between = config.dropout if config.layers != 1 else 0.0
         self.lstm = nn.LSTM(config.dim, config.dim, config.layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
         self.bias = nn.Parameter(torch.zeros(len(vocabulary)))
 
     def forward(self, read: Tensor) -> Tensor:
-        """Word ids (sentence, token) to log-probabilities (sentence, token, word) of the word after each."""
+        """Word ids (sentence, token) to log-probabilities (sentence, token, word) of the next word."""
         hidden, _ = self.lstm(self.dropout(self.embedding(read)))
         return F.log_softmax(F.linear(self.dropout(hidden), self.embedding.weight, self.bias), dim=-1)
 
     def predict(self, sentences: Sentences) -> Tuple[Tensor, Tensor]:
-        """Log-probabilities (sentence, token) of the words and the end of each sentence, 0 behind that;
-        and which tokens are ends or words of the vocabulary."""
+        """Log-probabilities (sentence, token) of each sentence's words and end, padded with 0; and a mask
+        (sentence, token) of ends and in-vocabulary words."""
         ids = [[*(self.ids.get(word, UNKNOWN_ID) for word in words), END_ID] for words in sentences]
         rows = [torch.tensor(row) for row in ids]
         follow = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=END_ID)
@@ -56,7 +58,7 @@ class NeuralLm(nn.Module):
 
 @torch.no_grad()
 def _score_batches(model: NeuralLm, sentences: Sentences) -> Iterator[Tuple[Tensor, Tensor]]:
-    """What predict gives, for a few sentences at a time."""
+    """NeuralLm.predict in batches that fit in memory."""
     longest = 1 + max(map(len, sentences))
     step = max(1, LARGEST_OUTPUT // (longest * len(model.ids)))
     for first in range(0, len(sentences), step):
@@ -64,21 +66,25 @@ def _score_batches(model: NeuralLm, sentences: Sentences) -> Iterator[Tuple[Tens
 
 
 def make_neural_scorer(file: Path) -> SentenceScorer:
-    """Score sentences by the model that train_neural wrote; a word that it lacks is <unk>."""
-    model = _load(file)
+    """Score sentences with the model that train_neural wrote; OOV words are <unk>."""
+
+    def build(about: Dict[str, Any]) -> NeuralLm:
+        vocabulary = msgspec.convert(about["vocabulary"], List[str])
+        return NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), vocabulary)
 
     def score(sentences: Sentences) -> np.ndarray:
         sums = [log_probs.double().sum(dim=1) for log_probs, _ in _score_batches(model, sentences)]
         return torch.cat(sums).numpy()
 
+    model: NeuralLm = load_module(file, build, "a language model", stage="lm")[0]
     return score
 
 
 def train_neural(config: NeuralLmConfig, sentences: Sequence[str], dev: Sequence[str], file: Path) -> float:
-    """Train on `sentences`, write the model of the epoch that is best on `dev`, and return its perplexity.
+    """Train on `sentences`, write the model of the epoch with the lowest perplexity on `dev`, and return it.
 
-    That is over the known words and the ends, as perplexity_known of an n-gram. The same text gives the same
-    bytes, on one number of threads.
+    The perplexity is over in-vocabulary words and ends, like perplexity_known of an n-gram. With the same
+    number of threads, the same text gives the same bytes.
     """
     torch.manual_seed(SEED)
     vocabulary = list(dict.fromkeys([*SPECIAL_WORDS, *(word for text in sentences for word in text.split())]))
@@ -112,13 +118,3 @@ def _perplexity(model: NeuralLm, sentences: Sentences) -> float:
         total += float(log_probs[known].double().sum())
         tokens += int(known.sum())
     return math.exp(-total / tokens)
-
-
-def _load(file: Path) -> NeuralLm:
-
-    def build(about: Dict[str, Any]) -> NeuralLm:
-        vocabulary = msgspec.convert(about["vocabulary"], List[str])
-        return NeuralLm(msgspec.convert(about["neural"], NeuralLmConfig), vocabulary)
-
-    model: NeuralLm = load_module(file, build, "a language model", stage="lm")[0]
-    return model

@@ -1,36 +1,32 @@
 """Perplexity of a text under an ARPA model."""
 
-import dataclasses
 from pathlib import Path
-from typing import Iterable, List, Optional, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Tuple
 
+from asrkit.config.symbols import END, UNKNOWN
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa
-from asrkit.lm.kenlm_model import load_kenlm
-from asrkit.lm.tokens import END, UNKNOWN, split_sentences
+from asrkit.lm.kenlm import load_kenlm
+from asrkit.lm.tokens import split_sentences
+
+_Scores = Iterable[List[Tuple[float, bool]]]  # per sentence and token: log10 probability, is it OOV
 
 
-@dataclasses.dataclass(frozen=True)
-class Perplexity:
-    """How well a model predicts a text; each sentence's </s> is predicted too."""
+class Perplexity(NamedTuple):
+    """How well a model predicts a text, including the </s> of each sentence."""
 
-    perplexity: float  # words outside the vocabulary count with the probability of <unk>
-    perplexity_known: Optional[float]  # over the other tokens only; None where there are none
-    tokens: int  # words and one </s> a sentence
-    oov: int  # words outside the vocabulary
-    sentences: int
-
-    @property
-    def words(self) -> int:
-        """Words without the ends of sentences."""
-        return self.tokens - self.sentences
+    perplexity: float  # OOV words count with the probability of <unk>
+    perplexity_known: Optional[float]  # without OOV words; None if no token is left
+    tokens: int  # words, and one </s> per sentence
+    oov: int  # out-of-vocabulary words
+    words: int
 
 
 def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to predict") -> Perplexity:
-    """10 to the mean negative log10 probability of a token.
+    """10 to the power of the mean negative log10 probability per token.
 
-    Raises UserError when kenlm isn't installed or can't read the model, and for a text without
-    words or with <s>, </s>, <unk> as a word.
+    Raises UserError if kenlm isn't installed or can't read the model, and for a text without words or with
+    a reserved word such as <s>.
     """
     score = _unigram_scores if len(ngram_counts(arpa)) == 1 else _kenlm_scores
     total = known = 0.0
@@ -46,29 +42,23 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
         of_all = 10 ** (-total / tokens)
         of_known = 10 ** (-known / (tokens - oov)) if tokens > oov else None
     except OverflowError:
-        raise UserError(
-            f"a mean log10 probability of {total / tokens:.0f} per token",
-            expected="a model that gives the text a probability",
-            where=f"{arpa}, on {where}",
-            todo="take another language model",
-        ) from None
-    return Perplexity(of_all, of_known, tokens, oov, lines)
+        found = f"a mean log10 probability of {total / tokens:.0f} per token"
+        raise UserError(found, "a higher one", f"{arpa}, on {where}", "use another language model") from None
+    return Perplexity(of_all, of_known, tokens, oov, words=tokens - lines)
 
 
-def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
-    """(log10 probability, is it unknown) of each token of each sentence."""
+def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> _Scores:
     model = load_kenlm(arpa)
     for words in sentences:
         scores = model.full_scores(" ".join(words), bos=True, eos=True)
         yield [(log_probability, unknown) for log_probability, _, unknown in scores]
 
 
-def _unigram_scores(arpa: Path, sentences: Iterable[List[str]]) -> Iterable[List[Tuple[float, bool]]]:
-    # kenlm refuses models of order 1; they need no search.
+def _unigram_scores(arpa: Path, sentences: Iterable[List[str]]) -> _Scores:  # kenlm refuses models of order 1
     model = read_arpa(arpa)
     scores = dict(zip(model.vocabulary, model.tables[0].log_probability.tolist()))
     lost = [word for word in (UNKNOWN, END) if word not in scores]
     if lost:
-        raise UserError(f"{arpa} lacks {' and '.join(lost)}", expected="both as unigrams", where=str(arpa))
+        raise UserError(f"{arpa} lacks {' and '.join(lost)}", "both as unigrams", str(arpa))
     for words in sentences:
         yield [(scores.get(word, scores[UNKNOWN]), word not in scores) for word in [*words, END]]

@@ -4,17 +4,22 @@ from typing import List
 
 import numpy as np
 
-from asrkit.lm.backoff import index_ngrams, log_probabilities, mass_left, model_of
-from asrkit.lm.model import NgramIndex, NgramModel
-from asrkit.lm.tokens import END, START
+from asrkit.config.symbols import END, START
+from asrkit.lm.model import (
+    NgramIndex,
+    NgramModel,
+    index_ngrams,
+    log_probabilities,
+    make_backoff_model,
+    mass_left,
+)
 
 
 def prune(model: NgramModel, threshold: float) -> NgramModel:
-    """The model without n-grams whose loss raises its perplexity by less than the share `threshold`.
+    """The model without n-grams whose removal raises its perplexity by a smaller factor than 1 + `threshold`.
 
-    Unigrams stay, and so does what a longer n-gram that stays begins with; orders of which nothing is
-    left are dropped. Source: A. Stolcke, "Entropy-based pruning of backoff language models", DARPA
-    Broadcast News Workshop 1998.
+    Unigrams and contexts of longer n-grams stay; orders without n-grams are dropped. Source: A. Stolcke,
+    "Entropy-based pruning of backoff language models", DARPA Broadcast News Workshop 1998.
     """
     index = index_ngrams(model)
     changes = perplexity_changes(model, index)
@@ -26,10 +31,10 @@ def prune(model: NgramModel, threshold: float) -> NgramModel:
         log_probability.append(table.log_probability[kept])
         needed = np.zeros(len(model.tables[table.words.shape[1] - 2].words), dtype=bool)
         needed[index.locate(words[-1][:, :-1])] = True
-    left = sum(len(rows) > 0 for rows in words)  # what a kept n-gram begins with is kept: no gaps
+    left = sum(len(rows) > 0 for rows in words)  # orders; contexts are kept, so none is missing in between
     longer = slice(len(words) - left, None)
     unigrams = model.tables[0]
-    return model_of(
+    return make_backoff_model(
         model.vocabulary,
         [unigrams.words, *words[longer][::-1]],
         [unigrams.log_probability, *log_probability[longer][::-1]],
@@ -37,7 +42,7 @@ def prune(model: NgramModel, threshold: float) -> NgramModel:
 
 
 def perplexity_changes(model: NgramModel, index: NgramIndex) -> List[np.ndarray]:
-    """For each order from 2, by what share the loss of each n-gram alone raises the perplexity (n-grams,).
+    """For each order from 2, the relative rise in perplexity if one n-gram alone is removed (n-grams,).
 
     exp(D) - 1 with D = -p(h) (p(w|h) (ln p(w|h') + ln g' - ln p(w|h)) + (ln g' - ln g) (1 - s)), where h'
     is h without its first word, g and g' the back-off weight of h with the n-gram and without it, and s

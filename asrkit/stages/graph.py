@@ -18,13 +18,12 @@ STAGE = Stage(
 
 def run(experiment: Experiment) -> None:
     """Write graph/HLG.safetensors."""
-    from asrkit.graph.build import make_graph
+    from asrkit.graph.compile import make_graph
     from asrkit.graph.store import save_graph
 
     started = time.monotonic()
-    graph = make_graph(
-        experiment.folder("units"), experiment.folder("lm") / "lm.arpa", experiment.config.graph
-    )
+    arpa = experiment.folder("lm") / "lm.arpa"
+    graph = make_graph(experiment.folder("units"), arpa, experiment.config.graph)
     save_graph(experiment.folder("graph") / "HLG.safetensors", graph)
     print(
         f"graph: HLG of {graph.made_of['states']:,} states and {graph.made_of['arcs']:,} arcs "

@@ -1,10 +1,10 @@
-"""Stage lm: the n-gram language model, and maybe a larger and a neural one to rescore with."""
+"""Stage lm: the n-gram language model, and optionally a larger and a neural one for rescoring."""
 
 from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 
-LARGER = "lm/rescore.{lm.rescore_order}.arpa"  # left out if there is none
+LARGER = "lm/rescore.{lm.rescore_order}.arpa"  # only if it is set
 NEURAL = "lm/neural.safetensors if lm.neural.layers"
 
 STAGE = Stage(
@@ -19,14 +19,14 @@ STAGE = Stage(
         "{recipe}/{lm.arpa}",
         "{recipe}/{lm.rescore_arpa}",
     ),
-    # kenlm's binary forms are written if its programs are built
+    # binary files are written if kenlm's programs are built
     writes=(
         *("lm/lm.arpa", LARGER, "lm/lm.binary?", "lm/rescore.{lm.rescore_order}.binary?"),
         *(NEURAL, "lm/report.json"),
     ),
     result=(
         *("lm", "units.unknown_word", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
-        "corpus.tests",  # how much of them is in the text is reported
+        "corpus.tests",  # how many of their sentences occur in the text is reported
     ),
 )
 
@@ -34,13 +34,13 @@ STAGE = Stage(
 def check(config: RecipeConfig) -> None:
     """Raise UserError if lm.estimator is lmplz and that isn't built."""
     if config.lm.estimator == "lmplz":
-        from asrkit.lm.lmplz import require_lmplz
+        from asrkit.lm.kenlm import require_lmplz
 
         require_lmplz()
 
 
 def run(experiment: Experiment) -> None:
-    """Write lm/lm.arpa, that of lm.rescore_order if it is set, and lm/report.json."""
+    """Write lm/lm.arpa, the models of lm.rescore_order and lm.neural if they are set, and lm/report.json."""
     from asrkit.lm.build import build_language_models
 
     build_language_models(experiment)

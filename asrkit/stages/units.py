@@ -2,9 +2,8 @@
 
 import collections
 import contextlib
-from typing import Iterable, Iterator, Sequence, Set
+from typing import Sequence, Set
 
-from asrkit.config import CorpusConfig
 from asrkit.corpus.cuts import Supervision
 from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import Experiment
@@ -13,7 +12,7 @@ from asrkit.storage.files import read_jsonl
 
 STAGE = Stage(
     name="units",
-    purpose="what the model predicts, and how words are made of it",
+    purpose="units that the model predicts, words and their pronunciations",
     reads=(
         "manifests/{train}_supervisions.jsonl.gz",
         "{recipe}/{units.lexicon}",
@@ -29,60 +28,55 @@ STAGE = Stage(
 
 
 def run(experiment: Experiment) -> None:
-    """Write units/ from the training transcripts; the words of further text and of a given LM are added."""
+    """Write units/ from the training transcripts and the extra vocabulary of lm.text or lm.arpa."""
     from asrkit.text.units import build_units
 
     config = experiment.config
     file = experiment.folder("manifests") / f"{config.corpus.train}_supervisions.jsonl.gz"
     supervisions = read_jsonl(file, Supervision)
     sentences = [str(row["text"]) for row in supervisions]
-    further = _further_words(experiment)
+    extra = _extra_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
-    units = build_units(config.units, sentences, experiment.folder("units"), lexicon, further, config.corpus)
+    units = build_units(config.units, sentences, experiment.folder("units"), lexicon, extra, config.corpus)
+    known = {entry.word for entry in units.lexicon}
     if units.unknown_word is not None:
-        _tell_unknown(sentences, {entry.word for entry in units.lexicon}, units.unknown_word)
-    unspelled = sorted(further.difference(entry.word for entry in units.lexicon))
+        _report_unknown(sentences, known, units.unknown_word)
+    unspelled = sorted(extra - known)
     if unspelled:
         print(
             f"units: {len(unspelled):,} words of the language model are left out, "
-            f"for the units don't spell them: {' '.join(unspelled[:10])}"
+            f"because the units don't spell them: {' '.join(unspelled[:10])}"
         )
     print(
         f"units: {len(units)} {config.units.kind} (with blank), {len(units.lexicon)} pronunciations, "
-        f"{sum(map(len, map(units.encode, sentences))) / max(1, len(sentences)):.1f} units a sentence"
+        f"{sum(map(len, map(units.encode, sentences))) / max(1, len(sentences)):.1f} units per sentence"
     )
 
 
-def _tell_unknown(sentences: Sequence[str], known: Set[str], unknown_word: str) -> None:
+def _report_unknown(sentences: Sequence[str], known: Set[str], unknown_word: str) -> None:
     words = [word for sentence in sentences for word in sentence.split()]
-    outside = collections.Counter(word for word in words if word not in known)
-    if outside:
-        some = " ".join(word for word, _ in outside.most_common(10))
+    unknown = collections.Counter(word for word in words if word not in known)
+    if unknown:
+        some = " ".join(word for word, _ in unknown.most_common(10))
         print(
-            f"units: {unknown_word} stands for {len(outside):,} words that the lexicon lacks, "
-            f"{sum(outside.values()):,} of the training text's {len(words):,}: {some}"
+            f"units: {unknown_word} stands for {len(unknown):,} words that the lexicon lacks, "
+            f"{sum(unknown.values()):,} of the {len(words):,} in the training text: {some}"
         )
 
 
-def _usable(words: Iterable[str], config: CorpusConfig) -> Iterator[str]:
-    """Words as texts have them, without those that no text can have."""
+def _extra_words(experiment: Experiment) -> Set[str]:
+    """Normalised words of lm.arpa, without those that no text can have, or of lm.text."""
     from asrkit.corpus.text import check_word
-
-    for word in words:
-        with contextlib.suppress(AudioProblem):
-            yield check_word(word, config)
-
-
-def _further_words(experiment: Experiment) -> Set[str]:
     from asrkit.lm.arpa import read_vocabulary
-    from asrkit.text.further_text import read_further_text
+    from asrkit.text.extra_text import read_extra_text
 
-    config = experiment.config
-    lm = config.lm
+    lm, corpus = experiment.config.lm, experiment.config.corpus
     words: Set[str] = set()
     if lm.arpa is not None:
-        words.update(_usable(read_vocabulary(experiment.named(lm.arpa)), config.corpus))
+        for word in read_vocabulary(experiment.named(lm.arpa)):
+            with contextlib.suppress(AudioProblem):
+                words.add(check_word(word, corpus))
     elif lm.text is not None:
-        for sentence in read_further_text(experiment.named(lm.text), config.corpus, lm.text_sentences):
+        for sentence in read_extra_text(experiment.named(lm.text), corpus, lm.text_sentences):
             words.update(sentence.split())
     return words

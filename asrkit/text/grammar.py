@@ -1,7 +1,17 @@
-"""A grammar of sentences, and sentences drawn from it."""
+"""A grammar of sentences, and sentences drawn from it.
+
+    kinds:
+      date: {weight: 2, sentences: ["{month} {digit}"]}
+      name: {weight: 1, sentences: ["enter {name:spelled}"]}
+    rules:
+      digit: [one, two]
+      month: [may, june]
+      name: [bob]
+
+gives "may two", "june one" and, in a third of the sentences, "enter b o b".
+"""
 
 import graphlib
-import math
 import random
 import re
 import unicodedata
@@ -11,21 +21,20 @@ from typing import Annotated, Dict, Iterable, List, Sequence, Tuple
 import msgspec
 
 from asrkit.config.load import read_yaml
-from asrkit.config.recipe import PositiveReal
 from asrkit.corpus.text import characters
 from asrkit.errors import UserError
 
-SEED = 1  # of what draw_sentences draws
-LONGEST = 10_000  # characters of a sentence
-DEEPEST = 100  # rules one in another: each takes several of Python's calls
+SEED = 1  # of draw_sentences
+LONGEST = 10_000  # characters per sentence
+DEEPEST = 100  # nested rules: each takes several of Python's calls
 _RULE = re.compile(r"\{(\w+)(:spelled)?\}")
 _Alternatives = Annotated[Tuple[str, ...], msgspec.Meta(min_length=1)]
 
 
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Sentences of one kind, each as probable as the others."""
+    """Sentences of one kind, equally probable."""
 
-    weight: PositiveReal  # kinds are drawn in proportion to it
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1e9)]  # kinds are drawn in proportion; finite in sum
     sentences: _Alternatives
 
 
@@ -39,25 +48,22 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_grammar(file: Path) -> Grammar:
     """Read a grammar from YAML.
 
-    Raises UserError for a file that can't be read, a wrong key or type, a rule that isn't there,
-    one that leads back to itself, and sentences that are too long to be drawn.
+    Raises UserError for a file that can't be read, a wrong key or type, a rule that doesn't exist or leads
+    back to itself, and sentences too long to draw.
     """
     try:
         grammar = msgspec.convert(read_yaml(file, "kinds and rules"), Grammar)
     except msgspec.ValidationError as error:
         found, _, place = str(error).partition(" - at `$.")
-        raise UserError(
-            found,
-            expected="kinds with weight and sentences, rules with alternatives",
-            where=f"{file}, {place.rstrip('`')}" if place else str(file),
-            todo='correct the grammar; quote words such as "on", which YAML takes for something else',
-        ) from None
-    _refuse_long_sentences(grammar, _order_rules(grammar, file), file)
+        where = f"{file}, {place.rstrip('`')}" if place else str(file)
+        todo = 'fix the grammar; quote words that YAML reads as something else, such as "on"'
+        raise UserError(found, "kinds with weight and sentences, rules with lists", where, todo) from None
+    _refuse_long_sentences(grammar, _sort_rules(grammar, file), file)
     return grammar
 
 
 def draw_sentence(grammar: Grammar, generator: random.Random) -> str:
-    """One sentence, its kind drawn by weight and every alternative evenly; words are parted by one space."""
+    """One sentence: its kind is drawn by weight, alternatives are equally probable, spaces are single."""
     kinds = list(grammar.kinds.values())
     kind = generator.choices(kinds, weights=[kind.weight for kind in kinds])[0]
 
@@ -72,14 +78,37 @@ def draw_sentence(grammar: Grammar, generator: random.Random) -> str:
 
 
 def draw_sentences(grammar: Grammar, count: int) -> List[str]:
-    """The same `count` sentences each time, and the first of those that a larger count gives."""
+    """The same `count` sentences each time; a larger count begins with the same ones."""
     generator = random.Random(SEED)
     return [draw_sentence(grammar, generator) for _ in range(count)]
 
 
+def _sort_rules(grammar: Grammar, file: Path) -> List[str]:
+    """Rules, each after those that it names; raises UserError for wrong names and cycles."""
+    texts = {f"kinds.{name}": kind.sentences for name, kind in grammar.kinds.items()}
+    texts.update({f"rules.{name}": alternatives for name, alternatives in grammar.rules.items()})
+    named: Dict[str, List[str]] = {}
+    for place, alternatives in texts.items():
+        names = [name for text in alternatives for name, _ in _RULE.findall(text)]
+        faults = [f"no rule {name}" for name in names if name not in grammar.rules]
+        broken = [text for text in alternatives if re.search("[{}]", _RULE.sub("", text))]
+        faults += [f"a brace out of place in {text!r}" for text in broken]
+        if faults:
+            expected = f"{{rule}} or {{rule:spelled}} of {', '.join(grammar.rules) or 'no rules'}"
+            raise UserError(faults[0], expected, f"{file}, {place}", "add the rule, or fix its name")
+        if place.startswith("rules."):
+            named[place[len("rules.") :]] = names
+    try:
+        return list(graphlib.TopologicalSorter(named).static_order())
+    except graphlib.CycleError as error:
+        found = f"a rule that leads back to itself: {' > '.join(reversed(error.args[1]))}"
+        where, todo = f"{file}, rules.{error.args[1][0]}", "write the repetition out"
+        raise UserError(found, "rules without recursion", where, todo) from None
+
+
 def _refuse_long_sentences(grammar: Grammar, rules: Iterable[str], file: Path) -> None:
-    """Bound what drawing a sentence takes: it may double with every rule. `rules`: those named first."""
-    sizes: Dict[str, int] = {}  # of the longest expansion: its characters, and a step for each rule in it
+    """Bound the work of drawing a sentence, which may double with every rule; `rules` are sorted."""
+    sizes: Dict[str, int] = {}  # of the longest expansion: its characters, and one step for each rule in it
     depths: Dict[str, int] = {}
 
     def measure(alternatives: Sequence[str]) -> Tuple[int, int]:
@@ -96,42 +125,6 @@ def _refuse_long_sentences(grammar: Grammar, rules: Iterable[str], file: Path) -
     for name, kind in grammar.kinds.items():
         size, depth = measure(kind.sentences)
         if size > LONGEST or depth > DEEPEST:
-            raise UserError(
-                f"sentences of up to {size:,} characters, of rules {depth:,} deep",
-                expected=f"at most {LONGEST:,} characters, and {DEEPEST} rules one in another",
-                where=f"{file}, kinds.{name}",
-                todo="have alternatives name fewer rules",
-            )
-    if not math.isfinite(sum(kind.weight for kind in grammar.kinds.values())):
-        raise UserError(
-            "an infinite weight", expected="weights that have a sum", where=f"{file}, kinds", todo="lower it"
-        )
-
-
-def _order_rules(grammar: Grammar, file: Path) -> List[str]:
-    """Rules, each behind those that it names; raises UserError for wrong names and for a circle of rules."""
-    texts = {f"kinds.{name}": kind.sentences for name, kind in grammar.kinds.items()}
-    texts.update({f"rules.{name}": alternatives for name, alternatives in grammar.rules.items()})
-    for place, alternatives in texts.items():
-        for text in alternatives:
-            unknown = [name for name, _ in _RULE.findall(text) if name not in grammar.rules]
-            if unknown or re.search("[{}]", _RULE.sub("", text)):
-                raise UserError(
-                    f"no rule {unknown[0]}" if unknown else f"a brace out of place in {text!r}",
-                    expected=f"{{rule}} or {{rule:spelled}} of {', '.join(grammar.rules) or 'no rules'}",
-                    where=f"{file}, {place}",
-                    todo="add the rule, or correct its name",
-                )
-    named = {
-        name: {other for text in alternatives for other, _ in _RULE.findall(text)}
-        for name, alternatives in grammar.rules.items()
-    }
-    try:
-        return list(graphlib.TopologicalSorter(named).static_order())
-    except graphlib.CycleError as error:
-        raise UserError(
-            f"a rule that leads back to itself: {' > '.join(reversed(error.args[1]))}",
-            expected="rules of which each alternative ends",
-            where=f"{file}, rules.{error.args[1][0]}",
-            todo="write the repetition out",
-        ) from None
+            found = f"sentences of up to {size:,} characters, with rules {depth:,} deep"
+            expected = f"at most {LONGEST:,} characters, and {DEEPEST} nested rules"
+            raise UserError(found, expected, f"{file}, kinds.{name}", "use fewer rules in alternatives")

@@ -1,4 +1,4 @@
-"""Stage units: which lexicon it takes."""
+"""Stage units: which lexicon it reads."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from asrkit.storage.fingerprint import FingerprintCache, hash_file
 from asrkit.text.units import load_units
 
 
-def test_the_lexicon_taken_is_the_one_watched_for_changes(tmp_path: Path) -> None:
+def test_the_lexicon_read_is_the_fingerprinted_one(tmp_path: Path) -> None:
     units = UnitsConfig(kind="phones", lexicon="lexicon.txt")
     config = RecipeConfig(name="small", corpus=CorpusConfig(module="small"), units=units)
     experiment = Experiment(config, tmp_path / "exp", tmp_path / "corpus", tmp_path / "recipe", jobs=1)
     with jsonl_gz_writer(experiment.folder("manifests") / "train_supervisions.jsonl.gz") as write:
         write({"id": "one", "text": "NO"})
     (stage,) = [stage for stage in STAGES if stage.name == "units"]
-    # The corpus's where the recipe has none
+    # The corpus's lexicon if the recipe has none
     for folder, phone in ((experiment.corpus_directory, "OW"), (experiment.recipe_directory, "O")):
         write_text(folder / "lexicon.txt", f"NO N {phone}\n")
         run(experiment)

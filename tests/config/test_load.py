@@ -110,11 +110,10 @@ def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -
     [
         (["lm.text_sentences=9"], "lm.text_sentences is set, and lm.text is not"),
         (["lm.text_sentences=9", "lm.text=more.txt"], "lm.text_sentences is set, and lm.text is more.txt"),
-        (["lm.exclude_heldout=true"], "lm.exclude_heldout is set, and lm.text is not"),
         (["lm.interpolate=true"], "lm.interpolate is set, and lm.text is not"),
     ],
 )
-def test_settings_of_further_text_without_that_text_are_refused(
+def test_settings_of_extra_lm_text_without_that_text_are_refused(
     recipe: Path, assignments: List[str], found: str
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -133,6 +132,7 @@ def test_settings_of_further_text_without_that_text_are_refused(
         (["corpus.held_out=[valid]"], "neither corpus.dev nor corpus.tests has valid"),
         (["units.unknown_word=<OOV>"], "units.unknown_word is set, and units.kind is not phones"),
         (["units.unknown_word=<UNK>", "units.kind=phones"], "units.unknown_word is <UNK>"),
+        (["units.kind=phones"], "units.kind is phones, and units.lexicon is not set"),
     ],
 )
 def test_settings_that_change_nothing_because_of_others_are_refused(

@@ -14,7 +14,7 @@ from asrkit.decode.paths import words_on_arcs  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.graph import arcs, hubs  # noqa: E402
-from asrkit.graph.compile import compile_hlg, graph_size  # noqa: E402
+from asrkit.graph.compile import compile_graph, graph_size  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
 from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
 from asrkit.graph.silence import OptionalSilence  # noqa: E402
@@ -63,7 +63,7 @@ def build(folder: Path, arpa: str = ARPA) -> DecodingGraph:
     ids = {word: index for index, word in enumerate(words)}
     tree = make_lexicon_tree(LEXICON, units.ids, ids)
     grammar = make_grammar(folder / "lm.arpa", folder / "words.txt")
-    hlg = compile_hlg(tree, grammar, units=len(units), modified=False)
+    hlg = compile_graph(tree, grammar, len(units))
     return DecodingGraph(hlg, words, {"units": "x"})
 
 
@@ -109,7 +109,7 @@ def test_best_path_and_score_are_those_of_the_language_model(
     assert total == pytest.approx(log10(score), abs=1e-4)
 
 
-def test_the_stored_graph_decodes_alike(tmp_path: Path) -> None:
+def test_a_stored_graph_decodes_the_same(tmp_path: Path) -> None:
     graph = build(tmp_path)
     save_graph(tmp_path / "HLG.safetensors", graph)
     loaded = load_graph(tmp_path / "HLG.safetensors")
@@ -118,7 +118,7 @@ def test_the_stored_graph_decodes_alike(tmp_path: Path) -> None:
     assert decode(loaded, ["R", "EH", "D"]) == decode(graph, ["R", "EH", "D"])
 
 
-def test_an_opened_graph_is_its_file_in_memory_for_the_search_too(tmp_path: Path) -> None:
+def test_a_loaded_graph_is_memory_mapped_also_during_search(tmp_path: Path) -> None:
     save_graph(tmp_path / "HLG.safetensors", build(tmp_path))
     graph = load_graph(tmp_path / "HLG.safetensors")
     before = (tmp_path / "HLG.safetensors").read_bytes()
@@ -138,7 +138,7 @@ def file_at(address: int) -> str:
     return ""
 
 
-def test_another_file_is_not_taken_for_a_graph(tmp_path: Path) -> None:
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     save_tensors(tmp_path / "HLG.safetensors", {"weight": torch.zeros(2)}, {})
     with pytest.raises(UserError) as caught:
         load_graph(tmp_path / "HLG.safetensors")
@@ -171,7 +171,7 @@ def test_a_language_model_of_other_words_is_an_error(tmp_path: Path) -> None:
     [(False, None), (True, None), (False, OptionalSilence(4, 0.7)), (True, OptionalSilence(5, 0.4))],
 )
 @pytest.mark.parametrize("seed", range(4))
-def test_best_paths_are_those_of_plain_composition(
+def test_best_paths_equal_those_of_k2_s_composition(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
@@ -189,7 +189,7 @@ def test_best_paths_are_those_of_plain_composition(
     unit_ids = {unit: int(unit) for unit in "1234"}
     tree = make_lexicon_tree(lexicon, unit_ids, {word: index for index, word in enumerate(symbols)})
     grammar = make_grammar(tmp_path / "lm.arpa", tmp_path / "words.txt")
-    hlg = compile_hlg(tree, grammar, units=6, modified=modified, silence=silence)
+    hlg = compile_graph(tree, grammar, 6, "modified" if modified else "standard", silence)
     ours = prepare_graph(DecodingGraph(hlg, symbols, {}))
     plain = k2.Fsa.from_fsas([compose_plainly(lexicon, model, symbols, modified, silence)])
     wide = DecodeConfig(search_beam=1000, output_beam=1000, search_lm_scale=1)
@@ -293,7 +293,7 @@ def best_path(lattice: Any) -> Tuple[float, List[int]]:
     return float(path.get_tot_scores(True, False)), words_on_arcs(path)[0].tolist()
 
 
-def test_a_graph_that_k2_cannot_number_is_refused_before_it_is_made(
+def test_a_graph_too_large_for_k2_is_refused_before_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = graph_size(build(tmp_path).fst)

@@ -14,7 +14,7 @@ from asrkit.graph.store import save_graph  # noqa: E402
 from tests.graph.test_compile import build, make_units  # noqa: E402
 
 
-def test_every_arc_is_drawn_with_the_names_of_units_and_words(tmp_path: Path) -> None:
+def test_all_arcs_are_drawn_with_unit_and_word_names(tmp_path: Path) -> None:
     graph = build(tmp_path)
     text = graph_as_dot(graph, make_units().symbols)
     assert text.count(" -> ") == graph.fst.num_arcs
@@ -22,14 +22,14 @@ def test_every_arc_is_drawn_with_the_names_of_units_and_words(tmp_path: Path) ->
     assert 'label="1:/-0.23' in graph_as_dot(graph)  # without units.txt their numbers
 
 
-def test_a_graph_too_large_to_look_at_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_too_large_to_draw_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "MOST_ARCS", 3)
     with pytest.raises(UserError, match=r"states and .* arcs") as error:
         graph_as_dot(build(tmp_path))
     assert "asrkit graph info" in error.value.todo
 
 
-def test_info_says_what_a_graph_holds_and_was_made_of(tmp_path: Path) -> None:
+def test_info_prints_sizes_and_what_a_graph_was_made_from(tmp_path: Path) -> None:
     graph = build(tmp_path)
     save_graph(tmp_path / "HLG.safetensors", graph)
     output = CliRunner().invoke(command, ["info", str(tmp_path / "HLG.safetensors")]).output
@@ -41,7 +41,7 @@ def test_info_says_what_a_graph_holds_and_was_made_of(tmp_path: Path) -> None:
     ]
 
 
-def test_without_graphviz_the_text_of_the_drawing_is_offered(
+def test_without_graphviz_the_error_suggests_a_dot_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")

@@ -14,7 +14,7 @@ from asrkit.cli.graph import command  # noqa: E402
 from asrkit.config import DecodeConfig, GraphConfig, UnitsConfig  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
-from asrkit.graph.build import make_graph  # noqa: E402
+from asrkit.graph.compile import make_graph  # noqa: E402
 from asrkit.graph.store import load_graph  # noqa: E402
 from asrkit.text.units import Units, build_units  # noqa: E402
 
@@ -37,7 +37,7 @@ def make_units(folder: Path) -> Units:
         (["<blk>", "SIL", "Y", "EH", "S", "N", "OW", "<blk>", "SIL"], [(2, 4), (5, 6)], 0.2**2 * 0.8),
     ],
 )
-def test_silence_around_words_costs_its_probability_and_is_no_words_time(
+def test_silence_costs_its_probability_and_is_not_part_of_words(
     tmp_path: Path, frames: List[str], spans: List["tuple[int, int]"], probability: float
 ) -> None:
     units = make_units(tmp_path)

@@ -10,8 +10,8 @@ from asrkit.corpus.kaldi import read_data_directory
 from asrkit.corpus.table import read_table
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa, read_vocabulary
-from asrkit.text import further_text
-from asrkit.text.further_text import read_further_text
+from asrkit.text import extra_text
+from asrkit.text.extra_text import read_extra_text
 from asrkit.text.lexicon import read_lexicon
 
 BOM = b"\xef\xbb\xbf"
@@ -19,10 +19,10 @@ ANY = CorpusConfig(module="any")
 
 
 @pytest.mark.parametrize("name", ["more.txt", "more.txt.gz"])
-def test_further_text(tmp_path: Path, name: str) -> None:
+def test_extra_text(tmp_path: Path, name: str) -> None:
     content = BOM + b"stone the cat\r\nthe sea\r\n"
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert list(read_further_text(tmp_path / name, ANY)) == ["stone the cat", "the sea"]
+    assert list(read_extra_text(tmp_path / name, ANY)) == ["stone the cat", "the sea"]
 
 
 def test_grammar_lexicon_model_recipe_and_tables(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_grammar_lexicon_model_recipe_and_tables(tmp_path: Path) -> None:
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(BOM + content.encode())
-    assert next(read_further_text(tmp_path / "g.yaml", ANY)) == "say it"
+    assert next(read_extra_text(tmp_path / "g.yaml", ANY)) == "say it"
     assert read_lexicon(tmp_path / "lexicon.txt", ANY)[0].word == "A"
     assert read_arpa(tmp_path / "a.arpa").vocabulary == ["<unk>", "A"]
     assert (ngram_counts(tmp_path / "a.arpa"), read_vocabulary(tmp_path / "a.arpa")) == ([2], ["A"])
@@ -51,9 +51,9 @@ def test_grammar_lexicon_model_recipe_and_tables(tmp_path: Path) -> None:
 def test_a_line_without_end_and_a_broken_archive_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(further_text, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(extra_text, "LONGEST_LINE", 1000)
     whole = gzip.compress(b"a " * 1000)
     for content in (whole, whole[:-9], whole[:10] + b"\xff" * 9, b"\x1f\x8b\x08"):
         (tmp_path / "more.txt.gz").write_bytes(content)
         with pytest.raises(UserError, match=r"can't read .*more\.txt\.gz"):
-            list(read_further_text(tmp_path / "more.txt.gz", ANY))
+            list(read_extra_text(tmp_path / "more.txt.gz", ANY))

@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("kenlm", reason="kenlm isn't installed: it queries models of order 2 and up")
 
 from asrkit.errors import UserError
-from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
-from asrkit.lm.kenlm_model import BINARY, load_kenlm, seal_binary
+from asrkit.lm.arpa import ngram_counts, read_arpa, write_arpa
+from asrkit.lm.build import copy_given_model
+from asrkit.lm.kenlm import BINARY, load_kenlm, seal_binary
 from asrkit.lm.kneser_ney import estimate
 from asrkit.lm.perplexity import perplexity
 
@@ -58,10 +59,10 @@ ngram 3=1
     ],
 )
 @pytest.mark.parametrize("name", ["mine.arpa", "mine.arpa.gz"])
-def test_what_asrkit_reads_kenlm_reads_too(tmp_path: Path, change: Callable[[str], str], name: str) -> None:
+def test_kenlm_reads_what_asrkit_reads(tmp_path: Path, change: Callable[[str], str], name: str) -> None:
     content = change(GOOD).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    assert copy_arpa(tmp_path / name, tmp_path / "lm.arpa") == 3
+    assert copy_given_model(tmp_path / name, tmp_path / "lm.arpa") == 3
     assert read_arpa(tmp_path / "lm.arpa").counts == read_arpa(tmp_path / name).counts == [5, 3, 1]
     # <s> a b by the trigram, </s> by its bigram after the back-off of a b; then all from unigrams
     model = load_kenlm(tmp_path / "lm.arpa")
@@ -69,15 +70,15 @@ def test_what_asrkit_reads_kenlm_reads_too(tmp_path: Path, change: Callable[[str
     assert model.score("b x") == pytest.approx(-0.3 - 0.75 + 0.125 - 1.0 - 0.5)
 
 
-def test_words_are_copied_as_the_rule_writes_them_but_for_second_spellings(tmp_path: Path) -> None:
+def test_words_are_normalised_unless_the_file_has_the_normalised_word_too(tmp_path: Path) -> None:
     upper = GOOD.replace("a b", "A b").replace("\ta\t", "\tA\t").replace(" a", " A")
     (tmp_path / "mine.arpa").write_text(upper)
-    copy_arpa(tmp_path / "mine.arpa", tmp_path / "lm.arpa", normalise=str.lower)
+    copy_given_model(tmp_path / "mine.arpa", tmp_path / "lm.arpa", normalise=str.lower)
     (tmp_path / "good.arpa").write_text(GOOD)
-    copy_arpa(tmp_path / "good.arpa", tmp_path / "same.arpa")
+    copy_given_model(tmp_path / "good.arpa", tmp_path / "same.arpa")
     assert (tmp_path / "lm.arpa").read_text() == (tmp_path / "same.arpa").read_text()
     (tmp_path / "mine.arpa").write_text(GOOD.replace("<unk>", "B"))
-    copy_arpa(tmp_path / "mine.arpa", tmp_path / "lm.arpa", normalise=str.lower)
+    copy_given_model(tmp_path / "mine.arpa", tmp_path / "lm.arpa", normalise=str.lower)
     assert read_arpa(tmp_path / "lm.arpa").vocabulary == ["B", "<s>", "</s>", "a", "b"]
 
 
@@ -109,7 +110,7 @@ def test_what_neither_reads_is_refused_in_the_given_file(
     assert old in GOOD
     (tmp_path / "mine.arpa").write_text(GOOD.replace(old, new, 1))
     with pytest.raises(UserError) as refusal:
-        copy_arpa(tmp_path / "mine.arpa", tmp_path / "lm.arpa")
+        copy_given_model(tmp_path / "mine.arpa", tmp_path / "lm.arpa")
     assert re.search(reason, refusal.value.found)
     assert "mine.arpa" in refusal.value.where
     assert "--stage lm" not in refusal.value.todo
@@ -145,7 +146,7 @@ def test_a_line_without_end_is_not_read_to_its_end(tmp_path: Path, little_memory
     uses: List[Callable[[Path], Any]] = [
         ngram_counts,
         read_arpa,
-        lambda file: copy_arpa(file, tmp_path / "lm.arpa"),
+        lambda file: copy_given_model(file, tmp_path / "lm.arpa"),
     ]
     line = bomb(tmp_path / "line.arpa.gz", b"\\data\\\n", b"x")
     for use in uses:
@@ -159,7 +160,7 @@ def test_more_ngrams_than_claimed_or_than_there_is_room_for_are_not_read(
 ) -> None:
     head, middle, _ = GOOD.replace("ngram 2=3", f"ngram 2={claimed}").partition("-0.2\t<s> a")
     file = bomb(tmp_path / "many.arpa.gz", head.encode(), (middle + "\t-0.1\n").encode())
-    for use in (read_arpa, lambda file: copy_arpa(file, tmp_path / "lm.arpa")):
+    for use in (read_arpa, lambda file: copy_given_model(file, tmp_path / "lm.arpa")):
         with pytest.raises(UserError, match="4 2-grams or more" if claimed == 3 else "ngram 2=40000000"):
             use(file)
 
@@ -174,19 +175,19 @@ def test_a_binary_form_is_taken_if_it_was_made_of_the_arpa_file_and_is_unchanged
     seal_binary(binary, arpa)
     sealed = binary.read_bytes()
     with pytest.raises(UserError, match="kenlm can't read"):
-        load_kenlm(arpa)  # it was asked: this is no model
+        load_kenlm(arpa)  # kenlm was asked: this is no model
     flipped = bytearray(sealed)
     flipped[500] ^= 1
     for damaged in (content, bytes(flipped), sealed[:-1], sealed[:700], sealed + b"\n", b"", b"\n"):
         binary.write_bytes(damaged)
         assert load_kenlm(arpa).order == 2
-        assert "is damaged, or wasn't made of lm.arpa" in capsys.readouterr().out
+        assert "is damaged, or wasn't made from lm.arpa" in capsys.readouterr().out
     binary.write_bytes(sealed)
     write_arpa(estimate(["a b", "b a a"], 3).model, arpa)
     assert load_kenlm(arpa).order == 3
     binary.unlink()
     arpa.write_bytes(content)  # kenlm would take it for a binary form, whatever its name
-    with pytest.raises(UserError, match="it is a binary form"):
+    with pytest.raises(UserError, match="it is a binary file"):
         load_kenlm(arpa)
     arpa.unlink()
     with pytest.raises(UserError, match="No such file"):

@@ -14,15 +14,14 @@ from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
 from asrkit.graph import hubs  # noqa: E402
 from asrkit.graph.arcs import Arcs, make_table  # noqa: E402
-from asrkit.graph.compile import _add_ends  # noqa: E402
+from asrkit.graph.compile import add_final_state  # noqa: E402
 from asrkit.graph.compose import compose_words  # noqa: E402
 from asrkit.graph.grammar import make_grammar  # noqa: E402
 from asrkit.graph.lexicon import make_lexicon_tree  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 from asrkit.graph.topology import add_topology  # noqa: E402
 from asrkit.lm.arpa import write_arpa  # noqa: E402
-from asrkit.lm.model import NgramIndex  # noqa: E402
-from asrkit.lm.pairs import pair_keys  # noqa: E402
+from asrkit.lm.model import NgramIndex, pair_keys  # noqa: E402
 from tests.graph.test_compile import best_path, draw_lexicon, draw_model, read_arcs  # noqa: E402
 
 STATES, UNITS = 30_000, 100_000  # their product is above 2^31; few of either are used
@@ -45,7 +44,7 @@ def test_a_graph_of_large_numbers_is_that_of_plain_composition(
     table, words = add_topology(split, UNITS, modified)
     hlg = k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
     ours = prepare_graph(DecodingGraph(hlg, [], {}))
-    table, words = _add_ends("LG", [arcs], final)
+    table, words = add_final_state("LG", [arcs], final)
     lg = k2.Fsa(torch.from_numpy(table), aux_labels=torch.from_numpy(words))
     plain = k2.compose(topology(sorted(USED.values()), modified), k2.arc_sort(lg))
     plain = prepare_graph(DecodingGraph(k2.connect(plain), [], {}))

@@ -71,7 +71,7 @@ def test_a_graph_with_changed_arcs_is_refused(
         ({"arcs": WORDS.clone()}, {}, "as many"),
         ({}, {"symbols": "abc"}, "no list of words"),
         ({}, {"symbols": [1, 2]}, "no list of words"),
-        ({}, {"made_of": None}, "made of"),
+        ({}, {"made_of": None}, "made from"),
     ],
 )
 def test_other_tensors_and_symbols_are_refused(

@@ -13,7 +13,7 @@ from asrkit.errors import UserError
 from asrkit.lm.kneser_ney import estimate
 from asrkit.stages import manifests
 from asrkit.storage.files import read_jsonl
-from asrkit.text.further_text import read_further_text
+from asrkit.text.extra_text import read_extra_text
 from asrkit.text.units import build_units
 from tests.corpus.sound import SmallCorpus, kinds
 
@@ -77,17 +77,17 @@ def test_what_is_taken_in_stage_1_has_units_and_a_language_model(tmp_path: Path,
     estimate(sentences, 2, min_counts=[1, 1], scratch=tmp_path)
 
 
-def test_sentences_of_further_text_are_left_out_and_counted(
+def test_unusable_sentences_of_extra_text_are_left_out_and_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "more.txt"
     file.write_text("one two\n<s> three </s>\n\nfour\tfive\nsix\x07\n\u200b\n<unk> seven\n", "utf-8")
-    assert list(read_further_text(file, CorpusConfig(module="any"))) == ["one two", "four five"]
+    assert list(read_extra_text(file, CorpusConfig(module="any"))) == ["one two", "four five"]
     said = "3 sentences of more.txt can't be used and are left out; the first is sentence 2: reserved word"
     assert said in capsys.readouterr().out
     file.write_text("<s> one </s>\n")
     with pytest.raises(UserError, match="none of 1 sentences can be used; the first is sentence 1") as caught:
-        list(read_further_text(file, CorpusConfig(module="any")))
+        list(read_extra_text(file, CorpusConfig(module="any")))
     assert caught.value.where == str(file)
 
 

@@ -91,14 +91,14 @@ def test_a_model_whose_words_are_normal_is_copied_byte_for_byte(tmp_path: Path) 
     assert (tmp_path / "a.arpa").read_bytes() == (tmp_path / "b.arpa").read_bytes()
 
 
-def test_a_second_spelling_in_a_model_stays_and_is_printed(
+def test_a_variant_spelling_in_a_model_is_kept_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = estimate(["The the cat", "The dog"], 2, min_counts=[1, 1], scratch=tmp_path).model
     write_arpa(model, tmp_path / "a.arpa")
     copy_arpa(tmp_path / "a.arpa", tmp_path / "b.arpa", normalise=str.lower)
     assert sorted(read_arpa(tmp_path / "b.arpa").vocabulary[3:]) == ["The", "cat", "dog", "the"]
-    assert "1 words of a.arpa are second spellings, and left alone: The" in capsys.readouterr().out
+    assert "1 words of a.arpa are variant spellings, kept as they are: The" in capsys.readouterr().out
 
 
 def test_units_of_a_lexicon_have_one_spelling_too(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""n-gram models as dictionaries, for the definitions to be written down plainly."""
+"""n-gram models as dictionaries, for tests of definitions."""
 
 from typing import Dict, Tuple
 

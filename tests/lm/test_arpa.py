@@ -1,4 +1,4 @@
-"""ARPA files: what is written is read again; what is malformed is refused with its line."""
+"""ARPA files: round trips, and errors with line numbers."""
 
 import gzip
 from pathlib import Path
@@ -31,9 +31,10 @@ ngram 2=2
 
 
 @pytest.mark.parametrize("name", ["model.arpa", "model.arpa.gz"])
-def test_a_written_model_is_read_again(name: str, tmp_path: Path) -> None:
+def test_writing_and_reading_round_trip(name: str, tmp_path: Path) -> None:
     model = estimate(["the cat sat", "the dog sat down", "é"], 3).model
-    write_arpa(model, tmp_path / name)
+    write_arpa(model, tmp_path / "model.arpa")
+    (tmp_path / "model.arpa.gz").write_bytes(gzip.compress((tmp_path / "model.arpa").read_bytes()))
     again = read_arpa(tmp_path / name)
     assert again.vocabulary == model.vocabulary
     assert ngram_counts(tmp_path / name) == model.counts == again.counts
@@ -43,7 +44,7 @@ def test_a_written_model_is_read_again(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found.log_backoff, expected.log_backoff, atol=1e-7)
 
 
-def test_reads_a_file_whose_back_offs_are_left_out_where_they_have_no_effect(tmp_path: Path) -> None:
+def test_back_offs_without_effect_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "good.arpa").write_text(GOOD)
     model = read_arpa(tmp_path / "good.arpa")
     assert model.vocabulary == ["<unk>", "<s>", "</s>", "a"]
@@ -87,7 +88,7 @@ def test_refuses_a_malformed_file(old: str, new: str, line: int, reason: str, tm
 def test_refuses_an_ngram_without_its_context(tmp_path: Path) -> None:
     text = GOOD.replace("ngram 2=2\n", "ngram 2=2\nngram 3=1\n").replace("-0.2\t<s> a\n", "-0.2\t<s> a\t0\n")
     (tmp_path / "bad.arpa").write_text(text.replace("\\end\\", "\\3-grams:\n-0.1\ta a </s>\n\n\\end\\"))
-    with pytest.raises(UserError, match="line 19: an n-gram whose beginning"):
+    with pytest.raises(UserError, match="line 19: an n-gram without its context"):
         read_arpa(tmp_path / "bad.arpa")
 
 
@@ -99,7 +100,7 @@ def test_refuses_an_ngram_without_its_context(tmp_path: Path) -> None:
         (b"", "empty.arpa", "not an ARPA file"),
     ],
 )
-def test_refuses_what_is_not_text(content: bytes, name: str, words: str, tmp_path: Path) -> None:
+def test_refuses_bytes_that_are_not_text(content: bytes, name: str, words: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=words):
         read_arpa(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Mixtures of two models against both of them."""
+"""Interpolated models against their two components."""
 
 import itertools
 from pathlib import Path
@@ -24,7 +24,7 @@ def mixture_of(order: int) -> Tuple[Entries, Entries, Interpolation]:
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-def test_listed_ngrams_are_the_weighted_sum_and_contexts_sum_to_one(order: int) -> None:
+def test_listed_ngrams_are_weighted_sums_and_contexts_sum_to_one(order: int) -> None:
     first, second, found = mixture_of(order)
     mixture = by_words(found.model)
     words = [words[0] for words in mixture if len(words) == 1 and words != ("<s>",)]
@@ -56,7 +56,7 @@ def test_kenlm_reads_the_mixture_and_agrees_on_the_perplexity(tmp_path: Path) ->
     assert measured.perplexity_known == pytest.approx(found.perplexities[2], rel=1e-5)
 
 
-def test_a_word_of_one_text_counts_in_the_other_model_with_its_share_of_unknown() -> None:
+def test_a_word_of_one_model_shares_unk_in_the_other() -> None:
     # Unigrams of test_kneser_ney: a 0.325, b 0.225, </s> 0.325, <unk> 0.125, which c and d share.
     first, second = estimate(["a a", "b"], 1).model, estimate(["c c", "d"], 1).model
     found = interpolate(first, second, ["a c"])
@@ -75,5 +75,5 @@ def test_the_weight_is_the_best_of_a_fine_grid() -> None:
     assert best_weight(first, second) == pytest.approx(grid[int(np.argmax(likelihood))], abs=1e-3)
 
 
-def test_a_model_that_never_helps_keeps_its_words() -> None:
+def test_a_useless_model_keeps_a_minimum_weight() -> None:
     assert best_weight(np.array([0.1, 0.2]), np.array([0.2, 0.4])) == 0.001

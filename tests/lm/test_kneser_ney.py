@@ -11,14 +11,16 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, write_arpa
+from asrkit.lm.counts import count_ngrams
+from asrkit.lm.kenlm import estimate_with_lmplz, find_program
 from asrkit.lm.kneser_ney import closed_form_discounts, estimate
-from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz
 from asrkit.lm.model import NgramModel
+from asrkit.lm.tokens import tokenise
 from tests.lm.ngrams import by_words, probability
 
 DATA = Path(__file__).parent / "data"
 TOLERANCE = 1e-4  # log10
-needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
+needs_lmplz = pytest.mark.skipif(find_program("lmplz") is None, reason="lmplz isn't built: make lmplz")
 
 
 def assert_equal_models(found: NgramModel, expected: NgramModel) -> None:
@@ -34,7 +36,7 @@ def lines_of(file: Path) -> List[str]:
 
 
 @pytest.mark.parametrize(("name", "order"), [("licence", 1), ("licence", 3), ("yesno", 1), ("yesno", 2)])
-def test_equals_stored_figures_of_lmplz(name: str, order: int) -> None:
+def test_equals_stored_output_of_lmplz(name: str, order: int) -> None:
     # data/*.arpa were written by lmplz of kenlm 0.3.0: lmplz -o ORDER --discount_fallback < TEXT
     found = estimate(lines_of(DATA / f"{name}.txt"), order)
     assert_equal_models(found.model, read_arpa(DATA / f"{name}.{order}.arpa"))
@@ -71,7 +73,7 @@ def test_probabilities_after_every_context_sum_to_one(order: int) -> None:
         assert total == pytest.approx(1, abs=1e-9), context
 
 
-def test_rarer_ngrams_are_left_out_and_contexts_still_sum_to_one() -> None:
+def test_contexts_sum_to_one_with_count_cutoffs() -> None:
     sentences = lines_of(DATA / "licence.txt")
     whole, cut = (by_words(estimate(sentences, 3, min_counts=least).model) for least in ((), (1, 2, 3)))
     occurrences: collections.Counter[Tuple[str, ...]] = collections.Counter()
@@ -88,7 +90,7 @@ def test_rarer_ngrams_are_left_out_and_contexts_still_sum_to_one() -> None:
         assert total == pytest.approx(1, abs=1e-9), context
 
 
-def test_counts_that_no_ngram_reaches_are_refused() -> None:
+def test_refuses_cutoffs_that_leave_no_ngram() -> None:
     with pytest.raises(UserError, match="no 2-grams occur 9 times"):
         estimate(["a b", "a b"], 2, min_counts=[1, 9])
 
@@ -114,7 +116,7 @@ def test_closed_form_discounts() -> None:
     assert "discount of count 2" in out_of_range.fallback
 
 
-def test_bytes_of_the_file_depend_on_the_text_alone(tmp_path: Path) -> None:
+def test_the_file_depends_only_on_the_text(tmp_path: Path) -> None:
     sentences = lines_of(DATA / "licence.txt")
     for name, at_once in (("one.arpa", 10**6), ("two.arpa", 10)):
         model = estimate(iter(sentences), 3, scratch=tmp_path, tokens_at_once=at_once).model
@@ -127,14 +129,21 @@ def test_bytes_of_the_file_depend_on_the_text_alone(tmp_path: Path) -> None:
     assert plain == sorted(plain)
 
 
-@pytest.mark.parametrize("order", [0, 6])
-def test_refuses_an_order_out_of_range(order: int) -> None:
-    with pytest.raises(UserError, match=f"order of {order}"):
-        estimate(["a b"], order)
-
-
 def test_refuses_sentences_too_short_for_the_order() -> None:
     with pytest.raises(UserError, match="no sentence is long enough for 4-grams") as refusal:
         estimate(["go", "stop"], 4)
     assert "lm.order=3" in refusal.value.todo
     assert estimate(["go", "stop"], 3).model.counts == [5, 4, 2]
+
+
+def test_the_worked_example(tmp_path: Path) -> None:
+    sentences = ["a b", "c b"]
+    tokens = tokenise(sentences, tmp_path)
+    unigrams, bigrams = count_ngrams(tokens, 2, tmp_path)
+    counts = dict(zip(tokens.vocabulary, unigrams.adjusted.tolist()))
+    assert counts == {"<s>": 0, "a": 1, "b": 2, "c": 1, "</s>": 1, "<unk>": 0}
+    pairs = [tuple(tokens.vocabulary[word] for word in pair) for pair in zip(bigrams.first, bigrams.last)]
+    expected = {("<s>", "a"): 1, ("<s>", "c"): 1, ("a", "b"): 1, ("c", "b"): 1, ("b", "</s>"): 2}
+    assert dict(zip(pairs, bigrams.adjusted.tolist())) == expected
+    found = {words: 10 ** entry[0] for words, entry in by_words(estimate(sentences, 2).model).items()}
+    assert [found["b",], found["a", "b"], found["b", "</s>"]] == pytest.approx([0.3, 0.65, 0.6])

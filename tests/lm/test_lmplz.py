@@ -1,4 +1,4 @@
-"""Calling lmplz: where it is missing, where it fails, where it works."""
+"""kenlm's programs: missing, failing and working."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,11 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_arpa, write_arpa
-from asrkit.lm.kenlm_model import load_kenlm
+from asrkit.lm.kenlm import estimate_with_lmplz, find_program, load_kenlm, write_binary
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.lmplz import estimate_with_lmplz, find_lmplz, find_program, write_binary
 from asrkit.lm.perplexity import perplexity
 
-needs_lmplz = pytest.mark.skipif(find_lmplz() is None, reason="lmplz isn't built: make lmplz")
+needs_lmplz = pytest.mark.skipif(find_program("lmplz") is None, reason="lmplz isn't built: make lmplz")
 
 
 def pretend_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,14 +19,14 @@ def pretend_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(folder))
 
 
-def test_says_what_to_type_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_lmplz_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_programs(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="lmplz isn't built") as refusal:
         estimate_with_lmplz(["a"], 2, tmp_path / "lm.arpa")
     assert "make lmplz" in refusal.value.todo
 
 
-def test_a_failure_leaves_no_file_and_tells_the_message(
+def test_a_failure_leaves_no_file_and_reports_the_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "lmplz"
@@ -39,9 +38,7 @@ def test_a_failure_leaves_no_file_and_tells_the_message(
     assert list((tmp_path / "lm").iterdir()) == []
 
 
-def test_counts_are_passed_on_as_what_it_prunes_up_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_min_counts_become_the_prune_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "lmplz"
     program.write_text('#!/bin/sh\necho "$@" >&2\nexit 1\n')
     program.chmod(0o755)
@@ -63,14 +60,14 @@ def test_refuses_what_the_builtin_refuses(tmp_path: Path) -> None:
 
 
 @needs_lmplz
-def test_writes_the_model_and_tells_the_fallbacks(tmp_path: Path) -> None:
+def test_writes_the_model_and_returns_fallback_messages(tmp_path: Path) -> None:
     fallbacks = estimate_with_lmplz(["yes no", "no"], 2, tmp_path / "lm.arpa")
     assert len(fallbacks) == 2
     assert read_arpa(tmp_path / "lm.arpa").counts == [5, 4]
     assert [file.name for file in tmp_path.iterdir()] == ["lm.arpa"]
 
 
-def test_without_its_program_there_is_no_binary_form_and_a_failure_is_told(
+def test_no_binary_file_without_build_binary_and_failures_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_programs(tmp_path, monkeypatch)
@@ -86,7 +83,7 @@ def test_without_its_program_there_is_no_binary_form_and_a_failure_is_told(
 
 
 @pytest.mark.skipif(find_program("build_binary") is None, reason="build_binary isn't built: make lmplz")
-def test_the_binary_form_is_the_same_model_and_is_taken_for_its_arpa_file_alone(tmp_path: Path) -> None:
+def test_the_binary_file_is_the_same_model_and_used_only_for_its_arpa_file(tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="kenlm isn't installed")
     arpa, text = tmp_path / "lm.arpa", ["yes no yes", "no"]
     write_arpa(estimate(text, 3).model, arpa)

@@ -16,9 +16,7 @@ CONFIG = NeuralLmConfig(layers=1, dim=16, epochs=15, learning_rate=0.03)
 TEXT = ["A B C", "A B"] * 32
 
 
-def test_a_score_is_the_sum_of_what_each_word_gets_after_those_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_are_sums_of_word_log_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_neural(CONFIG, TEXT, ["A"], tmp_path / "lm")
     tensors, about = load_tensors(tmp_path / "lm")
     assert about["vocabulary"] == [*SPECIAL_WORDS, "A", "B", "C"]
@@ -39,7 +37,7 @@ def test_a_score_is_the_sum_of_what_each_word_gets_after_those_before_it(
     assert make_neural_scorer(tmp_path / "lm")(sentences) == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_can_be_learnt_is_learnt_and_the_perplexity_is_that_of_the_file(tmp_path: Path) -> None:
+def test_training_reaches_the_entropy_of_the_text_and_returns_the_file_s_perplexity(tmp_path: Path) -> None:
     perplexity = train_neural(CONFIG, TEXT, ["A B", "A B C"], tmp_path / "lm")
     assert perplexity == pytest.approx(2 ** (2 / 7), abs=0.05)
     scores = make_neural_scorer(tmp_path / "lm")([["A", "B"], ["A", "B", "C"]])
@@ -54,12 +52,12 @@ def test_the_same_text_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
-def test_the_epoch_that_is_best_on_dev_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_best_epoch_on_dev_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     perplexity = train_neural(CONFIG, TEXT, ["C B A"], tmp_path / "lm")
-    told = [float(line.split()[-3]) for line in capsys.readouterr().out.splitlines()]
-    assert len(told) == 15
-    assert told.index(min(told)) < 14  # what is learnt makes it worse on this
-    assert perplexity == pytest.approx(min(told), abs=0.005)
+    printed = [float(line.split()[-3]) for line in capsys.readouterr().out.splitlines()]
+    assert len(printed) == 15
+    assert printed.index(min(printed)) < 14  # what is learnt makes it worse on this
+    assert perplexity == pytest.approx(min(printed), abs=0.005)
     scores = make_neural_scorer(tmp_path / "lm")([["C", "B", "A"]])
     assert perplexity == pytest.approx(math.exp(-scores[0] / 4), rel=1e-5)
 

@@ -1,4 +1,4 @@
-"""Perplexity against sums worked by hand."""
+"""Perplexity against sums computed by hand."""
 
 import sys
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_bigram_model(tmp_path: Path) -> None:
     assert found.perplexity == pytest.approx((seen * other * unknown) ** (-1 / 8), rel=1e-4)
 
 
-def test_says_what_to_type_without_kenlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_kenlm_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_arpa(estimate(["a b"], 2).model, tmp_path / "lm.arpa")
     monkeypatch.setitem(sys.modules, "kenlm", None)
     with pytest.raises(UserError, match="kenlm isn't installed") as refusal:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from asrkit.lm.arpa import read_arpa, write_arpa
-from asrkit.lm.backoff import index_ngrams
 from asrkit.lm.kneser_ney import estimate
-from asrkit.lm.model import NgramModel
+from asrkit.lm.model import NgramModel, index_ngrams
 from asrkit.lm.pruning import perplexity_changes, prune
 from tests.lm.ngrams import Entries, by_words, probability
 
@@ -61,7 +60,7 @@ def changes_of(model: NgramModel) -> Dict[Tuple[str, ...], float]:
     }
 
 
-def test_each_change_of_perplexity_is_that_of_the_definition(model: NgramModel) -> None:
+def test_perplexity_changes_equal_their_definition(model: NgramModel) -> None:
     entries, changes = by_words(model), changes_of(model)
     assert len(changes) == sum(model.counts[1:])
     for ngram in list(changes)[::3]:
@@ -70,7 +69,7 @@ def test_each_change_of_perplexity_is_that_of_the_definition(model: NgramModel) 
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_what_stays_is_above_the_threshold_or_begins_what_stays(
+def test_kept_ngrams_are_above_the_threshold_or_contexts_of_kept_ones(
     model: NgramModel, share: float, tmp_path: Path
 ) -> None:
     entries, changes = by_words(model), changes_of(model)
@@ -89,5 +88,5 @@ def test_what_stays_is_above_the_threshold_or_begins_what_stays(
     assert read_arpa(tmp_path / "lm.arpa").counts == pruned.counts
 
 
-def test_orders_of_which_nothing_is_left_are_dropped(model: NgramModel) -> None:
+def test_orders_without_ngrams_are_dropped(model: NgramModel) -> None:
     assert prune(model, 1.0).counts == model.counts[:1]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from asrkit.lm.rows import Spellings, joined_rows, with_seven_decimals
+from asrkit.lm.rows import Spellings, format_numbers, join_columns
 
 
-def test_rows_equal_pythons_formatting() -> None:
+def test_rows_equal_python_s_formatting() -> None:
     random = np.random.default_rng(1)
     edges = [0.0, -0.0, -4e-8, 4e-8, -6e-8, -0.99999996, -9.99999994, -9.99999996, -99, -1234567.8901234]
     numbers = np.concatenate([edges, -10 * random.random(500), 10.0 ** random.uniform(-9, 6, 500)])
@@ -17,21 +17,21 @@ def test_rows_equal_pythons_formatting() -> None:
         f"{first:.7f}\t{words[one]} {words[two]}\t{second:.7f}\n"
         for (first, second), (one, two) in zip(rounded, choice.tolist())
     ]
-    probability, backoff = with_seven_decimals(numbers), with_seven_decimals(-numbers)
+    probability, backoff = format_numbers(numbers), format_numbers(-numbers)
     one, two = (Spellings(words).take(column) for column in choice.T)
-    found = joined_rows([*probability, b"\t", one, b" ", two, b"\t", *backoff, b"\n"])
+    found = join_columns([*probability, b"\t", one, b" ", two, b"\t", *backoff, b"\n"])
     assert found.decode() == "".join(rows)
-    assert joined_rows([*with_seven_decimals(np.array([-0.25])), b"\n"]) == b"-0.2500000\n"
+    assert join_columns([*format_numbers(np.array([-0.25])), b"\n"]) == b"-0.2500000\n"
 
 
-def test_a_long_word_leaves_the_rows_beside_it_as_they_are() -> None:
+def test_a_long_word_does_not_change_other_rows() -> None:
     spellings = Spellings(["a", "w" * 300, "\0"])
     for ids in ([0, 2, 0], [1, 0, 2]):
         expected = "".join(["a", "w" * 300, "\0"][row] + "\n" for row in ids)
-        assert joined_rows([spellings.take(np.array(ids)), b"\n"]).decode() == expected
+        assert join_columns([spellings.take(np.array(ids)), b"\n"]).decode() == expected
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
-def test_refuses_what_is_not_finite(value: float) -> None:
+def test_refuses_values_that_are_not_finite(value: float) -> None:
     with pytest.raises(FloatingPointError):
-        with_seven_decimals(np.array([-1.0, value]))
+        format_numbers(np.array([-1.0, value]))

@@ -87,7 +87,7 @@ DAMAGES: Dict[str, Tuple[Damage, str]] = {
     "a word without units": (given("units.lexicon", f"{LEXICON}MAYBE\n".encode(), 3), "MAYBE has no units"),
     "a reserved word": (
         given("units.lexicon", f"{LEXICON}<eps> M\n".encode(), 3),
-        "reserved symbol in: <eps> M",
+        "reserved symbol: <eps> M",
     ),
     "an empty lexicon": (given("units.lexicon", b"", 3), "the lexicon is empty"),
     "a lexicon of other words than the table": (
@@ -133,7 +133,7 @@ def test_words_that_the_language_model_lacks_are_named(finished: Run, tmp_path: 
     run = copied(finished, tmp_path)
     status, output = end_of(run, [*arpa("YES", "JA")(run), "--stop-stage", "5"])
     assert status == 0
-    lacked = "1 of 2 words of the lexicon can't be recognised, for the language model lacks them: YES\n"
+    lacked = "1 of 2 words of the lexicon can't be recognised: the language model lacks them: YES\n"
     assert lacked in output
 
 

@@ -6,12 +6,13 @@ from typing import Sequence
 import pytest
 
 from asrkit.config.load import load_config
+from asrkit.config.symbols import BLANK_SYMBOL
 from asrkit.errors import UserError
 from asrkit.score.alignment import Counts, align, count
 from asrkit.score.normalisation import STEPS, characters, normalise, normalise_transcripts, unit_tokeniser
 from asrkit.score.transcripts import Transcript
 from asrkit.text.lexicon import Pronunciation
-from asrkit.text.units import BLANK, Units
+from asrkit.text.units import Units
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ def test_phones_are_those_of_the_first_pronunciation() -> None:
         Pronunciation("THE", ("DH", "IY")),
         Pronunciation("AT", ("AE", "T")),
     ]
-    tokenise = unit_tokeniser(Units([BLANK, "AE", "AH", "DH", "IY", "T"], lexicon))
+    tokenise = unit_tokeniser(Units([BLANK_SYMBOL, "AE", "AH", "DH", "IY", "T"], lexicon))
     assert tokenise(["AT", "THE"]) == ["AE", "T", "DH", "AH"]
     assert tokenise(["DH", "OTHER"]) == ["DH", "OTHER"]  # a phone that greedy search left over; no word
 
 
 def test_word_that_the_lexicon_lacks_is_cut_into_its_longest_units() -> None:
     lexicon = [Pronunciation("TEN", ("▁TE", "N")), Pronunciation("NET", ("▁N", "ET"))]
-    tokenise = unit_tokeniser(Units([BLANK, "ET", "N", "▁N", "▁TE"], lexicon))
+    tokenise = unit_tokeniser(Units([BLANK_SYMBOL, "ET", "N", "▁N", "▁TE"], lexicon))
     assert tokenise(["TEN", "NETN"]) == ["▁TE", "N", "▁N", "ET", "N"]
     assert tokenise(["XET"]) == ["▁", "X", "ET"]

@@ -1,4 +1,4 @@
-"""Sentences of a grammar, and what is wrong with one."""
+"""Sentences drawn from a grammar, and faults of grammars."""
 
 import collections
 import random
@@ -8,7 +8,7 @@ import pytest
 
 from asrkit.config.recipe import CorpusConfig
 from asrkit.errors import UserError
-from asrkit.text.further_text import read_further_text
+from asrkit.text.extra_text import read_extra_text
 from asrkit.text.grammar import Grammar, Kind, draw_sentence, draw_sentences, read_grammar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ def grammar_of(weight: float = 1) -> Grammar:
     return Grammar(kinds=kinds, rules={"name": ("max",), "empty": ("",)})
 
 
-def test_a_spelled_name_becomes_letters_and_spaces_are_single() -> None:
+def test_spelled_rules_give_letters_and_spaces_are_single() -> None:
     assert set(draw_sentences(grammar_of(), 20)) == {"spell m a x", "go there"}
 
 
@@ -29,7 +29,7 @@ def test_kinds_are_drawn_by_weight() -> None:
     assert counts["spell m a x"] == pytest.approx(3000, abs=120)
 
 
-def test_sentences_are_the_same_each_time_and_more_begin_with_fewer() -> None:
+def test_drawing_is_deterministic_and_larger_counts_begin_the_same() -> None:
     grammar = read_grammar(REPOSITORY / "recipes" / "demo" / "grammar.yaml")
     few, more = draw_sentences(grammar, 5), draw_sentences(grammar, 50)
     assert more[:5] == few
@@ -37,11 +37,11 @@ def test_sentences_are_the_same_each_time_and_more_begin_with_fewer() -> None:
     assert draw_sentence(grammar, random.Random(1)) == few[0]
 
 
-def test_text_of_a_grammar_gets_the_corpus_letter_case_and_the_number_asked_for(tmp_path: Path) -> None:
+def test_drawn_text_has_the_corpus_letter_case_and_the_set_number_of_sentences(tmp_path: Path) -> None:
     file = tmp_path / "grammar.yaml"
     file.write_text("kinds: {one: {weight: 2.5, sentences: [say  it]}}\n")
-    assert list(read_further_text(file, CorpusConfig(module="x", case="upper"), 3)) == ["SAY IT"] * 3
-    assert len(list(read_further_text(file, CorpusConfig(module="x")))) == 5000
+    assert list(read_extra_text(file, CorpusConfig(module="x", case="upper"), 3)) == ["SAY IT"] * 3
+    assert len(list(read_extra_text(file, CorpusConfig(module="x")))) == 5000
 
 
 KINDS = "kinds: {one: {weight: 1, sentences: ['{digit}']}}\n"
@@ -66,7 +66,9 @@ KINDS = "kinds: {one: {weight: 1, sentences: ['{digit}']}}\n"
         (KINDS + "rules: {digit: ['{a}'], a: ['{b}'], b: [x, '{a}']}\n", "to itself: a > b > a", "rules"),
     ],
 )
-def test_what_is_wrong_with_a_grammar_is_said(tmp_path: Path, text: str, found: str, where: str) -> None:
+def test_faults_of_a_grammar_are_reported_with_their_place(
+    tmp_path: Path, text: str, found: str, where: str
+) -> None:
     file = tmp_path / "grammar.yaml"
     file.write_text(text)
     with pytest.raises(UserError) as caught:
@@ -76,7 +78,7 @@ def test_what_is_wrong_with_a_grammar_is_said(tmp_path: Path, text: str, found: 
     assert caught.value.todo
 
 
-def test_a_grammar_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_grammar_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"can't read .*grammar\.yaml: No such file"):
         read_grammar(tmp_path / "grammar.yaml")
 

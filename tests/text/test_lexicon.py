@@ -9,7 +9,7 @@ from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 
 @pytest.mark.parametrize("probability", [1.0, 0.3])
 @pytest.mark.parametrize("unit", ["nan", "7"])
-def test_written_lexicon_is_read_back(tmp_path: Path, unit: str, probability: float) -> None:
+def test_writing_and_reading_round_trip(tmp_path: Path, unit: str, probability: float) -> None:
     entries = [
         Pronunciation("A", ("EY",), 1e-05),
         Pronunciation("A", ("AH",)),
@@ -35,7 +35,7 @@ def test_written_lexicon_is_read_back(tmp_path: Path, unit: str, probability: fl
         ("\n\n", "the lexicon is empty"),
     ],
 )
-def test_a_wrong_lexicon_is_refused_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+def test_faults_of_a_lexicon_are_reported_with_their_place(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "lexicon.txt"
     file.write_text(text)
     with pytest.raises(UserError, match=words) as caught:
@@ -43,7 +43,7 @@ def test_a_wrong_lexicon_is_refused_with_its_place(tmp_path: Path, text: str, wo
     assert "lexicon.txt" in str(caught.value)
 
 
-def test_the_same_pronunciation_further_down_is_refused_too(tmp_path: Path) -> None:
+def test_a_repeated_pronunciation_is_refused_anywhere(tmp_path: Path) -> None:
     file = tmp_path / "lexicon.txt"
     file.write_text("A 0.5 EY\nB 1 B IY\nA 0.2 EY\n")
     with pytest.raises(UserError, match="given twice") as caught:

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from asrkit.config import UnitsConfig
+from asrkit.config.symbols import BLANK_SYMBOL
 from asrkit.errors import UserError
-from asrkit.text.units import BLANK, build_units, load_units, read_symbols
+from asrkit.text.units import build_units, load_units, read_symbols
 
 SENTENCES = ["ENTER FIVE SIX", "R U B O U T", "ENTER R SEVEN SEVEN", "FIFTEEN FIFTY"]
 
@@ -15,7 +16,7 @@ SENTENCES = ["ENTER FIVE SIX", "R U B O U T", "ENTER R SEVEN SEVEN", "FIFTEEN FI
 def test_a_sentence_survives_encoding(tmp_path: Path, config: UnitsConfig) -> None:
     build_units(config, SENTENCES, tmp_path)
     units = load_units(tmp_path)
-    assert units.symbols[0] == BLANK
+    assert units.symbols[0] == BLANK_SYMBOL
     for sentence in SENTENCES:
         ids = units.encode(sentence)
         assert 0 not in ids
@@ -25,11 +26,11 @@ def test_a_sentence_survives_encoding(tmp_path: Path, config: UnitsConfig) -> No
 @pytest.mark.parametrize(
     "config", [UnitsConfig(kind="characters"), UnitsConfig(kind="bpe", vocabulary_size=20)]
 )
-def test_words_of_further_text_join_the_lexicon_where_trained_units_spell_them(
+def test_extra_vocabulary_joins_the_lexicon_if_trained_units_spell_it(
     tmp_path: Path, config: UnitsConfig
 ) -> None:
     alone = build_units(config, SENTENCES, tmp_path)
-    units = build_units(config, SENTENCES, tmp_path, further_words=["SEVENTEEN", "QUIZ", "ENTER"])
+    units = build_units(config, SENTENCES, tmp_path, extra_words=["SEVENTEEN", "QUIZ", "ENTER"])
     assert units.symbols == alone.symbols  # no unit that training never sees
     assert {entry.word for entry in units.lexicon} - {entry.word for entry in alone.lexicon} == {"SEVENTEEN"}
     assert "SEVENTEEN" in read_symbols(tmp_path / "words.txt")
@@ -38,9 +39,7 @@ def test_words_of_further_text_join_the_lexicon_where_trained_units_spell_them(
 @pytest.mark.parametrize(
     "config", [UnitsConfig(kind="characters"), UnitsConfig(kind="bpe", vocabulary_size=20)]
 )
-def test_words_outside_the_lexicon_are_spelled_where_the_units_can(
-    tmp_path: Path, config: UnitsConfig
-) -> None:
+def test_oov_words_are_spelled_if_the_units_allow(tmp_path: Path, config: UnitsConfig) -> None:
     build_units(config, SENTENCES, tmp_path)
     units = load_units(tmp_path)
     assert units.unknown_words("FIVE SEVENTEEN QUIZ") == ["QUIZ"]  # no transcript has Q or Z
@@ -48,7 +47,7 @@ def test_words_outside_the_lexicon_are_spelled_where_the_units_can(
     assert "SEVENTEEN" not in read_symbols(tmp_path / "words.txt")
 
 
-def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
+def test_phones_are_segmented_into_the_longest_words(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\nNOT N OW T\nTO T UW\n")
     config = UnitsConfig(kind="phones")
     out = tmp_path / "units"
@@ -57,7 +56,7 @@ def test_phones_are_cut_into_the_longest_words(tmp_path: Path) -> None:
     assert units.words([units.ids["UW"]]) == ["UW"]
 
 
-def test_an_unknown_word_stands_for_what_the_lexicon_lacks(tmp_path: Path) -> None:
+def test_the_unknown_word_stands_for_oov_words(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("NO N OW\nTO T UW\n")
     out, sentences = tmp_path / "units", ["NO MAYBE TO"]
     with pytest.raises(UserError, match="not in the lexicon: MAYBE") as caught:
@@ -77,7 +76,7 @@ def test_an_unknown_word_stands_for_what_the_lexicon_lacks(tmp_path: Path) -> No
     assert units.unknown_words("NEVER") == ["NEVER"]  # no word of the earlier setting
 
 
-def test_the_most_probable_pronunciation_is_trained_on_and_found(tmp_path: Path) -> None:
+def test_the_most_probable_pronunciation_is_used_in_both_directions(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("THE .4 DH IY\nTHE .6 DH AH\nTHEE 1 DH IY\n")
     config = UnitsConfig(kind="phones")
     units = build_units(config, ["THE", "THEE"], tmp_path / "units", tmp_path / "lexicon.txt")
@@ -86,7 +85,7 @@ def test_the_most_probable_pronunciation_is_trained_on_and_found(tmp_path: Path)
     assert load_units(tmp_path / "units").lexicon == units.lexicon
 
 
-def test_phones_whose_first_is_marked_give_words_of_one_sound_back(tmp_path: Path) -> None:
+def test_marked_phones_give_words_of_one_phone_back(tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("A ▁EY\nEIGHT ▁EY T\nT ▁T IY\nEIGHTY ▁EY T IY\n", encoding="utf-8")
     config = UnitsConfig(kind="phones")
     units = build_units(config, ["A T", "EIGHTY"], tmp_path / "units", tmp_path / "lexicon.txt")
@@ -102,13 +101,7 @@ def test_a_training_word_missing_from_the_lexicon_is_named(tmp_path: Path) -> No
         build_units(config, ["YES NO"], tmp_path / "units", tmp_path / "lexicon.txt")
 
 
-def test_phones_without_a_lexicon_say_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        build_units(UnitsConfig(kind="phones"), ["A"], tmp_path)
-    assert "set units.lexicon" in caught.value.todo
-
-
-def test_too_many_pieces_say_what_to_set(tmp_path: Path) -> None:
+def test_too_many_pieces_are_an_error_with_the_setting(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         build_units(UnitsConfig(kind="bpe", vocabulary_size=4000), SENTENCES, tmp_path)
     assert "units.vocabulary_size" in str(caught.value)
@@ -127,4 +120,4 @@ def test_a_symbol_table_with_a_gap_is_refused(tmp_path: Path) -> None:
     file.write_text("<blk> 0\nA 2\n")
     with pytest.raises(UserError) as caught:
         read_symbols(file)
-    assert "line 2" in caught.value.where
+    assert "line 2 is" in caught.value.found
