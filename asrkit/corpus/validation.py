@@ -86,11 +86,11 @@ def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) ->
 
 
 def _check_rate(rate: int, usual: int, split: str, config: CorpusConfig) -> None:
-    if config.lowest_rate is None and rate != usual:
+    if config.min_sampling_rate is None and rate != usual:
         found = f"found {rate} Hz, expected {usual} Hz as the rest of {split}"
         raise AudioProblem("other sampling rate", found)
-    if config.lowest_rate is not None and rate < config.lowest_rate:
-        found = f"found {rate} Hz, corpus.lowest_rate is {config.lowest_rate}"
+    if config.min_sampling_rate is not None and rate < config.min_sampling_rate:
+        found = f"found {rate} Hz, corpus.min_sampling_rate is {config.min_sampling_rate}"
         raise AudioProblem("other sampling rate", found)
 
 

@@ -193,7 +193,7 @@ def test_mixed_rates_are_allowed_for_but_no_telephone_speech(tmp_path: Path) -> 
     write_audio(corpus / "train" / "s0-00.wav", noise(0.5, 1, 8000), 8000)
     new_recipe(table, tmp_path)
     experiment = run_manifests(tmp_path, corpus)
-    assert "lowest_rate: 16000 # Hz" in (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
+    assert "min_sampling_rate: 16000 # Hz" in (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
     assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {
         "train/s0-00.wav": "other sampling rate"
     }
