@@ -167,7 +167,9 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Dict[str, Any]
     return merged
 
 
-def _refuse_unknown_keys(tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str) -> None:
+def _refuse_unknown_keys(
+    tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str
+) -> None:
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in tree.items():
         name = prefix + str(key)
