@@ -98,7 +98,7 @@ def experiment(corpus: SmallCorpus, allow_pipes: bool) -> Experiment:
 
 def test_a_command_never_runs_unless_it_is_allowed(tmp_path: Path) -> None:
     corpus = pipes(tmp_path)
-    with pytest.raises(UserError, match=r"(?s)2 recordings are what commands put out:\s+line 1: cat"):
+    with pytest.raises(UserError, match=r"(?s)2 recordings are piped commands:\s+line 1: cat"):
         manifests.run(experiment(corpus, allow_pipes=False))
     assert not (tmp_path / "ran").exists()
 

@@ -1,4 +1,4 @@
-"""libsndfile stops where a header says, whatever follows: audio is heard whole or listed."""
+"""libsndfile stops where a header says, whatever follows: audio is read whole or rejected."""
 
 import io
 import struct
@@ -106,7 +106,7 @@ WAV, FLAC, AIFF, AU = encode("WAV"), encode("FLAC"), encode("AIFF"), encode("AU"
 ULAW, GSM = encode("WAV", "ULAW", 8000), encode("WAV", "GSM610", 8000)
 VORBIS, OPUS = encode("OGG", "VORBIS"), encode("OGG", "OPUS")
 HALF = SAMPLES  # bytes of half the audio
-MORE, LESS = "more than the header says", "truncated"
+MORE, LESS = "longer than the header declares", "truncated"
 DAMAGED: Dict[str, Tuple[bytes, str]] = {
     "wav half": (put(WAV, b"data", 0, little(HALF)), MORE),
     "wav half, riff too": (put(put(WAV, b"data", 0, little(HALF)), b"RIFF", 0, little(HALF + 36)), MORE),
@@ -155,9 +155,9 @@ def test_another_length_than_the_header_says_is_listed_with_both(tmp_path: Path,
 
 
 def test_both_lengths_are_named(tmp_path: Path) -> None:
-    with pytest.raises(AudioProblem, match="160044 bytes, the file holds 320044"):
+    with pytest.raises(AudioProblem, match="160044 bytes, the file has 320044"):
         inspect(tmp_path, DAMAGED["wav half"][0])
-    with pytest.raises(AudioProblem, match="the header says 80000 samples, the file holds 160000"):
+    with pytest.raises(AudioProblem, match="the header declares 80000 samples, the file has 160000"):
         inspect(tmp_path, DAMAGED["flac half"][0])
 
 
