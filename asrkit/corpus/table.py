@@ -1,4 +1,4 @@
-"""Read tables with a header line, their columns separated by tabs."""
+"""Tables with a header line and tab-separated columns."""
 
 import urllib.parse
 from pathlib import Path
@@ -9,9 +9,9 @@ from asrkit.errors import UserError
 
 
 def read_table(file: Path, required: Sequence[str]) -> Iterator[Tuple[int, Dict[str, str]]]:
-    """Line number and columns by name of each row; quotation marks mean nothing, as in Common Voice.
+    """Line number and cells by column name; without quoting, as in Common Voice.
 
-    Raises UserError when a column of `required` is missing, or a row hasn't as many as the header.
+    Raises UserError if a column of `required` is missing or a row has the wrong number of cells.
     """
     names: Sequence[str] = ()
     for number, line in read_lines(file):
@@ -22,26 +22,23 @@ def read_table(file: Path, required: Sequence[str]) -> Iterator[Tuple[int, Dict[
             if missing or len(set(names)) < len(names):
                 raise UserError(
                     f"the columns {', '.join(names)}",
-                    expected=f"a first line that names the columns: {', '.join(required)}, separated by tabs",
-                    where=f"{file}, line {number}",
-                    todo="add the line, or correct it",
+                    f"a header line with tab-separated columns: {', '.join(required)}",
+                    f"{file}, line {number}",
+                    "add the line, or correct it",
                 )
             continue
         if len(cells) != len(names):
             raise UserError(
                 f"{len(cells)} columns: {line[:80]!r}",
-                expected=f"{len(names)}, as the header has: {', '.join(names)}",
-                where=f"{file}, line {number}",
-                todo="correct the line; there is no quoting, so a tab is never inside a text",
+                f"{len(names)}, as in the header: {', '.join(names)}",
+                f"{file}, line {number}",
+                "correct the line; a text can't contain a tab, because there is no quoting",
             )
         yield number, dict(zip(names, cells))
 
 
 def id_of_path(path: str) -> str:
-    """The id of a row that has none: its path, with what no id may hold and % written as in URLs.
-
-    So it depends on no other row, and no other path has it.
-    """
+    """An id for a row without one: its path, with spaces, % and unprintable characters escaped as in URLs."""
     return "".join(
         each if each.isprintable() and each not in " %" else urllib.parse.quote(each) for each in path
     )

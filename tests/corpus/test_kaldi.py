@@ -64,7 +64,7 @@ def test_what_has_no_line_in_text_is_an_utterance_without_text(tmp_path: Path) -
         ({"segments": "u1 r1 0.5 1.25\nu2 r9 0 1\nu3 r2 0 1\n"}, "r9 is not in wav.scp|segments, line 2"),
         ({"segments": "u1 r1 0.5 1.25\nu2 r1 0\nu3 r2 0 1\n"}, "the line u2 r1 0|segments, line 2"),
         ({"segments": "u1 r1 0.5 1.25\n"}, "u2 has no segment|text, line 2"),
-        ({"text": "u1 ONE\nu1 TWO\n"}, "a second line for u1; the first one is line 1|text, line 2"),
+        ({"text": "u1 ONE\nu1 TWO\n"}, "a second line for u1; the first is line 1|text, line 2"),
         ({"utt2spk": "u1 s1\nu3 s2\n"}, "u2 has no speaker|text, line 2"),
         ({"wav_scp": "r1 a.wav\nr2 sph2pipe b.sph |\n"}, "line 2: sph2pipe b.sph ||allow_pipes"),
     ],

@@ -122,7 +122,7 @@ def test_one_of_several_versions_must_fit_in_full(tmp_path: Path, capsys: pytest
     second = {"name": "second", "splits": {"train": {"utterances": 3}, "test": {"utterances": 2}}}
     expect(corpus, {"versions": [first, second]})
     manifests.run(corpus.experiment())
-    assert "counts are those of second" in capsys.readouterr().out
+    assert "counts match second" in capsys.readouterr().out
 
 
 COUNTS = {"train": {"utterances": 4, "hours": 0.0}, "dev": {"utterances": 1}, "test": {"utterances": 1200}}

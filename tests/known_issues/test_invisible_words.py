@@ -61,7 +61,7 @@ def test_what_is_removed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixtur
     manifests.run(experiment)
     assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {"b": "empty text"}
     assert [cut.supervisions[0].text for cut in read_cuts(experiment, "train")][1:] == ["coop"]
-    assert "character U+00AD is removed; texts that have it: 1" in capsys.readouterr().out
+    assert "removed the invisible character U+00AD from 1 texts" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("speaker", ["a\x1b]0;x\x07", "\ud800"])

@@ -206,7 +206,7 @@ ABSENT = "path\ttext\tspeaker\n" + "".join(f"{number}.wav\tONE\ts\n" for number 
     ("content", "words"),
     [
         ("path\ttext\na.wav\tONE\n", "the columns path, text|path, text, speaker|line 1"),
-        ("path\ttext\tspeaker\na.wav\tONE\n", "2 columns|3, as the header has|line 2"),
+        ("path\ttext\tspeaker\na.wav\tONE\n", "2 columns|3, as in the header|line 2"),
         ("path\ttext\tspeaker\tsplit\na.wav\tONE\ts\tvalid\n", "the splits valid|begins with train|"),
         (ABSENT, "can't be used|missing audio file|"),
     ],
