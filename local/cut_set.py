@@ -1,4 +1,4 @@
-"""Any corpus as lhotse CutSets: files with `cuts` in their names, the rest of which is that of the split."""
+"""Any corpus as lhotse CutSets, SPLIT_cuts.jsonl.gz or a single file."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,12 @@ from asrkit.corpus.utterance import Utterance, refuse_absent
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Nothing can be fetched."""
+    """Check that a CutSet exists."""
     refuse_absent(corpus_directory, corpus_directory.glob("*.jsonl*"), "a CutSet, NAME.jsonl.gz")
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
-    """An utterance a cut; relative paths count from the corpus's folder."""
+    """An utterance per cut; relative paths are relative to the corpus's folder."""
     files = _files(corpus_directory, config)
     for file in files:
         name = re.sub("[-_.]?cuts[-_.]?", "", file.name.partition(".jsonl")[0])
