@@ -1,6 +1,5 @@
 """The demo corpus: sentences of a small grammar, synthesised with py-nanotts; needs no download."""
 
-import contextlib
 import dataclasses
 import os
 import random
@@ -99,8 +98,7 @@ def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) 
     missing = [(line.speech, file) for file, line in wanted.items() if not file.is_file()]
     if not missing and marker.is_file() and read_json(marker) == state:
         return
-    with contextlib.suppress(FileNotFoundError):
-        marker.unlink()
+    marker.unlink(missing_ok=True)
     speak_files(missing, processes)
     for file in corpus_directory.glob("audio/*/*.wav"):
         if OWN_FILE.fullmatch(file.name) and file not in wanted:

@@ -15,17 +15,21 @@ from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 
 TOP = "LibriSpeech"
-# Subset -> OpenSLR resource, MD5 of the archive (md5sum.txt of the resource)
 SETS = {
-    "train-clean-100": (12, "2a93770f6d5c6c964bc36631d331a522"),
-    "train-clean-360": (12, "c0e676e450a7ff2f54aeade5171606fa"),
-    "train-other-500": (12, "d1a0fd59409feb2c614ce4d30c387708"),
-    "dev-clean": (12, "42e2234ba48799c1f50f24a7926300a1"),
-    "dev-other": (12, "c8d0bcc9cca99d4f8b62fcc847357931"),
-    "test-clean": (12, "32fa31d27d2e1cad72775fee3f4849a9"),
-    "test-other": (12, "fb5a50374b501bb3bac4815ee91d3135"),
-    "train-clean-5": (31, "5df7d4e78065366204ca6845bb08f490"),
-    "dev-clean-2": (31, "6d7ab67ac6a1d2c993d050e16d61080d"),
+    name: Archive(
+        openslr_addresses(resource, f"{name}.tar.gz"), TOP, md5=md5
+    )  # from md5sum.txt of the resource
+    for resource, name, md5 in (
+        (12, "train-clean-100", "2a93770f6d5c6c964bc36631d331a522"),
+        (12, "train-clean-360", "c0e676e450a7ff2f54aeade5171606fa"),
+        (12, "train-other-500", "d1a0fd59409feb2c614ce4d30c387708"),
+        (12, "dev-clean", "42e2234ba48799c1f50f24a7926300a1"),
+        (12, "dev-other", "c8d0bcc9cca99d4f8b62fcc847357931"),
+        (12, "test-clean", "32fa31d27d2e1cad72775fee3f4849a9"),
+        (12, "test-other", "fb5a50374b501bb3bac4815ee91d3135"),
+        (31, "train-clean-5", "5df7d4e78065366204ca6845bb08f490"),
+        (31, "dev-clean-2", "6d7ab67ac6a1d2c993d050e16d61080d"),
+    )
 }
 # OpenSLR 11, without published checksums
 LANGUAGE_MODELS = (
@@ -43,15 +47,12 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
 
     With corpus.partial, no subset is downloaded if there is any.
     """
-    folder = _folder(corpus_directory)
+    folder = SETS["train-clean-100"].folder(corpus_directory)
     sets = [name for of in sets_of(config.corpus).values() for name in of]
     absent = [name for name in sets if name in SETS and not (folder / name).is_dir()]
     if config.corpus.partial and len(absent) < len(sets):
         absent = []
-    wanted = []
-    for name in absent:
-        resource, md5 = SETS[name]
-        wanted.append(Archive(openslr_addresses(resource, f"{name}.tar.gz"), TOP, md5=md5))
+    wanted = [SETS[name] for name in absent]
     for file in (config.lm.text, config.lm.arpa, config.lm.rescore_arpa):
         if file in LANGUAGE_MODELS and not (corpus_directory / file).exists():
             wanted.append(Archive(openslr_addresses(11, file)))
@@ -64,7 +65,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """Every utterance of the present subsets, including those without audio or transcript."""
-    folder = _folder(corpus_directory)
+    folder = SETS["train-clean-100"].folder(corpus_directory)
     chapters = sorted(path for path in folder.glob("*/*/*") if path.is_dir())
     if not chapters:
         found = f"no SET/SPEAKER/CHAPTER folders in {folder}"
@@ -76,8 +77,3 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         texts = {id: text for id, (_, text) in lines.items()}
         for id in sorted({*texts, *(file.stem for file in chapter.glob("*.flac"))}):
             yield Utterance(id, chapter / f"{id}.flac", texts.get(id, ""), speaker, own_set)
-
-
-def _folder(corpus_directory: Path) -> Path:
-    inner = corpus_directory / TOP
-    return inner if inner.is_dir() else corpus_directory

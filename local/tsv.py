@@ -4,11 +4,11 @@ Without a column `split`, a table's name is its split; a single table is train.
 """
 
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.table import id_of_path, read_table
-from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
+from asrkit.corpus.utterance import Utterance, corpus_file, listings, refuse_absent
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
@@ -18,7 +18,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """An utterance per row; `path` is relative to the corpus's folder, and the id without a column `id`."""
-    tables = _tables(corpus_directory, config)
+    tables = listings(corpus_directory, config, "*.tsv")
     for table in tables:
         split = table.stem if len(tables) > 1 else config.train
         for _, row in read_table(table, ("path", "text", "speaker")):
@@ -30,9 +30,3 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 speaker=row["speaker"].strip() or "unknown",
                 split=row.get("split", split).strip() or split,
             )
-
-
-def _tables(corpus_directory: Path, config: CorpusConfig) -> List[Path]:
-    if config.listing is not None:
-        return [corpus_directory / config.listing]
-    return sorted(corpus_directory.glob("*.tsv"))

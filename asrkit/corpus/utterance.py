@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Iterable, Optional, Protocol, cast
+from typing import Callable, Iterable, List, Optional, Protocol, cast
 
 from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
@@ -51,6 +51,13 @@ def corpus_file(corpus_directory: Path, name: str) -> Path:
     A relative path out of the folder keeps its `..`, and check_file refuses it.
     """
     return Path(os.path.abspath(corpus_directory)) / os.path.normpath(name)
+
+
+def listings(corpus_directory: Path, config: CorpusConfig, pattern: str) -> List[Path]:
+    """corpus.listing, or else the files in the corpus's folder that match `pattern`."""
+    if config.listing is not None:
+        return [corpus_directory / config.listing]
+    return sorted(corpus_directory.glob(pattern))
 
 
 def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) -> None:
