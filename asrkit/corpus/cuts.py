@@ -19,25 +19,16 @@ class Supervision(msgspec.Struct):
     speaker: Optional[str] = None
 
 
-class _Source(msgspec.Struct):
-    source: str
-
-
 class _Recording(msgspec.Struct):
-    id: str
-    sources: Annotated[List[_Source], msgspec.Meta(min_length=1)]
+    sources: Annotated[List[Dict[str, Any]], msgspec.Meta(min_length=1)]
     sampling_rate: Annotated[int, msgspec.Meta(gt=0)]
-    num_samples: int
-    duration: float
 
 
 class _Cut(msgspec.Struct):
-    """The fields of a cut that asrkit uses."""
+    """The fields of a cut that lhotse doesn't check."""
 
-    id: str
     start: float
     duration: float
-    channel: int
     type: Literal["MonoCut"]
     supervisions: Annotated[List[Supervision], msgspec.Meta(min_length=1, max_length=1)]
     recording: _Recording
@@ -45,11 +36,7 @@ class _Cut(msgspec.Struct):
 
 class _Features(msgspec.Struct):
     num_frames: int
-    num_features: Annotated[int, msgspec.Meta(gt=0)]
     frame_shift: Annotated[float, msgspec.Meta(gt=0)]
-    sampling_rate: Annotated[int, msgspec.Meta(gt=0)]
-    start: float
-    duration: float
     storage_path: str
     storage_key: Annotated[str, msgspec.Meta(pattern=r"^\d+,\d+,[1-9]\d*$")]
 

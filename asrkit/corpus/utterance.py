@@ -1,10 +1,4 @@
-"""The interface of a corpus: one file, local/<name>.py, with two functions.
-
-download(corpus_directory: Path, config: RecipeConfig) -> None
-    Download what the recipe needs, unless it is present. Raises UserError without network.
-utterances(corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]
-    List every utterance of every split, in an order that doesn't depend on the file system.
-"""
+"""The interface of a corpus: one file, local/<name>.py, with the two functions of CorpusModule."""
 
 import dataclasses
 import importlib.util
@@ -39,10 +33,10 @@ class CorpusModule(Protocol):
     """The functions of local/<name>.py."""
 
     def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
-        """Download the corpus, unless it is present."""
+        """Download what the recipe needs, unless it is present; raises UserError without network."""
 
     def utterances(self, corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]:
-        """List every utterance of every split."""
+        """List every utterance of every split, in an order that doesn't depend on the file system."""
 
 
 def corpus_file(corpus_directory: Path, name: str) -> Path:
