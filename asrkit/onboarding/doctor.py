@@ -152,12 +152,11 @@ def _remove(file: Path) -> str:
 def _missing(name: str, python: str) -> Finding:
     if name in OPTIONAL:
         return Finding("warn", name, f"missing: {OPTIONAL[name]}", f"pip install {name}")
-    todo = f"{SETUP}, or: pip install {name}"
-    if name == "k2":
-        torch = _build_of_torch()
-        todo = k2_command(*torch, python) if torch else SETUP
-    elif name == "kenlm":
-        todo = f"{SETUP}, which compiles it (apt-get install g++ python3-dev)"
+    torch = _build_of_torch() if name == "k2" else None
+    todo = {
+        "k2": k2_command(*torch, python) if torch else SETUP,
+        "kenlm": f"{SETUP}, which compiles it (apt-get install g++ python3-dev)",
+    }.get(name, f"{SETUP}, or: pip install {name}")
     return Finding("broken", name, "missing", todo)
 
 

@@ -28,14 +28,14 @@ def estimate_lines(
     train = hours[config.corpus.train] * sum(1 / factor for factor in config.features.speed_factors)
     others = sum(hours.values()) - hours[config.corpus.train]
     cost, done = read_json(measured / "cost.json"), load_config(measured / "recipe.yaml")
-    heard = cost["audio_hours"]
+    audio, seconds = cost["audio_hours"], {name: of["seconds"] for name, of in cost["stages"].items()}
     (parameters, work), (_, measured_work) = _size_of(config), _size_of(done)
     source = "--throughput"
     if speed is None:
-        speed = done.train.epochs * heard * 3600 / cost["stages"]["train"]["seconds"] * measured_work / work
+        speed = done.train.epochs * audio * 3600 / seconds["train"] * measured_work / work
         source = f"{done.name} on {cost['cores']} cores, {cost['device']}"
     disk = (train + others) * 3600 / config.features.frame_shift * config.features.bins * FEATURE_BYTES
-    features = cost["stages"]["features"]["seconds"] / 3600 * (train + others) / heard
+    features = seconds["features"] / 3600 * (train + others) / audio
     rtf = {row["method"]: row["rtf"] for row in headlines(read_results(measured / "results.json"), "test")}
     yield f"audio: {', '.join(f'{name} {of:,.1f} h' for name, of in hours.items())} ({expected.name})"
     yield f"model: {parameters:,} parameters, {work / 1e6:,.0f} M multiply-adds per second of audio"

@@ -40,7 +40,7 @@ Written by `asrkit new-recipe` from {form}.
 
     {run} --corpus-dir DIR
 
-DIR is the folder with {what}. Every file in it belongs to the corpus: changing one makes stage manifests
+DIR is the folder with {content}. Every file in it belongs to the corpus: changing one makes stage manifests
 stale.
 
 {table}
@@ -61,14 +61,8 @@ def write_recipe(
 ) -> None:
     """Write the four files; `statistics` are the counts of each split."""
     name = directory.name
-    what = {
-        "tsv": source.listing or "the tables",
-        "cut_set": source.listing or "the CutSets",
-        "kaldi": "wav.scp and text, or the data directories",
-        "common_voice": "clips and the tables",
-    }[source.module]
     run = shlex.quote(str(directory / "run.sh"))
-    names = {"name": name, "form": source.form, "what": what, "run": run, **_shell(directory)}
+    names = {"name": name, "form": source.form, "content": source.content, "run": run, **_shell(directory)}
     write_text(directory / "run.sh", RUN.format(**names))
     (directory / "run.sh").chmod(0o755)
     write_text(directory / "recipe.yaml", settings_text(name, suggestions))

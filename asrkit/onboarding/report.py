@@ -43,11 +43,6 @@ class Measured:
     silence: float  # fraction of time
 
     @property
-    def words_per_minute(self) -> float:
-        """Words per minute, silence included."""
-        return 60 * len(self.text.split()) / self.seconds
-
-    @property
     def speaking_rate(self) -> float:
         """Characters per second of non-silence."""
         return len(self.text.replace(" ", "")) / max(0.05, self.seconds * (1 - self.silence))
@@ -56,7 +51,7 @@ class Measured:
 # Plotted and summarised per split, with units
 QUANTITIES: Dict[str, Callable[[Measured], float]] = {
     "duration (s)": lambda one: one.seconds,
-    "words per minute": lambda one: one.words_per_minute,
+    "words per minute": lambda one: 60 * len(one.text.split()) / one.seconds,
     "level (dBFS)": lambda one: one.decibels,
     "silence (% of time)": lambda one: 100 * one.silence,
 }

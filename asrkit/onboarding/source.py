@@ -20,23 +20,26 @@ class Source(NamedTuple):
     directory: Path  # for --corpus-dir
     listing: Optional[str] = None  # corpus.listing
     form: str = ""  # for run.sh and README.md
+    content: str = ""  # what the directory contains, likewise
 
 
 def identify_source(place: Path) -> Source:
     """The form of a file or folder; raises UserError if it is unknown."""
     place = Path(os.path.abspath(place))
     if place.is_file() and place.suffix == ".tsv":
-        return Source("tsv", place.parent, place.name, "a table")
+        return Source("tsv", place.parent, place.name, "a table", place.name)
     if place.is_file() and ".jsonl" in place.name:
-        return Source("cut_set", place.parent, place.name, "a lhotse CutSet")
+        return Source("cut_set", place.parent, place.name, "a lhotse CutSet", place.name)
     if data_directories(place, "train"):
-        return Source("kaldi", place, form="Kaldi data directories")
+        return Source(
+            "kaldi", place, None, "Kaldi data directories", "wav.scp and text, or the data directories"
+        )
     if (place / "clips").is_dir() and any(place.glob("*.tsv")):
-        return Source("common_voice", place, form="a download of Common Voice")
+        return Source("common_voice", place, None, "a download of Common Voice", "clips and the tables")
     if any(place.glob("*.tsv")):
-        return Source("tsv", place, form="tables")
+        return Source("tsv", place, None, "tables", "the tables")
     if any(place.glob("*cuts*.jsonl*")):
-        return Source("cut_set", place, form="lhotse CutSets")
+        return Source("cut_set", place, None, "lhotse CutSets", "the CutSets")
     raise UserError(
         f"no corpus in {place}" if place.exists() else f"{place} doesn't exist",
         "NAME.tsv with columns path, text, speaker; a Kaldi data directory, or a folder of them; "

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 from asrkit.config import FeaturesConfig, TrainConfig
 from asrkit.corpus.text import HAN_RUN
@@ -17,41 +17,17 @@ MAX_OOV = 0.05  # OOV rate on dev above which decoding with a fixed vocabulary i
 LARGE_ALPHABET = 200  # characters; a larger set is syllables or words, not letters
 LETTERS_PER_PIECE = 300  # letters of training text per word piece, so that each occurs about 100 times
 MAX_PIECES = 500
-# (hours up to, description, model settings)
-SIZES = (
+SIZE_SETTINGS = ("stem_channels", "stage_channels", "attention_blocks", "attention_dim", "attention_heads")
+# (hours up to, description, values of SIZE_SETTINGS; None: the default). feedforward_dim is 4 attention_dim
+SIZES: Sequence[Tuple[float, str, Sequence[Any]]] = (
     (
         5.0,
         "as in recipes/an4: 1.2 M parameters, narrow where the resolution is high, which is most of the work",
-        {
-            "stem_channels": 16,
-            "stage_channels": [16, 32, 64, 96],
-            "attention_blocks": 3,
-            "attention_dim": 144,
-            "feedforward_dim": 576,
-        },
+        (16, [16, 32, 64, 96], 3, 144, None),
     ),
-    (50.0, "3 M parameters, the default size", {"attention_blocks": 4}),
-    (
-        300.0,
-        "9 M parameters",
-        {
-            "stage_channels": [32, 64, 128, 192],
-            "attention_blocks": 8,
-            "attention_dim": 256,
-            "feedforward_dim": 1024,
-        },
-    ),
-    (
-        math.inf,
-        "50 M parameters",
-        {
-            "stage_channels": [48, 96, 160, 256],
-            "attention_blocks": 12,
-            "attention_dim": 512,
-            "attention_heads": 8,
-            "feedforward_dim": 2048,
-        },
-    ),
+    (50.0, "3 M parameters, the default size", (None, None, 4, None, None)),
+    (300.0, "9 M parameters", (None, [32, 64, 128, 192], 8, 256, None)),
+    (math.inf, "50 M parameters", (None, [48, 96, 160, 256], 12, 512, 8)),
 )
 
 
@@ -88,7 +64,10 @@ def suggest_settings(train: Sequence[ValidUtterance], dev: Sequence[ValidUtteran
     """Features, units, model size, training and decoding, for utterances with normalised text."""
     hours = sum(valid.seconds for valid in train) / 3600
     texts = [valid.text for valid in train]
-    about, size = next((about, size) for most, about, size in SIZES if hours <= most)
+    about, sizes = next((about, sizes) for most, about, sizes in SIZES if hours <= most)
+    size = {name: value for name, value in zip(SIZE_SETTINGS, sizes) if value is not None}
+    if "attention_dim" in size:
+        size["feedforward_dim"] = 4 * size["attention_dim"]
     return [
         *_suggest_features(min(valid.audio.sampling_rate for valid in train)),
         *_suggest_units([word for text in texts for word in text.split()]),
