@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Iterator, List
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.table import id_of_path, read_table
-from asrkit.corpus.transcripts import strip_punctuation
+from asrkit.corpus.transcripts import id_of_path, read_table, strip_punctuation
 from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
 
 SPLITS = ("train", "dev", "test")

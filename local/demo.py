@@ -9,7 +9,7 @@ from typing import Dict, Iterable, List, Sequence, Set
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.synthesis import Speech, speak_files
-from asrkit.corpus.table import read_table
+from asrkit.corpus.transcripts import read_table
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_json, write_text

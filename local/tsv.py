@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.table import id_of_path, read_table
+from asrkit.corpus.transcripts import id_of_path, read_table
 from asrkit.corpus.utterance import Utterance, corpus_file, listings, refuse_absent
 
 

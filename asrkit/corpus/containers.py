@@ -11,7 +11,7 @@ import mmap
 import re
 import struct
 from pathlib import Path
-from typing import BinaryIO, Dict, NamedTuple, Optional, Tuple, Union
+from typing import BinaryIO, NamedTuple, Optional, Tuple, Union
 
 from asrkit.errors import AudioProblem
 
@@ -113,20 +113,14 @@ def _sphere_size(file: Path) -> Optional[int]:
     """Bytes that a NIST SPHERE header declares, if any; raises AudioProblem for compressed audio."""
     with open(file, "rb") as stream:
         head = stream.read(1024).decode("latin1")
-    lines = head.split("\n")
-    fields: Dict[str, str] = {}
-    for line in lines[2:]:
-        if line.strip() == "end_head":
-            break
-        parts = line.split(None, 2)
-        if len(parts) == 3:
-            fields[parts[0]] = parts[2].strip()
+    found = re.findall(r"^(\S+)[ \t]+\S+[ \t]+(.*)$", head.partition("\nend_head")[0], re.MULTILINE)
+    fields = {name: value.strip() for name, value in found}  # "sample_count -i 160000"
     coding = fields.get("sample_coding", "pcm")
     if "," in coding:
         raise AudioProblem("compressed SPHERE", f"found sample_coding {coding}, expected pcm or ulaw")
     try:
         frames = int(fields["sample_count"]) * int(fields.get("channel_count", "1"))
-        return int(lines[1]) + frames * int(fields["sample_n_bytes"])
+        return int(head.split("\n")[1]) + frames * int(fields["sample_n_bytes"])
     except (KeyError, ValueError, IndexError):
         return None
 

@@ -7,7 +7,7 @@ from typing import List
 import pytest
 
 from asrkit.config import CorpusConfig
-from asrkit.corpus.table import id_of_path
+from asrkit.corpus.transcripts import id_of_path
 from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import validate
 from asrkit.pipeline.experiment import REPOSITORY
