@@ -33,9 +33,8 @@ def read_lines(
             "convert the file, for example with iconv -f latin1 -t utf-8",
         ) from None
     for number, line in enumerate(text.split("\n"), start=1):
-        content = line[:-1] if line.endswith("\r") else line
-        if content.strip():
-            yield number, content
+        if line.strip():
+            yield number, line[:-1] if line.endswith("\r") else line
 
 
 def strip_punctuation(text: str) -> str:
