@@ -125,18 +125,20 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
     """
     import soundfile
 
-    end, place = sound.frames if count is None else first + count, 0
+    end, position = sound.frames if count is None else first + count, 0
     try:
         if first and sound.seekable():
-            place = sound.seek(_seek_position(sound, first))
-        while place < end and len(block := sound.read(min(end - place, BLOCK_SAMPLES), dtype="float32")):
-            if place + len(block) > first:
-                yield block[max(0, first - place) :]
-            place += len(block)
+            position = sound.seek(_seek_position(sound, first))
+        while position < end and len(
+            block := sound.read(min(end - position, BLOCK_SAMPLES), dtype="float32")
+        ):
+            if position + len(block) > first:
+                yield block[max(0, first - position) :]
+            position += len(block)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
-    if count is None and place < end:
-        raise AudioProblem("truncated", f"the header declares {end} samples, the file has {place}")
+    if count is None and position < end:
+        raise AudioProblem("truncated", f"the header declares {end} samples, the file has {position}")
 
 
 def _seek_position(sound: Any, first: int) -> int:

@@ -77,14 +77,14 @@ def count_samples(file: Path, container: str, rate: int) -> Optional[int]:
 
 def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
     """The offset after the last chunk; None if there is no audio chunk or it has no length."""
-    form, place, alignment, counted = CHUNKED[magic]
+    form, offset, alignment, counted = CHUNKED[magic]
     header = struct.calcsize(form)
     long_size: Optional[int] = None  # RF64 has the size of its data in a chunk ds64
     audio_seen = False
     for _ in range(MOST_PARTS):
-        if place + header > size:
+        if offset + header > size:
             break
-        stream.seek(place)
+        stream.seek(offset)
         name, length = struct.unpack(form, stream.read(header))
         audio = name[:4] in AUDIO_CHUNKS
         if magic == b"RF64" and name == b"ds64":
@@ -93,16 +93,18 @@ def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
             length = long_size
         elif audio and (length < 0 or (PIPED <= length <= 0xFFFFFFFF and header == 8)):
             return None
-        end = place + length + (0 if counted else header)
-        if end <= place or not _is_name(name[:4]) or name[:4] in CHUNKED:  # not a chunk: another file follows
+        end = offset + length + (0 if counted else header)
+        if (
+            end <= offset or not _is_name(name[:4]) or name[:4] in CHUNKED
+        ):  # not a chunk: another file follows
             break
         if end > size and not audio:  # not a chunk: a tag
             break
         audio_seen = audio_seen or audio
         stream.seek(end)
         padded = not _is_name(stream.read(4))  # some programs omit the padding
-        place = end if end >= size else end + (-end % alignment if padded else 0)
-    return place if audio_seen else None
+        offset = end if end >= size else end + (-end % alignment if padded else 0)
+    return offset if audio_seen else None
 
 
 def _is_name(name: bytes) -> bool:
@@ -128,23 +130,25 @@ def _sphere_size(file: Path) -> Optional[int]:
 def _ogg_samples(file: Path, rate: int) -> int:
     """Samples of an Ogg file (RFC 3533); raises AudioProblem unless it is one whole stream."""
     size = file.stat().st_size
-    place, granule, ended, clock = 0, 0, False, rate
+    offset, granule, ended, clock = 0, 0, False, rate
     with open(file, "rb") as stream:
         for _ in range(MOST_PARTS):
-            stream.seek(place)
+            stream.seek(offset)
             head = stream.read(27 + 255)
             if head[:4] != b"OggS" or len(head) < 27:
                 break
             flags, position, segments = head[5], struct.unpack("<q", head[6:14])[0], head[26]
             if flags & OGG_BEGIN and granule:
-                raise AudioProblem("several Ogg streams", f"one ends after {granule} samples at byte {place}")
+                raise AudioProblem(
+                    "several Ogg streams", f"one ends after {granule} samples at byte {offset}"
+                )
             start = 27 + segments
             if flags & OGG_BEGIN and head[start : start + 8] == b"OpusHead":
                 clock = 48000
             granule, ended = max(granule, position), bool(flags & OGG_END)
-            place += start + sum(head[27:start])
-    if place > size or size - place > SMALL_REST or not ended:
-        found = f"the file has {size} bytes, the last page ends at {place}"
+            offset += start + sum(head[27:start])
+    if offset > size or size - offset > SMALL_REST or not ended:
+        found = f"the file has {size} bytes, the last page ends at {offset}"
         raise AudioProblem("truncated", found + ("" if ended else " and isn't marked as last"))
     return granule * rate // clock
 
@@ -171,19 +175,19 @@ def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
         return None
     size_code, rate_code = head[2] >> 4, head[2] & 15
     ones = 8 - (head[4] ^ 0xFF).bit_length()  # leading ones: length of the number in bytes, as in UTF-8
-    place = 4 + max(1, ones)
+    offset = 4 + max(1, ones)
     number = head[4] & (0x7F >> ones)
-    for byte in head[5:place]:
+    for byte in head[5:offset]:
         number = number << 6 | byte & 0x3F
     sizes = {6: 1, 7: 2}.get(size_code, 0)
-    block = FLAC_SIZES.get(size_code) or int.from_bytes(head[place : place + sizes], "big") + 1
-    place += sizes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    block = FLAC_SIZES.get(size_code) or int.from_bytes(head[offset : offset + sizes], "big") + 1
+    offset += sizes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
     check_sum = 0  # CRC-8, polynomial 7; the header followed by its CRC gives 0
-    for byte in head[: place + 1]:
+    for byte in head[: offset + 1]:
         check_sum ^= byte
         for _ in range(8):
             check_sum = (check_sum << 1 ^ (7 if check_sum & 128 else 0)) & 255
-    if check_sum or place >= len(head):
+    if check_sum or offset >= len(head):
         return None
     first = number if head[1] & 1 else number * usual
     return first, first + block
@@ -208,14 +212,14 @@ def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
     if file.stat().st_size > LARGEST_MPEG:
         raise AudioProblem("too long", f"MPEG audio of more than {LARGEST_MPEG} bytes")
     content = file.read_bytes()
-    place, first, count, missing = _mpeg_frames(content)
+    offset, first, count, missing = _mpeg_frames(content)
     if first is None:
         raise AudioProblem("not readable audio", "no frame of MPEG audio found")
     counted = False
-    if content[place + first.counted : place + first.counted + 4] in (b"Xing", b"Info"):
-        start = place + first.counted + 4
+    if content[offset + first.counted : offset + first.counted + 4] in (b"Xing", b"Info"):
+        start = offset + first.counted + 4
         flags, expected = struct.unpack(">II", content[start : start + 8].ljust(8, b"\0"))
-        place, count, counted = place + first.length, count - 1, bool(flags & 1)
+        offset, count, counted = offset + first.length, count - 1, bool(flags & 1)
         if counted and count < expected - 1:  # some encoders count this frame too
             raise AudioProblem("truncated", f"the header declares {expected} frames, the file has {count}")
         if counted and count == expected:
@@ -227,35 +231,35 @@ def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
         return None
     if first.layer != 3:
         raise AudioProblem("longer than is decoded", f"{samples} samples, {declared} would be decoded")
-    return MPEG_TAG + _counting_frame(content[place : place + 4], count) + content[place:]
+    return MPEG_TAG + _counting_frame(content[offset : offset + 4], count) + content[offset:]
 
 
 def _mpeg_frames(content: bytes) -> Tuple[int, Optional[MpegFrame], int, int]:
     """Offset and header of the first frame, frame count, and missing bytes of a truncated last frame."""
-    place, count, in_step = _id3_end(content), 0, False
-    begin, first = place, None
+    offset, count, in_step = _id3_end(content), 0, False
+    begin, first = offset, None
     for _ in range(MOST_PARTS):
-        if not 0 <= place <= len(content) - 4:
+        if not 0 <= offset <= len(content) - 4:
             break
-        frame = _mpeg_frame(content, place)
+        frame = _mpeg_frame(content, offset)
         known = frame is not None and (first is None or frame.kind == first.kind)
-        if frame is not None and known and place + frame.length > len(content) and in_step:
-            return begin, first, count, place + frame.length - len(content)
-        if frame is not None and known and (in_step or _follows(content, place + frame.length, frame.kind)):
-            begin, first = (begin, first) if first is not None else (place, frame)
-            place, count, in_step = place + frame.length, count + 1, True
+        if frame is not None and known and offset + frame.length > len(content) and in_step:
+            return begin, first, count, offset + frame.length - len(content)
+        if frame is not None and known and (in_step or _follows(content, offset + frame.length, frame.kind)):
+            begin, first = (begin, first) if first is not None else (offset, frame)
+            offset, count, in_step = offset + frame.length, count + 1, True
         else:
-            place, in_step = content.find(b"\xff", place + 1), False
+            offset, in_step = content.find(b"\xff", offset + 1), False
     return begin, first, count, 0
 
 
-def _follows(content: bytes, place: int, kind: int) -> bool:
-    frame = _mpeg_frame(content, place)
-    return place == len(content) or (frame is not None and frame.kind == kind)
+def _follows(content: bytes, offset: int, kind: int) -> bool:
+    frame = _mpeg_frame(content, offset)
+    return offset == len(content) or (frame is not None and frame.kind == kind)
 
 
-def _mpeg_frame(content: bytes, place: int) -> Optional[MpegFrame]:
-    word = int.from_bytes(content[place : place + 4], "big")
+def _mpeg_frame(content: bytes, offset: int) -> Optional[MpegFrame]:
+    word = int.from_bytes(content[offset : offset + 4], "big")
     version, layer, rate = word >> 19 & 3, 4 - (word >> 17 & 3), word >> 10 & 3
     if word >> 21 != 0x7FF or version == 1 or layer == 4 or rate == 3 or word >> 12 & 15 in (0, 15):
         return None
@@ -280,10 +284,10 @@ def _counting_frame(head: bytes, count: int) -> bytes:
 
 
 def _id3_end(content: Union[bytes, mmap.mmap]) -> int:
-    place = 0
-    while content[place : place + 3] == b"ID3" and len(content) >= place + 10:
+    offset = 0
+    while content[offset : offset + 3] == b"ID3" and len(content) >= offset + 10:
         size = 0
-        for byte in content[place + 6 : place + 10]:
+        for byte in content[offset + 6 : offset + 10]:
             size = size << 7 | byte & 127
-        place += 10 + size
-    return place
+        offset += 10 + size
+    return offset

@@ -76,18 +76,18 @@ def run_command(command: str, folder: Path, file: Path) -> None:
             raise AudioProblem("command failed", f"{command}: exit status {done.returncode}; {message}")
 
 
-def copy_archived(archive: Path, place: int, file: Path) -> None:
-    """Copy the WAV file at byte `place` of a Kaldi archive; raises AudioProblem if there is none."""
+def copy_archived(archive: Path, offset: int, file: Path) -> None:
+    """Copy the WAV file at byte `offset` of a Kaldi archive; raises AudioProblem if there is none."""
     check_file(archive)
     with open(archive, "rb") as stream:
-        stream.seek(min(place, archive.stat().st_size))
+        stream.seek(min(offset, archive.stat().st_size))
         head = stream.read(12)
         left = int.from_bytes(head[4:8], "little") - 4
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            raise AudioProblem("no WAV file in the archive", f"found {head[:4]!r} at {archive}:{place}")
+            raise AudioProblem("no WAV file in the archive", f"found {head[:4]!r} at {archive}:{offset}")
         if left > archive.stat().st_size - stream.tell():
             raise AudioProblem(
-                "truncated", f"{left + 12} bytes at {archive}:{place}, but the archive ends before"
+                "truncated", f"{left + 12} bytes at {archive}:{offset}, but the archive ends before"
             )
         with whole_file(file) as temporary, open(temporary, "wb") as copy:
             copy.write(head)

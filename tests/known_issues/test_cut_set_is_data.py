@@ -152,7 +152,7 @@ def test_only_regular_files_are_audio(tmp_path: Path, source: str, derived: bool
     assert (rejected.id, rejected.kind) == ("evil", expected)
 
 
-def test_names_that_stay_in_the_folder_or_are_whole_are_audio(tmp_path: Path) -> None:
+def test_paths_inside_the_folder_and_absolute_paths_are_audio(tmp_path: Path) -> None:
     folder, other = tmp_path / "corpus", write_audio(tmp_path / "other.wav", noise(1, 2))
     folder.mkdir()
     (folder / "link.wav").symlink_to(other)
@@ -210,7 +210,7 @@ def test_huge_cuts_are_refused_before_audio_is_read(
     assert not (tmp_path / "derived").exists()
 
 
-def test_a_manifest_of_another_length_or_rate_than_its_audio(tmp_path: Path) -> None:
+def test_a_manifest_with_the_wrong_length_or_rate(tmp_path: Path) -> None:
     write_audio(tmp_path / "slow.wav", noise(1, 3, 8000), 8000)
     rows = [
         cut("end", duration=1.4),
@@ -232,7 +232,7 @@ def test_a_manifest_of_another_length_or_rate_than_its_audio(tmp_path: Path) -> 
     }
 
 
-def test_a_small_file_that_lasts_for_hours_is_not_read_as_one_piece(tmp_path: Path) -> None:
+def test_a_small_file_with_hours_of_audio_is_not_read_into_memory(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.flac", np.zeros(1 << 16, np.int16), 16000)
     content = bytearray((tmp_path / "long.flac").read_bytes())
     content[18:26] = (int.from_bytes(content[18:26], "big") >> 36 << 36 | 1 << 35).to_bytes(8, "big")
