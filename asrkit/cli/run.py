@@ -34,7 +34,9 @@ class _Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-@click.command("run", cls=_Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    "run", cls=_Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option("--recipe", required=True, type=FOLDER, metavar="DIR", help="Folder with recipe.yaml.")
 @click.option("--stage", metavar="N", help="First stage to run, a number or a name; it runs even if fresh.")
 @click.option("--stop-stage", metavar="N", help="Last stage to run.  [default: the last]")
