@@ -5,7 +5,7 @@ import json
 import math
 import zlib
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Dict, Iterator, List, Literal, Optional, Tuple, Union
+from typing import Annotated, Any, Dict, Iterator, List, Literal, Optional, Tuple, Union
 
 import msgspec
 import yaml
@@ -76,28 +76,27 @@ class Transform(msgspec.Struct):
     kwargs: Options
 
 
-class Piece(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MonoCut"):
-    """A mono cut."""
-
+class _Part(msgspec.Struct, omit_defaults=True, kw_only=True):
     id: str
     start: Seconds
     duration: Seconds
+    recording: Optional[Recording] = None
+
+
+class MonoCut(_Part, tag_field="type"):
+    """As in lhotse."""
+
     channel: Channel
-    recording: Optional[Recording] = None
 
 
-class Pieces(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MultiCut"):
-    """A multi-channel cut."""
+class MultiCut(_Part, tag_field="type"):
+    """As in lhotse."""
 
-    id: str
-    start: Seconds
-    duration: Seconds
     channel: Channels
-    recording: Optional[Recording] = None
 
 
-class Silence(msgspec.Struct, tag_field="type", tag="PaddingCut"):
-    """Padding."""
+class PaddingCut(msgspec.Struct, tag_field="type"):
+    """As in lhotse."""
 
     id: str
     duration: Seconds
@@ -109,21 +108,21 @@ class Silence(msgspec.Struct, tag_field="type", tag="PaddingCut"):
 class Track(msgspec.Struct, omit_defaults=True):
     """A cut within a mixture."""
 
-    cut: Union[Piece, Pieces, Silence]
+    cut: Union[MonoCut, MultiCut, PaddingCut]
     type: str
     offset: Seconds = 0.0
     snr: Optional[Decibels] = None
 
 
-class Mixture(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MixedCut"):
-    """A mixture of cuts."""
+class MixedCut(msgspec.Struct, omit_defaults=True, tag_field="type"):
+    """As in lhotse."""
 
     id: str
     tracks: Annotated[List[Track], msgspec.Meta(min_length=1, max_length=1000)]
     transforms: Optional[Annotated[List[Transform], msgspec.Meta(max_length=8)]] = None
 
 
-Cut = Union[Piece, Pieces, Mixture]
+Cut = Union[MonoCut, MultiCut, MixedCut]
 
 
 class Row(msgspec.Struct):
@@ -175,8 +174,8 @@ def read_entries(file: Path) -> Iterator[Entry]:
 
 def recordings(cut: Cut) -> Iterator[Recording]:
     """Every recording of a cut, including impulse responses of its transforms."""
-    tracks = [track.cut for track in cut.tracks] if isinstance(cut, Mixture) else [cut]
-    todo = [track.recording for track in tracks if not isinstance(track, Silence) and track.recording]
+    tracks = [track.cut for track in cut.tracks] if isinstance(cut, MixedCut) else [cut]
+    todo = [track.recording for track in tracks if not isinstance(track, PaddingCut) and track.recording]
     todo += [one.kwargs.rir for one in _transforms(cut) if one.kwargs.rir]
     while todo:
         recording = todo.pop()
@@ -186,7 +185,7 @@ def recordings(cut: Cut) -> Iterator[Recording]:
 
 def check_extent(cut: Cut, max_seconds: float) -> None:
     """Raise AudioProblem for a cut that is too long or needs too much memory."""
-    tracks = cut.tracks if isinstance(cut, Mixture) else [Track(cut, "")]
+    tracks = cut.tracks if isinstance(cut, MixedCut) else [Track(cut, "")]
     seconds = max(track.offset + track.cut.duration for track in tracks)
     if seconds > max_seconds:
         raise AudioProblem("too long", f"{seconds:.3f} s, the limit is {max_seconds:g} s")
@@ -213,7 +212,7 @@ def _check_resampling(old: int, new: int) -> None:
 
 
 def _transforms(cut: Cut) -> List[Transform]:
-    return (cut.transforms or []) if isinstance(cut, Mixture) else []
+    return (cut.transforms or []) if isinstance(cut, MixedCut) else []
 
 
 def _name_types(data: Any) -> None:
@@ -236,40 +235,34 @@ def _read_rows(file: Path) -> Iterator[Tuple[int, Any]]:
     try:
         with gzip.open(file) if names[-1] == "gz" else open(file, "rb") as stream:
             if "jsonl" in names:
-                yield from _read_lines(stream)  # type: ignore[arg-type]
-            else:
-                content = stream.read(LARGEST_DOCUMENT + 1)
-                if len(content) > LARGEST_DOCUMENT:
-                    raise ValueError(f"more than {LARGEST_DOCUMENT} bytes; use .jsonl for large CutSets")
-                rows = _parse_yaml(content) if {"yaml", "yml"} & {*names} else _parse_json(content)
-                if not isinstance(rows, list):
-                    raise ValueError("not a list of cuts")
-                yield from enumerate(rows, start=1)
+                lines = iter(lambda: stream.readline(LONGEST_LINE + 1), b"")
+                for number, line in enumerate(lines, start=1):
+                    if len(line) > LONGEST_LINE:
+                        raise ValueError(f"line {number} is longer than {LONGEST_LINE} bytes")
+                    if line.strip():
+                        yield number, _parse_json(line, f"line {number}: ")
+                return
+            content = stream.read(LARGEST_DOCUMENT + 1)
+        if len(content) > LARGEST_DOCUMENT:
+            raise ValueError(f"more than {LARGEST_DOCUMENT} bytes; use .jsonl for large CutSets")
+        rows = _parse_yaml(content) if {"yaml", "yml"} & {*names} else _parse_json(content)
+        if not isinstance(rows, list):
+            raise ValueError("not a list of cuts")
+        yield from enumerate(rows, start=1)
     except (EOFError, zlib.error) as error:
         raise ValueError(f"damaged gzip file: {error}") from None
 
 
-def _read_lines(stream: BinaryIO) -> Iterator[Tuple[int, Any]]:
-    number = 0
-    while line := stream.readline(LONGEST_LINE + 1):
-        number += 1
-        if len(line) > LONGEST_LINE:
-            raise ValueError(f"line {number} is longer than {LONGEST_LINE} bytes")
-        if line.strip():
-            try:
-                yield number, _parse_json(line)
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
-
-
-def _parse_json(content: bytes) -> Any:
+def _parse_json(content: bytes, place: str = "") -> Any:
     try:
         try:
             return msgspec.json.decode(content)
         except msgspec.DecodeError:  # NaN, as Python writes it
             return json.loads(content)
     except RecursionError:
-        raise ValueError("too many nested lists and mappings") from None
+        raise ValueError(f"{place}too many nested lists and mappings") from None
+    except ValueError as error:
+        raise ValueError(f"{place}{error}") from None
 
 
 def _parse_yaml(content: bytes) -> Any:

@@ -13,10 +13,10 @@ from asrkit.corpus.audio import open_audio, open_whole, read_blocks
 from asrkit.corpus.cut_manifest import (
     Cut,
     Entry,
-    Mixture,
-    Piece,
+    MixedCut,
+    MonoCut,
+    PaddingCut,
     Recording,
-    Silence,
     Source,
     check_extent,
     read_entries,
@@ -77,8 +77,8 @@ def cut_utterances(
         speaker = next((each.speaker for each in supervisions if each.speaker), "unknown")
         text = " ".join(each.text for each in supervisions if each.text)
         plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr)
-        source = _own_file(cut) if isinstance(cut, Piece) and len(supervisions) == 1 else None
-        if source is not None and isinstance(cut, Piece) and cut.duration <= max_duration:
+        source = _own_file(cut) if isinstance(cut, MonoCut) and len(supervisions) == 1 else None
+        if source is not None and isinstance(cut, MonoCut) and cut.duration <= max_duration:
             audio = corpus_file(root, source)
             yield dataclasses.replace(plain, audio=audio, start=cut.start, duration=cut.duration)
         else:
@@ -106,7 +106,7 @@ def _resolve_paths(entries: Sequence[Entry], file: Path) -> None:
             source.source = str(found)
 
 
-def _own_file(cut: Piece) -> Optional[str]:
+def _own_file(cut: MonoCut) -> Optional[str]:
     """The mono file with the cut's untransformed recording, if there is one."""
     recording = cut.recording
     if recording is None or recording.transforms or len(recording.sources) != 1:
@@ -118,7 +118,6 @@ def _own_file(cut: Piece) -> Optional[str]:
 def _write_audio(entry: Entry, root: Path, max_duration: float, file: Path) -> None:
     """Write the audio that lhotse makes of a cut, in float32; raises AudioProblem."""
     from lhotse.audio.backend import set_current_audio_backend
-    from lhotse.cut import MixedCut
     from lhotse.cut.set import deserialize_cut
 
     if isinstance(entry.cut, AudioProblem):
@@ -134,7 +133,7 @@ def _write_audio(entry: Entry, root: Path, max_duration: float, file: Path) -> N
     set_current_audio_backend(_backend())  # lhotse would call sph2pipe for SPHERE
     try:
         made = deserialize_cut(msgspec.to_builtins(cut))
-        samples = made.load_audio(mono_downmix=True) if isinstance(made, MixedCut) else made.load_audio()
+        samples = made.load_audio(**({"mono_downmix": True} if isinstance(cut, MixedCut) else {}))
     except Exception as error:  # lhotse raises many types, with details from the second line on
         raise AudioProblem("not readable audio", str(error).partition("\n")[0]) from None
     finally:
@@ -147,8 +146,8 @@ def _write_audio(entry: Entry, root: Path, max_duration: float, file: Path) -> N
 
 def _clip(cut: Cut) -> None:
     """End a cut with its recording, if it is less than MAX_OVERSHOOT longer; raises AudioProblem if more."""
-    for piece in [track.cut for track in cut.tracks] if isinstance(cut, Mixture) else [cut]:
-        if isinstance(piece, Silence):
+    for piece in [track.cut for track in cut.tracks] if isinstance(cut, MixedCut) else [cut]:
+        if isinstance(piece, PaddingCut):
             continue
         if piece.recording is None:
             raise AudioProblem("no recording in the cut")
