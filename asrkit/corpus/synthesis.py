@@ -10,7 +10,6 @@ import ctypes
 import dataclasses
 import functools
 import multiprocessing
-import wave
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Sequence, Tuple
@@ -88,13 +87,12 @@ def speak_files(jobs: Sequence[Tuple[Speech, Path]], processes: int) -> None:
 
 def _speak_file(job: Tuple[Speech, Path]) -> float:
     """Write one file; returns seconds of audio."""
+    import soundfile
+
     speech, file = job
     samples = speak(speech)
-    with whole_file(file) as temporary, wave.open(str(temporary), "wb") as stream:
-        stream.setnchannels(1)
-        stream.setsampwidth(2)
-        stream.setframerate(SAMPLING_RATE)
-        stream.writeframes(samples.tobytes())
+    with whole_file(file) as temporary:
+        soundfile.write(str(temporary), samples, SAMPLING_RATE, "PCM_16", format="WAV")
     return len(samples) / SAMPLING_RATE
 
 
