@@ -31,22 +31,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener for HTTP(S) only: no files, no FTP."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        _Redirects,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
 def transfer(address: str, file: Path, summed: bool) -> None:
     """Download `address` to `file` through a .part file, which a later call resumes.
 
@@ -91,11 +75,13 @@ def transfer(address: str, file: Path, summed: bool) -> None:
 
 def _open(request: urllib.request.Request) -> Any:
     """The server's response; raises OSError if it takes too long, even byte by byte."""
+    if request.type not in ("http", "https"):  # no files, no FTP
+        raise OSError("not an HTTP address")
     responses: queue.Queue[Any] = queue.Queue()
 
     def ask() -> None:
         try:
-            responses.put(_opener().open(request, timeout=TIMEOUT_SECONDS))
+            responses.put(urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_SECONDS))
         except Exception as error:  # raised below
             responses.put(error)
 
@@ -106,8 +92,6 @@ def _open(request: urllib.request.Request) -> Any:
         raise OSError(f"no response in {2 * TIMEOUT_SECONDS:g} s") from None
     if isinstance(outcome, Exception):
         raise outcome
-    if outcome is None:
-        raise OSError("not an HTTP address")
     return outcome
 
 
