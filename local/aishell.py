@@ -1,4 +1,4 @@
-"""AISHELL-1 (OpenSLR 33): read Mandarin, 400 speakers, 16 kHz; text in words that spaces part."""
+"""AISHELL-1 (OpenSLR 33): read Mandarin, 400 speakers, 16 kHz WAV; transcripts are segmented into words."""
 
 import unicodedata
 from pathlib import Path
@@ -13,31 +13,30 @@ ARCHIVE = Archive(
     addresses=openslr_addresses(33, "data_aishell.tgz"),
     top="data_aishell",
     md5="2f494334227864a8a8fec932999db9d8",
-    inner="data_aishell/wav/*.tar.gz",  # one a speaker
+    inner="data_aishell/wav/*.tar.gz",  # one per speaker
 )
 SETS = ("train", "dev", "test")
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Fetch the corpus unless its transcripts are there."""
+    """Download the corpus unless its transcripts exist."""
     if not _transcript_file(corpus_directory).is_file():
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
-    """Every recording of the official sets; some have no transcript, and so no text."""
+    """Every WAV file of the official sets; a few have no transcript, and so an empty text."""
     listing = _transcript_file(corpus_directory)
     texts = {id: text for id, (_, text) in read_keyed_lines(listing).items()}
-    unheard = set(texts)
-    for own_set in SETS:
-        for audio in sorted((listing.parent.parent / "wav" / own_set).glob("*/*.wav")):
-            # Some Latin letters are full-width ones there.
-            unheard.discard(audio.stem)
-            text = unicodedata.normalize("NFKC", texts.get(audio.stem, ""))
-            yield Utterance(audio.stem, audio, text, audio.parent.name, own_set)
-    if unheard:  # the listing doesn't say of which set; nearly all, where only a part of the corpus is there
-        found = f"{len(unheard):,} of {len(texts):,} transcripts have no audio here"
-        print(f"aishell: {found}, for example {min(unheard)}")
+    unused = set(texts)
+    for split in SETS:
+        for audio in sorted((listing.parent.parent / "wav" / split).glob("*/*.wav")):
+            unused.discard(audio.stem)
+            text = unicodedata.normalize("NFKC", texts.get(audio.stem, ""))  # some letters are full-width
+            yield Utterance(audio.stem, audio, text, audio.parent.name, split)
+    if unused:
+        found = f"{len(unused):,} of {len(texts):,} transcripts have no audio here"
+        print(f"aishell: {found}, for example {min(unused)}")
 
 
 def _transcript_file(corpus_directory: Path) -> Path:

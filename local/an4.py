@@ -1,4 +1,4 @@
-"""CMU AN4 (census): spelled names, numbers, addresses and commands, 16 kHz NIST SPHERE."""
+"""CMU AN4 (census database): spelled names, numbers, addresses, commands; 16 kHz NIST SPHERE."""
 
 import re
 from pathlib import Path
@@ -17,46 +17,40 @@ ARCHIVE = Archive(
     ),
     top="an4",
 )
+# train: "<s> TEXT </s> (id)", test: "TEXT (id)"
 LINE = re.compile(r"\s*(?:<s>)?(?P<text>.*?)(?:</s>)?\s*\((?P<id>[^()\s]+)\)\s*")
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Fetch the corpus unless its lists are there."""
+    """Download the corpus unless its lists exist."""
     if not (ARCHIVE.folder(corpus_directory) / "etc" / "an4_test.fileids").is_file():
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
-    """The official lists, train and test."""
+    """The official train and test lists; a line of a list is FOLDER/SPEAKER/ID."""
     folder = ARCHIVE.folder(corpus_directory)
-    for part in ("train", "test"):
-        texts = _transcripts(folder / "etc" / f"an4_{part}.transcription")
-        listing = folder / "etc" / f"an4_{part}.fileids"
+    for split in ("train", "test"):
+        texts = _read_transcripts(folder / "etc" / f"an4_{split}.transcription")
+        listing = folder / "etc" / f"an4_{split}.fileids"
         for number, line in read_lines(listing):
             path = line.strip()
-            speaker, name = path.split("/")[-2:] if "/" in path else ("", path)
-            if name not in texts or not speaker:
-                raise UserError(
-                    f"{path} has no transcript" if speaker else f"{path} names no speaker",
-                    expected=f"folder/speaker/name, with a line (name) in an4_{part}.transcription",
-                    where=f"{listing}, line {number}",
-                    todo="fetch the corpus again",
-                )
-            audio = folder / "wav" / f"{path}.sph"
-            yield Utterance(id=name, audio=audio, text=texts[name], speaker=speaker, split=part)
+            speaker, id = path.split("/")[-2:] if "/" in path else ("", path)
+            if id not in texts or not speaker:
+                found = f"{path} has no transcript" if speaker else f"{path} has no speaker"
+                expected = f"FOLDER/SPEAKER/ID, and a line (ID) in an4_{split}.transcription"
+                raise UserError(found, expected, f"{listing}, line {number}", "download the corpus again")
+            yield Utterance(id, folder / "wav" / f"{path}.sph", texts[id], speaker, split)
 
 
-def _transcripts(file: Path) -> Dict[str, str]:
-    """Text by utterance; train lines are `<s> TEXT </s> (id)`, test lines `TEXT (id)`."""
+def _read_transcripts(file: Path) -> Dict[str, str]:
+    """Transcripts by utterance id."""
     texts: Dict[str, str] = {}
     for number, line in read_lines(file):
         match = LINE.fullmatch(line)
         if match is None or match["id"] in texts:
-            raise UserError(
-                f"the line {line!r}" if match is None else f"a second line for {match['id']}",
-                expected="TEXT (utterance), one line an utterance",
-                where=f"{file}, line {number}",
-                todo="correct the line",
-            )
+            found = f"the line {line!r}" if match is None else f"a second line for {match['id']}"
+            where = f"{file}, line {number}"
+            raise UserError(found, "TEXT (ID), one line per utterance", where, "correct the line")
         texts[match["id"]] = match["text"].strip(" ")
     return texts

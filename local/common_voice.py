@@ -1,11 +1,10 @@
-"""A language of Common Voice as it is downloaded: clips/ and tables of them."""
+"""A language of Common Voice as downloaded: clips/ and tables train.tsv, dev.tsv, test.tsv, validated.tsv."""
 
 from pathlib import Path
 from typing import Iterator, List
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.table import id_of_path, read_table
-from asrkit.corpus.transcripts import strip_punctuation
+from asrkit.corpus.transcripts import id_of_path, read_table, strip_punctuation
 from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
 
 SPLITS = ("train", "dev", "test")
@@ -13,16 +12,13 @@ COLUMNS = ("client_id", "path", "sentence")
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Nothing can be fetched: Common Voice wants its terms to be agreed to."""
-    expected = "the folder of a language: clips, and train.tsv, dev.tsv, test.tsv or validated.tsv"
+    """Check that it exists: it can only be downloaded after accepting the terms of Common Voice."""
+    expected = "the folder of a language: clips/, and train.tsv, dev.tsv, test.tsv or validated.tsv"
     refuse_absent(corpus_directory, _tables(corpus_directory), expected)
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
-    """The published splits; where there is none of them, all validated clips as `train`.
-
-    Punctuation, which nobody says, is left out of the sentences.
-    """
+    """The published splits, or if there are none, all validated clips as train; without punctuation."""
     for table in _tables(corpus_directory):
         for _, row in read_table(table, COLUMNS):
             path = row["path"].strip()
@@ -30,7 +26,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 id=id_of_path(path),
                 audio=corpus_file(corpus_directory / "clips", path),
                 text=" ".join(strip_punctuation(row["sentence"]).split()),
-                speaker=row["client_id"][:16] or "unknown",  # of 128 digits, enough to tell people apart
+                speaker=row["client_id"][:16] or "unknown",  # 16 of 128 hex digits identify a speaker
                 split=table.stem if table.stem in SPLITS else "train",
             )
 

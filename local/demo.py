@@ -1,6 +1,5 @@
-"""The demo corpus: sentences of a small grammar, spoken by py-nanotts. Synthetic speech, no download."""
+"""The demo corpus: sentences of a small grammar, synthesised with py-nanotts; needs no download."""
 
-import contextlib
 import dataclasses
 import os
 import random
@@ -10,7 +9,7 @@ from typing import Dict, Iterable, List, Sequence, Set
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.synthesis import Speech, speak_files
-from asrkit.corpus.table import read_table
+from asrkit.corpus.transcripts import read_table
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_json, write_text
@@ -20,18 +19,18 @@ from asrkit.text.grammar import Grammar, draw_sentence, read_grammar
 GRAMMAR_FILE = Path(__file__).resolve().parent.parent / "recipes" / "demo" / "grammar.yaml"
 SEED = 20240229
 
-# Sentences a voice. The unseen voice is American English: its British twin is in training with a larger share
-# than the others, since no other training voice applies English letter-to-sound rules.
+# Sentences per voice. The unseen voice is American English. British English has a larger share of train,
+# because no other training voice uses English letter-to-sound rules.
 SPLITS: Dict[str, Dict[str, int]] = {
     "train": {"en-GB": 600, "de-DE": 350, "es-ES": 350, "fr-FR": 350, "it-IT": 350},
     "dev": {"en-GB": 20, "de-DE": 20, "es-ES": 20, "fr-FR": 20, "it-IT": 20},
     "test-seen": {"en-GB": 40, "de-DE": 40, "es-ES": 40, "fr-FR": 40, "it-IT": 40},
     "test-unseen": {"en-US": 100},
 }
-PITCH = (92, 109)  # percent of the voice's own, drawn evenly
+PITCH = (92, 109)  # percent of the voice's default, uniform
 SPEED = (92, 109)
 
-MARKER = "corpus.json"  # written last: the corpus is complete
+MARKER = "corpus.json"  # written last, when the corpus is complete
 TRANSCRIPTS = "transcripts.tsv"
 OWN_FILE = re.compile(r"[a-z]{2}-[A-Z]{2}-[0-9a-f]{12}\.wav")
 COLUMNS = ("id", "split", "speaker", "pitch", "speed", "text")
@@ -39,40 +38,37 @@ COLUMNS = ("id", "split", "speaker", "pitch", "speed", "text")
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A sentence of a split."""
+    """A sentence, its voice and its split."""
 
     split: str
     speech: Speech
 
     def audio(self, corpus_directory: Path) -> Path:
-        """Where its audio lies."""
+        """Path of its audio."""
         return corpus_directory / "audio" / self.split / f"{self.speech.id}.wav"
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Speak the corpus into the folder; what an interrupted run left there is kept."""
+    """Synthesise the corpus; audio of an interrupted run is kept."""
     speak_corpus(corpus_directory, sample_lines(read_grammar(GRAMMAR_FILE)), len(os.sched_getaffinity(0)))
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]:
-    """Every utterance of every split, as the transcript file lists them. Raises UserError when unfinished."""
+    """Every row of transcripts.tsv; raises UserError if the corpus is unfinished."""
     marker = corpus_directory / MARKER
     if not marker.is_file():
-        raise UserError(
-            f"no finished demo corpus in {corpus_directory}",
-            expected=f"the file {MARKER}, written when all is spoken",
-            where=str(marker),
-            todo="recipes/demo/run.sh --stage download --stop-stage download",
-        )
+        found = f"no finished demo corpus in {corpus_directory}"
+        todo = "recipes/demo/run.sh --stage download --stop-stage download"
+        raise UserError(found, f"the file {MARKER}, which is written last", str(marker), todo)
     for _, line in read_table(corpus_directory / TRANSCRIPTS, COLUMNS):
         audio = corpus_directory / "audio" / line["split"] / f"{line['id']}.wav"
         yield Utterance(line["id"], audio, line["text"], line["speaker"], line["split"])
 
 
 def sample_lines(grammar: Grammar, share: float = 1.0) -> List[Line]:
-    """Sentences for every split and voice, no sentence twice; `share` takes that part of each count.
+    """Draw distinct sentences for every split and voice; `share` scales the counts.
 
-    Training comes first: a sentence for dev or test with a word not in training is drawn again.
+    train comes first: sentences of dev and test with an OOV word are redrawn.
     """
     generator = random.Random(SEED)
     used: Set[str] = set()
@@ -80,7 +76,7 @@ def sample_lines(grammar: Grammar, share: float = 1.0) -> List[Line]:
     lines: List[Line] = []
     for split, counts in SPLITS.items():
         voices = [voice for voice, count in counts.items() for _ in range(max(1, round(count * share)))]
-        generator.shuffle(voices)  # else the first voice would take most of the sentences that are few
+        generator.shuffle(voices)  # or the first voice would get most of the rare sentences
         for voice in voices:
             text = draw_sentence(grammar, generator)
             while text in used or (split != "train" and not trained.issuperset(text.split())):
@@ -94,10 +90,7 @@ def sample_lines(grammar: Grammar, share: float = 1.0) -> List[Line]:
 
 
 def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) -> None:
-    """Write audio/<split>/<id>.wav, transcripts.tsv, and corpus.json when all of it is there.
-
-    Audio that an earlier grammar gave is removed.
-    """
+    """Write audio/SPLIT/ID.wav, transcripts.tsv and then corpus.json; remove audio of an earlier grammar."""
     rows = [[line.speech.id, line.split, *dataclasses.astuple(line.speech)] for line in lines]
     state = {"lines": len(lines), "fingerprint": hash_value(rows)}
     marker = corpus_directory / MARKER
@@ -105,8 +98,7 @@ def speak_corpus(corpus_directory: Path, lines: Sequence[Line], processes: int) 
     missing = [(line.speech, file) for file, line in wanted.items() if not file.is_file()]
     if not missing and marker.is_file() and read_json(marker) == state:
         return
-    with contextlib.suppress(FileNotFoundError):
-        marker.unlink()
+    marker.unlink(missing_ok=True)
     speak_files(missing, processes)
     for file in corpus_directory.glob("audio/*/*.wav"):
         if OWN_FILE.fullmatch(file.name) and file not in wanted:

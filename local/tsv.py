@@ -1,24 +1,24 @@
-"""Any corpus as tables: columns path, text and speaker, and perhaps id and split, separated by tabs.
+"""Any corpus as tab-separated tables with columns path, text, speaker and optionally id and split.
 
-Without a column `split`, the tables of a folder are splits by their names, and a single table is `train`.
+Without a column `split`, a table's name is its split; a single table is train.
 """
 
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.table import id_of_path, read_table
-from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
+from asrkit.corpus.transcripts import id_of_path, read_table
+from asrkit.corpus.utterance import Utterance, corpus_file, listings, refuse_absent
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Nothing can be fetched."""
+    """Check that a table exists."""
     refuse_absent(corpus_directory, corpus_directory.glob("*.tsv"), "a table, NAME.tsv")
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
-    """A row each; `path` counts from the corpus's folder, and is the id where there is no column for that."""
-    tables = _tables(corpus_directory, config)
+    """An utterance per row; `path` is relative to the corpus's folder, and the id without a column `id`."""
+    tables = listings(corpus_directory, config, "*.tsv")
     for table in tables:
         split = table.stem if len(tables) > 1 else config.train
         for _, row in read_table(table, ("path", "text", "speaker")):
@@ -30,9 +30,3 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 speaker=row["speaker"].strip() or "unknown",
                 split=row.get("split", split).strip() or split,
             )
-
-
-def _tables(corpus_directory: Path, config: CorpusConfig) -> List[Path]:
-    if config.listing is not None:
-        return [corpus_directory / config.listing]
-    return sorted(corpus_directory.glob("*.tsv"))

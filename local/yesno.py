@@ -1,4 +1,7 @@
-"""yesno (OpenSLR 1): one man says 8 words, each yes or no in Hebrew; the file names say which."""
+"""yesno (OpenSLR 1): one speaker, 60 recordings of 8 Hebrew words, each yes or no; 8 kHz WAV.
+
+A file's name is its transcript: 0_1_1_0_1_0_0_1.wav is "NO YES YES NO YES NO NO YES".
+"""
 
 from pathlib import Path
 from typing import Iterator
@@ -18,35 +21,28 @@ DEV_FILES = 6
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
-    """Fetch the corpus unless its files are there."""
+    """Download the corpus unless there are WAV files."""
     if not any(ARCHIVE.folder(corpus_directory).glob("*.wav")):
         fetch_corpus(ARCHIVE, corpus_directory, config.corpus.mirror)
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
-    """All files sorted by name: the second half is the test set, as in icefall, so that results compare.
+    """All files sorted by name: 24 for train, 6 for dev, 30 for test.
 
-    icefall trains on the whole first half and has no dev set; here its last 6 files are dev,
-    and training has 24 of 30.
+    icefall has the same test set, but no dev set: it trains on the first 30.
     """
-    files = sorted(ARCHIVE.folder(corpus_directory).glob("*.wav"))
+    folder = ARCHIVE.folder(corpus_directory)
+    files = sorted(folder.glob("*.wav"))
     if not files:
-        raise UserError(
-            f"no .wav files in {ARCHIVE.folder(corpus_directory)}",
-            expected="the folder waves_yesno of OpenSLR 1 with its 60 files",
-            where=str(corpus_directory),
-            todo="run.sh --stage download fetches it; or name the folder with waves_yesno by --corpus-dir",
-        )
+        todo = "run.sh --stage download fetches it; or name the folder with waves_yesno with --corpus-dir"
+        raise UserError(f"no .wav files in {folder}", "the 60 files of OpenSLR 1", str(folder), todo)
     half = len(files) // 2
     for index, file in enumerate(files):
         digits = file.stem.split("_")
-        if not all(digit in WORDS for digit in digits):
-            raise UserError(
-                f"the file name {file.name} isn't a transcript",
-                expected="digits 0 (no) and 1 (yes) joined by _, for example 0_0_1_0_1_1_0_1.wav",
-                where=str(file),
-                todo="take the file out of the folder",
-            )
+        if not WORDS.keys() >= set(digits):
+            found = f"the file name {file.name} isn't a transcript"
+            expected = "digits 0 (no) and 1 (yes) joined by _, for example 0_0_1_0_1_1_0_1.wav"
+            raise UserError(found, expected, str(file), "remove the file from the folder")
         split = "train" if index < half - DEV_FILES else "dev" if index < half else "test"
         text = " ".join(WORDS[digit] for digit in digits)
         yield Utterance(id=file.stem, audio=file, text=text, speaker="man", split=split)

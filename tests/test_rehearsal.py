@@ -89,7 +89,7 @@ def test_counts_durations_and_words_are_as_published(recipe: Path) -> None:
 
 
 def test_nothing_is_lost_from_manifests_to_scores(recipe: Path, rehearsed: str) -> None:
-    assert "counts are those of expect.json" in rehearsed
+    assert "counts match expect.json" in rehearsed
     folder = recipe / "out" / "share-1-1"
     assert len(list(iterate_jsonl(folder / "features" / "train_cuts.jsonl.gz"))) == 3 * 282
     ranks = re.findall(r"rank \d: (\d+) steps, (\d+) batches, (\d+) utterances", rehearsed)

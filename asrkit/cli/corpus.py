@@ -1,4 +1,4 @@
-"""asrkit corpus report: what the manifests of an experiment hold, as JSON and as a page with players."""
+"""asrkit corpus report: statistics and suspicious utterances of an experiment's corpus."""
 
 from pathlib import Path
 from typing import Optional
@@ -15,34 +15,34 @@ from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, write_json, write_text
 
 FOLDER = click.Path(path_type=Path)
-WORST = "How many texts least like what the model hears are listed; 0: none is scored."
+WORST = "List this many transcripts that disagree most with the model; 0: score none."
 
 
 @click.group("corpus")
 def command() -> None:
-    """Look at a corpus."""
+    """Inspect a corpus."""
 
 
 @command.command("report")
-@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with manifests.")
-@click.option("--nj", type=click.IntRange(min=1), help="Threads at once.  [default: the cores]")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="Experiment with manifests.")
+@click.option("--nj", type=click.IntRange(min=1), help="Number of threads.  [default: all cores]")
 @click.option("--worst", type=click.IntRange(min=0), default=20, show_default=True, help=WORST)
 def report(exp: Path, nj: Optional[int], worst: int) -> None:
-    """Write EXP/corpus/report.json and report.html: amounts, levels, symbols, and what doesn't look right.
+    """Write EXP/corpus/report.json and report.html: durations, levels, characters, suspicious utterances.
 
-    After stage average each text is also scored against what the model hears in its audio.
+    After stage average, transcripts are also scored by forced alignment with the model.
     """
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
     utterances = measure_corpus(experiment)
     alignments = []
     if worst and not (experiment.folder("average") / "model.safetensors").exists():
-        print("no model yet: after stage average the report scores each text against what it hears")
+        print("no model yet: after stage average, the report also scores each transcript with it")
     elif worst:
         for name in ("features", "units", "average"):
             refuse_changed(stage_named(name), experiment, cache_of(experiment), reads=())
         scored = score_texts(experiment, utterances)
-        print(f"{len(scored)} of {len(utterances)} utterances have features, and their texts are scored")
+        print(f"scored the {len(scored)} of {len(utterances)} utterances that have features")
         alignments = scored[:worst]
     found = make_report(utterances, read_json(experiment.folder("manifests") / "statistics.json"), alignments)
     folder = experiment.directory / "corpus"
@@ -51,5 +51,5 @@ def report(exp: Path, nj: Optional[int], worst: int) -> None:
     for kind, rows in found["suspects"].items():
         print(f"{kind}: {len(rows)} utterances, for example {rows[0]['id']} ({rows[0]['detail']})")
     for row in alignments[:1]:
-        print(f"least like what the model hears: {row['id']}: {row['text']}; heard: {row['heard']}")
+        print(f"worst transcript: {row['id']}: {row['text']}; recognised: {row['heard']}")
     print(f"wrote {folder / 'report.html'}")

@@ -106,13 +106,13 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     corpus = config.corpus
     if corpus.train in (corpus.dev, *corpus.tests):
         yield Conflict(
-            f"{corpus.train} is corpus.train and corpus.dev or one of corpus.tests too",
-            "training text and audio in no other split",
-            "name another set",
+            f"{corpus.train} is corpus.train, and corpus.dev or one of corpus.tests",
+            "disjoint splits",
+            "name another subset",
         )
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
-        yield Conflict(found, "the shorter one first", "exchange them")
+        yield Conflict(found, "a minimum below the maximum", "exchange them")
 
 
 def _candidate_conflicts(config: RecipeConfig) -> Iterator[Conflict]:

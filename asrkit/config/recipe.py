@@ -16,38 +16,41 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all sections: frozen, by keyword, an unknown key is an error."""
 
-    # Earlier names -> what they are called now, such as {"lowest_rate": "corpus.min_sampling_rate"}
+    # Earlier names -> what they are called now, such as {"old_name": "section.new_name"}
     renamed: ClassVar[Mapping[str, str]] = {}
     # Settings that are gone -> the value that now always holds
     removed: ClassVar[Mapping[str, Any]] = {}
 
 
 class CorpusConfig(Settings):
-    """What the corpus is, and how much damage in it is tolerated."""
+    """The corpus, its splits, and which utterances are rejected."""
 
-    module: str  # local/<module>.py, which lists the corpus's utterances
-    listing: Optional[str] = None  # for tsv and cut_set: the file in the corpus's folder; None: all of them
-    allow_pipes: bool = False  # run commands in wav.scp and CutSets (with your privileges)
+    renamed: ClassVar[Mapping[str, str]] = {"lowest_rate": "corpus.min_sampling_rate"}
+
+    module: str  # local/<module>.py, which downloads the corpus and lists its utterances
+    listing: Optional[str] = None  # tsv, cut_set: the file in the corpus's folder; None: all such files
+    allow_pipes: bool = False  # run piped commands in wav.scp and CutSets (with your privileges)
     train: str = "train"
     dev: str = "dev"
     tests: Tuple[str, ...] = ("test",)
-    held_out: Tuple[str, ...] = ()  # of dev and tests, those to be cut out of train: each a tenth, by speaker
-    train_sets: Tuple[str, ...] = ()  # the corpus's own sets that train is joined of; none: that of its name
-    dev_sets: Tuple[str, ...] = ()  # and dev
-    dev_speakers: Tuple[str, ...] = ()  # of train, who make dev where the corpus has no set for it
-    partial: bool = False  # fewer utterances than expect.json has are taken, and every result says so
-    mirror: Optional[str] = None  # asked before www.openslr.org, such as https://us.openslr.org/resources
-    case: Literal["as-is", "upper", "lower"] = "as-is"  # folds letter case of transcripts
-    # characters: each is a word, for Chinese and the like; mixed: each Chinese character is one, and what is
-    # between them and spaces, such as an English word, is another
+    held_out: Tuple[str, ...] = ()  # splits carved out of train (10 % each, speaker-disjoint)
+    train_sets: Tuple[str, ...] = ()  # subsets that make up train; empty: the subset of that name
+    dev_sets: Tuple[str, ...] = ()  # subsets that make up dev; empty: the subset of that name
+    dev_speakers: Tuple[str, ...] = ()  # speakers of train that make up dev, if the corpus has no dev set
+    partial: bool = False  # accept fewer utterances than in expect.json; results are marked as partial
+    mirror: Optional[str] = None  # tried before www.openslr.org, e.g. https://us.openslr.org/resources
+    case: Literal["as-is", "upper", "lower"] = "as-is"  # letter case of transcripts
+    # spaced: words are separated by spaces. characters: each character is a word (Chinese).
+    # mixed: each Chinese character is a word, and so is each run of other characters (code-switching)
     words: Literal["spaced", "characters", "mixed"] = "spaced"
-    max_bad_fraction: Fraction = 0.01  # more unusable utterances than this stop the run
-    min_duration: PositiveReal = 0.1  # seconds; shorter audio holds no word
-    max_duration: PositiveReal = 40.0  # seconds; longer audio is most often a wrong segmentation
-    lowest_rate: Optional[Positive] = None  # Hz; any from here on is taken. None: each split's usual one only
+    max_bad_fraction: Fraction = 0.01  # stop if more of a split than this is rejected
+    min_duration: PositiveReal = 0.1  # seconds; shorter audio contains no word
+    max_duration: PositiveReal = 40.0  # seconds; longer utterances are mostly segmentation errors
+    # Hz; accept this rate and above; None: only the split's majority rate
+    min_sampling_rate: Optional[Positive] = None
 
     def __post_init__(self) -> None:
-        """Refuse names that no split may have, wherever they come from."""
+        """Refuse invalid names of splits."""
         for setting in ("train", "dev", "tests", "held_out", "train_sets", "dev_sets"):
             names = getattr(self, setting)
             refuse_split_names([names] if isinstance(names, str) else names, f"corpus.{setting}")

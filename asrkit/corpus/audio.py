@@ -1,4 +1,4 @@
-"""Read every sample of an audio file once, and say what is wrong with it."""
+"""Open audio files from strangers: check the file, its header and every sample."""
 
 import dataclasses
 import hashlib
@@ -14,29 +14,29 @@ from asrkit.corpus.containers import check_size, count_samples, with_frame_count
 from asrkit.errors import AudioProblem as AudioProblem
 
 BLOCK_SAMPLES = 1 << 20
-UNKNOWN_LENGTH = 1 << 62  # libsndfile's largest count stands for it
-RATES = range(1000, 400_000)  # Hz; of sound
-NOT_DECODED = 0.1  # seconds that codecs may leave out at the beginning and end
-LAST_PAGE = 30  # seconds; 255 packets at most
-# Those whose length can be checked; the others, libsndfile takes as being as long as the file
+UNKNOWN_LENGTH = 1 << 62  # libsndfile reports its largest count if the header has no length
+RATES = range(1000, 400_000)  # Hz, plausible sampling rates
+NOT_DECODED = 0.1  # seconds; codecs may drop as much at the beginning and end
+OGG_PAGE = 30  # seconds; a page has at most 255 packets
+# Formats whose length can be checked; for others libsndfile derives the length from the file size
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
 SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
-MEMORY_FOLDER = "/dev/shm/"  # a disk in memory
+MEMORY_FOLDER = "/dev/shm/"  # a RAM disk, allowed
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioFacts:
-    """What inspection found."""
+    """Facts about a readable audio file."""
 
     sampling_rate: int  # Hz
     samples: int
-    content: str  # hash of the samples, the same in whatever container they are
+    content: str  # hash of the samples, independent of the container
 
 
 def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
-    """Read the whole file; raises AudioProblem unless it is sound of one channel that can be trained on.
+    """Read the whole file; raises AudioProblem unless it is mono and has finite, non-constant samples.
 
-    No more than `max_seconds` are read: a small file of compressed silence may last for years.
+    At most `max_seconds` are read: a small file of compressed silence can last for years.
     """
     digest = hashlib.blake2b(digest_size=16)
     low, high, count = np.inf, -np.inf, 0
@@ -57,49 +57,49 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
 
 
 def check_file(file: Path) -> None:
-    """Raise AudioProblem unless it is a regular file that isn't empty, and no file of the system's."""
-    if ".." in file.parts:  # what lies outside the corpus isn't even looked at
+    """Raise AudioProblem unless it is a regular, non-empty, readable file outside /proc, /sys and /dev."""
+    if ".." in file.parts:  # not even looked up
         raise AudioProblem("path outside the corpus", str(file))
     try:
         status = os.stat(file)
         if stat.S_ISDIR(status.st_mode):
             raise AudioProblem("a folder instead of an audio file", str(file))
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
             raise AudioProblem("not a regular file", str(file))
         for place in (os.path.abspath(file), os.path.realpath(file)):
             if place.startswith(SYSTEM_FOLDERS) and not place.startswith(MEMORY_FOLDER):
-                raise AudioProblem("not a regular file", f"{file} is one of the system's")
+                raise AudioProblem("not a regular file", f"{file} is a system file")
         if status.st_size == 0:
             raise AudioProblem("empty file", str(file))
         open(file, "rb").close()
     except FileNotFoundError:
         raise AudioProblem("missing audio file", str(file)) from None
-    except (OSError, ValueError) as error:  # ValueError: the name holds a zero
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise AudioProblem("unreadable audio file", f"{file}: {getattr(error, 'strerror', error)}") from None
 
 
 def open_whole(file: Path, max_seconds: float) -> Any:
-    """As open_audio, for a file not known yet; raises AudioProblem unless it may be read and is whole.
+    """open_audio after checks of the file and of its length by its own structure; raises AudioProblem.
 
-    That is, by its structure; samples that can't be decoded are found by reading them.
+    Samples that can't be decoded are found only by reading them.
     """
     check_file(file)
     check_size(file)
     sound = open_audio(file)
     declared, rate = sound.frames, sound.samplerate
     if declared >= UNKNOWN_LENGTH:
-        raise AudioProblem("no length in the header", "as in FLAC that was written to a pipe")
+        raise AudioProblem("no length in the header", "for example FLAC written to a pipe")
     if declared > max_seconds * rate:
-        raise AudioProblem("too long", f"{declared / rate:.3f} s, {max_seconds:g} s are allowed")
+        raise AudioProblem("too long", f"{declared / rate:.3f} s, the limit is {max_seconds:g} s")
     held = count_samples(file, sound.format, rate)
     if held is not None and abs(held - declared) > NOT_DECODED * rate:
-        kind = "truncated" if held < declared else "more than the header says"
-        raise AudioProblem(kind, f"the header says {declared} samples, the file holds {held}")
+        kind = "truncated" if held < declared else "longer than the header declares"
+        raise AudioProblem(kind, f"the header declares {declared} samples, the file has {held}")
     return sound
 
 
 def open_audio(file: Path) -> Any:
-    """The whole of a file as a soundfile.SoundFile, whatever its header says; raises AudioProblem."""
+    """A soundfile.SoundFile of the whole file, even for MP3 without a frame count; raises AudioProblem."""
     import soundfile
 
     try:
@@ -111,39 +111,40 @@ def open_audio(file: Path) -> Any:
         reason = str(error).rpartition(": ")[2] or str(error)
         raise AudioProblem("not readable audio", f"{file}: {reason}") from None
     if sound.format not in FORMATS:
-        expected = f"one of {', '.join(FORMATS)}, whose length can be checked"
-        raise AudioProblem("unusable audio format", f"found {sound.format}, expected {expected}")
+        raise AudioProblem("unusable audio format", f"found {sound.format}, expected {', '.join(FORMATS)}")
     if sound.samplerate not in RATES:
-        expected = f"{RATES.start} to {RATES.stop} Hz"
-        raise AudioProblem("unusable sampling rate", f"found {sound.samplerate} Hz, expected {expected}")
+        found = f"found {sound.samplerate} Hz, expected {RATES.start} to {RATES.stop} Hz"
+        raise AudioProblem("unusable sampling rate", found)
     return sound
 
 
 def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iterator[np.ndarray]:
-    """At most `count` samples from `first` on, or all, in blocks: float32, (samples,) or (samples, channels).
+    """`count` samples starting at `first`, default all, in float32 blocks: (sample,) or (sample, channel).
 
-    What can't seek is read from its beginning. Raises AudioProblem, also if not all can be read.
+    A format that can't seek is read from its beginning. Raises AudioProblem for damaged or truncated audio.
     """
     import soundfile
 
-    end, place = sound.frames if count is None else first + count, 0
+    end, position = sound.frames if count is None else first + count, 0
     try:
         if first and sound.seekable():
-            place = sound.seek(_sure_place(sound, first))
-        while place < end and len(block := sound.read(min(end - place, BLOCK_SAMPLES), dtype="float32")):
-            if place + len(block) > first:
-                yield block[max(0, first - place) :]
-            place += len(block)
+            position = sound.seek(_seek_position(sound, first))
+        while position < end and len(
+            block := sound.read(min(end - position, BLOCK_SAMPLES), dtype="float32")
+        ):
+            if position + len(block) > first:
+                yield block[max(0, first - position) :]
+            position += len(block)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
-    if count is None and place < end:
-        raise AudioProblem("truncated", f"the header says {end} samples, the file holds {place}")
+    if count is None and position < end:
+        raise AudioProblem("truncated", f"the header declares {end} samples, the file has {position}")
 
 
-def _sure_place(sound: Any, first: int) -> int:
-    """Where to seek to for the sample `first`, and read on from."""
-    if sound.format == "MP3":  # its frames need those before them, which libsndfile doesn't decode then
+def _seek_position(sound: Any, first: int) -> int:
+    """A sample at or before `first` from which decoding is exact."""
+    if sound.format == "MP3":  # a frame needs earlier ones, which libsndfile skips
         return max(0, first - int(sound.samplerate))
-    if sound.format == "OGG":  # and in the last page of one it takes the wrong sample
-        return max(0, min(first, sound.frames - LAST_PAGE * int(sound.samplerate)) - int(sound.samplerate))
+    if sound.format == "OGG":  # seeking is inexact in the last page
+        return max(0, min(first, sound.frames - OGG_PAGE * int(sound.samplerate)) - int(sound.samplerate))
     return first

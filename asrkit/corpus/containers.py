@@ -1,15 +1,21 @@
-"""How much audio a file holds by its own structure: libsndfile trusts headers, whatever follows them."""
+"""The length of an audio file by its own structure: libsndfile trusts headers, whatever follows them.
+
+RIFF/AIFF/CAF/W64   chunks: name, size, content        sizes must add up to the file's size
+Ogg                 pages with a sample count          up to a page marked as the last
+FLAC                frames with a number and a CRC     numbers must continue from frame to frame
+MP3                 frames, perhaps a count of them    all are counted, and the count is put first
+"""
 
 import itertools
 import mmap
 import re
 import struct
 from pathlib import Path
-from typing import BinaryIO, Dict, NamedTuple, Optional, Tuple, Union
+from typing import BinaryIO, NamedTuple, Optional, Tuple, Union
 
 from asrkit.errors import AudioProblem
 
-# By magic: header of a chunk, where the first one is, alignment, and whether sizes count the header
+# Magic -> struct of a chunk header, offset of the first chunk, alignment, whether sizes include the header
 CHUNKED = {
     b"RIFF": ("<4sI", 12, 2, False),
     b"RIFX": (">4sI", 12, 2, False),
@@ -19,14 +25,14 @@ CHUNKED = {
     b"riff": ("<16sq", 40, 8, True),
 }
 AUDIO_CHUNKS = (b"data", b"SSND", b"BODY")
-PIPED = 0x7FFFF000  # sizes from here on are those of programs that write to a pipe (SoX: this very one)
-SMALL_REST = 256  # bytes after the last chunk that can be a tag
-LARGEST_REST = 1 << 16  # bytes, all of them zeros, that can be padding
+PIPED = 0x7FFFF000  # programs that write to a pipe (SoX: this value) put a size from here on
+SMALL_REST = 256  # bytes; a tag after the last chunk may have as many
+LARGEST_REST = 1 << 16  # bytes of zeros that count as padding
 OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
-MOST_PARTS = 1 << 22  # chunks, pages or frames that are looked at; a day of audio has fewer
-LARGEST_MPEG = 1 << 28  # bytes, read at once
-MPEG_TAG = b"ID3\x04\0\0\0\0\0\x16" + bytes(22)  # without one libsndfile takes MPEG from files alone
+MOST_PARTS = 1 << 22  # limit on chunks, pages or frames; a day of audio has fewer
+LARGEST_MPEG = 1 << 28  # bytes, read into memory
+MPEG_TAG = b"ID3\x04\0\0\0\0\0\x16" + bytes(22)  # libsndfile needs it to recognise MPEG in memory
 MPEG_KBITS = {
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -37,7 +43,7 @@ MPEG_KBITS = {
 
 
 def check_size(file: Path) -> None:
-    """Compare the file's size with what its header declares; raises AudioProblem for too little or more."""
+    """Raise AudioProblem unless the file has the size that its header declares."""
     size = file.stat().st_size
     with open(file, "rb") as stream:
         magic = stream.read(24)
@@ -55,30 +61,30 @@ def check_size(file: Path) -> None:
         stream.seek(end)
         rest = stream.read(LARGEST_REST).strip(b"\0")
     if size < end:
-        raise AudioProblem("truncated", f"the header says {end} bytes, the file holds {size}")
-    if magic[:7] == b"NIST_1A":  # all that is there gets decoded
+        raise AudioProblem("truncated", f"the header declares {end} bytes, the file has {size}")
+    if magic[:7] == b"NIST_1A":  # libsndfile decodes all of it
         return
     if len(rest) > SMALL_REST or size - end > LARGEST_REST:
-        raise AudioProblem("more than the header says", f"{end} bytes, the file holds {size}")
+        raise AudioProblem("longer than the header declares", f"{end} bytes, the file has {size}")
 
 
 def count_samples(file: Path, container: str, rate: int) -> Optional[int]:
-    """Samples by a file's own pages or frames, where it has such; raises AudioProblem if some are missing."""
+    """Samples by the pages of Ogg or frames of FLAC, else None; raises AudioProblem if some are missing."""
     if container == "OGG":
         return _ogg_samples(file, rate)
     return _flac_samples(file) if container == "FLAC" else None
 
 
 def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
-    """Where the last chunk ends, or None where the one with audio has no length."""
-    form, place, alignment, counted = CHUNKED[magic]
+    """The offset after the last chunk; None if there is no audio chunk or it has no length."""
+    form, offset, alignment, counted = CHUNKED[magic]
     header = struct.calcsize(form)
-    long_size: Optional[int] = None  # RF64 has that of its data in a chunk of its own
-    heard = False
+    long_size: Optional[int] = None  # RF64 has the size of its data in a chunk ds64
+    audio_seen = False
     for _ in range(MOST_PARTS):
-        if place + header > size:
+        if offset + header > size:
             break
-        stream.seek(place)
+        stream.seek(offset)
         name, length = struct.unpack(form, stream.read(header))
         audio = name[:4] in AUDIO_CHUNKS
         if magic == b"RF64" and name == b"ds64":
@@ -87,16 +93,18 @@ def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
             length = long_size
         elif audio and (length < 0 or (PIPED <= length <= 0xFFFFFFFF and header == 8)):
             return None
-        end = place + length + (0 if counted else header)
-        if end <= place or not _is_name(name[:4]) or name[:4] in CHUNKED:  # the last: another file follows
+        end = offset + length + (0 if counted else header)
+        if (
+            end <= offset or not _is_name(name[:4]) or name[:4] in CHUNKED
+        ):  # not a chunk: another file follows
             break
-        if end > size and not audio:  # no chunk, but what follows the last one
+        if end > size and not audio:  # not a chunk: a tag
             break
-        heard = heard or audio
+        audio_seen = audio_seen or audio
         stream.seek(end)
-        padded = not _is_name(stream.read(4))  # some programs leave the padding out
-        place = end if end >= size else end + (-end % alignment if padded else 0)
-    return place if heard else None
+        padded = not _is_name(stream.read(4))  # some programs omit the padding
+        offset = end if end >= size else end + (-end % alignment if padded else 0)
+    return offset if audio_seen else None
 
 
 def _is_name(name: bytes) -> bool:
@@ -104,53 +112,49 @@ def _is_name(name: bytes) -> bool:
 
 
 def _sphere_size(file: Path) -> Optional[int]:
-    """Bytes that a NIST SPHERE header promises, or None where it doesn't say or is compressed."""
+    """Bytes that a NIST SPHERE header declares, if any; raises AudioProblem for compressed audio."""
     with open(file, "rb") as stream:
         head = stream.read(1024).decode("latin1")
-    lines = head.split("\n")
-    fields: Dict[str, str] = {}
-    for line in lines[2:]:
-        if line.strip() == "end_head":
-            break
-        parts = line.split(None, 2)
-        if len(parts) == 3:
-            fields[parts[0]] = parts[2].strip()
+    found = re.findall(r"^(\S+)[ \t]+\S+[ \t]+(.*)$", head.partition("\nend_head")[0], re.MULTILINE)
+    fields = {name: value.strip() for name, value in found}  # "sample_count -i 160000"
     coding = fields.get("sample_coding", "pcm")
     if "," in coding:
         raise AudioProblem("compressed SPHERE", f"found sample_coding {coding}, expected pcm or ulaw")
     try:
         frames = int(fields["sample_count"]) * int(fields.get("channel_count", "1"))
-        return int(lines[1]) + frames * int(fields["sample_n_bytes"])
+        return int(head.split("\n")[1]) + frames * int(fields["sample_n_bytes"])
     except (KeyError, ValueError, IndexError):
         return None
 
 
 def _ogg_samples(file: Path, rate: int) -> int:
-    """Samples up to the last page (RFC 3533); raises AudioProblem unless there is one whole stream."""
+    """Samples of an Ogg file (RFC 3533); raises AudioProblem unless it is one whole stream."""
     size = file.stat().st_size
-    place, granule, ended, clock = 0, 0, False, rate
+    offset, granule, ended, clock = 0, 0, False, rate
     with open(file, "rb") as stream:
         for _ in range(MOST_PARTS):
-            stream.seek(place)
+            stream.seek(offset)
             head = stream.read(27 + 255)
             if head[:4] != b"OggS" or len(head) < 27:
                 break
             flags, position, segments = head[5], struct.unpack("<q", head[6:14])[0], head[26]
             if flags & OGG_BEGIN and granule:
-                raise AudioProblem("several Ogg streams", f"one ends after {granule} samples at byte {place}")
+                raise AudioProblem(
+                    "several Ogg streams", f"one ends after {granule} samples at byte {offset}"
+                )
             start = 27 + segments
             if flags & OGG_BEGIN and head[start : start + 8] == b"OpusHead":
                 clock = 48000
             granule, ended = max(granule, position), bool(flags & OGG_END)
-            place += start + sum(head[27:start])
-    if place > size or size - place > SMALL_REST or not ended:
-        found = f"the file holds {size}, the last page ends at {place}"
-        raise AudioProblem("truncated", found + ("" if ended else " and isn't marked as the last"))
+            offset += start + sum(head[27:start])
+    if offset > size or size - offset > SMALL_REST or not ended:
+        found = f"the file has {size} bytes, the last page ends at {offset}"
+        raise AudioProblem("truncated", found + ("" if ended else " and isn't marked as last"))
     return granule * rate // clock
 
 
 def _flac_samples(file: Path) -> int:
-    """Samples in frames that follow each other (RFC 9639); raises AudioProblem if a second stream follows."""
+    """Samples in consecutive FLAC frames (RFC 9639); raises AudioProblem for a second stream."""
     held, fixed = 0, b""
     with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         begin = _id3_end(content)
@@ -166,24 +170,24 @@ def _flac_samples(file: Path) -> int:
 
 
 def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
-    """A frame's first sample and the one after its last; None if the bytes aren't a frame header."""
+    """First and end sample of a frame; None if the bytes aren't a frame header."""
     if len(head) < 6:
         return None
     size_code, rate_code = head[2] >> 4, head[2] & 15
-    ones = 8 - (head[4] ^ 0xFF).bit_length()  # leading ones: bytes of the number, as in UTF-8
-    place = 4 + max(1, ones)
+    ones = 8 - (head[4] ^ 0xFF).bit_length()  # leading ones: length of the number in bytes, as in UTF-8
+    offset = 4 + max(1, ones)
     number = head[4] & (0x7F >> ones)
-    for byte in head[5:place]:
+    for byte in head[5:offset]:
         number = number << 6 | byte & 0x3F
     sizes = {6: 1, 7: 2}.get(size_code, 0)
-    block = FLAC_SIZES.get(size_code) or int.from_bytes(head[place : place + sizes], "big") + 1
-    place += sizes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
-    check_sum = 0  # of polynomial 7; 0 again after its own value
-    for byte in head[: place + 1]:
+    block = FLAC_SIZES.get(size_code) or int.from_bytes(head[offset : offset + sizes], "big") + 1
+    offset += sizes + {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    check_sum = 0  # CRC-8, polynomial 7; the header followed by its CRC gives 0
+    for byte in head[: offset + 1]:
         check_sum ^= byte
         for _ in range(8):
             check_sum = (check_sum << 1 ^ (7 if check_sum & 128 else 0)) & 255
-    if check_sum or place >= len(head):
+    if check_sum or offset >= len(head):
         return None
     first = number if head[1] & 1 else number * usual
     return first, first + block
@@ -192,34 +196,33 @@ def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
 class MpegFrame(NamedTuple):
     """An MPEG audio frame header (ISO 11172-3, 13818-3)."""
 
-    kind: int  # what all frames of a file share: version, layer, rate
+    kind: int  # version, layer and rate, which all frames of a file share
     layer: int
     length: int  # bytes
     samples: int
-    counted: int  # where in a first frame "Xing" or "Info", and then the number of frames, may be
+    counted: int  # offset of "Xing" or "Info" and the frame count in a first frame
 
 
 def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
-    """An MPEG file with the number of its frames put first; None where `declared` samples are right.
+    """The MPEG file with a frame that has the frame count put first; None if `declared` samples are right.
 
-    Without that number libsndfile takes the first frame's bit rate for that of all. Raises AudioProblem where
-    the file has no frames, ends inside one, or has fewer than it says.
+    Without the count libsndfile assumes the first frame's bit rate for all. Raises AudioProblem if the file
+    has no frames, ends inside a frame, or has fewer than its own count.
     """
     if file.stat().st_size > LARGEST_MPEG:
         raise AudioProblem("too long", f"MPEG audio of more than {LARGEST_MPEG} bytes")
     content = file.read_bytes()
-    place, first, count, missing = _mpeg_frames(content)
+    offset, first, count, missing = _mpeg_frames(content)
     if first is None:
         raise AudioProblem("not readable audio", "no frame of MPEG audio found")
     counted = False
-    if content[place + first.counted : place + first.counted + 4] in (b"Xing", b"Info"):
-        flags, said = struct.unpack(
-            ">II", content[place + first.counted + 4 : place + first.counted + 12].ljust(8, b"\0")
-        )
-        place, count, counted = place + first.length, count - 1, bool(flags & 1)
-        if counted and count < said - 1:  # some count the frame that says it
-            raise AudioProblem("truncated", f"the header says {said} frames, the file holds {count}")
-        if counted and count == said:
+    if content[offset + first.counted : offset + first.counted + 4] in (b"Xing", b"Info"):
+        start = offset + first.counted + 4
+        flags, expected = struct.unpack(">II", content[start : start + 8].ljust(8, b"\0"))
+        offset, count, counted = offset + first.length, count - 1, bool(flags & 1)
+        if counted and count < expected - 1:  # some encoders count this frame too
+            raise AudioProblem("truncated", f"the header declares {expected} frames, the file has {count}")
+        if counted and count == expected:
             return None
     if missing:
         raise AudioProblem("truncated", f"{missing} bytes of frame {count + 1} are missing")
@@ -227,36 +230,36 @@ def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
     if not counted and abs(declared - samples) <= 2 * first.samples:
         return None
     if first.layer != 3:
-        raise AudioProblem("more than is decoded", f"{samples} samples, {declared} would be decoded")
-    return MPEG_TAG + _counting_frame(content[place : place + 4], count) + content[place:]
+        raise AudioProblem("longer than is decoded", f"{samples} samples, {declared} would be decoded")
+    return MPEG_TAG + _counting_frame(content[offset : offset + 4], count) + content[offset:]
 
 
 def _mpeg_frames(content: bytes) -> Tuple[int, Optional[MpegFrame], int, int]:
-    """Place and header of the first frame, the number of all, and bytes missing of one that is cut off."""
-    place, count, in_step = _id3_end(content), 0, False
-    begin, first = place, None
+    """Offset and header of the first frame, frame count, and missing bytes of a truncated last frame."""
+    offset, count, in_step = _id3_end(content), 0, False
+    begin, first = offset, None
     for _ in range(MOST_PARTS):
-        if not 0 <= place <= len(content) - 4:
+        if not 0 <= offset <= len(content) - 4:
             break
-        frame = _mpeg_frame(content, place)
+        frame = _mpeg_frame(content, offset)
         known = frame is not None and (first is None or frame.kind == first.kind)
-        if frame is not None and known and place + frame.length > len(content) and in_step:
-            return begin, first, count, place + frame.length - len(content)
-        if frame is not None and known and (in_step or _follows(content, place + frame.length, frame.kind)):
-            begin, first = (begin, first) if first is not None else (place, frame)
-            place, count, in_step = place + frame.length, count + 1, True
+        if frame is not None and known and offset + frame.length > len(content) and in_step:
+            return begin, first, count, offset + frame.length - len(content)
+        if frame is not None and known and (in_step or _follows(content, offset + frame.length, frame.kind)):
+            begin, first = (begin, first) if first is not None else (offset, frame)
+            offset, count, in_step = offset + frame.length, count + 1, True
         else:
-            place, in_step = content.find(b"\xff", place + 1), False
+            offset, in_step = content.find(b"\xff", offset + 1), False
     return begin, first, count, 0
 
 
-def _follows(content: bytes, place: int, kind: int) -> bool:
-    frame = _mpeg_frame(content, place)
-    return place == len(content) or (frame is not None and frame.kind == kind)
+def _follows(content: bytes, offset: int, kind: int) -> bool:
+    frame = _mpeg_frame(content, offset)
+    return offset == len(content) or (frame is not None and frame.kind == kind)
 
 
-def _mpeg_frame(content: bytes, place: int) -> Optional[MpegFrame]:
-    word = int.from_bytes(content[place : place + 4], "big")
+def _mpeg_frame(content: bytes, offset: int) -> Optional[MpegFrame]:
+    word = int.from_bytes(content[offset : offset + 4], "big")
     version, layer, rate = word >> 19 & 3, 4 - (word >> 17 & 3), word >> 10 & 3
     if word >> 21 != 0x7FF or version == 1 or layer == 4 or rate == 3 or word >> 12 & 15 in (0, 15):
         return None
@@ -272,8 +275,8 @@ def _mpeg_frame(content: bytes, place: int) -> Optional[MpegFrame]:
 
 
 def _counting_frame(head: bytes, count: int) -> bytes:
-    """A frame that holds the number of frames; encoders put it first."""
-    word = int.from_bytes(head, "big") & 0xFFFF0DFF | 1 << 16 | 14 << 12  # the highest bit rate, no check sum
+    """A silent frame with the frame count, as encoders put it first."""
+    word = int.from_bytes(head, "big") & 0xFFFF0DFF | 1 << 16 | 14 << 12  # highest bit rate, no CRC
     frame = _mpeg_frame(word.to_bytes(4, "big"), 0)
     assert frame is not None  # the header was parsed before
     counted = word.to_bytes(4, "big").ljust(frame.counted, b"\0") + b"Info" + struct.pack(">II", 1, count)
@@ -281,10 +284,10 @@ def _counting_frame(head: bytes, count: int) -> bytes:
 
 
 def _id3_end(content: Union[bytes, mmap.mmap]) -> int:
-    place = 0
-    while content[place : place + 3] == b"ID3" and len(content) >= place + 10:
+    offset = 0
+    while content[offset : offset + 3] == b"ID3" and len(content) >= offset + 10:
         size = 0
-        for byte in content[place + 6 : place + 10]:
+        for byte in content[offset + 6 : offset + 10]:
             size = size << 7 | byte & 127
-        place += 10 + size
-    return place
+        offset += 10 + size
+    return offset

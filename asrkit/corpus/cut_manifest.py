@@ -1,11 +1,11 @@
-"""A lhotse CutSet as data: what it may say, each number with its bounds; lhotse builds nothing else."""
+"""The schema of a lhotse CutSet from strangers, with bounds on every number; nothing else reaches lhotse."""
 
 import gzip
 import json
 import math
 import zlib
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Dict, Iterator, List, Literal, Optional, Tuple, Union
+from typing import Annotated, Any, Dict, Iterator, List, Literal, Optional, Tuple, Union
 
 import msgspec
 import yaml
@@ -14,11 +14,11 @@ from asrkit.corpus.audio import RATES
 from asrkit.corpus.validation import MAX_RECORDING
 from asrkit.errors import AudioProblem
 
-LONGEST_LINE = 1 << 24  # bytes, when decompressed
-LARGEST_DOCUMENT = 1 << 28  # bytes of .json and .yaml, which are no lines
-DEEPEST = 100  # lists and mappings in each other
-LONGEST_MIX = 3600.0  # seconds of all tracks together
-LARGEST_FILTER = 1 << 20  # weights of a resampler; lhotse keeps them all
+LONGEST_LINE = 1 << 24  # bytes, decompressed
+LARGEST_DOCUMENT = 1 << 28  # bytes of a .json or .yaml file, decompressed
+DEEPEST = 100  # nested lists and mappings
+LONGEST_MIX = 3600.0  # seconds, total of all tracks
+LARGEST_FILTER = 1 << 20  # taps of a resampler; lhotse keeps every resampler in memory
 
 Rate = Annotated[int, msgspec.Meta(ge=RATES.start, lt=RATES.stop)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=MAX_RECORDING)]
@@ -27,15 +27,15 @@ Channel = Annotated[int, msgspec.Meta(ge=0, lt=256)]
 Channels = Annotated[List[Channel], msgspec.Meta(min_length=1, max_length=256)]
 
 
-class Spoken(msgspec.Struct):
-    """A supervision, as far as it is used."""
+class Supervision(msgspec.Struct):
+    """The fields of a supervision that asrkit uses."""
 
     text: Optional[str] = None
     speaker: Optional[str] = None
 
 
 class Source(msgspec.Struct):
-    """Where audio is."""
+    """A file, or a command that writes audio to its standard output."""
 
     type: Literal["file", "command"]
     channels: Channels
@@ -43,7 +43,7 @@ class Source(msgspec.Struct):
 
 
 class Recording(msgspec.Struct, omit_defaults=True):
-    """Audio, and what is done to it."""
+    """A recording and its transforms."""
 
     id: str
     sources: Annotated[List[Source], msgspec.Meta(min_length=1, max_length=256)]
@@ -55,7 +55,7 @@ class Recording(msgspec.Struct, omit_defaults=True):
 
 
 class Options(msgspec.Struct, omit_defaults=True):
-    """Those of the transforms."""
+    """Arguments of all transforms."""
 
     factor: Optional[Annotated[float, msgspec.Meta(ge=0.1, le=10.0)]] = None
     source_sampling_rate: Optional[Rate] = None
@@ -70,34 +70,33 @@ class Options(msgspec.Struct, omit_defaults=True):
 
 
 class Transform(msgspec.Struct):
-    """A change of the audio; those that lhotse needs further libraries or chance for aren't here."""
+    """A transform; those that need other libraries or random numbers aren't supported."""
 
     name: Literal["Speed", "Volume", "Resample", "Clipping", "ReverbWithImpulseResponse"]
     kwargs: Options
 
 
-class Piece(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MonoCut"):
-    """A part of a recording, of one channel."""
-
+class _Part(msgspec.Struct, omit_defaults=True, kw_only=True):
     id: str
     start: Seconds
     duration: Seconds
+    recording: Optional[Recording] = None
+
+
+class MonoCut(_Part, tag_field="type"):
+    """As in lhotse."""
+
     channel: Channel
-    recording: Optional[Recording] = None
 
 
-class Pieces(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MultiCut"):
-    """A part of a recording, of several channels."""
+class MultiCut(_Part, tag_field="type"):
+    """As in lhotse."""
 
-    id: str
-    start: Seconds
-    duration: Seconds
     channel: Channels
-    recording: Optional[Recording] = None
 
 
-class Silence(msgspec.Struct, tag_field="type", tag="PaddingCut"):
-    """What pads a cut."""
+class PaddingCut(msgspec.Struct, tag_field="type"):
+    """As in lhotse."""
 
     id: str
     duration: Seconds
@@ -107,54 +106,54 @@ class Silence(msgspec.Struct, tag_field="type", tag="PaddingCut"):
 
 
 class Track(msgspec.Struct, omit_defaults=True):
-    """A cut in a mixture."""
+    """A cut within a mixture."""
 
-    cut: Union[Piece, Pieces, Silence]
+    cut: Union[MonoCut, MultiCut, PaddingCut]
     type: str
     offset: Seconds = 0.0
     snr: Optional[Decibels] = None
 
 
-class Mixture(msgspec.Struct, omit_defaults=True, tag_field="type", tag="MixedCut"):
-    """Cuts that sound together."""
+class MixedCut(msgspec.Struct, omit_defaults=True, tag_field="type"):
+    """As in lhotse."""
 
     id: str
     tracks: Annotated[List[Track], msgspec.Meta(min_length=1, max_length=1000)]
     transforms: Optional[Annotated[List[Transform], msgspec.Meta(max_length=8)]] = None
 
 
-Cut = Union[Piece, Pieces, Mixture]
+Cut = Union[MonoCut, MultiCut, MixedCut]
 
 
 class Row(msgspec.Struct):
-    """What a manifest says of a cut whether or not its audio can be used."""
+    """The fields that every cut must have, even if its audio can't be used."""
 
     id: str
     type: Literal["MonoCut", "MultiCut", "MixedCut", "PaddingCut", "Cut"]
-    supervisions: Optional[List[Spoken]] = None
+    supervisions: Optional[List[Supervision]] = None
     custom: Optional[Dict[str, Any]] = None
     tracks: Optional[List["RowTrack"]] = None
 
 
 class RowTrack(msgspec.Struct):
-    """A track of it."""
+    """A track of a mixed cut."""
 
     cut: Row
     snr: Optional[float] = None
 
 
 class Entry(msgspec.Struct):
-    """A cut as read, or why it can't be used."""
+    """A cut, or the reason why it can't be used."""
 
     id: str
     line: int
-    supervisions: List[Spoken]
+    supervisions: List[Supervision]
     snr: Optional[float]  # signal-to-noise ratio in dB
     cut: Union[Cut, AudioProblem]
 
 
 def read_entries(file: Path) -> Iterator[Entry]:
-    """The cuts of a manifest in any of lhotse's text formats; raises ValueError and OSError."""
+    """Read a manifest in any of lhotse's text formats; raises ValueError and OSError."""
     for number, data in _read_rows(file):
         place = f"line {number}" if ".jsonl" in file.name else f"cut {number}"
         try:
@@ -174,9 +173,9 @@ def read_entries(file: Path) -> Iterator[Entry]:
 
 
 def recordings(cut: Cut) -> Iterator[Recording]:
-    """Every recording that a cut needs, those of its transforms too."""
-    tracks = [track.cut for track in cut.tracks] if isinstance(cut, Mixture) else [cut]
-    todo = [track.recording for track in tracks if not isinstance(track, Silence) and track.recording]
+    """Every recording of a cut, including impulse responses of its transforms."""
+    tracks = [track.cut for track in cut.tracks] if isinstance(cut, MixedCut) else [cut]
+    todo = [track.recording for track in tracks if not isinstance(track, PaddingCut) and track.recording]
     todo += [one.kwargs.rir for one in _transforms(cut) if one.kwargs.rir]
     while todo:
         recording = todo.pop()
@@ -185,20 +184,20 @@ def recordings(cut: Cut) -> Iterator[Recording]:
 
 
 def check_extent(cut: Cut, max_seconds: float) -> None:
-    """Raise AudioProblem for a cut that would be long, or take much memory to make."""
-    tracks = cut.tracks if isinstance(cut, Mixture) else [Track(cut, "")]
+    """Raise AudioProblem for a cut that is too long or needs too much memory."""
+    tracks = cut.tracks if isinstance(cut, MixedCut) else [Track(cut, "")]
     seconds = max(track.offset + track.cut.duration for track in tracks)
     if seconds > max_seconds:
-        raise AudioProblem("too long", f"{seconds:.3f} s, {max_seconds:g} s are allowed")
+        raise AudioProblem("too long", f"{seconds:.3f} s, the limit is {max_seconds:g} s")
     if sum(track.cut.duration for track in tracks) > LONGEST_MIX:
-        raise AudioProblem("too long", f"{len(tracks)} tracks of more than {LONGEST_MIX:g} s together")
+        raise AudioProblem("too long", f"{len(tracks)} tracks with more than {LONGEST_MIX:g} s in total")
     transforms = [(one, RATES.stop) for one in _transforms(cut)]
     for recording in recordings(cut):
         transforms += [(one, recording.sampling_rate) for one in recording.transforms or []]
     for transform, rate in transforms:
         options = transform.kwargs
         if transform.name == "ReverbWithImpulseResponse" and options.rir is None:
-            raise AudioProblem("unusable cut", "the impulse response of a room is left to chance")
+            raise AudioProblem("unusable cut", "a random room impulse response")
         if transform.name == "Speed" and options.factor is not None:
             _check_resampling(round(rate * options.factor), rate)
         if options.source_sampling_rate and options.target_sampling_rate:
@@ -207,15 +206,17 @@ def check_extent(cut: Cut, max_seconds: float) -> None:
 
 def _check_resampling(old: int, new: int) -> None:
     if old * new // math.gcd(old, new) ** 2 > LARGEST_FILTER:
-        raise AudioProblem("unusable sampling rate", f"from {old} to {new} Hz takes too large a filter")
+        raise AudioProblem(
+            "unusable sampling rate", f"resampling from {old} to {new} Hz needs too large a filter"
+        )
 
 
 def _transforms(cut: Cut) -> List[Transform]:
-    return (cut.transforms or []) if isinstance(cut, Mixture) else []
+    return (cut.transforms or []) if isinstance(cut, MixedCut) else []
 
 
 def _name_types(data: Any) -> None:
-    """Put the type of each track into its cut, where the other cuts have theirs."""
+    """Copy the type of each track into its cut, where msgspec looks for it."""
     if isinstance(data, dict) and data.get("type") == "Cut":  # before lhotse 0.8
         data["type"] = "MonoCut"
     tracks = data.get("tracks") if isinstance(data, dict) else None
@@ -227,51 +228,45 @@ def _name_types(data: Any) -> None:
 
 
 def _read_rows(file: Path) -> Iterator[Tuple[int, Any]]:
-    """Number and content of each row; raises ValueError and OSError."""
+    """Number and content of each cut; raises ValueError and OSError."""
     names = file.name.lower().split(".")
     if not file.is_file():
-        raise ValueError("it isn't there" if not file.exists() else "it is no file")
+        raise ValueError("no such file" if not file.exists() else "not a file")
     try:
         with gzip.open(file) if names[-1] == "gz" else open(file, "rb") as stream:
             if "jsonl" in names:
-                yield from _read_lines(stream)  # type: ignore[arg-type]
-            else:
-                content = stream.read(LARGEST_DOCUMENT + 1)
-                if len(content) > LARGEST_DOCUMENT:
-                    raise ValueError(f"more than {LARGEST_DOCUMENT} bytes; use .jsonl for large ones")
-                rows = _parse_yaml(content) if {"yaml", "yml"} & {*names} else _parse_json(content)
-                if not isinstance(rows, list):
-                    raise ValueError("it holds no list of cuts")
-                yield from enumerate(rows, start=1)
+                lines = iter(lambda: stream.readline(LONGEST_LINE + 1), b"")
+                for number, line in enumerate(lines, start=1):
+                    if len(line) > LONGEST_LINE:
+                        raise ValueError(f"line {number} is longer than {LONGEST_LINE} bytes")
+                    if line.strip():
+                        yield number, _parse_json(line, f"line {number}: ")
+                return
+            content = stream.read(LARGEST_DOCUMENT + 1)
+        if len(content) > LARGEST_DOCUMENT:
+            raise ValueError(f"more than {LARGEST_DOCUMENT} bytes; use .jsonl for large CutSets")
+        rows = _parse_yaml(content) if {"yaml", "yml"} & {*names} else _parse_json(content)
+        if not isinstance(rows, list):
+            raise ValueError("not a list of cuts")
+        yield from enumerate(rows, start=1)
     except (EOFError, zlib.error) as error:
         raise ValueError(f"damaged gzip file: {error}") from None
 
 
-def _read_lines(stream: BinaryIO) -> Iterator[Tuple[int, Any]]:
-    number = 0
-    while line := stream.readline(LONGEST_LINE + 1):
-        number += 1
-        if len(line) > LONGEST_LINE:
-            raise ValueError(f"line {number} is longer than {LONGEST_LINE} bytes")
-        if line.strip():
-            try:
-                yield number, _parse_json(line)
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
-
-
-def _parse_json(content: bytes) -> Any:
+def _parse_json(content: bytes, place: str = "") -> Any:
     try:
         try:
             return msgspec.json.decode(content)
         except msgspec.DecodeError:  # NaN, as Python writes it
             return json.loads(content)
     except RecursionError:
-        raise ValueError("too many lists and mappings in each other") from None
+        raise ValueError(f"{place}too many nested lists and mappings") from None
+    except ValueError as error:
+        raise ValueError(f"{place}{error}") from None
 
 
 def _parse_yaml(content: bytes) -> Any:
-    """Plain data alone; without aliases, by which a short document becomes a huge one."""
+    """Plain data without aliases, which could expand a short document to a huge one."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     depth = 0
     try:

@@ -1,4 +1,4 @@
-"""The rows of manifests that stages write, checked when they are read back."""
+"""Read back the cuts that stages wrote."""
 
 from pathlib import Path
 from typing import Annotated, Any, Dict, Iterator, List, Literal, Optional
@@ -12,32 +12,23 @@ from asrkit.storage.files import iterate_jsonl
 
 
 class Supervision(msgspec.Struct):
-    """What asrkit reads of a lhotse supervision."""
+    """The fields of a supervision that asrkit uses."""
 
     id: str
     text: str
     speaker: Optional[str] = None
 
 
-class _Source(msgspec.Struct):
-    source: str
-
-
 class _Recording(msgspec.Struct):
-    id: str
-    sources: Annotated[List[_Source], msgspec.Meta(min_length=1)]
+    sources: Annotated[List[Dict[str, Any]], msgspec.Meta(min_length=1)]
     sampling_rate: Annotated[int, msgspec.Meta(gt=0)]
-    num_samples: int
-    duration: float
 
 
 class _Cut(msgspec.Struct):
-    """What asrkit reads of a lhotse cut."""
+    """The fields of a cut that lhotse doesn't check."""
 
-    id: str
     start: float
     duration: float
-    channel: int
     type: Literal["MonoCut"]
     supervisions: Annotated[List[Supervision], msgspec.Meta(min_length=1, max_length=1)]
     recording: _Recording
@@ -45,11 +36,7 @@ class _Cut(msgspec.Struct):
 
 class _Features(msgspec.Struct):
     num_frames: int
-    num_features: Annotated[int, msgspec.Meta(gt=0)]
     frame_shift: Annotated[float, msgspec.Meta(gt=0)]
-    sampling_rate: Annotated[int, msgspec.Meta(gt=0)]
-    start: float
-    duration: float
     storage_path: str
     storage_key: Annotated[str, msgspec.Meta(pattern=r"^\d+,\d+,[1-9]\d*$")]
 
@@ -59,10 +46,7 @@ class _CutWithFeatures(_Cut):
 
 
 def iterate_cuts(file: Path, experiment: Experiment, with_features: bool = False) -> Iterator[Any]:
-    """Lhotse cuts of one supervision each, with whole paths of their audio and features.
-
-    Raises UserError when the file is missing or damaged.
-    """
+    """Lhotse cuts with one supervision each and absolute paths; UserError if missing or damaged."""
     from lhotse.serialization import deserialize_item
 
     for row in iterate_jsonl(file, _CutWithFeatures if with_features else _Cut):
@@ -70,18 +54,15 @@ def iterate_cuts(file: Path, experiment: Experiment, with_features: bool = False
             if with_features:
                 row["features"]["storage_path"] = str(experiment.place(row["features"]["storage_path"]))
             cut = deserialize_item(with_audio_paths(row, experiment))
-        except Exception as error:  # lhotse checks little, so what a changed row leads to can't be listed
-            raise UserError(
-                f"{file} has a row that is no cut: {error!r}",
-                expected="lhotse cuts that a stage wrote",
-                where=str(file),
-                todo="run.sh, without --stage, regenerates it",
-            ) from None
+        except Exception as error:  # lhotse checks little, so an edited row can raise anything
+            found = f"{file} has a row that isn't a cut: {error!r}"
+            todo = "run.sh, without --stage, regenerates it"
+            raise UserError(found, "lhotse cuts that a stage wrote", str(file), todo) from None
         yield cut
 
 
 def with_audio_paths(row: Dict[str, Any], experiment: Experiment) -> Dict[str, Any]:
-    """A cut's row with the paths of its audio made whole."""
+    """A cut with absolute audio paths."""
     for source in row["recording"]["sources"]:
         source["source"] = str(audio_path(source["source"], experiment))
     return row

@@ -1,4 +1,4 @@
-"""Audio that no file holds yet: what a command puts out, or a mixture of recordings."""
+"""Derived audio: output of commands, entries of archives, single channels, lhotse mixtures."""
 
 import concurrent.futures
 import dataclasses
@@ -16,7 +16,7 @@ from asrkit.corpus.validation import MAX_RECORDING, reject
 from asrkit.errors import AudioProblem, UserError
 from asrkit.storage.files import whole_file
 
-LARGEST_FILE = 1 << 34  # bytes that a command may put out: a day at 48 kHz in 32 bits
+LARGEST_FILE = 1 << 34  # bytes of a command's output: a day at 48 kHz in 32 bits
 
 Derive = Callable[[Path], None]
 
@@ -24,7 +24,7 @@ Derive = Callable[[Path], None]
 def derive_audio(
     utterances: Sequence[Utterance], config: CorpusConfig, folder: Path, jobs: int
 ) -> Tuple[List[Utterance], List[Rejection]]:
-    """Write what `Utterance.derive` gives below `folder`, once for all utterances of a recording."""
+    """Write derived audio to `folder`, once per recording; returns usable utterances, and rejections."""
     derivations: Dict[Derive, Path] = {}
     for utterance in utterances:
         if utterance.derive is not None:
@@ -34,34 +34,33 @@ def derive_audio(
     derived: List[Utterance] = []
     rejections: List[Rejection] = []
     for utterance in utterances:
-        problem = problems.get(utterance.derive) if utterance.derive is not None else None
-        if problem is not None:
-            rejections.append(reject(utterance, problem, config))
-        elif utterance.derive is not None:
-            derived.append(dataclasses.replace(utterance, audio=derivations[utterance.derive], derive=None))
-        else:
+        if utterance.derive is None:
             derived.append(utterance)
+        elif (problem := problems[utterance.derive]) is not None:
+            rejections.append(reject(utterance, problem, config))
+        else:
+            derived.append(dataclasses.replace(utterance, audio=derivations[utterance.derive], derive=None))
     return derived, rejections
 
 
 def refuse_commands(commands: Sequence[Tuple[str, str]], file: Path) -> None:
-    """Raise UserError if there are any, with the place of each in `file`."""
+    """Raise UserError if there are any commands, given as (place in `file`, command)."""
     if commands:
         shown = "".join(f"\n    {place}: {command}" for place, command in commands[:5])
         more = f"\n    and {len(commands) - 5} more" if len(commands) > 5 else ""
         raise UserError(
-            f"{len(commands)} recordings are what commands put out:{shown}{more}",
-            expected="paths of audio files: a command may do anything that you may",
-            where=str(file),
-            todo="if you trust all of them, --allow-pipes of asrkit new-recipe and asrkit evaluate, "
-            "or corpus.allow_pipes: true in recipe.yaml",
+            f"{len(commands)} recordings are piped commands:{shown}{more}",
+            "paths of audio files: commands run with your privileges",
+            str(file),
+            "if you trust them all, use --allow-pipes of asrkit new-recipe or asrkit evaluate, "
+            "or set corpus.allow_pipes: true in recipe.yaml",
         )
 
 
 def run_command(command: str, folder: Path, file: Path) -> None:
-    """Have a shell command write audio to its standard output, and keep it; raises AudioProblem.
+    """Write the standard output of a shell command to `file`; raises AudioProblem if it fails.
 
-    It runs in `folder`, from which relative paths in it count, and fails when it writes LARGEST_FILE.
+    It runs in `folder` and is stopped after LARGEST_FILE bytes.
     """
     limited = f'ulimit -f {LARGEST_FILE // 512}; exec sh -c "$0"'
     with whole_file(file) as temporary, open(temporary, "wb") as stream:
@@ -73,21 +72,23 @@ def run_command(command: str, folder: Path, file: Path) -> None:
             stderr=subprocess.PIPE,
         )
         if done.returncode:
-            said = " ".join(done.stderr.decode(errors="replace").split())[:200]
-            raise AudioProblem("command failed", f"{command}: exit status {done.returncode}; {said}")
+            message = " ".join(done.stderr.decode(errors="replace").split())[:200]
+            raise AudioProblem("command failed", f"{command}: exit status {done.returncode}; {message}")
 
 
-def copy_archived(archive: Path, place: int, file: Path) -> None:
-    """Write the WAV file that begins at byte `place` of an archive; raises AudioProblem if there is none."""
+def copy_archived(archive: Path, offset: int, file: Path) -> None:
+    """Copy the WAV file at byte `offset` of a Kaldi archive; raises AudioProblem if there is none."""
     check_file(archive)
     with open(archive, "rb") as stream:
-        stream.seek(min(place, archive.stat().st_size))
+        stream.seek(min(offset, archive.stat().st_size))
         head = stream.read(12)
         left = int.from_bytes(head[4:8], "little") - 4
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            raise AudioProblem("no WAV file in the archive", f"found {head[:4]!r} at {archive}:{place}")
+            raise AudioProblem("no WAV file in the archive", f"found {head[:4]!r} at {archive}:{offset}")
         if left > archive.stat().st_size - stream.tell():
-            raise AudioProblem("truncated", f"{left + 12} bytes at {archive}:{place}, which ends before")
+            raise AudioProblem(
+                "truncated", f"{left + 12} bytes at {archive}:{offset}, but the archive ends before"
+            )
         with whole_file(file) as temporary, open(temporary, "wb") as copy:
             copy.write(head)
             while left > 0:
@@ -96,7 +97,7 @@ def copy_archived(archive: Path, place: int, file: Path) -> None:
 
 
 def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None:
-    """Write one channel, counted from 0, of a file or of what `source` writes; raises AudioProblem."""
+    """Write one channel (from 0) of a file, or of the audio that `source` writes; raises AudioProblem."""
     made = file.with_name(f"{file.stem}-all")
     try:
         if not isinstance(source, Path):
@@ -104,9 +105,8 @@ def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None
         audio = source if isinstance(source, Path) else made
         with open_whole(audio, MAX_RECORDING) as sound:
             if channel >= sound.channels:
-                raise AudioProblem(
-                    "no such channel", f"found {sound.channels} in {audio}, expected {channel + 1}"
-                )
+                found = f"found {sound.channels} in {audio}, expected {channel + 1}"
+                raise AudioProblem("no such channel", found)
             blocks = (block.reshape(len(block), -1)[:, channel] for block in read_blocks(sound))
             write_wav(file, blocks, sound.samplerate)
     finally:
@@ -114,7 +114,7 @@ def write_channel(source: Union[Path, Derive], channel: int, file: Path) -> None
 
 
 def write_wav(file: Path, blocks: Iterable[np.ndarray], rate: int) -> None:
-    """Write blocks of samples, (samples,), in float32; raises UserError if that fails."""
+    """Write blocks (sample,) as a float32 WAV file; raises UserError if that fails."""
     import soundfile
 
     with whole_file(file) as temporary:
@@ -122,7 +122,7 @@ def write_wav(file: Path, blocks: Iterable[np.ndarray], rate: int) -> None:
         for block in blocks:
             try:
                 sound.write(block)
-            except (soundfile.LibsndfileError, AssertionError) as error:  # the latter where the disk is full
+            except (soundfile.LibsndfileError, AssertionError) as error:  # the latter if the disk is full
                 raise OSError(str(error) or "no space left on device") from None
         sound.close()
 

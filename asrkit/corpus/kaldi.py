@@ -4,7 +4,7 @@ import collections
 import functools
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from asrkit.corpus.derived_audio import Derive, copy_archived, refuse_commands, run_command, write_channel
 from asrkit.corpus.transcripts import KeyedLines, read_keyed_lines
@@ -12,24 +12,32 @@ from asrkit.corpus.utterance import Utterance, corpus_file
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
-ARCHIVED = re.compile(r"(.*):(\d+)")  # a file, and the byte in it where an entry begins
+ARCHIVED = re.compile(r"(.*):(\d+)")  # ARCHIVE:BYTE, the entry at an offset of a Kaldi archive
 RANGE = re.compile(r"\[[\d:,]*\]$")
 
 
+class Segment(NamedTuple):
+    """A line of `segments`; times in seconds."""
+
+    recording: str
+    start: Optional[float] = None
+    end: Optional[float] = None
+    channel: Optional[int] = None
+
+
 def data_directories(folder: Path, name: str) -> Dict[str, Path]:
-    """`folder` itself as split `name` if it is a data directory, else those in it by their names."""
+    """Split name -> data directory: `folder` itself as split `name`, or else its subdirectories."""
     if (folder / "wav.scp").exists():
         return {name: folder}
     return {file.parent.name: file.parent for file in sorted(folder.glob("*/wav.scp"))}
 
 
 def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bool) -> Iterator[Utterance]:
-    """An utterance a line of `text`; relative paths in wav.scp count from `root`.
+    """An utterance per line of `text`; relative paths in wav.scp are relative to `root`.
 
-    Where a segment, or without segments a recording, has no such line, its utterance has an empty text, by
-    which validation lists it. A recording that a command makes has `derive`, which runs it. Raises
-    UserError, with the numbers of the lines, for commands unless `allow_pipes`, and for a line that can't
-    be understood.
+    A segment (without segments: a recording) that is missing in `text` gives an utterance with empty text,
+    which validation rejects and lists. Audio of piped commands, archives and channels is derived.
+    Raises UserError, with line numbers, for malformed lines, and for commands without `allow_pipes`.
     """
     recordings = read_keyed_lines(directory / "wav.scp")
     _refuse_ranges(recordings, directory / "wav.scp")
@@ -45,35 +53,29 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
             texts[id] = (0, "")
             speakers.setdefault(id, (0, "unknown"))
     for id, (number, text) in texts.items():
-        recording, start, end, channel = segments.get(id, (id, None, None, None))
-        if recording not in recordings or (segments and id not in segments):
-            raise UserError(
-                f"{id} has no {'segment' if segments else 'recording'}",
-                expected=f"a line for it in {'segments' if segments else 'wav.scp'}",
-                where=f"{directory / 'text'}, line {number}",
-                todo="add it, or take the line out; Kaldi's utils/fix_data_dir.sh does that",
-            )
+        where = f"{directory / 'text'}, line {number}"
+        segment = segments.get(id, Segment(id))
+        if segment.recording not in recordings or (segments and id not in segments):
+            found = f"{id} has no {'segment' if segments else 'recording'}"
+            expected = f"a line for it in {'segments' if segments else 'wav.scp'}"
+            raise UserError(found, expected, where, "add it, or run Kaldi's utils/fix_data_dir.sh")
         if id not in speakers:
-            raise UserError(
-                f"{id} has no speaker",
-                expected="a line for it in utt2spk",
-                where=f"{directory / 'text'}, line {number}",
-                todo="add it; where speakers are unknown, the utterance's own id is usual",
-            )
-        if (recording, channel) not in audio:
-            audio[recording, channel] = _audio(recordings[recording][1], channel, root)
-        file, derive = audio[recording, channel]
+            todo = "add it; if speakers are unknown, use the utterance's id"
+            raise UserError(f"{id} has no speaker", "a line for it in utt2spk", where, todo)
+        key = (segment.recording, segment.channel)
+        if key not in audio:
+            audio[key] = _audio(recordings[segment.recording][1], segment.channel, root)
+        file, derive = audio[key]
+        start, end = segment.start, segment.end
         duration = None if start is None or end is None else end - start
-        speaker = speakers[id][1]
-        yield Utterance(id, file, text, speaker, split, start=start, duration=duration, derive=derive)
+        yield Utterance(id, file, text, speakers[id][1], split, start=start, duration=duration, derive=derive)
 
 
 def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:
-    """Write lhotse cuts of one supervision each, sorted as LC_ALL=C sorts.
+    """Write lhotse cuts with one supervision each, sorted as by LC_ALL=C, with absolute paths.
 
-    Paths are whole. `segments` appears only where a cut is not the whole of its recording, and
-    recordings have the ids of their utterances where it doesn't. Raises UserError for a path that
-    Kaldi would take for a command.
+    `segments` is written only if a cut is a part of its recording; otherwise recordings have the ids of
+    their utterances. Raises UserError for a path that Kaldi would take for a command, archive or range.
     """
     cuts = sorted(cuts, key=lambda cut: cut.id.encode())
     whole = all(cut.num_samples == cut.recording.num_samples for cut in cuts)
@@ -101,9 +103,9 @@ def _refuse_ranges(recordings: KeyedLines, file: Path) -> None:
         if RANGE.search(place):
             raise UserError(
                 f"{place!r} is a range of an archive's entry",
-                expected="whole recordings; parts of them have lines in segments",
-                where=f"{file}, line {number}",
-                todo="write the part to a file of its own, or name it in segments",
+                "whole recordings",
+                f"{file}, line {number}",
+                "write the part to a file of its own, or use segments",
             )
 
 
@@ -112,7 +114,7 @@ def _is_pipe(place: str) -> bool:
 
 
 def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Optional[Derive]]:
-    """The file; of what no mono file holds, what writes one, the same object for all of its utterances."""
+    """The audio file; for audio that must be derived, the function that writes it."""
     archived = ARCHIVED.fullmatch(place)
     write: Optional[Derive] = None
     if _is_pipe(place):
@@ -126,30 +128,24 @@ def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Option
     return root, write
 
 
-def _read_segments(
-    file: Path, recordings: KeyedLines
-) -> Dict[str, Tuple[str, float, Optional[float], Optional[int]]]:
-    """Recording, start, end and channel by id; an end of -1 is that of the recording, as in Kaldi."""
-    segments: Dict[str, Tuple[str, float, Optional[float], Optional[int]]] = {}
+def _read_segments(file: Path, recordings: KeyedLines) -> Dict[str, Segment]:
+    """Segments by utterance id; an end of -1 is the end of the recording, as in Kaldi."""
+    segments: Dict[str, Segment] = {}
     for id, (number, rest) in read_keyed_lines(file).items() if file.exists() else ():
+        found = f"the line {id} {rest}"
         try:
             recording, start, end, *channels = rest.split()
             (channel,) = map(int, channels) if channels else (None,)
-            segments[id] = (recording, float(start), float(end) if float(end) != -1 else None, channel)
+            segments[id] = Segment(recording, float(start), float(end) if float(end) != -1 else None, channel)
             if channel is not None and channel < 0:
                 raise ValueError
+            if recording not in recordings:
+                found = f"{recording} is not in wav.scp"
+                raise ValueError
         except ValueError:
-            raise _bad_segment(f"the line {id} {rest}", file, number) from None
-        if recording not in recordings:
-            raise _bad_segment(f"{recording} is not in wav.scp", file, number)
+            expected = "UTTERANCE RECORDING START END [CHANNEL]; times in seconds, channels from 0"
+            raise UserError(found, expected, f"{file}, line {number}", "correct the line") from None
     return segments
-
-
-def _bad_segment(found: str, file: Path, number: int) -> UserError:
-    expected = (
-        "UTTERANCE RECORDING START END [CHANNEL], in seconds, of a recording in wav.scp; channels from 0"
-    )
-    return UserError(found, expected=expected, where=f"{file}, line {number}", todo="correct the line")
 
 
 def _plain_path(source: str) -> str:
@@ -157,8 +153,8 @@ def _plain_path(source: str) -> str:
     if special or source != source.strip() or "\n" in source:
         raise UserError(
             f"the path {source!r}",
-            expected="one without |, :17, [1:2] or blanks at its end, which have a meaning in Kaldi",
-            where="the audio of the experiment",
-            todo="rename the file, and run stage manifests again",
+            "a path without |, :17, [1:2] or leading and trailing spaces, which have a meaning in Kaldi",
+            "the audio of the experiment",
+            "rename the file, and run stage manifests again",
         )
     return source

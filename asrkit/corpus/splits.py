@@ -1,4 +1,4 @@
-"""Train, dev and test of a recipe: joined of the corpus's own sets, or cut out of training by speaker."""
+"""Train, dev and test splits of a recipe: made up of the corpus's subsets, or carved out of train."""
 
 import collections
 import dataclasses
@@ -9,13 +9,13 @@ from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 from asrkit.storage.fingerprint import hash_value
 
-SHARE = 0.1  # of the training utterances, for each split that is held out
-LARGEST = 0.2  # a speaker with a larger share of them stays in training
-SMALLEST = 0.05  # where the speakers small enough have less than this, single utterances are drawn
+SHARE = 0.1  # of the training utterances, for each held-out split
+LARGEST = 0.2  # a speaker with more of them stays in train
+SMALLEST = 0.05  # if speakers give a held-out split less than this, utterances are drawn instead
 
 
 def sets_of(config: CorpusConfig) -> Dict[str, Tuple[str, ...]]:
-    """The corpus's own sets that each split is joined of; none for a dev of training speakers alone."""
+    """Split -> the corpus's subsets that make it up; none for a dev split of speakers of train."""
     names = dict.fromkeys([config.train, config.dev, *config.tests])
     own_dev = config.dev_sets or (() if config.dev_speakers else (config.dev,))
     joined = {config.train: config.train_sets or (config.train,), config.dev: own_dev}
@@ -23,59 +23,56 @@ def sets_of(config: CorpusConfig) -> Dict[str, Tuple[str, ...]]:
 
 
 def split_of(own_set: str, speaker: str, config: CorpusConfig) -> str:
-    """The split that an utterance belongs to; empty: the recipe doesn't use its set."""
+    """The split of an utterance; empty if the recipe doesn't use its subset."""
     split = next((name for name, sets in sets_of(config).items() if own_set in sets), "")
     return config.dev if split == config.train and speaker in config.dev_speakers else split
 
 
 def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, where: str) -> None:
-    """Raise UserError when a set is absent, unless corpus.partial allows it, or a split stays empty."""
+    """Raise UserError if a subset is missing (allowed by corpus.partial), or a split is empty."""
     sets = sets_of(config)
+    own_sets = [own for of in sets.values() for own in of]
     found = collections.Counter(utterance.split for utterance in utterances)
-    has = f"; the corpus has {dict(sorted(found.items())) or 'none at all'}"
-    for own_set, times in collections.Counter(own for of in sets.values() for own in of).items():
+    for own_set, times in collections.Counter(own_sets).items():
         if times > 1:
+            settings = "corpus.train_sets, corpus.dev_sets, corpus.tests"
             raise UserError(
-                f"{own_set} is in {times} splits",
-                expected="each set in one",
-                where="corpus.train_sets, corpus.dev_sets, corpus.tests",
-                todo="leave it out of the others",
+                f"{own_set} is in {times} splits", "each subset in one", settings, "remove the others"
             )
-    heard = {utterance.speaker for utterance in utterances if utterance.split in sets[config.train]}
-    unheard = [speaker for speaker in config.dev_speakers if speaker not in heard]
-    if unheard:
-        raise UserError(
-            f"{config.train} has no speaker {', '.join(unheard)}",
-            expected=f"some of {', '.join(sorted(heard)[:20])}",
-            where="corpus.dev_speakers",
-        )
+    speakers = {utterance.speaker for utterance in utterances if utterance.split in sets[config.train]}
+    unknown = [speaker for speaker in config.dev_speakers if speaker not in speakers]
+    if unknown:
+        known = f"some of {', '.join(sorted(speakers)[:20])}"
+        raise UserError(f"{config.train} has no speaker {', '.join(unknown)}", known, "corpus.dev_speakers")
     filled = {split_of(each.split, each.speaker, config) for each in utterances}
     empty = [name for name in sets if name not in filled]
-    absent = [own for of in sets.values() for own in of if not found[own]]
+    absent = [own for own in own_sets if not found[own]]
+    has = f"; the corpus has {dict(sorted(found.items())) or 'none at all'}"
     if empty == [config.dev]:
         raise UserError(
             f"no utterances of {', '.join(sets[config.dev])}{has}",
-            expected=f"a set for {config.dev}, to choose settings on",
-            where=where,
-            todo="fetch it (stage download), or name speakers: --set 'corpus.dev_speakers=[ID, ...]'",
+            f"a dev set {config.dev}, to tune settings on",
+            where,
+            "fetch it (stage download), or choose speakers of train: --set 'corpus.dev_speakers=[ID, ...]'",
         )
     if empty or (absent and not config.partial):
+        subset = (
+            "--set 'corpus.tests=[SET, ...]' selects existing sets" if empty else "--partial does without"
+        )
         raise UserError(
             f"no utterances of {', '.join(absent or empty)}{has}",
-            expected=f"sets {', '.join(own for of in sets.values() for own in of)} "
-            "(corpus.train_sets, corpus.dev_sets, corpus.tests)",
-            where=where,
-            todo="fetch the rest (stage download), or correct the names or --corpus-dir; "
-            + ("--set 'corpus.tests=[SET, ...]' names what is there" if empty else "--partial does without"),
+            f"sets {', '.join(own_sets)} (corpus.train_sets, corpus.dev_sets, corpus.tests)",
+            where,
+            f"fetch the rest (stage download), or correct the names or --corpus-dir; {subset}",
         )
 
 
 def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utterance]:
-    """Give about a tenth of the training utterances to each split of corpus.held_out, speaker by speaker.
+    """Carve each split of corpus.held_out out of train: about 10 %, speaker-disjoint.
 
-    The order of speakers is that of a hash of their names, so it depends neither on the order of
-    utterances nor on names that resemble each other. Where too few speakers are small enough,
-    utterances are drawn instead, by a hash of their ids, and that is printed.
+    Speakers are taken in the order of a hash of their names, which is independent of the order of
+    utterances. If the speakers that are small enough don't suffice, single utterances are drawn by a hash of
+    their ids, and a line reports it.
     """
     held_out, train = config.held_out, config.train
     of_train = [utterance for utterance in utterances if utterance.split in sets_of(config)[train]]
@@ -87,23 +84,24 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
     )
     if not by_speaker:
         chosen = _choose(collections.Counter(utterance.id for utterance in of_train), held_out)
-    result = []
+    result, moved = [], collections.defaultdict(list)
     for utterance in utterances:
-        key = utterance.speaker if by_speaker else utterance.id
-        own_set = utterance.split
-        split = chosen.get(key, own_set) if own_set in sets_of(config)[train] else own_set
-        result.append(dataclasses.replace(utterance, split=split))
+        if utterance.split in sets_of(config)[train]:
+            split = chosen.get(utterance.speaker if by_speaker else utterance.id, utterance.split)
+            if split != utterance.split:
+                moved[split].append(utterance)
+            utterance = dataclasses.replace(utterance, split=split)
+        result.append(utterance)
     for split in held_out:
-        moved = [one for one, other in zip(result, utterances) if one.split == split != other.split]
-        about = f"{len({one.speaker for one in moved})} speakers, who are in no other split"
+        about = f"{len({one.speaker for one in moved[split]})} speakers, who are in no other split"
         if not by_speaker:
-            about = "drawn one by one, since there are too few speakers: theirs are voices of training"
-        print(f"{split}: {len(moved)} of {len(of_train)} utterances of {train} held out, {about}")
+            about = "drawn one by one, because there are too few speakers: train has the same speakers"
+        print(f"{split}: {len(moved[split])} of {len(of_train)} utterances of {train} held out, {about}")
     return result
 
 
 def _choose(sizes: Dict[str, int], held_out: Sequence[str]) -> Dict[str, str]:
-    """Split by group, for the groups that are taken out of training."""
+    """Group (speaker or utterance) -> held-out split; groups that stay in train are missing."""
     total = sum(sizes.values())
     order = sorted((name for name in sizes if sizes[name] <= LARGEST * total), key=hash_value)
     chosen: Dict[str, str] = {}

@@ -1,10 +1,9 @@
-"""Counts of each split, what splits have in common, and whether the counts are the published ones."""
+"""Counts per split, overlap between splits, and comparison with the published counts."""
 
 import collections
-import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import msgspec
 from typing_extensions import Annotated
@@ -15,29 +14,46 @@ from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 
 Splits = Mapping[str, Sequence[ValidUtterance]]
-HOURS_ROUNDED = 0.1  # published hours have one decimal, and some are cut instead of rounded
+HOURS_TOLERANCE = 0.1  # published hours have one decimal, and some are truncated instead of rounded
+
+
+class Completeness(NamedTuple):
+    """Result of the comparison with expect.json."""
+
+    line: str  # for the terminal
+    partial: Optional[str] = None  # "368 of 34,098 utterances"; None: complete, or nothing to compare with
+
+
+class Version(msgspec.Struct, forbid_unknown_fields=True):
+    """A published version of a corpus: counts by subset."""
+
+    name: str
+    splits: Dict[str, Dict[str, Union[int, float]]]
+
+
+class _Expectations(msgspec.Struct, forbid_unknown_fields=True):
+    versions: Annotated[List[Version], msgspec.Meta(min_length=1)]
 
 
 def split_statistics(utterances: Sequence[ValidUtterance]) -> Dict[str, Any]:
-    """Counts and durations (in seconds) of one split; words are what single spaces part."""
+    """Counts and durations (in seconds) of one split; words are whitespace tokens."""
     seconds = [valid.seconds for valid in utterances]
-    repeats = len(utterances) - len({_content(valid) for valid in utterances})
     return {
         "utterances": len(utterances),
         "seconds": round(sum(seconds), 3),
-        "shortest": round(min(seconds), 3) if seconds else 0.0,
-        "longest": round(max(seconds), 3) if seconds else 0.0,
+        "shortest": round(min(seconds, default=0.0), 3),
+        "longest": round(max(seconds, default=0.0), 3),
         "speakers": len({valid.utterance.speaker for valid in utterances}),
         "words": sum(len(valid.text.split()) for valid in utterances),
         "characters": sum(len(valid.text.replace(" ", "")) for valid in utterances),
         "vocabulary": len({word for valid in utterances for word in valid.text.split()}),
-        "repeated_audio": repeats,
+        "repeated_audio": len(utterances) - len({_content(valid) for valid in utterances}),
         "sampling_rate": utterances[0].audio.sampling_rate if utterances else 0,
     }
 
 
 def overlaps(splits: Splits) -> List[Dict[str, Any]]:
-    """For each pair of splits: speakers and sentences in both, and utterances of the second they cover."""
+    """Speakers and sentences shared by each pair of splits, and utterances of the second that have them."""
     found: List[Dict[str, Any]] = []
     for first, second in itertools.combinations(splits, 2):
         speakers = {valid.utterance.speaker for valid in splits[first]}
@@ -56,7 +72,7 @@ def overlaps(splits: Splits) -> List[Dict[str, Any]]:
 
 
 def refuse_shared_audio(splits: Splits) -> None:
-    """Raise UserError when two splits hold the same samples, whatever the files are called."""
+    """Raise UserError if two splits have the same samples, even in different files."""
     for first, second in itertools.combinations(splits, 2):
         known = {_content(valid): valid.utterance for valid in splits[first]}
         later = {_content(valid): valid.utterance for valid in splits[second]}
@@ -66,18 +82,26 @@ def refuse_shared_audio(splits: Splits) -> None:
             pairs = "".join(f"\n    {pair}" for pair in shown)
             raise UserError(
                 f"{len(shared)} utterances of {second} have the same audio as utterances of {first}:{pairs}",
-                expected="no audio in two splits: an error rate on it would mean nothing",
-                where=f"the corpus's splits {first} and {second}",
-                todo="take them out of one of the splits in the corpus or in local/<corpus>.py",
+                "no audio in two splits: an error rate on it would mean nothing",
+                f"the corpus's splits {first} and {second}",
+                "remove them from one of the splits, in the corpus or in local/<corpus>.py",
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class Completeness:
-    """What comparing a corpus with its published counts gave."""
+def read_versions(file: Path) -> List[Version]:
+    """The published versions in expect.json.
 
-    line: str  # for the terminal
-    partial: Optional[str] = None  # "368 of 34,098 utterances"; None: it is complete, or nothing is known
+    {"train": {"utterances": n, "words": n, "speakers": n, "hours": h}, ...}, or if there are several versions
+    of the corpus, {"versions": [{"name": ..., "splits": {"train": ...}}, ...]}.
+    """
+    expected = read_json(file)
+    try:
+        if isinstance(expected, dict) and "versions" not in expected:
+            expected = {"versions": [{"name": file.name, "splits": expected}]}
+        return msgspec.convert(expected, _Expectations).versions
+    except msgspec.ValidationError as error:
+        example = '{"train": {"utterances": 24, "words": 192, "speakers": 1}, ...}'
+        raise UserError(f"{file.name}: {error}", example, str(file), "correct the file") from None
 
 
 def check_expectations(
@@ -86,35 +110,34 @@ def check_expectations(
     file: Path,
     partial: bool = False,
 ) -> Completeness:
-    """Compare the counts of the sets in use with expect.json; UserError on a mismatch.
+    """Compare the counts of the used subsets with expect.json; raises UserError on a mismatch.
 
-    expect.json: {set: {"utterances": n, "words": n, "speakers": n, "hours": h}, ...}, or, where a
-    corpus is about in several versions, {"versions": [{"name": ..., "splits": {set: ...}}, ...]}; one of
-    them must fit in full, or, with `partial`, have no less of anything. Rejected utterances are lacking.
+    All counts of one version must match; with `partial` none may be higher. Rejected utterances count as
+    missing.
     """
     if not file.exists():
         return Completeness(f"note: no {file.name} in {file.parent}, so counts are not compared")
     versions = [
-        (version, {name: counts for name, counts in version.splits.items() if name in statistics})
+        (version.name, {name: counts for name, counts in version.splits.items() if name in statistics})
         for version in read_versions(file)
     ]
     version, sets = min(versions, key=lambda pair: len(_differences(pair[1], statistics)))
     wrong = _differences(sets, statistics)
     if not wrong:
-        return Completeness(f"counts are those of {version.name}")
-    lack = {name: counts["utterances"] for name, counts in sets.items() if "utterances" in counts}
+        return Completeness(f"counts match {version}")
+    published = {name: counts["utterances"] for name, counts in sets.items() if "utterances" in counts}
     if partial and not _differences(sets, statistics, more_only=True):
-        there = sum(statistics[name]["utterances"] for name in lack)
-        found = f"{there:,} of {sum(lack.values()):,} utterances"
-        return Completeness("\n    ".join([f"partial: {found} of {version.name}", *wrong]), found)
+        present = sum(statistics[name]["utterances"] for name in published)
+        found = f"{present:,} of {sum(published.values()):,} utterances"
+        return Completeness("\n    ".join([f"partial: {found} of {version}", *wrong]), found)
     lost = collections.Counter(f"{rejection.split}, {rejection.kind}" for rejection in rejections)
-    explained = "".join(f"\n    rejected: {count} ({what})" for what, count in sorted(lost.items()))
+    lines = wrong + [f"rejected: {count} ({what})" for what, count in sorted(lost.items())]
     raise UserError(
-        "the corpus isn't complete:" + "".join(f"\n    {line}" for line in wrong) + explained,
-        expected=f"the counts of {version.name}",
-        where=str(file),
-        todo="fetch the corpus again (stage download, into an empty --corpus-dir); take what there is with "
-        "--partial; or, where you changed it on purpose, correct expect.json",
+        "the corpus isn't complete:" + "".join(f"\n    {line}" for line in lines),
+        f"the counts of {version}",
+        str(file),
+        "fetch the corpus again (stage download, into an empty --corpus-dir), accept it with --partial, "
+        "or if you changed it on purpose, correct expect.json",
     )
 
 
@@ -123,7 +146,7 @@ def _differences(
     statistics: Mapping[str, Mapping[str, Any]],
     more_only: bool = False,
 ) -> List[str]:
-    """Counts that aren't as expected, in words; with `more_only` those that are higher."""
+    """Lines for the counts that differ; with `more_only`, those that are higher than expected."""
     wrong: List[str] = []
     for name, counts in expected.items():
         of = statistics[name]
@@ -132,37 +155,10 @@ def _differences(
             continue
         for count, published in counts.items():
             found = round(of["seconds"] / 3600, 2) if count == "hours" else of.get(count, 0)
-            allowed = HOURS_ROUNDED if count == "hours" else 0
+            allowed = HOURS_TOLERANCE if count == "hours" else 0
             if found - published > allowed or (published - found > allowed and not more_only):
                 wrong.append(f"{name} {count}: found {found:,}, expected {published:,}")
     return wrong
-
-
-def read_versions(file: Path) -> "List[Version]":
-    """The versions that expect.json knows, with their counts."""
-    expected = read_json(file)
-    try:
-        if isinstance(expected, dict) and "versions" not in expected:
-            expected = {"versions": [{"name": file.name, "splits": expected}]}
-        return msgspec.convert(expected, _Expectations).versions
-    except msgspec.ValidationError as error:
-        raise UserError(
-            f"{file.name}: {error}",
-            expected='{"train": {"utterances": 24, "words": 192, "speakers": 1}, ...}',
-            where=str(file),
-            todo="correct the file",
-        ) from None
-
-
-class Version(msgspec.Struct, forbid_unknown_fields=True):
-    """A corpus as it was published once."""
-
-    name: str
-    splits: Dict[str, Dict[str, Union[int, float]]]
-
-
-class _Expectations(msgspec.Struct, forbid_unknown_fields=True):
-    versions: Annotated[List[Version], msgspec.Meta(min_length=1)]
 
 
 def _content(valid: ValidUtterance) -> Tuple[str, int, int]:

@@ -1,8 +1,7 @@
-"""Synthetic speech by py-nanotts (SVOX Pico): repeatable, and in parallel.
+"""Synthetic speech by py-nanotts (SVOX Pico), reproducible and in parallel.
 
-Pico has six voices: en-GB, en-US, de-DE, es-ES, fr-FR, it-IT. Those that aren't English read English by their
-own language's letter-to-sound rules: the same word always sounds the same in one voice, and different
-between voices.
+Voices: en-GB, en-US, de-DE, es-ES, fr-FR, it-IT. The non-English ones pronounce English words by the
+letter-to-sound rules of their language: consistent within a voice, different between voices.
 """
 
 import concurrent.futures.process
@@ -11,7 +10,6 @@ import ctypes
 import dataclasses
 import functools
 import multiprocessing
-import wave
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Sequence, Tuple
@@ -24,34 +22,34 @@ from asrkit.storage.files import whole_file
 from asrkit.storage.fingerprint import hash_value
 
 SAMPLING_RATE = 16000  # Pico's own
-VOLUME = 0.5  # at 1.0 loud vowels clip
-NOISE = 16  # of 32768: even noise under the speech, since digital silence is nothing a microphone gives
-QUIET = 200  # of 32768; an utterance ends at the last sample above it
-TAIL = 0.2  # seconds kept after that; some voices add 0.6 of silence
-RENDERING = 1  # raise this when the same sentence is to sound different
+VOLUME = 0.5  # loud vowels clip at 1.0
+NOISE = 16  # of 32768; uniform noise is added, because microphones give no digital silence
+QUIET = 200  # of 32768; the last sample above it ends the utterance
+TAIL = 0.2  # seconds kept after that; some voices add 0.6 s of silence
+RENDERING = 1  # increase it when the code changes the samples
 
 
 @dataclasses.dataclass(frozen=True)
 class Speech:
-    """A sentence and how it is to be spoken; pitch and speed in percent of the voice's own."""
+    """A sentence and how to speak it; pitch and speed in percent of the voice's default."""
 
     voice: str
     pitch: int
     speed: int
-    text: str  # words in lower case; a single letter is spoken as its name
+    text: str  # words in lower case; single letters are spelled
 
     @property
     def id(self) -> str:
-        """Names all that the samples depend on: a file of this name holds this speech."""
+        """Voice and hash of everything that the samples depend on."""
         key = [self.voice, self.pitch, self.speed, self.text, RENDERING, _engine_version()]
         return f"{self.voice}-{hash_value(key)[:12]}"
 
 
 def speak(speech: Speech) -> "np.ndarray[Any, Any]":
-    """Samples (n,), int16 at 16 kHz; the same for the same speech where memory is clear (speak_files)."""
+    """Samples (sample,), int16 at 16 kHz; reproducible in the processes of speak_files."""
     from py_nanotts import NanoTTS
 
-    # Capital letters, so that "y" or "a" is read as a letter's name and not as a word.
+    # Pico spells capital letters: "Y", but also "A", which would be a word
     spoken = " ".join(word.upper() if len(word) == 1 else word for word in speech.text.split())
     pcm = NanoTTS().speak(spoken, speech.voice, speech.speed / 100, speech.pitch / 100, VOLUME)
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.int32)
@@ -66,15 +64,12 @@ def speak(speech: Speech) -> "np.ndarray[Any, Any]":
 
 
 def speak_files(jobs: Sequence[Tuple[Speech, Path]], processes: int) -> None:
-    """Write each speech as a 16-bit WAV file, whole or not at all; the bytes don't depend on `processes`.
-
-    Raises UserError when a process is killed.
-    """
+    """Write 16-bit WAV files; the bytes don't depend on `processes`. Raises UserError if one is killed."""
     if not jobs:
         return
     pool = concurrent.futures.ProcessPoolExecutor(
         max_workers=max(1, min(processes, len(jobs))),
-        mp_context=multiprocessing.get_context("spawn"),  # a forked process inherits memory that was used
+        mp_context=multiprocessing.get_context("spawn"),  # a forked process inherits used memory
         initializer=_use_clear_memory,
     )
     try:
@@ -83,34 +78,33 @@ def speak_files(jobs: Sequence[Tuple[Speech, Path]], processes: int) -> None:
                 bar.advance(audio_seconds=seconds)
     except concurrent.futures.process.BrokenProcessPool:
         raise UserError(
-            "a process that was speaking ended before its time",
-            expected="processes that live until all is spoken",
-            where=f"one of {processes}; the system kills when memory runs out",
-            todo="run the same command again: what is spoken is kept",
+            "a speech synthesis process was killed (often: out of memory)",
+            "processes that run to their end",
+            f"one of {processes}",
+            "run the same command again: finished files are kept",
         ) from None
 
 
 def _speak_file(job: Tuple[Speech, Path]) -> float:
-    """Returns seconds of audio."""
+    """Write one file; returns seconds of audio."""
+    import soundfile
+
     speech, file = job
     samples = speak(speech)
-    with whole_file(file) as temporary, wave.open(str(temporary), "wb") as stream:
-        stream.setnchannels(1)
-        stream.setsampwidth(2)
-        stream.setframerate(SAMPLING_RATE)
-        stream.writeframes(samples.tobytes())
+    with whole_file(file) as temporary:
+        soundfile.write(str(temporary), samples, SAMPLING_RATE, "PCM_16", format="WAV")
     return len(samples) / SAMPLING_RATE
 
 
 def _use_clear_memory() -> None:
-    """Make speech repeatable.
+    """Make speech reproducible.
 
-    py-nanotts hands Pico 2.5 MB from malloc uncleared, and Pico's result depends on what was there: the
-    same sentence twice in one process differs. Blocks above the mmap threshold come cleared from the kernel,
-    but glibc raises the threshold above 2.5 MB when the first is freed; a threshold set by hand stays.
+    py-nanotts gives Pico 2.5 MB of uninitialised memory, and the samples depend on its content. Blocks above
+    malloc's mmap threshold come zeroed from the kernel, but glibc raises the threshold above 2.5 MB when the
+    first block is freed. A threshold set explicitly stays.
     """
     m_mmap_threshold = -3  # malloc.h
-    with contextlib.suppress(AttributeError):  # other C libraries have no mallopt, nor a moving threshold
+    with contextlib.suppress(AttributeError):  # other C libraries have no mallopt
         ctypes.CDLL(None).mallopt(m_mmap_threshold, 1 << 17)
 
 
@@ -121,7 +115,7 @@ def _engine_version() -> str:
     except PackageNotFoundError:
         raise UserError(
             "py-nanotts isn't installed",
-            expected="the speech synthesis that speaks the corpus",
-            where="this Python environment",
-            todo="make setup, or pip install py-nanotts",
+            "the speech synthesis for recipes/demo",
+            "this Python environment",
+            "make setup, or pip install py-nanotts",
         ) from None

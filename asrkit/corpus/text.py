@@ -1,7 +1,12 @@
-"""What a word is: the one rule for transcripts, lexicons, language models and their text.
+"""Text normalisation, the same for transcripts, lexicons, language models and their text.
 
-In that order: white space separates words; invisible characters that belong to no word are removed;
-full-width letters and digits become the usual ones; Unicode form NFC; letter case; words of characters.
+In this order:
+1. remove invisible characters, except joiners that change the spelling;
+2. full-width letters and digits -> ASCII;
+3. Unicode NFC;
+4. corpus.case;
+5. words are whitespace tokens;
+6. corpus.words: split words into characters.
 """
 
 import functools
@@ -13,27 +18,27 @@ from asrkit.config.recipe import CorpusConfig
 from asrkit.config.symbols import RESERVED_WORDS
 from asrkit.corpus.audio import AudioProblem
 
-# What NFC leaves apart of one character: letters and digits as wide as Chinese characters
+# Full-width letters and digits, which NFC leaves as they are
 RANGES = (("０", "９"), ("Ａ", "Ｚ"), ("ａ", "ｚ"))
 FULL_WIDTH = {wide: wide - 0xFEE0 for first, last in RANGES for wide in range(ord(first), ord(last) + 1)}
 WHITE_CONTROLS = "\t\n\v\f\r"
-WORD_START = "\u2581"  # the mark sentencepiece puts before a word
-# Text with these isn't what it looks like: reading direction, byte-order mark, mark of a failed decoding,
-# and what sentencepiece puts for a blank and for an unknown piece
+WORD_START = "\u2581"  # sentencepiece's mark of the beginning of a word
+# Rejected, because the text isn't what it looks like: bidi controls, byte-order mark, replacement character,
+# and the symbols of sentencepiece for a space and an unknown piece
 DECEPTIVE = (
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff\ufffd\u2585" + WORD_START
 )
-# Hyphens and spaces without width, fillers, variation selectors, annotations, tags: Unicode's
-# Default_Ignorable_Code_Point without joiners and DECEPTIVE, and the blank of Braille
+# Removed: Unicode's Default_Ignorable_Code_Point (soft hyphens, zero-width spaces, fillers, variation
+# selectors, tags) except joiners and DECEPTIVE, and the Braille blank
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200b\u2060-\u2065\u206a-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Scripts in which U+200C, U+200D and U+180E spell another word; between Latin letters they only join glyphs
+# Scripts in which joiners (U+200C, U+200D, U+180E) change the word; elsewhere they only affect glyphs
 _JOINED = "[\u0590-\u109f\u1780-\u1cff\ua800-\uabff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00011fff]"
 JOINERS = "\u180e\u200c\u200d"
 _JOINERS = re.compile(f"(?P<before>.?)(?P<joiner>[{JOINERS}])[{JOINERS}]*(?=(?P<after>.?))", re.DOTALL)
-# Scripts without spaces, in which U+200B is one
+# Scripts without spaces, in which U+200B separates words
 _UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]"
 _ZERO_WIDTH_SPACE = re.compile(f"(?<={_UNSPACED})\u200b+(?={_UNSPACED})")
 _HAN = (
@@ -45,19 +50,19 @@ _MIXED = re.compile(f"[{_HAN}]|[^{_HAN}]+")
 
 
 def check_text(text: str, config: CorpusConfig) -> str:
-    """The text normalised; AudioProblem for control and deceptive characters, reserved words, no word."""
+    """Normalise a transcript; AudioProblem for control and deceptive characters, reserved words, no words."""
     _refuse_characters(text)
     words = _fold(text, config).split()
     if not words:
         raise AudioProblem("empty text")
-    for word in words:  # whatever the case, so that this doesn't depend on corpus.case or corpus.words
+    for word in words:  # in any case, independently of corpus.case and corpus.words
         if word.lower() in RESERVED_WORDS:
             raise AudioProblem("reserved word in text", f"{word} in {text!r}")
     return _join(words, config)
 
 
 def check_word(word: str, config: CorpusConfig) -> str:
-    """A word of a lexicon or of a setting normalised; raises AudioProblem for one that no text can have."""
+    """Normalise a word of a lexicon or setting; raises AudioProblem if no normalised text can contain it."""
     _refuse_characters(word)
     normalised = normalise_word(word, config)
     if not normalised:
@@ -66,7 +71,7 @@ def check_word(word: str, config: CorpusConfig) -> str:
 
 
 def normalise_text(text: str, config: CorpusConfig) -> str:
-    """Words by the rule, with single spaces, as corpus.case and corpus.words say."""
+    """Normalise a text by corpus.case and corpus.words; words are separated by single spaces."""
     return _join(_fold(text, config).split(), config)
 
 
@@ -79,12 +84,12 @@ def _join(words: List[str], config: CorpusConfig) -> str:
 
 
 def normalise_word(word: str, config: CorpusConfig) -> str:
-    """A word of a lexicon or language model by the same rule, kept whole; reserved words as they are."""
+    """Normalise a word without splitting it; reserved words are unchanged."""
     return word if word in RESERVED_WORDS else "".join(_fold(word, config).split())
 
 
 def characters(word: str) -> List[str]:
-    """Characters of a word, each with the combining marks and joiners behind it."""
+    """Characters of a word, each with its combining marks and joiners."""
     found: List[str] = []
     for character in word:
         if found and (unicodedata.category(character)[0] == "M" or character in JOINERS):
@@ -95,7 +100,7 @@ def characters(word: str) -> List[str]:
 
 
 def invisible_characters(text: str) -> List[str]:
-    """Those that normalise_text removes, as U+XXXX."""
+    """The characters that normalise_text removes, as U+XXXX."""
     if text.isascii():
         return []
     lost = set(text).difference(_without_invisible(text))
@@ -123,7 +128,7 @@ def _without_invisible(text: str) -> str:
 
 
 def _joiner(match: "re.Match[str]") -> str:
-    """A joiner stays between letters of such a script and behind a virama (as in RFC 5892, appendix A)."""
+    """Keep a joiner between letters of _JOINED and after a virama (RFC 5892, appendix A)."""
     before, after = match["before"], match["after"]
     joins = re.match(_JOINED, before) and (re.match(_JOINED, after) or unicodedata.combining(before) == 9)
     return before + (match["joiner"] if joins else "")

@@ -1,13 +1,14 @@
-"""Transcript files as people leave them: byte-order marks, Windows line ends, empty lines, punctuation."""
+"""Transcript files as found: lines, keyed lines, tables; with byte-order marks and Windows line ends."""
 
 import unicodedata
+import urllib.parse
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Iterator, Sequence, Tuple
 
 from asrkit.errors import UserError
 
 APOSTROPHES = "'\u2019"
-KeyedLines = Dict[str, Tuple[int, str]]  # the first word of a line: its number, and the rest
+KeyedLines = Dict[str, Tuple[int, str]]  # key -> line number, rest of the line
 
 
 def read_lines(
@@ -15,36 +16,29 @@ def read_lines(
     content: str = "a transcript file of the corpus",
     todo: str = "check that the whole corpus is in the folder that --corpus-dir names",
 ) -> Iterator[Tuple[int, str]]:
-    """Line number and content of each line that isn't empty, without byte-order mark and line end.
+    """Number and content of each non-empty line, without byte-order mark and line end (LF or CR LF).
 
-    Lines end at LF or CR LF alone, so that a control character inside a line stays visible to
-    validation. Raises UserError when the file is missing or isn't UTF-8.
+    Other control characters stay, for validation. Raises UserError if the file is missing or not UTF-8.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(
-            f"can't read {file}: {error.strerror}",
-            expected=content,
-            where=str(file),
-            todo=todo,
-        ) from None
+        raise UserError(f"can't read {file}: {error.strerror}", content, str(file), todo) from None
     except UnicodeDecodeError as error:
         place = error.object[: error.start].count(b"\n") + 1
         raise UserError(
             f"line {place} isn't UTF-8: byte 0x{error.object[error.start]:02x}",
-            expected=f"{content}, in UTF-8",
-            where=f"{file}, line {place}",
-            todo="convert the file, for example with iconv -f latin1 -t utf-8",
+            f"{content}, in UTF-8",
+            f"{file}, line {place}",
+            "convert the file, for example with iconv -f latin1 -t utf-8",
         ) from None
     for number, line in enumerate(text.split("\n"), start=1):
-        content = line[:-1] if line.endswith("\r") else line
-        if content.strip():
-            yield number, content
+        if line.strip():
+            yield number, line[:-1] if line.endswith("\r") else line
 
 
 def strip_punctuation(text: str) -> str:
-    """Spaces for punctuation (Unicode categories P), except an apostrophe inside a word."""
+    """Replace punctuation (Unicode categories P) by spaces, except apostrophes inside words."""
     kept = []
     for index, character in enumerate(text):
         inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
@@ -54,16 +48,48 @@ def strip_punctuation(text: str) -> str:
 
 
 def read_keyed_lines(file: Path) -> KeyedLines:
-    """Lines "KEY REST" by key; UserError as read_lines, and for a repeated key."""
+    """Lines "KEY REST" by key; raises UserError as read_lines, and for a repeated key."""
     lines: KeyedLines = {}
     for number, line in read_lines(file):
         key, *rest = line.split(None, 1)
         if key in lines:
-            raise UserError(
-                f"a second line for {key}; the first one is line {lines[key][0]}",
-                expected="one line each",
-                where=f"{file}, line {number}",
-                todo="take one of them out",
-            )
+            found = f"a second line for {key}; the first is line {lines[key][0]}"
+            raise UserError(found, "one line per key", f"{file}, line {number}", "remove one of them")
         lines[key] = (number, rest[0].strip() if rest else "")
     return lines
+
+
+def read_table(file: Path, required: Sequence[str]) -> Iterator[Tuple[int, Dict[str, str]]]:
+    """Line number and cells by column name; without quoting, as in Common Voice.
+
+    Raises UserError if a column of `required` is missing or a row has the wrong number of cells.
+    """
+    names: Sequence[str] = ()
+    for number, line in read_lines(file):
+        cells = line.split("\t")
+        if not names:
+            names = [cell.strip() for cell in cells]
+            missing = [name for name in required if name not in names]
+            if missing or len(set(names)) < len(names):
+                raise UserError(
+                    f"the columns {', '.join(names)}",
+                    f"a header line with tab-separated columns: {', '.join(required)}",
+                    f"{file}, line {number}",
+                    "add the line, or correct it",
+                )
+            continue
+        if len(cells) != len(names):
+            raise UserError(
+                f"{len(cells)} columns: {line[:80]!r}",
+                f"{len(names)}, as in the header: {', '.join(names)}",
+                f"{file}, line {number}",
+                "correct the line; a text can't contain a tab, because there is no quoting",
+            )
+        yield number, dict(zip(names, cells))
+
+
+def id_of_path(path: str) -> str:
+    """An id for a row without one: its path, with spaces, % and unprintable characters escaped as in URLs."""
+    return "".join(
+        each if each.isprintable() and each not in " %" else urllib.parse.quote(each) for each in path
+    )

@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP; a broken transfer is resumed only if the file is still the same."""
+"""Download one file over HTTP; an interrupted transfer resumes if the server's file is unchanged."""
 
 import errno
 import json
@@ -18,40 +18,24 @@ from asrkit.storage.files import json_bytes, sync_directory
 from asrkit.storage.fingerprint import hash_value
 
 BLOCK_BYTES = 1 << 20
-TIMEOUT_SECONDS = 30.0  # for an answer, and for each block
-SLOWEST = 1000  # bytes per second, over TIMEOUT_SECONDS: slower is as good as broken off
+TIMEOUT_SECONDS = 30.0  # for a response, and for each block
+MIN_RATE = 1000  # bytes per second over TIMEOUT_SECONDS; a slower transfer is given up
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to other web servers, and to nothing else."""
+    """Follow redirects to HTTP(S) addresses only."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not newurl.startswith(("http://", "https://")):
-            raise OSError(f"redirected to {newurl}, which is no web address")
+            raise OSError(f"redirected to {newurl}, which isn't an HTTP address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Opens web addresses alone: no files, no FTP."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        _Redirects,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
 def transfer(address: str, file: Path, summed: bool) -> None:
-    """Fetch `address` into `file` through a .part file, which a later call resumes.
+    """Download `address` to `file` through a .part file, which a later call resumes.
 
-    `summed`: a checksum, perhaps one inside a compressed file, will show whether it is whole; without one the
-    server must give its length. Raises OSError, ValueError or HTTPException where it isn't to be had.
+    `summed`: a checksum, perhaps inside a compressed file, will be checked; otherwise the server must give
+    the length. Raises OSError, ValueError or HTTPException if it fails.
     """
     part = file.with_name(f"{file.name}.{hash_value(address)[:8]}.part")
     note = part.with_name(part.name + ".validator")
@@ -64,18 +48,18 @@ def transfer(address: str, file: Path, summed: bool) -> None:
         response = _open(urllib.request.Request(address, headers=headers))
         begin, length = _expected(response, held, validator)
     except urllib.error.HTTPError as error:
-        if error.code != 416 or not held:  # 416: nothing after what is held
+        if error.code != 416 or not held:  # 416: the file ends before this offset
             raise
         response = None
     if response is None or begin is None:
         note.unlink()
-        transfer(address, file, summed)  # from its beginning
+        transfer(address, file, summed)  # from the beginning
         return
     with response:
         if not summed:
             _refuse_page(response, file)
             if length is None and not response.chunked:
-                raise OSError("the server doesn't give the file's length, so it may not be whole")
+                raise OSError("the server doesn't give the file's length, so it may be incomplete")
         if length is not None and length - begin > shutil.disk_usage(file.parent).free:
             raise OSError(errno.ENOSPC, f"{length - begin:,} bytes don't fit on the disk")
         if not begin:
@@ -90,29 +74,29 @@ def transfer(address: str, file: Path, summed: bool) -> None:
 
 
 def _open(request: urllib.request.Request) -> Any:
-    """The server's answer; OSError when it takes too long, be it byte by byte."""
-    answers: queue.Queue[Any] = queue.Queue()
+    """The server's response; raises OSError if it takes too long, even byte by byte."""
+    if request.type not in ("http", "https"):  # no files, no FTP
+        raise OSError("not an HTTP address")
+    responses: queue.Queue[Any] = queue.Queue()
 
     def ask() -> None:
         try:
-            answers.put(_opener().open(request, timeout=TIMEOUT_SECONDS))
+            responses.put(urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_SECONDS))
         except Exception as error:  # raised below
-            answers.put(error)
+            responses.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=2 * TIMEOUT_SECONDS)
+        outcome = responses.get(timeout=2 * TIMEOUT_SECONDS)
     except queue.Empty:
-        raise OSError(f"no answer in {2 * TIMEOUT_SECONDS:g} s") from None
-    if isinstance(answer, Exception):
-        raise answer
-    if answer is None:
-        raise OSError("no web address")
-    return answer
+        raise OSError(f"no response in {2 * TIMEOUT_SECONDS:g} s") from None
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _expected(response: Any, held: int, validator: Optional[str]) -> Tuple[Optional[int], Optional[int]]:
-    """Offset where the answer begins, None unless it continues what is held; the file's length, if known."""
+    """Offset of the response (None if it doesn't continue the .part file), and the file's length if known."""
     lengths = response.headers.get_all("Content-Length") or []
     if len(lengths) > 1 or any(not re.fullmatch(r"[0-9]{1,15}", length.strip()) for length in lengths):
         raise OSError(f"the server sent Content-Length: {', '.join(lengths)}")
@@ -124,15 +108,15 @@ def _expected(response: Any, held: int, validator: Optional[str]) -> Tuple[Optio
             return None, None
         return held, int(place[3])
     if response.status != 200:
-        raise OSError(f"the server answers with status {response.status}")
+        raise OSError(f"the server responds with status {response.status}")
     return 0, int(lengths[0]) if lengths and not response.chunked else None
 
 
 def _refuse_page(response: Any, file: Path) -> None:
-    """Raise OSError for a page about the file in place of it, as of a portal or a login."""
+    """Raise OSError for a web page instead of the file, such as a login page."""
     kind = response.headers.get_content_type()
     if kind in ("text/html", "application/xhtml+xml") and file.suffix not in (".html", ".htm"):
-        raise OSError(f"the server sends a page ({kind}) in place of the file")
+        raise OSError(f"the server sends a page ({kind}) instead of the file")
 
 
 def _receive(response: Any, part: Path, begin: int, length: Optional[int], name: str) -> None:
@@ -149,7 +133,7 @@ def _receive(response: Any, part: Path, begin: int, length: Optional[int], name:
             done += len(block)
             seconds = time.monotonic() - since
             if seconds > TIMEOUT_SECONDS:
-                if done - before < SLOWEST * seconds:
+                if done - before < MIN_RATE * seconds:
                     raise OSError(f"only {done - before} bytes in {seconds:.0f} s; the next run resumes it")
                 before, since = done, time.monotonic()
         output.flush()
@@ -157,7 +141,7 @@ def _receive(response: Any, part: Path, begin: int, length: Optional[int], name:
 
 
 def _validator(response: Any) -> Optional[str]:
-    """What identifies this version of the file for a later request: its strong ETag, else its date."""
+    """The version of the server's file: its strong ETag, else its date."""
     tag: Optional[str] = response.headers["ETag"]
     if tag and not tag.startswith("W/"):
         return tag

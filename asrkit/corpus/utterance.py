@@ -1,20 +1,11 @@
-"""What a corpus module gives for each utterance, and how the module is found.
-
-A corpus is one file, local/<name>.py, with two functions:
-
-    download(corpus_directory: Path, config: RecipeConfig) -> None
-        Put there what the recipe uses of the corpus; nothing to do if it is there. Raises UserError
-        without network.
-    utterances(corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]
-        Every utterance of every split, in an order that doesn't depend on the file system.
-"""
+"""The interface of a corpus: one file, local/<name>.py, with the two functions of CorpusModule."""
 
 import dataclasses
 import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Iterable, Optional, Protocol, cast
+from typing import Callable, Iterable, List, Optional, Protocol, cast
 
 from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
@@ -22,78 +13,82 @@ from asrkit.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """A stretch of one recording, with what was said in it and who said it."""
+    """An utterance: a segment of a recording, its transcript and its speaker."""
 
-    id: str  # unique over all splits
+    id: str  # unique in the corpus
     audio: Path  # any format libsndfile reads: WAV, FLAC, Ogg, NIST SPHERE...
-    text: str  # words with single spaces between them
+    text: str  # words separated by spaces
     speaker: str
-    split: str  # the corpus's own set, as corpus.train_sets, dev_sets, tests or else train, dev name it
-    start: Optional[float] = None  # seconds into the recording; None: its beginning
+    split: str  # the corpus's subset, as in corpus.train_sets, dev_sets, tests
+    start: Optional[float] = None  # seconds into the recording; None: 0
     duration: Optional[float] = None  # seconds; None: to its end
-    snr: Optional[float] = None  # signal-to-noise ratio in dB, where it is known; stage score counts by it
-    # Writes the audio, where no file holds it; raises AudioProblem. One object for all of a recording.
+    snr: Optional[float] = (
+        None  # signal-to-noise ratio in dB, if known; stage score reports error rates by it
+    )
+    # Writes the audio if no file has it; raises AudioProblem. The same object for all of a recording.
     derive: Optional[Callable[[Path], None]] = None
 
 
 class CorpusModule(Protocol):
-    """The two functions that local/<name>.py defines."""
+    """The functions of local/<name>.py."""
 
     def download(self, corpus_directory: Path, config: RecipeConfig) -> None:
-        """Put the corpus into the folder, or do nothing if it is there."""
+        """Download what the recipe needs, unless it is present; raises UserError without network."""
 
     def utterances(self, corpus_directory: Path, config: CorpusConfig) -> Iterable[Utterance]:
-        """Every utterance of every split."""
+        """List every utterance of every split, in an order that doesn't depend on the file system."""
 
 
 def corpus_file(corpus_directory: Path, name: str) -> Path:
-    """A file that a listing names: below the corpus's folder, or anywhere by its whole path.
+    """The path of a file in a listing, absolute or relative to the corpus's folder.
 
-    A name that leaves the folder keeps its `..`, for check_file to refuse.
+    A relative path out of the folder keeps its `..`, and check_file refuses it.
     """
-    path = os.path.normpath(name)
-    return Path(os.path.abspath(corpus_directory)) / path
+    return Path(os.path.abspath(corpus_directory)) / os.path.normpath(name)
+
+
+def listings(corpus_directory: Path, config: CorpusConfig, pattern: str) -> List[Path]:
+    """corpus.listing, or else the files in the corpus's folder that match `pattern`."""
+    if config.listing is not None:
+        return [corpus_directory / config.listing]
+    return sorted(corpus_directory.glob(pattern))
 
 
 def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) -> None:
-    """Raise UserError when nothing was found of a corpus that can't be downloaded."""
+    """Raise UserError if no file of a corpus that can't be downloaded exists."""
     if not any(file.exists() for file in found):
-        raise UserError(
-            f"no such corpus in {corpus_directory}",
-            expected=expected,
-            where=str(corpus_directory),
-            todo="name the corpus's folder with --corpus-dir",
-        )
+        todo = "name the corpus's folder with --corpus-dir"
+        raise UserError(f"no such corpus in {corpus_directory}", expected, str(corpus_directory), todo)
 
 
 def corpus_module_file(name: str, local_directory: Path) -> Path:
-    """local/<name>.py; raises UserError when there is none."""
+    """local/<name>.py; raises UserError if it doesn't exist."""
     file = local_directory / f"{name}.py"
     if not name.isidentifier() or not file.is_file():
         known = sorted(path.stem for path in local_directory.glob("*.py") if path.stem != "__init__")
         raise UserError(
             f"no corpus module {file}",
-            expected=f"one of {', '.join(known)}" if known else "a file with download() and utterances()",
-            where="corpus.module in recipe.yaml",
-            todo=f"write {file} as local/yesno.py is, or correct corpus.module",
+            f"one of {', '.join(known)}" if known else "a file with download() and utterances()",
+            "corpus.module in recipe.yaml",
+            f"write {file} like local/yesno.py, or correct corpus.module",
         )
     return file
 
 
 def load_corpus_module(name: str, local_directory: Path) -> CorpusModule:
-    """Import local/<name>.py; raises UserError when it is missing or lacks a function."""
+    """Import local/<name>.py; raises UserError if it or a function is missing."""
     file = corpus_module_file(name, local_directory)
     specification = importlib.util.spec_from_file_location(f"local.{name}", file)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up here
+    sys.modules[specification.name] = module  # dataclasses look up their module here
     specification.loader.exec_module(module)
     missing = [function for function in ("download", "utterances") if not hasattr(module, function)]
     if missing:
         raise UserError(
             f"{file} doesn't define {' and '.join(missing)}",
-            expected="download(corpus_directory, config) and utterances(corpus_directory, config)",
-            where=str(file),
-            todo="see asrkit/corpus/utterance.py",
+            "download(corpus_directory, config) and utterances(corpus_directory, config)",
+            str(file),
+            "see asrkit/corpus/utterance.py",
         )
     return cast(CorpusModule, module)

@@ -1,4 +1,4 @@
-"""Which utterances can be used, and why the others can't."""
+"""Validate every utterance: id, speaker, audio, sampling rate, text, segment and duration."""
 
 import collections
 import concurrent.futures
@@ -17,19 +17,19 @@ from asrkit.errors import escape
 from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
-Inspect = Callable[[Path, float], AudioFacts]  # a file and the most seconds; raises AudioProblem
+Inspect = Callable[[Path, float], AudioFacts]  # of a file, up to so many seconds; raises AudioProblem
 
-FILES_AT_ONCE = 10_000  # wait for a thread
+FILES_AT_ONCE = 10_000  # queued for the threads
 MAX_RECORDING = 24 * 3600.0  # seconds of a recording with several utterances
-MAX_OVERSHOOT = 0.5  # seconds that a segment's end may lie after that of its audio, as in Kaldi
+MAX_OVERSHOOT = 0.5  # seconds by which a segment may exceed its recording, as in Kaldi
 
 
 @dataclasses.dataclass(frozen=True)
 class ValidUtterance:
-    """An utterance that can be used, with its place in the audio in samples."""
+    """A usable utterance."""
 
     utterance: Utterance
-    text: str  # by the rule of asrkit/corpus/text.py
+    text: str  # normalised, see asrkit/corpus/text.py
     audio: AudioFacts
     first_sample: int
     samples: int
@@ -43,14 +43,14 @@ class ValidUtterance:
 def validate(
     utterances: Sequence[Utterance], config: CorpusConfig, jobs: int, inspect: Inspect = inspect_audio
 ) -> Tuple[List[ValidUtterance], List[Rejection]]:
-    """Split utterances into usable and rejected ones, in their order; inspects each audio file once."""
-    limits: Dict[Path, float] = {}  # seconds of each file
+    """Split utterances into valid and rejected ones, in order; each audio file is read once."""
+    limits: Dict[Path, float] = {}  # seconds per file
     for utterance in utterances:
         whole = utterance.start is None and utterance.duration is None
         limit = config.max_duration if whole else MAX_RECORDING
         limits[utterance.audio] = max(limit, limits.get(utterance.audio, 0.0))
     inspections = dict(zip(limits, _inspect_all(limits, jobs, inspect)))
-    rates = _usual_rates(utterances, inspections)
+    rates = _majority_rates(utterances, inspections)
     valid: List[ValidUtterance] = []
     rejected: List[Rejection] = []
     seen: Dict[str, Utterance] = {}
@@ -64,20 +64,19 @@ def validate(
             inspection = inspections[utterance.audio]
             if isinstance(inspection, AudioProblem):
                 raise inspection
-            _check_rate(inspection.sampling_rate, rates[utterance.split], utterance.split, config)
-            valid.append(_check(utterance, inspection, config))
+            valid.append(_check(utterance, inspection, rates[utterance.split], config))
         except AudioProblem as problem:
             rejected.append(reject(utterance, problem, config))
     removed = collections.Counter(
         character for one in valid for character in invisible_characters(one.utterance.text)
     )
     for character, count in sorted(removed.items()):
-        print(f"the invisible character {character} is removed; texts that have it: {count}")
+        print(f"removed the invisible character {character} from {count} texts")
     return valid, rejected
 
 
 def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) -> Rejection:
-    """The rejection, with the text where that is sound, so that scoring can count its words."""
+    """The rejection, with the text if that is valid, so that scoring can count its words."""
     try:
         text = check_text(utterance.text, config)
     except AudioProblem:
@@ -85,19 +84,27 @@ def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) ->
     return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
 
 
-def _check_rate(rate: int, usual: int, split: str, config: CorpusConfig) -> None:
-    if config.lowest_rate is None and rate != usual:
-        found = f"found {rate} Hz, expected {usual} Hz as the rest of {split}"
-        raise AudioProblem("other sampling rate", found)
-    if config.lowest_rate is not None and rate < config.lowest_rate:
-        found = f"found {rate} Hz, corpus.lowest_rate is {config.lowest_rate}"
-        raise AudioProblem("other sampling rate", found)
+def _check_names(utterance: Utterance) -> None:
+    id, speaker = utterance.id, utterance.speaker
+    if not id or not id.isprintable() or " " in id:
+        raise AudioProblem("unusable id", f"found {id!a}, expected printable characters without spaces")
+    if any(unicodedata.category(each) in ("Cc", "Cs") for each in speaker):
+        expected = "a name without control characters"
+        raise AudioProblem("unusable speaker", f"found {speaker!a}, expected {expected}")
 
 
-def _check(utterance: Utterance, audio: AudioFacts, config: CorpusConfig) -> ValidUtterance:
+def _check(
+    utterance: Utterance, audio: AudioFacts, majority_rate: int, config: CorpusConfig
+) -> ValidUtterance:
+    rate, least = audio.sampling_rate, config.min_sampling_rate
+    if least is None and rate != majority_rate:
+        found = f"found {rate} Hz, expected {majority_rate} Hz as in the rest of {utterance.split}"
+        raise AudioProblem("other sampling rate", found)
+    if least is not None and rate < least:
+        raise AudioProblem("other sampling rate", f"found {rate} Hz, corpus.min_sampling_rate is {least}")
     text = check_text(utterance.text, config)
     first, samples = _place(utterance, audio)
-    seconds = samples / audio.sampling_rate
+    seconds = samples / rate
     if seconds < config.min_duration:
         raise AudioProblem("too short", f"{seconds:.3f} s, corpus.min_duration is {config.min_duration:g} s")
     if seconds > config.max_duration:
@@ -106,7 +113,7 @@ def _check(utterance: Utterance, audio: AudioFacts, config: CorpusConfig) -> Val
 
 
 def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
-    """First sample and number of samples; raises AudioProblem unless they lie inside the audio."""
+    """First sample and number of samples of a segment; raises AudioProblem if it is outside the audio."""
     start, rate = utterance.start or 0.0, audio.sampling_rate
     duration = audio.samples / rate - start if utterance.duration is None else utterance.duration
     if math.isfinite(start) and math.isfinite(duration):
@@ -119,33 +126,17 @@ def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
     raise AudioProblem("segment outside its audio", found)
 
 
-def _check_names(utterance: Utterance) -> None:
-    id, speaker = utterance.id, utterance.speaker
-    if not id or not id.isprintable() or " " in id:
-        raise AudioProblem("unusable id", f"found {id!a}, expected printable characters without spaces")
-    if any(unicodedata.category(each) in ("Cc", "Cs") for each in speaker):
-        raise AudioProblem(
-            "unusable speaker", f"found {speaker!a}, expected a name without control characters"
-        )
-
-
-def _check_path(file: Path) -> None:
-    """Manifests are JSON in UTF-8, so they can't name a file that isn't."""
-    try:
-        str(file).encode("utf-8")
-    except UnicodeEncodeError:
-        raise AudioProblem("file name that isn't UTF-8", escape(str(file))) from None
-
-
 def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:
     def facts_or_problem(file: Path) -> Inspection:
         try:
-            _check_path(file)
+            str(file).encode("utf-8")  # manifests are JSON in UTF-8
             return inspect(file, limits[file])
+        except UnicodeEncodeError:
+            return AudioProblem("file name that isn't UTF-8", escape(str(file)))
         except AudioProblem as problem:
             return problem
 
-    # Threads suffice: libsndfile, NumPy and hashing let go of the interpreter lock.
+    # Threads suffice: libsndfile, NumPy and hashing release the GIL.
     files = list(limits)
     found: List[Inspection] = []
     with (
@@ -153,20 +144,20 @@ def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> L
         Progress("reading audio", len(limits), "files") as bar,
     ):
         for first in range(0, len(files), FILES_AT_ONCE):
-            for inspection in pool.map(facts_or_problem, files[first : first + FILES_AT_ONCE]):
-                found.append(inspection)
-                if isinstance(inspection, AudioFacts):
-                    bar.advance(inspection.samples / inspection.sampling_rate)
-                else:
-                    bar.advance()
+            for one in pool.map(facts_or_problem, files[first : first + FILES_AT_ONCE]):
+                found.append(one)
+                bar.advance(one.samples / one.sampling_rate if isinstance(one, AudioFacts) else 0.0)
     return found
 
 
-def _usual_rates(utterances: Sequence[Utterance], inspections: Mapping[Path, Inspection]) -> Dict[str, int]:
-    """The most common sampling rate of each split; of two equally common ones the higher."""
-    counts: Dict[str, Dict[int, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
+def _majority_rates(
+    utterances: Sequence[Utterance], inspections: Mapping[Path, Inspection]
+) -> Dict[str, int]:
+    """The most common sampling rate of each split, in a tie the higher one; 0 without readable audio."""
+    counts: Dict[str, Dict[int, int]] = {utterance.split: {0: 0} for utterance in utterances}
     for utterance in utterances:
         inspection = inspections[utterance.audio]
         if isinstance(inspection, AudioFacts):
-            counts[utterance.split][inspection.sampling_rate] += 1
+            rate = inspection.sampling_rate
+            counts[utterance.split][rate] = counts[utterance.split].get(rate, 0) + 1
     return {split: max(of, key=lambda rate: (of[rate], rate)) for split, of in counts.items()}

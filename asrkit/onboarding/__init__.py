@@ -1,1 +1,1 @@
-"""Before the first run: a new recipe for a corpus, what the corpus holds, what the machine can do."""
+"""Before the first run: check the environment, estimate costs, write a recipe, report on a corpus."""

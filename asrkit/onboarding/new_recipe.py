@@ -1,4 +1,4 @@
-"""A recipe for a table, Kaldi data directories, CutSets or a download of Common Voice."""
+"""asrkit new-recipe: write a recipe for a table, Kaldi data directories, CutSets or Common Voice."""
 
 import collections
 import dataclasses
@@ -25,9 +25,9 @@ from asrkit.onboarding.suggestion import Suggestion, suggest_settings, suggest_t
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_text
 
-LARGEST_BAD_FRACTION = 0.2  # of a split; where more can't be used, what was given isn't the corpus
-USUAL_RATE = 16000  # Hz; where rates are mixed, any from here on is taken
-DEFAULT = CorpusConfig(module="")
+LARGEST_BAD_FRACTION = 0.2  # of a split; above it, SOURCE is probably the wrong folder
+USUAL_RATE = 16000  # Hz; with mixed sampling rates, this and higher ones are accepted
+BAD_FRACTION = CorpusConfig(module="").max_bad_fraction
 
 Splits = Dict[str, List[ValidUtterance]]
 
@@ -35,25 +35,27 @@ Splits = Dict[str, List[ValidUtterance]]
 def make_recipe(
     name: str, place: Path, recipes: Path, allow_pipes: bool, assignments: Tuple[str, ...], jobs: int
 ) -> Iterator[str]:
-    """Write the folder `name` in `recipes` for the corpus at `place`; gives the lines to print meanwhile."""
+    """Write the folder `recipes`/`name` for the corpus at `place`; yields the lines to print."""
     directory = recipes / name
     _refuse_name(name, directory)
     source = identify_source(place)
     given = _given_settings(name, assignments)
     settings = _corpus_settings(source, directory, given, allow_pipes)
     splits, rejections = _read(source, directory, settings, jobs)
-    rates = {valid.audio.sampling_rate for of in splits.values() for valid in of}
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
-    if others > DEFAULT.max_bad_fraction * sum(map(len, splits.values())):
-        rate = min([USUAL_RATE, *rates])
-        settings.append(Suggestion("corpus.lowest_rate", rate, "Hz; the corpus has several rates"))
+    if others > BAD_FRACTION * sum(map(len, splits.values())):
+        rate = min(USUAL_RATE, *(one.audio.sampling_rate for of in splits.values() for one in of))
+        settings.append(Suggestion("corpus.min_sampling_rate", rate, "Hz; the corpus has several rates"))
         splits, rejections = _read(source, directory, settings, jobs)
     yield from summarise_rejections(rejections, list(splits)[2:])
-    settings += _damage_settings(splits, rejections, source, given)
+    settings += _allow_damage(splits, rejections, source, given)
     refuse_shared_audio(splits)
     settings += suggest_text([valid.text for valid in next(iter(splits.values()))])
     corpus = _experiment(source, directory, settings, jobs).config.corpus
-    splits = {split: [_with_text(valid, corpus) for valid in of] for split, of in splits.items()}
+    splits = {
+        split: [dataclasses.replace(one, text=normalise_text(one.text, corpus)) for one in of]
+        for split, of in splits.items()
+    }
     statistics = {split: split_statistics(of) for split, of in splits.items()}
     settings += suggest_settings(splits[corpus.train], splits[corpus.dev])
     write_recipe(directory, source, settings, statistics)
@@ -65,14 +67,14 @@ def make_recipe(
 
 
 def _given_settings(name: str, assignments: Tuple[str, ...]) -> List[Suggestion]:
-    """The settings of --set, which come before those that are suggested; UserError for a wrong one."""
+    """The settings of --set, which override suggestions; raises UserError for an invalid one."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
         write_text(recipe, settings_text(name, [Suggestion("corpus.module", "tsv")]))
         try:
             flat = flatten(load_config(recipe, None, assignments))
         except UserError as error:
-            raise UserError(error.found, expected=error.expected, where="--set", todo=error.todo) from None
+            raise UserError(error.found, error.expected, "--set", error.todo) from None
     keys = [assignment.partition("=")[0].strip() for assignment in assignments]
     return [
         Suggestion(key, value, "given with --set")
@@ -84,12 +86,12 @@ def _given_settings(name: str, assignments: Tuple[str, ...]) -> List[Suggestion]
 def _corpus_settings(
     source: Source, directory: Path, given: List[Suggestion], allow_pipes: bool
 ) -> List[Suggestion]:
-    """Those given, and module and splits of the corpus section."""
+    """The given settings, then the module and the splits of the corpus section."""
     settings = [*given, Suggestion("corpus.module", source.module, source.form)]
     if source.listing:
         settings.append(Suggestion("corpus.listing", source.listing))
     if allow_pipes:
-        settings.append(Suggestion("corpus.allow_pipes", True, "its commands were said to be trusted"))
+        settings.append(Suggestion("corpus.allow_pipes", True, "given with --allow-pipes"))
     experiment = _experiment(source, directory, settings, 1)
     module = load_corpus_module(source.module, experiment.local_directory)
     listed = list(module.utterances(source.directory, experiment.config.corpus))
@@ -101,10 +103,10 @@ def _corpus_settings(
     return settings
 
 
-def _damage_settings(
+def _allow_damage(
     splits: Splits, rejections: List[Rejection], source: Source, given: List[Suggestion]
 ) -> List[Suggestion]:
-    """More allowed damage where there is need; UserError where it is very much, or more than is given."""
+    """Raise corpus.max_bad_fraction as far as the corpus needs; UserError above LARGEST_BAD_FRACTION."""
     allowed = next((of.value for of in given if of.key == "corpus.max_bad_fraction"), LARGEST_BAD_FRACTION)
     bad = collections.Counter(rejection.split for rejection in rejections)
     totals = {split: len(of) + bad[split] for split, of in splits.items()}
@@ -113,12 +115,11 @@ def _damage_settings(
     try:
         refuse_too_many(rejections, totals, allowed, source.directory)
     except UserError as error:
-        longer = any(rejection.kind == "too long" for rejection in rejections)
         todo = f"fix the corpus, or leave them out: --set corpus.max_bad_fraction={needed:g}"
-        if longer:
+        if any(rejection.kind == "too long" for rejection in rejections):
             todo += "; or accept longer ones: --set corpus.max_duration=SECONDS"
-        raise UserError(error.found, expected=error.expected, where=error.where, todo=todo) from None
-    if bad[worst] <= DEFAULT.max_bad_fraction * totals[worst]:
+        raise UserError(error.found, error.expected, error.where, todo) from None
+    if bad[worst] <= BAD_FRACTION * totals[worst]:
         return []
     reason = f"{bad[worst]} of {totals[worst]} utterances of {worst} can't be used"
     return [Suggestion("corpus.max_bad_fraction", needed, reason)]
@@ -127,40 +128,36 @@ def _damage_settings(
 def _read(
     source: Source, directory: Path, settings: List[Suggestion], jobs: int
 ) -> Tuple[Splits, List[Rejection]]:
-    with tempfile.TemporaryDirectory() as folder:  # of derived audio, which stage manifests makes again
+    with tempfile.TemporaryDirectory() as folder:  # for derived audio; stage manifests writes it again
         return read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
 
 
 def _experiment(source: Source, directory: Path, settings: List[Suggestion], jobs: int) -> Experiment:
-    of_corpus = (setting for setting in settings if setting.key.startswith("corpus."))
-    values = {key.partition(".")[2]: setting.value for key, setting in first_of_each(list(of_corpus)).items()}
-    config = RecipeConfig(name=directory.name, corpus=msgspec.convert(values, CorpusConfig))
+    values = {key.partition(".")[::2]: setting.value for key, setting in first_of_each(settings).items()}
+    corpus = {key: value for (section, key), value in values.items() if section == "corpus"}
+    config = RecipeConfig(name=directory.name, corpus=msgspec.convert(corpus, CorpusConfig))
     return Experiment(config, directory, source.directory, directory, jobs)
 
 
-def _with_text(valid: ValidUtterance, config: CorpusConfig) -> ValidUtterance:
-    return dataclasses.replace(valid, text=normalise_text(valid.text, config))
-
-
 def _refuse_name(name: str, directory: Path) -> None:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is None:
-        raise UserError(
-            f"the name {name!r}",
-            expected="letters, digits, - and _",
-            where="asrkit new-recipe NAME",
-            todo="give another name",
-        )
-    if not directory.parent.is_dir():
-        raise UserError(
+    usable = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None
+    verb = "asrkit new-recipe NAME"
+    for wrong, *message in (
+        (not usable, f"the name {name!r}", "letters, digits, - and _", verb, "choose another name"),
+        (
+            not directory.parent.is_dir(),
             f"no folder {directory.parent}",
-            expected="the project's folder of recipes",
-            where="--recipes",
-            todo="run this in the project's folder",
-        )
-    if directory.exists():
-        raise UserError(
+            "the project's folder of recipes",
+            "--recipes",
+            "run this in the project's folder",
+        ),
+        (
+            directory.exists(),
             f"{directory} exists",
-            expected="the name of a recipe that isn't there yet",
-            where="asrkit new-recipe NAME",
-            todo="give another name, or remove the folder",
-        )
+            "a new name",
+            verb,
+            "choose another, or remove the folder",
+        ),
+    ):
+        if wrong:
+            raise UserError(*map(str, message))

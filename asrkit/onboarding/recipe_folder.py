@@ -15,20 +15,20 @@ from asrkit.storage.files import write_json, write_text
 RUN = """\
 #!/usr/bin/env bash
 # {name}: {form}.
-# run.sh --help lists the options, run.sh --status what is done.
+# run.sh --help lists the options, run.sh --status the state of each stage.
 # shellcheck source={source}
 . {shell}
 
-stage 0 download  "see that the corpus is there"
-stage 1 manifests "{form}, checked and counted"
+stage 0 download  "check that the corpus is present"
+stage 1 manifests "validate and count the utterances of {form}"
 stage 2 features  "log-Mel features, at three speeds for training"
-stage 3 units     "units of the training text, as recipe.yaml says"
-stage 4 lm        "n-grams of the training text"
-stage 5 graph     "HLG over the words of the training text"
-stage 6 train     "a residual and self-attention network with CTC loss"
+stage 3 units     "output units, from the training text"
+stage 4 lm        "n-gram language model of the training text"
+stage 5 graph     "HLG with the words of the training text"
+stage 6 train     "residual and self-attention encoder, CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
-stage 8 decode    "greedy and HLG one-best; scales chosen on dev"
-stage 9 score     "errors in the test sets"
+stage 8 decode    "greedy and HLG one-best; scales tuned on dev"
+stage 9 score     "error rates of the test sets"
 
 run_stages "$@"
 """
@@ -40,14 +40,14 @@ Written by `asrkit new-recipe` from {form}.
 
     {run} --corpus-dir DIR
 
-DIR is the folder that holds {what}. All files below it count as the corpus: a change
-of one makes stage manifests stale.
+DIR is the folder with {content}. Every file in it belongs to the corpus: changing one makes stage manifests
+stale.
 
 {table}
 
-`recipe.yaml` has settings to begin with, and why: they come from the counts above, not from trials.
-`expect.json` has these counts, and stage manifests stops if the corpus has others. If you changed it on
-purpose, correct them there. Utterances that can't be used are in `EXP/manifests/rejected.jsonl`;
+`recipe.yaml` has initial settings with reasons: they follow from the counts above, not from experiments.
+`expect.json` has these counts; stage manifests stops if they differ. If you change the corpus on purpose,
+correct them there. Rejected utterances are listed in `EXP/manifests/rejected.jsonl`;
 `asrkit corpus report --exp EXP` shows the others.
 """
 COUNTS = ("utterances", "words", "speakers")
@@ -59,16 +59,10 @@ def write_recipe(
     suggestions: Sequence[Suggestion],
     statistics: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write the four files; `statistics` are those of each split."""
+    """Write the four files; `statistics` are the counts of each split."""
     name = directory.name
-    what = {
-        "tsv": source.listing or "the tables",
-        "cut_set": source.listing or "the CutSets",
-        "kaldi": "wav.scp and text, or the data directories",
-        "common_voice": "clips and the tables",
-    }[source.module]
     run = shlex.quote(str(directory / "run.sh"))
-    names = {"name": name, "form": source.form, "what": what, "run": run, **_shell(directory)}
+    names = {"name": name, "form": source.form, "content": source.content, "run": run, **_shell(directory)}
     write_text(directory / "run.sh", RUN.format(**names))
     (directory / "run.sh").chmod(0o755)
     write_text(directory / "recipe.yaml", settings_text(name, suggestions))
@@ -77,8 +71,29 @@ def write_recipe(
     write_json(directory / "expect.json", expected)
 
 
+def first_of_each(suggestions: Sequence[Suggestion]) -> Dict[str, Suggestion]:
+    """Suggestions by key; the first one for a key wins."""
+    return {suggestion.key: suggestion for suggestion in reversed(suggestions)}
+
+
+def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
+    """recipe.yaml, with the reasons as comments."""
+    kept = first_of_each(suggestions)
+    sections: Dict[str, List[str]] = {}
+    for key in dict.fromkeys(suggestion.key for suggestion in suggestions):
+        section, _, setting = key.partition(".")
+        lines = sections.setdefault(section, [f"{section}:"])
+        comment = f" # {kept[key].reason}" if kept[key].reason else ""
+        if setting:
+            lines.append(f"  {setting}: {_plain(kept[key].value)}{comment}")
+        else:
+            lines[0] += comment
+    settings = [line for lines in sections.values() for line in lines]
+    return "\n".join([f"name: {_plain(name)}", *settings]) + "\n"
+
+
 def _shell(directory: Path) -> Dict[str, str]:
-    """Where run.sh finds utils/recipe.sh: beside the folder of recipes, or by its whole path."""
+    """The path of utils/recipe.sh for run.sh: relative inside the project, else absolute."""
     file = REPOSITORY / "utils" / "recipe.sh"
     if directory.resolve().parent.parent == REPOSITORY:
         beside = '"$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"'
@@ -86,34 +101,11 @@ def _shell(directory: Path) -> Dict[str, str]:
     if not file.is_file():
         raise UserError(
             f"{file} is missing, which run.sh of every recipe needs",
-            expected="asrkit installed from its project's folder (make setup)",
-            where="asrkit new-recipe --recipes",
-            todo="run make setup in the project's folder, then this again",
+            "asrkit installed from its project's folder (make setup)",
+            "asrkit new-recipe --recipes",
+            "run make setup in the project's folder, then this again",
         )
     return {"shell": shlex.quote(str(file)), "source": "/dev/null"}
-
-
-def first_of_each(suggestions: Sequence[Suggestion]) -> Dict[str, Suggestion]:
-    """By key; of several for one setting the first counts."""
-    kept: Dict[str, Suggestion] = {}
-    for suggestion in suggestions:
-        kept.setdefault(suggestion.key, suggestion)
-    return kept
-
-
-def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
-    """recipe.yaml, with the reasons as comments."""
-    sections: Dict[str, List[str]] = {}
-    for suggestion in first_of_each(suggestions).values():
-        section, _, key = suggestion.key.partition(".")
-        lines = sections.setdefault(section, [f"{section}:"])
-        comment = f" # {suggestion.reason}" if suggestion.reason else ""
-        if key:
-            lines.append(f"  {key}: {_plain(suggestion.value)}{comment}")
-        else:
-            lines[0] += comment
-    settings = [line for lines in sections.values() for line in lines]
-    return "\n".join([f"name: {_plain(name)}", *settings]) + "\n"
 
 
 def _plain(value: Any) -> str:

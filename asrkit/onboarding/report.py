@@ -1,4 +1,4 @@
-"""What a corpus holds, utterance by utterance: amounts, levels, and what doesn't look right."""
+"""Corpus report: durations, levels and characters per split, and utterances that look wrong."""
 
 import collections
 import concurrent.futures
@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.splits import sets_of
 from asrkit.errors import UserError
@@ -17,17 +18,17 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.fingerprint import hash_file
 
-# Modified z-score, 0.6745 (x - median) / MAD, beyond which a value is an outlier (Iglewicz and Hoaglin, 1993)
+# Modified z-score, 0.6745 (x - median) / MAD, above which a value is an outlier (Iglewicz and Hoaglin, 1993)
 OUTLIER = 3.5
-CLIPPED = 0.001  # share of samples
-QUIET = -45.0  # decibels against full scale
-SILENT = 0.7  # share of time
+CLIPPED = 0.001  # fraction of samples
+QUIET = -45.0  # dBFS
+SILENT = 0.7  # fraction of time
 PERCENTILES = (0, 5, 50, 95, 100)
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """One utterance."""
+    """Measurements of one utterance."""
 
     id: str
     split: str
@@ -37,32 +38,27 @@ class Measured:
     start: float  # seconds into the file
     seconds: float
     sampling_rate: int  # Hz
-    decibels: float  # root mean square, against full scale
-    clipped: float  # share of samples
-    silence: float  # share of time
-
-    @property
-    def words_a_minute(self) -> float:
-        """Over all of the utterance, silence included."""
-        return 60 * len(self.text.split()) / self.seconds
+    decibels: float  # RMS level in dBFS
+    clipped: float  # fraction of samples
+    silence: float  # fraction of time
 
     @property
     def speaking_rate(self) -> float:
-        """Characters a second of what isn't silence."""
+        """Characters per second of non-silence."""
         return len(self.text.replace(" ", "")) / max(0.05, self.seconds * (1 - self.silence))
 
 
-# What is drawn and counted of an utterance, with its unit
+# Plotted and summarised per split, with units
 QUANTITIES: Dict[str, Callable[[Measured], float]] = {
     "duration (s)": lambda one: one.seconds,
-    "words a minute": lambda one: one.words_a_minute,
-    "level (dB of full scale)": lambda one: one.decibels,
+    "words per minute": lambda one: 60 * len(one.text.split()) / one.seconds,
+    "level (dBFS)": lambda one: one.decibels,
     "silence (% of time)": lambda one: 100 * one.silence,
 }
 
 
 def measure_corpus(experiment: Experiment) -> List[Measured]:
-    """Every utterance of the manifests, its audio read; UserError where that can't be."""
+    """Measure every utterance of the manifests; raises UserError if its audio can't be read."""
     names = sets_of(experiment.config.corpus)
     cuts = [(split, cut) for split in names for cut in read_cuts(experiment, split)]
     utterances = []
@@ -77,7 +73,6 @@ def measure_corpus(experiment: Experiment) -> List[Measured]:
 
 
 def _measure(of: Tuple[str, Any]) -> Measured:
-    from asrkit.corpus.audio import AudioProblem
     from asrkit.signal.audio import read_samples
     from asrkit.signal.level import measure_level
 
@@ -87,29 +82,15 @@ def _measure(of: Tuple[str, Any]) -> Measured:
     try:
         level = measure_level(read_samples(Path(file), round(cut.start * rate), cut.num_samples), rate)
     except AudioProblem as problem:
-        raise UserError(
-            f"{cut.id}: {problem}",
-            expected="the audio that stage manifests read",
-            where=file,
-            todo="put it back, or run stage manifests again",
-        ) from None
-    return Measured(
-        id=cut.id,
-        split=split,
-        speaker=supervision.speaker,
-        text=supervision.text,
-        audio=file,
-        start=cut.start,
-        seconds=cut.duration,
-        sampling_rate=rate,
-        decibels=level.decibels,
-        clipped=level.clipped,
-        silence=level.silence,
-    )
+        todo = "restore the file, or run stage manifests again"
+        raise UserError(f"{cut.id}: {problem}", "the audio that stage manifests read", file, todo) from None
+    place = {"audio": file, "start": cut.start, "seconds": cut.duration, "sampling_rate": rate}
+    spoken = {"speaker": supervision.speaker, "text": supervision.text}
+    return Measured(cut.id, split, **spoken, **place, **dataclasses.asdict(level))
 
 
 def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[Dict[str, Any]]:
-    """Every utterance that has features with its alignment, the worst first."""
+    """Score the transcript of every utterance with features by forced alignment; worst first."""
     import torch
 
     from asrkit.decode.alignment import score_alignments
@@ -121,11 +102,11 @@ def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[
     torch.set_num_threads(1)
     model, made_of = load_model(file)
     if made_of.get("units") != hash_file(experiment.folder("units") / "units.txt"):
-        raise UserError("the model was made for other units", where=str(file), todo="run.sh --stage train")
+        raise UserError("the model was trained with other units", "", str(file), "run.sh --stage train")
     measured, cuts = {one.id: one for one in utterances}, []
     for cut in (cut for split in sets_of(experiment.config.corpus) for cut in load_cuts(experiment, split)):
-        if cut.id in measured:  # copies at other speeds aren't
-            cut.supervisions[0].text = measured[cut.id].text  # corrected since, perhaps
+        if cut.id in measured:  # not speed-perturbed
+            cut.supervisions[0].text = measured[cut.id].text  # may have been corrected since
             cuts.append(cut)
     seconds = experiment.config.decode.batch_duration
     found = score_alignments(model, load_units(experiment.folder("units")), cuts, seconds, experiment.jobs)
@@ -139,15 +120,17 @@ def score_texts(experiment: Experiment, utterances: Sequence[Measured]) -> List[
 def make_report(
     utterances: Sequence[Measured], of_manifests: Mapping[str, Any], alignments: Sequence[Mapping[str, Any]]
 ) -> Dict[str, Any]:
-    """The report as JSON; `of_manifests` is statistics.json of stage manifests, with counts and overlaps, and
-    `alignments` lists id, split, text, heard, score, reason of the texts least like what a model hears."""
-    splits: Dict[str, List[Measured]] = {name: [] for name in of_manifests["splits"]}
-    for one in utterances:
-        splits[one.split].append(one)
+    """The report as JSON.
+
+    `of_manifests`: statistics.json of stage manifests, with counts and overlaps.
+    `alignments`: id, split, text, heard, score, reason of the transcripts that fit the model worst.
+    """
+    splits = {
+        name: {**counts, **_describe_split([one for one in utterances if one.split == name])}
+        for name, counts in of_manifests["splits"].items()
+    }
     return {
-        "splits": {
-            name: {**of_manifests["splits"][name], **_describe_split(of)} for name, of in splits.items()
-        },
+        "splits": splits,
         "overlaps": of_manifests["overlaps"],
         "symbols": _count_symbols(utterances),
         "suspects": find_suspects(utterances),
@@ -156,30 +139,27 @@ def make_report(
 
 
 def find_suspects(utterances: Sequence[Measured]) -> Dict[str, List[Dict[str, Any]]]:
-    """By kind of fault the utterances that may have it, the worst first."""
-    found: Dict[str, List[Tuple[float, Dict[str, Any]]]] = collections.defaultdict(list)
-
-    def add(kind: str, one: Measured, badness: float, detail: str) -> None:
-        found[kind].append((badness, {"id": one.id, "split": one.split, "detail": detail}))
-
+    """Suspicious utterances by kind of problem, worst first."""
+    found: Dict[str, List[Tuple[float, str, Dict[str, Any]]]] = collections.defaultdict(list)
     for one, score in zip(utterances, _outlier_scores([one.speaking_rate for one in utterances])):
-        if abs(score) > OUTLIER:
-            kind = "too much text for the sound" if score > 0 else "too little text for the sound"
-            add(kind, one, abs(score), f"{one.speaking_rate:.1f} characters a second of sound")
-        if one.clipped > CLIPPED:
-            add("clipping", one, one.clipped, f"{100 * one.clipped:.2f} % of samples")
-        if one.decibels < QUIET:
-            add("quiet", one, -one.decibels, f"{one.decibels:.1f} dB of full scale")
-        if one.silence > SILENT:
-            add("mostly silence", one, one.silence, f"{100 * one.silence:.0f} % of the time")
+        rate = f"{one.speaking_rate:.1f} characters per second of speech"
+        for kind, wrong, badness, detail in (
+            ("too much text for the audio", score > OUTLIER, score, rate),
+            ("too little text for the audio", score < -OUTLIER, -score, rate),
+            ("clipping", one.clipped > CLIPPED, one.clipped, f"{100 * one.clipped:.2f} % of samples"),
+            ("quiet", one.decibels < QUIET, -one.decibels, f"{one.decibels:.1f} dBFS"),
+            ("mostly silence", one.silence > SILENT, one.silence, f"{100 * one.silence:.0f} % of the time"),
+        ):
+            if wrong:
+                found[kind].append((-badness, one.id, {"id": one.id, "split": one.split, "detail": detail}))
     return {
-        kind: [row for _, row in sorted(rows, key=lambda pair: (-pair[0], pair[1]["id"]))]
+        kind: [row for *_, row in sorted(rows, key=lambda row: row[:2])]
         for kind, rows in sorted(found.items())
     }
 
 
 def _outlier_scores(rates: Sequence[float]) -> List[float]:
-    """Modified z-scores of the rates' logarithms; 0 where half of them are the same."""
+    """Modified z-scores of the logarithms; 0 if the MAD is 0."""
     if not rates:
         return []
     logs = [float(np.log(max(rate, 1e-3))) for rate in rates]
@@ -192,28 +172,23 @@ def _describe_split(utterances: Sequence[Measured]) -> Dict[str, Any]:
     speakers: Dict[str, float] = collections.defaultdict(float)
     for one in utterances:
         speakers[one.speaker] += one.seconds
+    percentiles = {
+        name: np.percentile([of(one) for one in utterances], PERCENTILES).round(3).tolist()
+        for name, of in QUANTITIES.items()
+        if utterances
+    }
     return {
         "hours": round(sum(speakers.values()) / 3600, 4),
         "sampling_rates": dict(collections.Counter(str(one.sampling_rate) for one in utterances)),
         "seconds_of_speakers": {name: round(speakers[name], 1) for name in sorted(speakers)},
-        "percentiles": {
-            name: {
-                str(percent): round(float(np.percentile([of(one) for one in utterances], percent)), 3)
-                for percent in PERCENTILES
-            }
-            for name, of in QUANTITIES.items()
-            if utterances
-        },
+        "percentiles": {name: dict(zip(map(str, PERCENTILES), of)) for name, of in percentiles.items()},
     }
 
 
 def _count_symbols(utterances: Sequence[Measured]) -> List[Dict[str, Any]]:
-    """Every character of the texts, the rarest first, with its name and an utterance that has it."""
+    """Every character of the texts, rarest first, with its Unicode name and an example utterance."""
     counts = collections.Counter(symbol for one in utterances for symbol in one.text if symbol != " ")
-    examples: Dict[str, str] = {}
-    for one in utterances:
-        for symbol in one.text:
-            examples.setdefault(symbol, one.id)
+    examples = {symbol: one.id for one in reversed(utterances) for symbol in one.text}
     return [
         {
             "symbol": symbol,

@@ -1,15 +1,15 @@
-"""The report of a corpus as one HTML page: tables, plots, players that find the audio by relative names."""
+"""The corpus report as one HTML page: tables, histograms, and audio players with relative paths."""
 
 import io
 import os
 import urllib.parse
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Sequence
 
 from asrkit.onboarding.report import QUANTITIES, Measured
 
-SHOWN = 20  # utterances of each kind of fault
-SAMPLES = 8  # utterances of each split, evenly from all of it
+SHOWN = 20  # utterances per kind of problem
+SAMPLES = 8  # utterances per split, evenly spaced
 COUNTS = ("utterances", "hours", "speakers", "words", "vocabulary", "shortest", "longest", "repeated_audio")
 
 PAGE = """\
@@ -24,8 +24,8 @@ td, th { border: 1px solid #ccc; padding: .2em .6em; text-align: left; vertical-
 audio { height: 2em; width: 16em }
 </style>
 <h1>Corpus of {{ name }}</h1>
-<p>Written by asrkit corpus report; all figures are in report.json too. Utterances that can't be used are in
-manifests/rejected.jsonl. Players need the audio where it was, and a browser that knows its format.</p>
+<p>Written by asrkit corpus report; report.json has the same figures. Rejected utterances are listed in
+manifests/rejected.jsonl. The players need the audio files, and a browser that supports their format.</p>
 <h2>Splits</h2>
 <table>
 <tr><th></th>{% for split in splits %}<th>{{ split }}</th>{% endfor %}</tr>
@@ -34,13 +34,13 @@ manifests/rejected.jsonl. Players need the audio where it was, and a browser tha
 {% endfor %}
 </table>
 {{ plots }}
-<h2>In two splits</h2>
+<h2>Overlap between splits</h2>
 <table>
-<tr><th>splits</th><th>speakers</th><th>sentences</th><th>utterances of the second with them</th></tr>
+<tr><th>splits</th><th>speakers</th><th>sentences</th><th>utterances of the second split</th></tr>
 {% for pair in overlaps %}
 <tr><td>{{ pair.splits | join(", ") }}</td><td>{{ pair.speakers }}</td><td>{{ pair.sentences }}</td>
-<td>{{ pair.utterances_of_shared_speakers }} by speaker,
-{{ pair.utterances_of_shared_sentences }} by sentence</td>
+<td>{{ pair.utterances_of_shared_speakers }} of shared speakers,
+{{ pair.utterances_of_shared_sentences }} with shared sentences</td>
 </tr>
 {% endfor %}
 </table>
@@ -49,12 +49,12 @@ manifests/rejected.jsonl. Players need the audio where it was, and a browser tha
 <table>
 {% for one in utterances %}
 <tr><td>{{ one.id }}<br>{{ one.detail }}</td><td dir="auto">{{ one.text }}
-{%- if one.heard %}<br>heard: {{ one.heard }}{% endif %}</td>
+{%- if one.heard %}<br>recognised: {{ one.heard }}{% endif %}</td>
 <td><audio controls preload="none" src="{{ one.address }}"></audio></td></tr>
 {% endfor %}
 </table>
 {% endfor %}
-<h2>Symbols, rarest first</h2>
+<h2>Characters, rarest first</h2>
 <table>
 {% for symbol in symbols %}
 <tr><td>{{ symbol.symbol }}</td><td>{{ symbol.name }}</td><td>{{ symbol.count }}</td>
@@ -66,19 +66,16 @@ manifests/rejected.jsonl. Players need the audio where it was, and a browser tha
 
 
 def render_page(name: str, report: Mapping[str, Any], utterances: Sequence[Measured], folder: Path) -> str:
-    """HTML of a report; `folder` is where it will lie."""
+    """HTML of a report that will be written to `folder`."""
     import jinja2
     import markupsafe
 
     splits = report["splits"]
     rows = [(title.replace("_", " "), [of[title] for of in splits.values()]) for title in COUNTS]
     for quantity in QUANTITIES:
-        cells = [_describe_percentiles(of["percentiles"].get(quantity)) for of in splits.values()]
-        rows.append((f"{quantity}: least, 5 %, median, 95 %, most", cells))
-    rates = [
-        ", ".join(f"{rate} Hz: {count}" for rate, count in of["sampling_rates"].items())
-        for of in splits.values()
-    ]
+        values = [of["percentiles"].get(quantity, {}).values() for of in splits.values()]
+        rows.append((f"{quantity}: min, 5 %, median, 95 %, max", [_join(of, "{:g}") for of in values]))
+    rates = [_join(of["sampling_rates"].items(), "{0[0]} Hz: {0[1]}") for of in splits.values()]
     rows.append(("sampling rates", rates))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(PAGE).render(
@@ -92,52 +89,46 @@ def render_page(name: str, report: Mapping[str, Any], utterances: Sequence[Measu
     )
 
 
+def _join(values: Iterable[Any], form: str) -> str:
+    return ", ".join(form.format(value) for value in values)
+
+
 def _groups(report: Mapping[str, Any], utterances: Sequence[Measured], folder: Path) -> List[Any]:
     """Title and utterances of each list with players."""
     by_id = {one.id: one for one in utterances}
+
+    def shown(id: str, detail: str, heard: str = "") -> Dict[str, str]:
+        one = by_id[id]
+        path = urllib.parse.quote(os.path.relpath(one.audio, folder))
+        part = f"#t={one.start:.3f},{one.start + one.seconds:.3f}"
+        return {"id": id, "detail": detail, "text": one.text, "heard": heard, "address": path + part}
+
     groups = []
-    if report["alignments"]:
-        scored = [
-            _shown(by_id[row["id"]], _describe_score(row), folder, row["heard"] or "nothing")
-            for row in report["alignments"]
-        ]
-        groups.append(("Texts least like what the model hears", scored))
+    scored = []
+    for row in report["alignments"]:
+        score = row["reason"] or f"log-probability {row['score']:.2f} per unit, relative to the best path"
+        scored.append(shown(row["id"], f"{row['split']}; {score}", row["heard"] or "nothing"))
+    if scored:
+        groups.append(("Transcripts that disagree most with the model", scored))
     for kind, suspects in report["suspects"].items():
         more = f", the worst {SHOWN} of {len(suspects)}" if len(suspects) > SHOWN else ""
-        shown = [
-            _shown(by_id[row["id"]], f"{row['split']}; {row['detail']}", folder) for row in suspects[:SHOWN]
-        ]
-        groups.append((f"Perhaps wrong: {kind}{more}", shown))
+        listed = [shown(row["id"], f"{row['split']}; {row['detail']}") for row in suspects[:SHOWN]]
+        groups.append((f"Suspicious: {kind}{more}", listed))
     for split in report["splits"]:
         of_split = [one for one in utterances if one.split == split]
         some = of_split[:: max(1, len(of_split) // SAMPLES)][:SAMPLES]
-        groups.append((f"Some of {split}", [_shown(one, one.speaker, folder) for one in some]))
+        groups.append((f"Examples of {split}", [shown(one.id, one.speaker) for one in some]))
     return groups
 
 
-def _shown(one: Measured, detail: str, folder: Path, heard: str = "") -> Dict[str, str]:
-    path = urllib.parse.quote(os.path.relpath(one.audio, folder))
-    part = f"#t={one.start:.3f},{one.start + one.seconds:.3f}"
-    return {"id": one.id, "detail": detail, "text": one.text, "heard": heard, "address": path + part}
-
-
-def _describe_score(row: Mapping[str, Any]) -> str:
-    of = row["reason"] or f"log-probability {row['score']:.2f} a unit, against what is heard"
-    return f"{row['split']}; {of}"
-
-
-def _describe_percentiles(of: Any) -> str:
-    return ", ".join(f"{value:g}" for value in of.values()) if of else ""
-
-
 def _draw_plots(utterances: Sequence[Measured], splits: Sequence[str]) -> str:
-    """Histograms of each quantity by split, as SVG."""
+    """Histogram of each quantity per split, as SVG."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 6), layout="constrained")
-    FigureCanvasSVG(figure)  # no window, whatever the user's settings
+    FigureCanvasSVG(figure)  # no window, independent of the user's configuration
     for number, (name, of) in enumerate(QUANTITIES.items(), start=1):
         axes = figure.add_subplot(2, 2, number, xlabel=name, ylabel="utterances", yscale="log")
         values = [[of(one) for one in utterances if one.split == split] for split in splits]
@@ -145,7 +136,7 @@ def _draw_plots(utterances: Sequence[Measured], splits: Sequence[str]) -> str:
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
     stream = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "asrkit"}):  # the same report gives the same bytes
+    with matplotlib.rc_context({"svg.hashsalt": "asrkit"}):  # reproducible bytes
         figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     return text[text.index("<svg") :]

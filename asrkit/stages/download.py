@@ -1,26 +1,26 @@
-"""Stage download: put the corpus into its folder."""
+"""Stage download: download the corpus."""
 
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 
 STAGE = Stage(
     name="download",
-    purpose="put the corpus into place",
+    purpose="download the corpus",
     reads=("{recipe}/grammar.yaml?",),
     writes=("{corpus}",),
     result=(
         *("corpus.module", "corpus.train_sets", "corpus.dev_sets"),
         *("corpus.train", "corpus.dev", "corpus.tests"),
-        # What may be fetched beside the corpus
+        # Language models, noise and rooms that a corpus module may download
         *("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory"),
     ),
-    how=("corpus", "name"),  # where to ask, whether a part will do
+    how=("corpus", "name"),  # mirror, partial
     corpus_code=True,
 )
 
 
 def run(experiment: Experiment) -> None:
-    """Have the corpus module fetch the corpus, unless it is there."""
+    """Call download() of the corpus module."""
     from asrkit.corpus.utterance import load_corpus_module
 
     module = load_corpus_module(experiment.config.corpus.module, experiment.local_directory)

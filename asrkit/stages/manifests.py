@@ -1,4 +1,4 @@
-"""Stage manifests: read the corpus, validate every utterance, write lhotse manifests."""
+"""Stage manifests: validate every utterance, write lhotse manifests."""
 
 from asrkit.config import CorpusConfig
 from asrkit.pipeline.experiment import Experiment
@@ -6,7 +6,7 @@ from asrkit.pipeline.stage import Stage
 
 STAGE = Stage(
     name="manifests",
-    purpose="list recordings and transcripts of each split, and check them",
+    purpose="list, validate and count the utterances of each split",
     reads=("{corpus}", "{recipe}/expect.json?"),
     writes=(
         "manifests/{split}_recordings.jsonl.gz",
@@ -26,7 +26,7 @@ STAGE = Stage(
 
 
 def run(experiment: Experiment) -> None:
-    """Write manifests/; raises UserError when too much of the corpus is damaged or counts differ."""
+    """Write manifests/; raises UserError if too many utterances are rejected or counts differ."""
     from asrkit.corpus.prepare import check_splits, read_corpus, write_splits
 
     splits, rejections = read_corpus(experiment, experiment.folder("manifests") / "audio")

@@ -194,7 +194,7 @@ def test_what_is_no_cut_set_is_refused(trained: Path, tmp_path: Path) -> None:
 
 def test_a_command_in_a_manifest_is_not_run(trained: Path, cuts: Cuts, tmp_path: Path) -> None:
     cuts.add("evil", type="command", source=f"touch {tmp_path / 'done'}")
-    with pytest.raises(UserError, match="1 recordings are what commands put out"):
+    with pytest.raises(UserError, match="1 recordings are piped commands"):
         run(trained, cuts.write())
     assert not (tmp_path / "done").exists()
 

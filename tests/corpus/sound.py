@@ -1,4 +1,4 @@
-"""Small corpora for tests: noise in files of any format, and experiments over them."""
+"""Small corpora for tests: noise in any audio format, and experiments with them."""
 
 import zlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def utterances(corpus_directory, config):
 
 
 def noise(seconds: float, seed: int, rate: int = 16000, channels: int = 1) -> np.ndarray:
-    """Samples of quiet noise, another for each seed: (samples,) or (samples, channels)."""
+    """Quiet noise, different per seed: (sample,) or (sample, channel)."""
     samples = np.random.default_rng(seed).normal(0.0, 0.05, (round(seconds * rate), channels))
     return samples[:, 0] if channels == 1 else samples
 
@@ -35,14 +35,14 @@ def noise(seconds: float, seed: int, rate: int = 16000, channels: int = 1) -> np
 def write_audio(file: Path, samples: np.ndarray, rate: int = 16000, subtype: str = "PCM_16") -> Path:
     """Write samples in the format of the file's suffix; .sph is NIST SPHERE."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    if subtype == "PCM_16":  # rounded here, since libsndfile rounds otherwise for FLAC than for WAV
+    if subtype == "PCM_16":  # rounded here, because libsndfile rounds differently for FLAC and WAV
         samples = np.round(samples * 32767).astype(np.int16)
     soundfile.write(file, samples, rate, subtype, format="NIST" if file.suffix == ".sph" else None)
     return file
 
 
 class SmallCorpus:
-    """A folder with audio and a list, and the recipe that reads it."""
+    """A folder with audio and a listing, and a recipe that reads it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -55,7 +55,7 @@ class SmallCorpus:
     def add(
         self, id: str, split: str, text: str = "ONE TWO", audio: Optional[str] = None, **place: Any
     ) -> None:
-        """Add an utterance; without `audio` half a second of noise of its own is written."""
+        """Add an utterance; without `audio`, write 0.5 s of noise for it."""
         if audio is None:
             audio = f"{split}/{id}.wav"
             write_audio(self.directory / audio, noise(0.5, zlib.crc32(f"{split} {id}".encode())))
@@ -64,18 +64,18 @@ class SmallCorpus:
         self.rows.append("\t".join([id, audio, speaker, split, str(start), str(duration), text]))
 
     def add_splits(self, counts: Dict[str, int]) -> None:
-        """Add sound utterances to each split."""
+        """Add valid utterances to each split."""
         for split, count in counts.items():
             for number in range(count):
                 self.add(f"{split}-{number:02d}", split, text=f"WORD {split.upper()}")
 
     def write_list(self) -> None:
-        """Write the list of what was added."""
+        """Write the listing."""
         self.directory.mkdir(exist_ok=True)
         (self.directory / "list.tsv").write_text("\n".join(self.rows) + "\n", encoding="utf-8")
 
     def experiment(self, jobs: int = 1, name: str = "exp", **sections: Dict[str, Any]) -> Experiment:
-        """Write the list and give an experiment over the corpus."""
+        """Write the listing; returns an experiment with the corpus."""
         self.write_list()
         return experiment_over(self.root, jobs, name, **sections)
 
@@ -87,7 +87,7 @@ def experiment_over(
     corpus: Optional[Dict[str, Any]] = None,
     features: Optional[Dict[str, Any]] = None,
 ) -> Experiment:
-    """An experiment over the SmallCorpus below `root`, with these settings."""
+    """An experiment with the SmallCorpus in `root` and these settings."""
     config = RecipeConfig(
         name="small",
         corpus=CorpusConfig(**{"module": "small", "max_bad_fraction": 0.9, **(corpus or {})}),
@@ -103,5 +103,5 @@ def experiment_over(
 
 
 def kinds(rows: Sequence[Dict[str, Any]]) -> Dict[str, str]:
-    """Kind of fault by id, of rows of rejected.jsonl."""
+    """Kind by id, from rows of rejected.jsonl."""
     return {row["id"]: row["kind"] for row in rows}

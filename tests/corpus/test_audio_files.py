@@ -1,4 +1,4 @@
-"""What is a file of the corpus: one rule for the listings of every form."""
+"""Which paths are audio files of a corpus: the same checks for every form of listing."""
 
 import os
 from pathlib import Path
@@ -52,7 +52,7 @@ NAMES = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_regular_files_of_the_corpus_alone_are_audio(tmp_path: Path, form: str, name: str) -> None:
+def test_only_regular_files_of_the_corpus_are_audio(tmp_path: Path, form: str, name: str) -> None:
     corpus = tmp_path / "corpus"
     write_audio(corpus / "a.wav", noise(1, 1))
     write_audio(tmp_path / "other.wav", noise(1, 2))
@@ -71,13 +71,13 @@ def test_regular_files_of_the_corpus_alone_are_audio(tmp_path: Path, form: str, 
 @pytest.mark.parametrize(
     ("place", "refused"), [("/proc/x", True), ("/processed/x", False), ("/dev/shm/x", False)]
 )
-def test_folders_of_the_system_and_those_with_like_names(
+def test_system_folders_and_similar_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, refused: bool
 ) -> None:
     file = write_audio(tmp_path / "a.wav", noise(1, 1))
     monkeypatch.setattr(os.path, "realpath", lambda _: place)
     if refused:
-        with pytest.raises(AudioProblem, match=r"not a regular file: .* is one of the system's"):
+        with pytest.raises(AudioProblem, match=r"not a regular file: .* is a system file"):
             check_file(file)
     else:
         check_file(file)

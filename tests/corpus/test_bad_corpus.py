@@ -1,4 +1,4 @@
-"""A corpus with damage of every kind goes through: each fault named with its id, the rest trained on."""
+"""A corpus with every kind of damage: each problem is listed by id, training uses the rest."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ SETTINGS = (
 
 
 def patched_flac(file: Path, samples: int) -> None:
-    """A FLAC file of a second whose header promises another number of samples: 36 bits of STREAMINFO."""
+    """A FLAC file of 1 s with another number of samples in its header (36 bits of STREAMINFO)."""
     content = bytearray(write_audio(file, noise(1, 31)).read_bytes())
     field = int.from_bytes(content[18:26], "big") >> 36 << 36 | samples
     content[18:26] = field.to_bytes(8, "big")
@@ -45,7 +45,7 @@ def without_end(file: Path) -> None:
 
 
 def wrong_header(file: Path) -> None:
-    """A WAV file whose header says that it holds a coding that there is none of."""
+    """A WAV file with an unknown format code."""
     content = bytearray(write_audio(file, noise(1, 33)).read_bytes())
     content[20:22] = b"\x77\x77"
     file.write_bytes(content)
@@ -84,7 +84,7 @@ SOUND_TEXTS = {"שלום עולם": "שלום עולם", "e\u0301te\u0301": "ét
 
 
 class BadCorpus:
-    """A folder with the corpus, others beside it, and the kind of each fault by id."""
+    """A folder with the corpus and other files, and the kind of each rejection by id."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -113,7 +113,7 @@ class BadCorpus:
         (self.directory / "list.tsv").write_bytes(b"\xef\xbb\xbf" + content.encode())
 
     def add(self, name: str, text: str, split: str = "train", fault: str = "", make: Any = None) -> None:
-        """A file of that name, which is the utterance's id too."""
+        """A file with this name, which is also the utterance's id."""
         file = self.directory / name
         file.parent.mkdir(parents=True, exist_ok=True)
         (make or (lambda file: write_audio(file, noise(1, len(self.rows)))))(file)
@@ -122,7 +122,7 @@ class BadCorpus:
             self.faults.append((name, fault))
 
     def state(self) -> Dict[str, Any]:
-        """All that lies below the root, but for the experiment: content, size, time, place of links."""
+        """Every file below the root except the experiment: content, size, time, link target."""
         found: Dict[str, Any] = {}
         for folder, folders, files in os.walk(self.root):
             folders[:] = [name for name in folders if name not in ("exp", "recipe")]
@@ -167,14 +167,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Tuple[BadCorpus, Dict[str, 
     return corpus, before, asrkit_run(corpus, "--stop-stage", "train")
 
 
-def test_every_fault_is_named_by_id_and_kind_and_no_sound_one(run: Any) -> None:
+def test_exactly_the_damaged_utterances_are_rejected_with_their_kind(run: Any) -> None:
     corpus, _, output = run
     rows = read_jsonl(corpus.root / "exp" / "manifests" / "rejected.jsonl")
     assert sorted((row["id"], row["kind"]) for row in rows) == sorted(corpus.faults)
     assert "train: 5 rejected: control characters in text" in output
 
 
-def test_the_rest_is_trained_on(run: Any) -> None:
+def test_training_uses_the_rest(run: Any) -> None:
     corpus, _, _ = run
     splits = read_json(corpus.root / "exp" / "manifests" / "statistics.json")["splits"]
     assert {name: of["utterances"] for name, of in splits.items()} == {**GOOD, "train": 60 + len(SOUND_TEXTS)}
@@ -183,14 +183,14 @@ def test_the_rest_is_trained_on(run: Any) -> None:
     assert np.isfinite(row["train_loss"])
 
 
-def test_unusual_writing_is_kept_in_one_form(run: Any) -> None:
+def test_text_is_normalised(run: Any) -> None:
     corpus, _, _ = run
     rows = read_jsonl(corpus.root / "exp" / "manifests" / "train_supervisions.jsonl.gz")
     texts = {row["id"]: row["text"] for row in rows}
     assert {id: texts[id] for id in corpus.texts} == corpus.texts
 
 
-def test_nothing_else_is_touched_and_nothing_outside_is_named(run: Any) -> None:
+def test_other_files_are_unchanged_and_outside_paths_are_not_printed(run: Any) -> None:
     corpus, before, _ = run
     assert corpus.state() == before
     for kind in ("recordings", "cuts"):
@@ -198,8 +198,8 @@ def test_nothing_else_is_touched_and_nothing_outside_is_named(run: Any) -> None:
         assert "secret" not in str(rows)
 
 
-def test_links_that_go_round_make_nothing_stale(run: Any) -> None:
-    """The folder of the experiment lies below one of them."""
+def test_circular_links_make_nothing_stale(run: Any) -> None:
+    """One of them contains the experiment."""
     rows = [line.split()[1:3] for line in asrkit_run(run[0], "--status").splitlines()[1:8]]
     assert rows == [
         [name, "fresh"] for name in ("download", "manifests", "features", "units", "lm", "graph", "train")

@@ -1,4 +1,4 @@
-"""Fetching a corpus: resumed transfers, checksums, archives that try to escape, no network."""
+"""Downloads: resumed transfers, checksums, hostile archives, no network."""
 
 import dataclasses
 import hashlib
@@ -33,7 +33,7 @@ def make_archive(members: Dict[str, bytes], links: Tuple[Tuple[str, str, bytes],
 
 
 class Server:
-    """Serves one archive; can break off after some bytes; notes the ranges that were asked for."""
+    """Serve one archive; can break off after some bytes; records the requested ranges."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -68,14 +68,14 @@ class Server:
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def archive(self, sha256: Optional[str] = None) -> Archive:
-        """The archive as this server publishes it."""
+        """The archive on this server."""
         address = f"http://127.0.0.1:{self.server.server_address[1]}/toy.tar.gz"
         return Archive((address,), "toy", sha256)
 
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Server]]:
-    """Starts a server on this machine."""
+    """Start a local server."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     servers: List[Server] = []
 
@@ -92,7 +92,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Server]
 TOY = {"toy/a.txt": b"first" * 3000, "toy/sub/b.txt": b"second"}
 
 
-def test_fetches_unpacks_and_leaves_nothing_else(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
+def test_fetch_unpacks_and_leaves_no_other_files(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
     content = make_archive(TOY)
     fetch_corpus(serve(content).archive(hashlib.sha256(content).hexdigest()), tmp_path / "corpus")
     assert (tmp_path / "corpus/toy/a.txt").read_bytes() == TOY["toy/a.txt"]
@@ -100,9 +100,7 @@ def test_fetches_unpacks_and_leaves_nothing_else(serve: Callable[[bytes], Server
     assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["toy"]
 
 
-def test_a_broken_transfer_is_resumed_where_it_broke(
-    serve: Callable[[bytes], Server], tmp_path: Path
-) -> None:
+def test_an_interrupted_transfer_resumes(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
     server = serve(make_archive(TOY))
     server.break_after = 50
     with pytest.raises(UserError, match=f"broke off at 50 of {len(server.content)} bytes"):
@@ -113,7 +111,7 @@ def test_a_broken_transfer_is_resumed_where_it_broke(
     assert (tmp_path / "toy/a.txt").read_bytes() == TOY["toy/a.txt"]
 
 
-def test_a_part_longer_than_the_archive_is_fetched_anew(
+def test_a_part_longer_than_the_archive_is_fetched_again(
     serve: Callable[[bytes], Server], tmp_path: Path
 ) -> None:
     server = serve(make_archive(TOY))
@@ -135,7 +133,7 @@ def test_second_address_is_tried_when_the_first_fails(
     assert (tmp_path / "toy/a.txt").exists()
 
 
-def test_wrong_checksum_is_refused_and_the_file_set_aside(
+def test_a_wrong_checksum_is_an_error_and_the_file_is_renamed(
     serve: Callable[[bytes], Server], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="SHA-256"):
@@ -160,7 +158,7 @@ def test_a_mirror_is_asked_first(serve: Callable[[bytes], Server], tmp_path: Pat
     assert (tmp_path / "toy/a.txt").exists()
 
 
-def test_a_file_that_is_no_archive_is_kept_as_it_is(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
+def test_a_single_file_is_not_unpacked(serve: Callable[[bytes], Server], tmp_path: Path) -> None:
     address = serve(b"text").archive().addresses[0].replace("toy.tar.gz", "toy.txt")
     fetch_corpus(Archive((address,)), tmp_path)
     assert (tmp_path / "toy.txt").read_bytes() == b"text"
@@ -175,7 +173,7 @@ def make_zip(file: Path, members: Dict[str, bytes], mode: int = stat.S_IFREG) ->
     return file
 
 
-def test_a_zip_file_is_unpacked_as_carefully(tmp_path: Path) -> None:
+def test_a_zip_file_has_the_same_checks(tmp_path: Path) -> None:
     unpack(make_zip(tmp_path / "toy.zip", {"toy/sub/": b"", **TOY}), "toy", tmp_path)
     assert (tmp_path / "toy/a.txt").read_bytes() == TOY["toy/a.txt"]
     for number, (name, mode) in enumerate(
@@ -191,7 +189,7 @@ def test_a_zip_file_is_unpacked_as_carefully(tmp_path: Path) -> None:
     assert names == {"toy", "toy.zip", "bad.zip", "0.zip", "1.zip", "2.zip"}
 
 
-def test_archives_of_one_folder_complete_each_other(tmp_path: Path) -> None:
+def test_archives_with_the_same_folder_are_merged(tmp_path: Path) -> None:
     for name, members in (
         ("one", {"toy/about": b"1", "toy/a/1": b"1"}),
         ("two", {"toy/about": b"2", "toy/b/2": b"2", "toy/a/3": b"3"}),
@@ -218,7 +216,7 @@ def test_archives_inside_an_archive(tmp_path: Path, member: str, sound: bool) ->
     assert (tmp_path / "toy/wav/train/s1/a").read_bytes() == b"1"
 
 
-def test_without_network_the_error_says_where_to_put_the_corpus(tmp_path: Path) -> None:
+def test_without_network_the_error_names_the_folder_for_the_corpus(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         fetch_corpus(Archive(("http://127.0.0.1:9/toy.tar.gz",), "toy"), tmp_path)
     message = str(caught.value)
@@ -227,7 +225,7 @@ def test_without_network_the_error_says_where_to_put_the_corpus(tmp_path: Path) 
     assert "--corpus-dir" in message
 
 
-def test_an_archive_that_is_there_already_is_used_and_kept(tmp_path: Path) -> None:
+def test_an_existing_archive_is_used_and_kept(tmp_path: Path) -> None:
     (tmp_path / "toy.tar.gz").write_bytes(make_archive(TOY))
     fetch_corpus(Archive(("http://127.0.0.1:9/toy.tar.gz",), "toy"), tmp_path)
     assert (tmp_path / "toy/a.txt").exists()
@@ -245,7 +243,7 @@ def test_an_archive_that_is_there_already_is_used_and_kept(tmp_path: Path) -> No
         ({}, (("toy/pipe", "", tarfile.FIFOTYPE),)),
     ],
 )
-def test_an_archive_that_reaches_out_is_refused_whole(
+def test_an_archive_with_a_member_outside_is_refused(
     tmp_path: Path, members: Dict[str, bytes], links: Tuple[Tuple[str, str, bytes], ...]
 ) -> None:
     file = tmp_path / "toy.tar.gz"
@@ -258,7 +256,7 @@ def test_an_archive_that_reaches_out_is_refused_whole(
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-200], lambda content: b"no archive" + content])
-def test_a_damaged_archive_leaves_no_half_corpus(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_archive_leaves_no_files(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     file = tmp_path / "toy.tar.gz"
     file.write_bytes(damage(make_archive({f"toy/{name}": bytes([name]) * 999 for name in range(99)})))
     (tmp_path / "corpus").mkdir()

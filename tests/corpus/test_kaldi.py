@@ -1,4 +1,4 @@
-"""Kaldi data directories: read with segments and commands, written in C order, each mistake by its line."""
+"""Kaldi data directories: segments, commands, export in C order, errors with line numbers."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_segments_and_both_kinds_of_paths(tmp_path: Path) -> None:
     assert three.audio == Path("/data/two.flac")
 
 
-def test_what_has_no_line_in_text_is_an_utterance_without_text(tmp_path: Path) -> None:
+def test_a_recording_missing_in_text_has_an_empty_text(tmp_path: Path) -> None:
     found = read(write(tmp_path / "segments", text="u1 ONE TWO\nu3 FOUR\n"))
     assert [(one.id, one.text, one.speaker) for one in found] == [
         ("u1", "ONE TWO", "s1"),
@@ -64,12 +64,12 @@ def test_what_has_no_line_in_text_is_an_utterance_without_text(tmp_path: Path) -
         ({"segments": "u1 r1 0.5 1.25\nu2 r9 0 1\nu3 r2 0 1\n"}, "r9 is not in wav.scp|segments, line 2"),
         ({"segments": "u1 r1 0.5 1.25\nu2 r1 0\nu3 r2 0 1\n"}, "the line u2 r1 0|segments, line 2"),
         ({"segments": "u1 r1 0.5 1.25\n"}, "u2 has no segment|text, line 2"),
-        ({"text": "u1 ONE\nu1 TWO\n"}, "a second line for u1; the first one is line 1|text, line 2"),
+        ({"text": "u1 ONE\nu1 TWO\n"}, "a second line for u1; the first is line 1|text, line 2"),
         ({"utt2spk": "u1 s1\nu3 s2\n"}, "u2 has no speaker|text, line 2"),
         ({"wav_scp": "r1 a.wav\nr2 sph2pipe b.sph |\n"}, "line 2: sph2pipe b.sph ||allow_pipes"),
     ],
 )
-def test_a_mistake_names_file_and_line(tmp_path: Path, changed: Dict[str, str], words: str) -> None:
+def test_errors_name_file_and_line(tmp_path: Path, changed: Dict[str, str], words: str) -> None:
     folder = write(tmp_path, **changed)
     with pytest.raises(UserError) as caught:
         read(folder)
@@ -79,7 +79,7 @@ def test_a_mistake_names_file_and_line(tmp_path: Path, changed: Dict[str, str], 
 
 
 def pipes(tmp_path: Path) -> SmallCorpus:
-    """A corpus with a recording that a command makes, two utterances long, and one whose command fails."""
+    """A corpus with a piped recording of two utterances, and one with a failing command."""
     corpus = SmallCorpus(tmp_path)
     (tmp_path / "local" / "kaldi.py").write_text((REPOSITORY / "local" / "kaldi.py").read_text())
     source = write_audio(tmp_path / "source.wav", noise(2, 1))
@@ -96,14 +96,14 @@ def experiment(corpus: SmallCorpus, allow_pipes: bool) -> Experiment:
     return experiment_over(corpus.root, corpus={"module": "kaldi", "allow_pipes": allow_pipes})
 
 
-def test_a_command_never_runs_unless_it_is_allowed(tmp_path: Path) -> None:
+def test_commands_need_allow_pipes(tmp_path: Path) -> None:
     corpus = pipes(tmp_path)
-    with pytest.raises(UserError, match=r"(?s)2 recordings are what commands put out:\s+line 1: cat"):
+    with pytest.raises(UserError, match=r"(?s)2 recordings are piped commands:\s+line 1: cat"):
         manifests.run(experiment(corpus, allow_pipes=False))
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_an_allowed_command_puts_out_is_used_and_a_failure_is_a_rejection(tmp_path: Path) -> None:
+def test_output_of_an_allowed_command_is_used_and_a_failed_command_is_a_rejection(tmp_path: Path) -> None:
     allowed = experiment(pipes(tmp_path), allow_pipes=True)
     manifests.run(allowed)
     assert (tmp_path / "ran").exists()
@@ -115,7 +115,7 @@ def test_what_an_allowed_command_puts_out_is_used_and_a_failure_is_a_rejection(t
     assert places == [("u1", 0.5, 0.75), ("u2", 1.25, 0.75)]
 
 
-def test_what_is_exported_reads_back_the_same(tmp_path: Path) -> None:
+def test_an_export_reads_back_the_same(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     write_audio(corpus.directory / "long.flac", noise(3, 1))
@@ -142,7 +142,7 @@ def test_what_is_exported_reads_back_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rm.wav |", "at 12:30", "a.wav[1:2]"])
-def test_a_path_that_means_something_else_to_kaldi_is_not_exported(tmp_path: Path, name: str) -> None:
+def test_paths_with_a_meaning_in_kaldi_are_not_exported(tmp_path: Path, name: str) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 1, "dev": 1})
     (corpus.directory / name).write_bytes(write_audio(tmp_path / "a.wav", noise(1, 1)).read_bytes())

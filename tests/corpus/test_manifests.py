@@ -1,4 +1,4 @@
-"""Manifests: what splits share, counts that must fit, bytes that repeat."""
+"""Manifests: overlap of splits, comparison with expect.json, reproducible bytes."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ def small(tmp_path: Path) -> SmallCorpus:
     return corpus
 
 
-def test_bytes_repeat_whatever_the_jobs(tmp_path: Path) -> None:
+def test_manifests_are_reproducible_with_any_number_of_jobs(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     for name, jobs in (("one", 1), ("two", 3)):
         manifests.run(corpus.experiment(jobs=jobs, name=name))
@@ -34,7 +34,7 @@ def test_bytes_repeat_whatever_the_jobs(tmp_path: Path) -> None:
         assert first == second, name
 
 
-def test_signal_to_noise_ratio_is_kept_where_it_is_known() -> None:
+def test_a_known_signal_to_noise_ratio_is_kept() -> None:
     audio = AudioFacts(sampling_rate=16000, samples=16000, content="c")
     known = Utterance("a", Path("a.wav"), "ONE", "s", "test", snr=-2.5)
     both = (known, dataclasses.replace(known, snr=None))
@@ -43,7 +43,7 @@ def test_signal_to_noise_ratio_is_kept_where_it_is_known() -> None:
     assert [cut.custom for cut in cuts] == [{"audio_content": "c", "snr": -2.5}, {"audio_content": "c"}]
 
 
-def test_same_audio_in_two_splits_is_an_error_in_whatever_container(tmp_path: Path) -> None:
+def test_the_same_audio_in_two_splits_is_an_error_in_any_container(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     write_audio(corpus.directory / "a.wav", noise(1, 1))
     write_audio(corpus.directory / "b.flac", noise(1, 1))
@@ -77,7 +77,7 @@ def test_shared_speakers_and_sentences_are_counted(
     assert "train and test share 1 speakers and 1 sentences (1 utterances of test)" in capsys.readouterr().out
 
 
-def test_statistics_are_those_of_the_corpus(tmp_path: Path) -> None:
+def test_statistics(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     write_audio(corpus.directory / "long.wav", noise(2, 1))
     corpus.add("long", "train", text="THREE MORE WORDS", audio="long.wav")
@@ -103,7 +103,7 @@ def expect(corpus: SmallCorpus, value: object) -> None:
     (corpus.root / "recipes" / "small" / "expect.json").write_text(json.dumps(value))
 
 
-def test_counts_other_than_expected_are_an_error(tmp_path: Path) -> None:
+def test_unexpected_counts_are_an_error(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     corpus.add("bad", "train", text="")
     expect(corpus, {"train": {"utterances": 4, "words": 8}, "test": {"utterances": 2}})
@@ -116,19 +116,21 @@ def test_counts_other_than_expected_are_an_error(tmp_path: Path) -> None:
     assert "rejected: 1 (train, empty text)" in message
 
 
-def test_one_of_several_versions_must_fit_in_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_counts_of_one_version_must_match(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = small(tmp_path)
     first = {"name": "first", "splits": {"train": {"utterances": 3}, "test": {"utterances": 9}}}
     second = {"name": "second", "splits": {"train": {"utterances": 3}, "test": {"utterances": 2}}}
     expect(corpus, {"versions": [first, second]})
     manifests.run(corpus.experiment())
-    assert "counts are those of second" in capsys.readouterr().out
+    assert "counts match second" in capsys.readouterr().out
 
 
 COUNTS = {"train": {"utterances": 4, "hours": 0.0}, "dev": {"utterances": 1}, "test": {"utterances": 1200}}
 
 
-def test_a_partial_corpus_is_taken_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_partial_corpus_is_accepted_with_partial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     corpus = small(tmp_path)
     expect(corpus, COUNTS)
     with pytest.raises(UserError, match=r"(?s)test utterances: found 2, expected 1,200.*--partial"):
@@ -139,14 +141,14 @@ def test_a_partial_corpus_is_taken_when_asked_for(tmp_path: Path, capsys: pytest
     assert "partial: 6 of 1,205 utterances of expect.json" in capsys.readouterr().out
 
 
-def test_more_than_was_published_is_no_part_of_it(tmp_path: Path) -> None:
+def test_higher_counts_are_not_partial(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     expect(corpus, {**COUNTS, "dev": {"speakers": 0}})
     with pytest.raises(UserError, match="dev speakers: found 1, expected 0"):
         manifests.run(corpus.experiment(corpus={"partial": True}))
 
 
-def test_a_complete_corpus_is_not_partial_whatever_is_allowed(tmp_path: Path) -> None:
+def test_a_complete_corpus_is_never_marked_partial(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     expect(corpus, {"train": {"utterances": 3}, "unused": {"utterances": 9}})
     experiment = corpus.experiment(corpus={"partial": True})
@@ -154,7 +156,7 @@ def test_a_complete_corpus_is_not_partial_whatever_is_allowed(tmp_path: Path) ->
     assert read_json(experiment.folder("manifests") / "statistics.json")["partial"] is None
 
 
-def test_splits_are_joined_of_sets_and_dev_of_speakers(
+def test_splits_made_up_of_subsets_and_dev_of_speakers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus = SmallCorpus(tmp_path)
@@ -186,14 +188,12 @@ def test_splits_are_joined_of_sets_and_dev_of_speakers(
         ({"dev_sets": ["test"]}, "test is in 2 splits"),
     ],
 )
-def test_sets_that_leave_a_split_without_utterances(
-    tmp_path: Path, settings: Dict[str, Any], message: str
-) -> None:
+def test_an_empty_split_is_an_error(tmp_path: Path, settings: Dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         manifests.run(small(tmp_path).experiment(corpus=settings))
 
 
-def test_an_absent_training_set_is_counted_as_lacking(tmp_path: Path) -> None:
+def test_a_missing_training_subset_counts_as_absent(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     expect(corpus, {"train": {"utterances": 3}, "other": {"utterances": 10}})
     experiment = corpus.experiment(corpus={"train_sets": ["train", "other"], "partial": True})
@@ -201,7 +201,7 @@ def test_an_absent_training_set_is_counted_as_lacking(tmp_path: Path) -> None:
     assert read_json(experiment.folder("manifests") / "statistics.json")["partial"] == "3 of 13 utterances"
 
 
-def test_each_character_is_a_word_where_there_are_no_spaces(tmp_path: Path) -> None:
+def test_words_of_characters(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     corpus.add("chinese", "train", text="一共 三个ok")
     experiment = corpus.experiment(corpus={"words": "characters", "case": "upper"})
@@ -211,7 +211,7 @@ def test_each_character_is_a_word_where_there_are_no_spaces(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("value", [[], {"train": 3}, {"versions": []}, {"versions": [{"name": "first"}]}])
-def test_expectations_of_another_form_are_an_error(tmp_path: Path, value: object) -> None:
+def test_malformed_expectations_are_an_error(tmp_path: Path, value: object) -> None:
     corpus = small(tmp_path)
     expect(corpus, value)
     with pytest.raises(UserError, match=r"expect\.json"):
@@ -234,7 +234,7 @@ def test_a_split_without_utterances_is_an_error_and_an_unused_one_a_note(
         manifests.run(corpus.experiment(corpus={"tests": ["test", "evaluation"]}))
 
 
-def test_a_corpus_module_that_is_missing_or_lacks_a_function(tmp_path: Path) -> None:
+def test_a_missing_corpus_module_or_function_is_an_error(tmp_path: Path) -> None:
     corpus = small(tmp_path)
     with pytest.raises(UserError, match=r"no corpus module .*other\.py"):
         manifests.run(corpus.experiment(corpus={"module": "other"}))

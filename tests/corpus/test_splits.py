@@ -1,4 +1,4 @@
-"""Dev and test cut out of training: by speaker, always the same, and by utterance where that can't be."""
+"""Dev and test carved out of train: by speaker, reproducibly, or else by utterance."""
 
 import collections
 import random
@@ -31,7 +31,7 @@ def speakers(utterances: List[Utterance]) -> Dict[str, Set[str]]:
     return found
 
 
-def test_each_split_gets_a_tenth_by_speaker_in_whatever_order_they_come() -> None:
+def test_each_split_gets_a_tenth_by_speaker_in_any_order() -> None:
     utterances = corpus({f"s{number:02d}": 10 for number in range(40)})
     split = hold_out(utterances, held_out(["dev", "test"]))
     assert collections.Counter(one.split for one in split) == {"train": 320, "dev": 40, "test": 40}
@@ -42,20 +42,20 @@ def test_each_split_gets_a_tenth_by_speaker_in_whatever_order_they_come() -> Non
     assert again == {one.id: one.split for one in split}
 
 
-def test_a_speaker_of_much_of_it_stays_in_training() -> None:
+def test_a_speaker_with_a_large_share_stays_in_train() -> None:
     split = hold_out(corpus({"large": 60, **{f"s{number}": 5 for number in range(8)}}), held_out(["test"]))
     found = speakers(split)
     assert "large" in found["train"]
     assert len(found["test"]) == 2
 
 
-def test_splits_that_the_corpus_has_are_left_alone() -> None:
+def test_existing_splits_are_unchanged() -> None:
     utterances = [*corpus({f"s{number}": 5 for number in range(20)}), *corpus({"s0": 7}, "test")]
     split = hold_out(utterances, held_out(["dev"]))
     assert collections.Counter(one.split for one in split) == {"train": 90, "dev": 10, "test": 7}
 
 
-def test_a_training_split_of_several_sets_gives_of_all_of_them() -> None:
+def test_held_out_utterances_come_from_all_training_subsets() -> None:
     utterances = [
         *corpus({f"a{n}": 5 for n in range(10)}, "a"),
         *corpus({f"b{n}": 5 for n in range(10)}, "b"),
@@ -65,7 +65,9 @@ def test_a_training_split_of_several_sets_gives_of_all_of_them() -> None:
     assert counts["dev"] == 10 and counts["a"] + counts["b"] == 90
 
 
-def test_with_one_speaker_utterances_are_drawn_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_one_speaker_utterances_are_drawn_and_a_line_reports_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     split = hold_out(corpus({"man": 50}), held_out(["dev", "test"]))
     assert collections.Counter(one.split for one in split) == {"train": 40, "dev": 5, "test": 5}
     assert "too few speakers" in capsys.readouterr().out

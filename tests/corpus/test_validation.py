@@ -1,4 +1,4 @@
-"""Bad input is rejected one by one, with its reason, and nothing else is lost."""
+"""Bad utterances are rejected one by one with their reason, and all others are kept."""
 
 import os
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_bad_text_is_rejected(tmp_path: Path, text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("length", [0x7FFFF000, 0xFFFFFFFF])
-def test_wav_written_to_a_pipe_is_no_truncated_one(tmp_path: Path, length: int) -> None:
+def test_a_wav_written_to_a_pipe_is_accepted(tmp_path: Path, length: int) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     file = corpus.directory / "train" / "train-00.wav"
@@ -124,7 +124,7 @@ def test_other_sampling_rate_names_found_and_expected(tmp_path: Path) -> None:
     assert "found 8000 Hz, expected 16000 Hz" in reason
 
 
-def test_second_of_a_duplicate_id_is_rejected_even_in_another_split(tmp_path: Path) -> None:
+def test_a_duplicate_id_is_rejected_even_in_another_split(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     corpus.add("train-00", "train", text="OTHER", audio="train/train-00.wav")
@@ -169,7 +169,7 @@ def test_segments_of_one_recording_share_it(tmp_path: Path) -> None:
     assert len(read_jsonl(experiment.folder("manifests") / "train_recordings.jsonl.gz")) == 2
 
 
-def test_too_many_rejected_stop_the_stage_and_leave_the_list(tmp_path: Path) -> None:
+def test_too_many_rejections_are_an_error_and_leave_the_list(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 9, "dev": 1, "test": 1})
     corpus.add("bad", "train", text="")
@@ -180,7 +180,9 @@ def test_too_many_rejected_stop_the_stage_and_leave_the_list(tmp_path: Path) -> 
     assert not (experiment.folder("manifests") / "train_cuts.jsonl.gz").exists()
 
 
-def test_loss_from_a_test_set_is_said_loudly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_losses_from_a_test_set_are_reported_as_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 2})
     corpus.add("bad", "test", audio="missing.wav")
@@ -210,7 +212,7 @@ def test_case_and_unicode_form(tmp_path: Path, case: str, expected: str) -> None
     assert [cut.supervisions[0].text for cut in read_cuts(experiment, "train")] == [expected]
 
 
-def test_real_sphere_files_pass_and_a_truncated_one_does_not(
+def test_real_sphere_files_are_valid_and_a_truncated_one_is_not(
     corpora: Callable[[str], Path], tmp_path: Path
 ) -> None:
     whole = sorted(corpora("an4").rglob("*.sph"))[0]

@@ -1,4 +1,4 @@
-"""new-recipe named a setting to raise, and took no settings."""
+"""new-recipe advised to raise a setting, but accepted no settings."""
 
 import shlex
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.corpus.sound import noise, write_audio
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """A table of twelve utterances of which four are too long."""
+    """A table of 12 utterances, 4 of them too long."""
     rows = ["path\ttext\tspeaker\n"]
     for number in range(12):
         write_audio(
@@ -27,7 +27,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def new_recipe(corpus: Path, *options: str) -> Path:
-    """The recipe's settings; raises what the command raises."""
+    """recipe.yaml of the new recipe; raises what the command raises."""
     recipes = corpus.parent.parent / "recipes"
     arguments = ["new", "--from", str(corpus), "--recipes", str(recipes), "--nj", "1", *options]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
@@ -48,7 +48,7 @@ def test_the_advice_can_be_followed(corpus: Path) -> None:
     assert load_config(file).corpus.max_duration == 40.0
 
 
-def test_longer_utterances_are_taken_where_the_setting_says_so(corpus: Path) -> None:
+def test_max_duration_accepts_longer_utterances(corpus: Path) -> None:
     file = new_recipe(corpus, "--set", "corpus.max_duration=50", "--set", "train.epochs=3")
     config = load_config(file)
     assert (config.corpus.max_duration, config.train.epochs) == (50.0, 3)

@@ -1,4 +1,4 @@
-"""Pages, empty and broken replies were taken as the corpus; a mirror's bad file ended the download."""
+"""Web pages, empty and truncated responses were accepted; a mirror's bad file ended the download."""
 
 import gzip
 import hashlib
@@ -37,19 +37,19 @@ GOOD = tar_gz({"toy/a.txt": b"first" * 3000})
 
 
 def reply(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """An answer of a server, as bytes."""
+    """A server's response, as bytes."""
     lines = [f"HTTP/1.1 {status}", *headers, "Connection: close", "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def whole(body: bytes, *headers: str) -> bytes:
-    """An answer with all that there is."""
+    """A complete response."""
     return reply(body, f"Content-Length: {len(body)}", *headers)
 
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Starts a server of answers, one per request, the last one for all that follow; gives its address.
+    """Start a server of responses, one per request, the last for all further ones; returns its address.
 
     Requests are kept in `serve.requests`; `drip` is the time after each byte of the answer.
     """
@@ -111,7 +111,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         (b"", "closed connection"),
     ],
 )
-def test_a_reply_that_is_not_the_file_is_refused(
+def test_a_response_that_is_not_the_file_is_refused(
     serve: Serve, tmp_path: Path, answer: bytes, said: str
 ) -> None:
     with pytest.raises(UserError, match="can't fetch the corpus") as caught:
@@ -123,7 +123,7 @@ def test_a_reply_that_is_not_the_file_is_refused(
 @pytest.mark.parametrize(
     "address", ["file:///etc/passwd", "ftp://127.0.0.1/a.txt", "data:/text", "etc/passwd"]
 )
-def test_only_web_addresses_are_asked(tmp_path: Path, address: str) -> None:
+def test_only_http_addresses_are_opened(tmp_path: Path, address: str) -> None:
     with pytest.raises(UserError, match="can't fetch the corpus"):
         fetch_corpus(Archive((address,)), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -155,7 +155,7 @@ CHUNKED = reply(b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD), "Transfer-Encoding
 
 
 @pytest.mark.parametrize("answer", [reply(GOOD), CHUNKED])
-def test_what_tells_its_own_end_needs_no_length(serve: Serve, tmp_path: Path, answer: bytes) -> None:
+def test_a_self_delimiting_file_needs_no_length(serve: Serve, tmp_path: Path, answer: bytes) -> None:
     fetch_corpus(Archive((serve(answer),), "toy"), tmp_path)
     assert (tmp_path / "toy/a.txt").read_bytes() == b"first" * 3000
 
@@ -178,7 +178,7 @@ def test_a_compressed_file_is_read_to_its_end(serve: Serve, tmp_path: Path) -> N
         (reply(TEXT, f"Content-Length: {len(TEXT)}"), {"drip": 0.01}),
     ],
 )
-def test_a_stalled_server_is_left(
+def test_a_stalled_server_is_given_up(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, timing: Dict[str, float]
 ) -> None:
     monkeypatch.setattr(asrkit.corpus.transfer, "TIMEOUT_SECONDS", 0.5)
@@ -188,7 +188,7 @@ def test_a_stalled_server_is_left(
 
 
 def resumed(first: int, of: int = len(TEXT), content: bytes = TEXT, tag: str = '"a"') -> bytes:
-    """The rest of a file from some byte on."""
+    """The rest of a file from an offset."""
     headers = (f"Content-Length: {of - first}", f"Content-Range: bytes {first}-{of - 1}/{of}", f"ETag: {tag}")
     return reply(content[first:], *headers, status="206 Partial Content")
 
@@ -201,17 +201,17 @@ OTHER = b"another text, as long" * 500
     ("answers", "expected", "asked"),
     [
         ((BROKEN, resumed(100)), TEXT, 1),
-        ((BROKEN, whole(OTHER, 'ETag: "b"')), OTHER, 1),  # 200: another file by now
+        ((BROKEN, whole(OTHER, 'ETag: "b"')), OTHER, 1),  # 200: the file has changed
         ((BROKEN, resumed(100, content=OTHER, tag='"b"'), whole(OTHER)), OTHER, 1),
         ((BROKEN, resumed(200), whole(TEXT)), TEXT, 1),
         ((BROKEN, resumed(50), whole(TEXT)), TEXT, 1),
         ((BROKEN, reply(TEXT[100:], status="206 Partial Content"), whole(TEXT)), TEXT, 1),
         ((BROKEN, reply(b"", status="416 Range Not Satisfiable"), whole(OTHER)), OTHER, 1),
-        ((reply(TEXT[:100], f"Content-Length: {len(TEXT)}"), whole(OTHER)), OTHER, 0),  # nothing to tell by
+        ((reply(TEXT[:100], f"Content-Length: {len(TEXT)}"), whole(OTHER)), OTHER, 0),  # no validator
         ((reply(TEXT[:100], f"Content-Length: {len(TEXT)}", 'ETag: W/"a"'), whole(OTHER)), OTHER, 0),
     ],
 )
-def test_a_transfer_goes_on_only_with_the_same_file(
+def test_a_transfer_resumes_only_with_the_same_file(
     serve: Serve, tmp_path: Path, answers: Tuple[bytes, ...], expected: bytes, asked: int
 ) -> None:
     archive = Archive((serve(*answers, name="lm.txt"),))
@@ -234,14 +234,14 @@ def zipped(members: Dict[str, bytes]) -> bytes:
 
 
 def pax_header(size: int) -> bytes:
-    """A tar file whose header of a member claims some size."""
+    """A tar file with a member header of the given size."""
     header = tarfile.TarInfo("toy/a")
     header.type, header.size = tarfile.XHDTYPE, size
     return gzip.compress(header.tobuf() + b"0" * 2000)
 
 
 def pax_path(name: str) -> bytes:
-    """A tar file with a name that only the newer form of tar can hold."""
+    """A tar file with a member name in a PAX header."""
     member = tarfile.TarInfo("toy/a")
     record = b" path=" + name.encode("utf-8", "surrogatepass") + b"\n"
     extra = b"%d%s" % (len(record) + 2, record)
@@ -276,7 +276,7 @@ def encrypted(content: bytes) -> bytes:
     ],
     ids=map(str, range(15)),
 )
-def test_a_hostile_archive_is_refused_in_words(
+def test_a_hostile_archive_is_a_user_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
 ) -> None:
     monkeypatch.setattr(asrkit.corpus.download, "UNPACKED_BYTES", 1_000_000)

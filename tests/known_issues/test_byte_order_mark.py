@@ -7,7 +7,7 @@ import pytest
 
 from asrkit.config import CorpusConfig, load_config
 from asrkit.corpus.kaldi import read_data_directory
-from asrkit.corpus.table import read_table
+from asrkit.corpus.transcripts import read_table
 from asrkit.errors import UserError
 from asrkit.lm.arpa import ngram_counts, read_arpa, read_vocabulary
 from asrkit.text import extra_text

@@ -1,4 +1,4 @@
-"""A stranger's CutSet ran a shell command, by a transform of a recording: it is read as data, with bounds."""
+"""A CutSet ran a shell command through a transform of a recording: it is read as data, with bounds."""
 
 import gzip
 import json
@@ -55,7 +55,7 @@ def speed(factor: float) -> List[Row]:
 
 
 def read(folder: Path, *rows: Row, allow_pipes: bool = False) -> Tuple[List[ValidUtterance], List[Rejection]]:
-    """What stage manifests makes of the cuts, and of a sound one after them."""
+    """Valid and rejected utterances of these cuts and of a valid cut after them."""
     write_audio(folder / "a.wav", noise(1, 1))
     file = folder / "train_cuts.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in [*rows, cut("good")]))
@@ -84,9 +84,9 @@ COMMANDS: Dict[str, Callable[[Row], Row]] = {
 
 
 @pytest.mark.parametrize("place", COMMANDS)
-def test_a_command_is_refused_by_id_wherever_it_hides(tmp_path: Path, place: str) -> None:
+def test_commands_are_refused_anywhere_in_a_cut(tmp_path: Path, place: str) -> None:
     evil = recording(source=f"touch {tmp_path}/ran; cat a.wav", kind="command")
-    with pytest.raises(UserError, match=r"(?s)1 recordings are what commands.*evil \(cut 1\): touch"):
+    with pytest.raises(UserError, match=r"(?s)1 recordings are piped commands.*evil \(cut 1\): touch"):
         read(tmp_path, COMMANDS[place](evil))
     assert not (tmp_path / "ran").exists()
 
@@ -100,7 +100,7 @@ def test_an_allowed_command_runs_in_the_corpus_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["custom", "features", "target_recording", "alignment"])
-def test_what_asrkit_does_not_use_of_a_cut_is_not_built(tmp_path: Path, field: str) -> None:
+def test_unused_fields_of_a_cut_are_not_built(tmp_path: Path, field: str) -> None:
     evil = recording(source=f"touch {tmp_path}/ran", kind="command")
     features = {"type": "x", "storage_type": "pickle", "storage_path": "/", "num_features": 1, "x": evil}
     valid, _ = read(
@@ -138,7 +138,7 @@ FILES: Dict[str, str] = {
 
 @pytest.mark.parametrize("derived", [False, True])
 @pytest.mark.parametrize("source", FILES)
-def test_regular_files_alone_are_audio(tmp_path: Path, source: str, derived: bool) -> None:
+def test_only_regular_files_are_audio(tmp_path: Path, source: str, derived: bool) -> None:
     folder = tmp_path / "corpus"
     write_audio(tmp_path / "secret.wav", noise(1, 2))
     (folder / "folder").mkdir(parents=True)
@@ -152,7 +152,7 @@ def test_regular_files_alone_are_audio(tmp_path: Path, source: str, derived: boo
     assert (rejected.id, rejected.kind) == ("evil", expected)
 
 
-def test_names_that_stay_in_the_folder_or_are_whole_are_audio(tmp_path: Path) -> None:
+def test_paths_inside_the_folder_and_absolute_paths_are_audio(tmp_path: Path) -> None:
     folder, other = tmp_path / "corpus", write_audio(tmp_path / "other.wav", noise(1, 2))
     folder.mkdir()
     (folder / "link.wav").symlink_to(other)
@@ -197,7 +197,7 @@ HUGE: Dict[str, Row] = {
 
 
 @pytest.mark.parametrize("what", HUGE)
-def test_what_is_huge_is_refused_before_audio_is_read(
+def test_huge_cuts_are_refused_before_audio_is_read(
     tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: Any) -> None:
@@ -210,7 +210,7 @@ def test_what_is_huge_is_refused_before_audio_is_read(
     assert not (tmp_path / "derived").exists()
 
 
-def test_a_manifest_of_another_length_or_rate_than_its_audio(tmp_path: Path) -> None:
+def test_a_manifest_with_the_wrong_length_or_rate(tmp_path: Path) -> None:
     write_audio(tmp_path / "slow.wav", noise(1, 3, 8000), 8000)
     rows = [
         cut("end", duration=1.4),
@@ -232,7 +232,7 @@ def test_a_manifest_of_another_length_or_rate_than_its_audio(tmp_path: Path) -> 
     }
 
 
-def test_a_small_file_that_lasts_for_hours_is_not_read_as_one_piece(tmp_path: Path) -> None:
+def test_a_small_file_with_hours_of_audio_is_not_read_into_memory(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.flac", np.zeros(1 << 16, np.int16), 16000)
     content = bytearray((tmp_path / "long.flac").read_bytes())
     content[18:26] = (int.from_bytes(content[18:26], "big") >> 36 << 36 | 1 << 35).to_bytes(8, "big")
@@ -241,7 +241,7 @@ def test_a_small_file_that_lasts_for_hours_is_not_read_as_one_piece(tmp_path: Pa
     assert rejected.kind == "too long"
 
 
-def test_mixtures_sound_as_lhotse_makes_them(tmp_path: Path) -> None:
+def test_mixtures_are_those_of_lhotse(tmp_path: Path) -> None:
     write_audio(tmp_path / "noise.wav", noise(1, 5))
     other, room = recording(source="noise.wav"), reverberation(recording(source="noise.wav"))
     rows = {
@@ -294,8 +294,8 @@ def test_each_text_format_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.jsonl", b"[" * 100_000 + b"\n", "line 1: too many lists"),
-        ("a.json", b"[" * 100_000, "too many lists"),
+        ("a.jsonl", b"[" * 100_000 + b"\n", "line 1: too many nested lists"),
+        ("a.json", b"[" * 100_000, "too many nested lists"),
         ("a.yaml", b"[" * 1000, "more than 100 levels"),
         ("a.yaml", b"a: &a [x]\nb: [*a, *a]\n", "aliases"),
         ("a.yaml", b"!!python/object/apply:os.system ['touch ran']", "could not determine a constructor"),
@@ -308,11 +308,11 @@ def test_each_text_format_is_read(tmp_path: Path) -> None:
         ("a.jsonl", b"\xff\xfe\n", "line 1: "),
         ("a.jsonl", b'{"id": 7, "type": "MonoCut"}\n', "line 1: Expected `str`, got `int` - at `$.id`"),
         ("a.jsonl", b'{"id": "a", "type": "Pickle"}\n', "line 1: Invalid enum value 'Pickle'"),
-        ("a.json", b'{"id": "a"}', "it holds no list of cuts"),
-        ("pipe:touch ran; cat x.jsonl", None, "it isn't there"),
+        ("a.json", b'{"id": "a"}', "not a list of cuts"),
+        ("pipe:touch ran; cat x.jsonl", None, "no such file"),
     ],
 )
-def test_a_manifest_that_is_no_plain_list_of_cuts_is_refused(
+def test_a_malformed_manifest_is_refused(
     tmp_path: Path, name: str, content: Any, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

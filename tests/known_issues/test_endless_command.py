@@ -1,4 +1,4 @@
-"""A command that puts out audio without end filled the disk."""
+"""A command with endless output filled the disk."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ from typing import List
 import pytest
 
 from asrkit.config import CorpusConfig
-from asrkit.corpus.table import id_of_path
+from asrkit.corpus.transcripts import id_of_path
 from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import validate
 from asrkit.pipeline.experiment import REPOSITORY
@@ -47,7 +47,7 @@ def listed(folder: Path, module: str, rows: List[str]) -> List[Utterance]:
 @pytest.mark.parametrize(
     ("module", "columns"), [("tsv", "path\ttext\tspeaker"), ("common_voice", "path\tsentence\tclient_id")]
 )
-def test_every_path_has_a_usable_id_of_its_own(tmp_path: Path, module: str, columns: str) -> None:
+def test_every_path_has_a_unique_valid_id(tmp_path: Path, module: str, columns: str) -> None:
     found = listed(tmp_path, module, [columns, *(f"{path}\tONE\ts" for path in PATHS)])
     for number, one in enumerate(found):
         one.audio.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,6 @@ def test_ids_do_not_depend_on_other_rows(tmp_path: Path) -> None:
     assert id_of_path("my clips/50%.wav") == "my%20clips/50%25.wav"
 
 
-def test_a_row_without_id_in_a_table_with_ids_has_that_of_its_path(tmp_path: Path) -> None:
+def test_a_row_with_an_empty_id_gets_the_id_of_its_path(tmp_path: Path) -> None:
     rows = ["path\ttext\tspeaker\tid", "a.wav\tONE\ts\t u1 ", "b.wav\tONE\ts\t"]
     assert [one.id for one in listed(tmp_path, "tsv", rows)] == ["u1", "b.wav"]

@@ -13,7 +13,7 @@ IMPOSSIBLE = {
     "train.precision=float16": "train.precision is float16",
     "train.noise.signal_to_noise=[30, 10]": "train.noise.signal_to_noise is [30, 10]",
     "lm.order=9": "lm.order is 9",
-    "corpus.dev=train": "train is corpus.train and corpus.dev",
+    "corpus.dev=train": "train is corpus.train, and corpus.dev",
     "corpus.max_duration=0.01": "corpus.min_duration is 0.1",
 }
 

@@ -1,4 +1,4 @@
-"""A lone U+200B was a word without units; what is invisible isn't, and tabs between words are no fault."""
+"""A lone U+200B was a word without units: invisible characters are removed, and tabs separate words."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ ANY = CorpusConfig(module="any")
             "foo\u200bbar co\u00adop wo\u2060rd a\u034fb \u2764\ufe0f \u3164 \u2800",
             "foobar coop word ab \u2764",
         ),
-        ("ภาษา\u200bไทย", "ภาษา ไทย"),  # where no space is between words, this is one
+        ("ภาษา\u200bไทย", "ภาษา ไทย"),  # separates words in scripts without spaces
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("ه\u200c ر", "ه ر"),
         ("क\u094d\u200dष അവന\u0d4d\u200d", "क\u094d\u200dष അവന\u0d4d\u200d"),
@@ -32,12 +32,12 @@ ANY = CorpusConfig(module="any")
         ("e\u0301 e\u200b\u0301 ＯＫ\u3000１", "\u00e9 \u00e9 OK 1"),
     ],
 )
-def test_what_becomes_of_a_text(text: str, expected: str) -> None:
+def test_normalisation(text: str, expected: str) -> None:
     assert check_text(text, ANY) == expected == check_text(expected, ANY)
 
 
 @pytest.mark.parametrize("character", "\x00\x1c\x85\u200e\u2066\ufeff\ufffd\ud800\ue000\u2581\u2585")
-def test_a_text_that_may_be_damaged_is_listed(tmp_path: Path, character: str) -> None:
+def test_deceptive_characters_are_rejected(tmp_path: Path, character: str) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     experiment = corpus.experiment()
@@ -52,7 +52,7 @@ def test_a_text_that_may_be_damaged_is_listed(tmp_path: Path, character: str) ->
     assert f"U+{ord(character):04X}" in rows[0]["reason"]
 
 
-def test_what_is_removed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_removed_characters_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 1, "dev": 1, "test": 1})
     corpus.add("a", "train", text="co\u00adop \u200b")
@@ -61,11 +61,11 @@ def test_what_is_removed_is_printed(tmp_path: Path, capsys: pytest.CaptureFixtur
     manifests.run(experiment)
     assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {"b": "empty text"}
     assert [cut.supervisions[0].text for cut in read_cuts(experiment, "train")][1:] == ["coop"]
-    assert "character U+00AD is removed; texts that have it: 1" in capsys.readouterr().out
+    assert "removed the invisible character U+00AD from 1 texts" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("speaker", ["a\x1b]0;x\x07", "\ud800"])
-def test_a_speaker_that_no_file_can_hold_is_listed(tmp_path: Path, speaker: str) -> None:
+def test_a_speaker_with_control_characters_is_rejected(tmp_path: Path, speaker: str) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     experiment = corpus.experiment()

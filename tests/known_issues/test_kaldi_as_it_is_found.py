@@ -1,4 +1,4 @@
-"""Kaldi directories as people have them: rounded ends, channels, archives of WAV, relative commands."""
+"""Kaldi data directories as found: rounded ends, channels, archives of WAV, relative commands."""
 
 import io
 from pathlib import Path
@@ -20,7 +20,7 @@ CALL = noise(2, 7, RATE, channels=2)
 
 
 def read(root: Path, allow_pipes: bool = False, **files: str) -> Tuple[List[ValidUtterance], Dict[str, str]]:
-    """The usable utterances, and the reasons of the others by id; each has a speaker of its own."""
+    """Valid utterances, and reasons for rejection by id; each utterance has its own speaker."""
     folder = root / "train"
     folder.mkdir(parents=True, exist_ok=True)
     ids = [line.split()[0] for line in files.get("segments", files["wav_scp"]).splitlines()]
@@ -49,7 +49,7 @@ def as_wav(content: np.ndarray, container: str = "WAV") -> bytes:
     return stream.getvalue()
 
 
-def test_ends_shortly_after_the_recording_are_those_of_the_recording(tmp_path: Path) -> None:
+def test_segments_slightly_longer_than_the_recording_end_with_it(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", noise(1, 1, RATE), RATE)
     ends = {"exact": 1.0, "rounded": 1.01, "late": 1.49, "too-late": 1.5, "far": 3, "to-the-end": -1}
     segments = "".join(f"{id} r 0.25 {end}\n" for id, end in ends.items())
@@ -62,7 +62,7 @@ def test_ends_shortly_after_the_recording_are_those_of_the_recording(tmp_path: P
     )
 
 
-def test_the_channels_of_a_call_are_two_cuts_with_a_speaker_each(tmp_path: Path) -> None:
+def test_channels_of_a_call_are_two_cuts_with_different_speakers(tmp_path: Path) -> None:
     write_audio(tmp_path / "call.wav", CALL, RATE)
     segments = "a call 0 1.5 0\nb call 0.5 2 1\nc call 0.25 1 1\nd call 0 1 2\n"
     valid, reasons = read(tmp_path, wav_scp="call call.wav\n", segments=segments)
@@ -79,14 +79,14 @@ def test_the_channels_of_a_call_are_two_cuts_with_a_speaker_each(tmp_path: Path)
     assert reasons == {"d": f"no such channel: found 2 in {tmp_path}/call.wav, expected 3"}
 
 
-def test_a_call_of_two_channels_needs_one_named(tmp_path: Path) -> None:
+def test_a_stereo_recording_needs_a_channel(tmp_path: Path) -> None:
     write_audio(tmp_path / "call.wav", CALL, RATE)
     _, reasons = read(tmp_path, wav_scp="call call.wav\n", segments="a call 0 1.5\n")
     assert reasons == {"a": "more than one channel: found 2, expected 1"}
 
 
 @pytest.mark.parametrize("channel", ["-1", "A", "0.5", "0 0"])
-def test_what_is_no_channel_names_its_line(tmp_path: Path, channel: str) -> None:
+def test_an_invalid_channel_is_an_error_with_its_line(tmp_path: Path, channel: str) -> None:
     with pytest.raises(UserError, match=r"(?s)the line b r 0 1 .*segments, line 2"):
         read(tmp_path, wav_scp="r a.wav\n", segments=f"a r 0 1 0\nb r 0 1 {channel}\n")
 
@@ -134,13 +134,13 @@ def test_wav_files_in_an_archive_are_read(tmp_path: Path) -> None:
     }
 
 
-def test_a_file_with_a_colon_and_digits_in_its_name_is_no_archive(tmp_path: Path) -> None:
+def test_a_file_name_with_colon_and_digits_is_not_an_archive(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", noise(1, 1, RATE), RATE).rename(tmp_path / "at 12:30")
     valid, reasons = read(tmp_path, wav_scp="a at 12:30\n")
     assert (len(valid), reasons) == (1, {})
 
 
 @pytest.mark.parametrize("place", ["wav.ark:17[0:99]", "a.wav[10:20]", "wav.ark:17[0:99,0:1]"])
-def test_ranges_are_refused_in_words(tmp_path: Path, place: str) -> None:
+def test_ranges_are_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(UserError, match=r"(?s)is a range of an archive's entry.*wav.scp, line 2"):
         read(tmp_path, wav_scp=f"a a.wav\nb {place}\n")

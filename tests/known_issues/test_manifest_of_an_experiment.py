@@ -1,4 +1,4 @@
-"""Stage manifests name audio from the corpus's folder on, which evaluate and new-recipe took for another."""
+"""Paths in stage manifests are relative to the corpus; evaluate and new-recipe resolved them wrongly."""
 
 from pathlib import Path
 from typing import List

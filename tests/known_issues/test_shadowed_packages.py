@@ -1,4 +1,4 @@
-"""doctor said ok of the environment's package where PYTHONPATH or the working directory gave another."""
+"""doctor reported the installed package as ok although PYTHONPATH or the working directory hid it."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from typing import List
 
 import pytest
 
-from asrkit.onboarding.environment import find_shadow
+from asrkit.onboarding.doctor import find_shadow
 from asrkit.pipeline.experiment import REPOSITORY
 
 DOCTOR = "from asrkit.cli.main import main; main(['doctor'])"
@@ -49,7 +49,7 @@ def test_a_folder_without_init_and_an_absent_package_shadow_nothing(
 
 
 @pytest.mark.parametrize("entry", ["{folder}", ""])  # the empty one is the working directory
-def test_doctor_says_what_is_imported_and_what_to_do(tmp_path: Path, entry: str) -> None:
+def test_doctor_reports_what_is_imported_and_what_to_type(tmp_path: Path, entry: str) -> None:
     for name in ("torch.py", "lhotse.py", "msgspec.py", "yaml.py", "colorsys.py"):
         (tmp_path / name).write_text("")
     path = os.pathsep.join([str(REPOSITORY), entry.format(folder=tmp_path)])
@@ -71,6 +71,6 @@ def test_doctor_says_what_is_imported_and_what_to_do(tmp_path: Path, entry: str)
         (line,) = [line for line in done.stdout.splitlines() if line.split()[:2] == ["broken", package]]
         assert line.endswith(f", but {tmp_path / file}.py is imported")
     if sys.version_info >= (3, 10):  # which has a list of its own modules
-        assert "before its own modules it finds" in done.stdout
+        assert "these files hide its own modules" in done.stdout
         assert f"{tmp_path}/colorsys.py" in done.stdout
     assert "to do: unset PYTHONPATH" in done.stdout

@@ -1,4 +1,4 @@
-"""libsndfile stops where a header says, whatever follows: audio is heard whole or listed."""
+"""libsndfile stops where a header says, whatever follows: audio is read whole or rejected."""
 
 import io
 import struct
@@ -72,10 +72,10 @@ def inspect(folder: Path, content: bytes) -> int:
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100])
 @pytest.mark.parametrize("first", FIRST)
-def test_mp3_without_a_number_of_frames_is_heard_to_its_end(tmp_path: Path, first: str, rate: int) -> None:
+def test_mp3_without_a_frame_count_is_read_to_its_end(tmp_path: Path, first: str, rate: int) -> None:
     whole = variable(first, rate)
     samples = inspect(tmp_path, headless(whole))
-    assert abs(samples - SAMPLES) < 3000  # with the padding of the codec, which the header had told
+    assert abs(samples - SAMPLES) < 3000  # with the codec's padding, which is in the header
     with soundfile.SoundFile(io.BytesIO(whole)) as sound:
         expected = sound.read(dtype="float32")
     heard = read_samples(tmp_path / "audio", 0, samples)
@@ -98,7 +98,7 @@ MP3: Dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("change", MP3)
-def test_mp3_with_a_wrong_number_of_frames_is_heard_to_its_end(tmp_path: Path, change: str) -> None:
+def test_mp3_with_a_wrong_frame_count_is_read_to_its_end(tmp_path: Path, change: str) -> None:
     assert abs(inspect(tmp_path, MP3[change](variable("loud"))) - SAMPLES) < 3000
 
 
@@ -106,7 +106,7 @@ WAV, FLAC, AIFF, AU = encode("WAV"), encode("FLAC"), encode("AIFF"), encode("AU"
 ULAW, GSM = encode("WAV", "ULAW", 8000), encode("WAV", "GSM610", 8000)
 VORBIS, OPUS = encode("OGG", "VORBIS"), encode("OGG", "OPUS")
 HALF = SAMPLES  # bytes of half the audio
-MORE, LESS = "more than the header says", "truncated"
+MORE, LESS = "longer than the header declares", "truncated"
 DAMAGED: Dict[str, Tuple[bytes, str]] = {
     "wav half": (put(WAV, b"data", 0, little(HALF)), MORE),
     "wav half, riff too": (put(put(WAV, b"data", 0, little(HALF)), b"RIFF", 0, little(HALF + 36)), MORE),
@@ -147,17 +147,17 @@ DAMAGED: Dict[str, Tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("what", DAMAGED)
-def test_another_length_than_the_header_says_is_listed_with_both(tmp_path: Path, what: str) -> None:
+def test_a_length_unlike_the_header_is_rejected(tmp_path: Path, what: str) -> None:
     content, kind = DAMAGED[what]
     with pytest.raises(AudioProblem) as caught:
         inspect(tmp_path, content)
     assert caught.value.kind == kind
 
 
-def test_both_lengths_are_named(tmp_path: Path) -> None:
-    with pytest.raises(AudioProblem, match="160044 bytes, the file holds 320044"):
+def test_both_lengths_are_reported(tmp_path: Path) -> None:
+    with pytest.raises(AudioProblem, match="160044 bytes, the file has 320044"):
         inspect(tmp_path, DAMAGED["wav half"][0])
-    with pytest.raises(AudioProblem, match="the header says 80000 samples, the file holds 160000"):
+    with pytest.raises(AudioProblem, match="the header declares 80000 samples, the file has 160000"):
         inspect(tmp_path, DAMAGED["flac half"][0])
 
 
@@ -185,7 +185,7 @@ SOUND: Dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("what", SOUND)
-def test_what_is_whole_stays_usable(tmp_path: Path, what: str) -> None:
+def test_whole_files_are_valid(tmp_path: Path, what: str) -> None:
     assert inspect(tmp_path, SOUND[what]) == SAMPLES
 
 
@@ -213,7 +213,9 @@ SEEKING = [
 
 
 @pytest.mark.parametrize(("container", "subtype"), SEEKLESS + SEEKING)
-def test_what_cannot_seek_is_read_from_its_beginning(tmp_path: Path, container: str, subtype: str) -> None:
+def test_formats_without_seek_are_read_from_the_beginning(
+    tmp_path: Path, container: str, subtype: str
+) -> None:
     samples = inspect(tmp_path, encode(container, subtype, 8000, LOUD[:30_000]))
     whole = read_samples(tmp_path / "audio", 0, samples)
     for first, count in ((0, 10), (1, 8000), (10_003, 10_000), (samples - 7, 7)):

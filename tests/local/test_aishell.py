@@ -1,4 +1,4 @@
-"""AISHELL-1: its tree, recordings without a transcript, full-width letters."""
+"""AISHELL-1: folders, recordings without a transcript, full-width letters."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_recordings_of_the_official_sets(tmp_path: Path, capsys: pytest.CaptureF
     assert found == list(aishell.utterances(root / "data_aishell", CorpusConfig(module="aishell")))
 
 
-def test_a_line_given_twice_and_an_absent_corpus_are_errors(tmp_path: Path) -> None:
+def test_a_repeated_line_and_a_missing_corpus_are_errors(tmp_path: Path) -> None:
     aishell = load_corpus_module("aishell", LOCAL)
     with pytest.raises(UserError, match=r"aishell_transcript_v0\.8\.txt"):
         list(aishell.utterances(tmp_path, CorpusConfig(module="aishell")))
@@ -45,7 +45,7 @@ def test_a_line_given_twice_and_an_absent_corpus_are_errors(tmp_path: Path) -> N
         list(aishell.utterances(make_corpus(tmp_path, "BAC1 而\nBAC1 对\n"), CorpusConfig(module="aishell")))
 
 
-def test_the_archive_is_fetched_where_there_is_no_transcript(
+def test_the_archive_is_fetched_if_there_are_no_transcripts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = []

@@ -14,7 +14,7 @@ LOCAL = Path(__file__).resolve().parents[2] / "local"
 
 
 def lists(root: Path, train: str, test: str, train_ids: str = "an4_clstk/fash/an1-fash-b\n") -> Path:
-    """The etc folder of a corpus of one speaker."""
+    """A corpus with one speaker; only its lists."""
     etc = root / "an4" / "etc"
     etc.mkdir(parents=True)
     (etc / "an4_train.fileids").write_bytes(train_ids.encode())
@@ -56,7 +56,7 @@ def test_line_forms(tmp_path: Path, mark: str, end: str) -> None:
     ]
 
 
-def test_a_list_without_its_transcript_is_an_error(tmp_path: Path) -> None:
+def test_an_utterance_without_transcript_is_an_error(tmp_path: Path) -> None:
     an4 = load_corpus_module("an4", LOCAL)
     root = lists(tmp_path, "<s> A </s> (other)\n", "C (an2-fcaw-b)\n")
     with pytest.raises(UserError, match="an1-fash-b has no transcript") as caught:
@@ -65,7 +65,7 @@ def test_a_list_without_its_transcript_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["A B\n", "A (an1-fash-b)\nB (an1-fash-b)\n"])
-def test_a_transcript_line_without_name_or_with_one_twice_is_an_error(tmp_path: Path, line: str) -> None:
+def test_a_malformed_or_repeated_transcript_line_is_an_error(tmp_path: Path, line: str) -> None:
     an4 = load_corpus_module("an4", LOCAL)
     with pytest.raises(UserError, match=r"the line 'A B'|a second line for an1-fash-b"):
         list(an4.utterances(lists(tmp_path, line, "C (an2-fcaw-b)\n"), CorpusConfig(module="an4")))

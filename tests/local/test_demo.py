@@ -1,4 +1,4 @@
-"""The demo corpus: its sentences, and a little of its speech."""
+"""The demo corpus: its sentences, and some of its speech."""
 
 import dataclasses
 import os
@@ -29,7 +29,7 @@ def lines() -> List[demo.Line]:
 
 @pytest.fixture(scope="module")
 def few(lines: List[demo.Line]) -> List[demo.Line]:
-    """Two lines a voice and split."""
+    """Two lines per voice and split."""
     chosen: Dict[str, List[demo.Line]] = {}
     for line in lines:
         chosen.setdefault(f"{line.split} {line.speech.voice}", []).append(line)
@@ -71,7 +71,7 @@ def test_counts_are_those_of_expect_json(lines: List[demo.Line]) -> None:
     assert found == version["splits"]
 
 
-def test_sentences_are_those_that_the_published_figures_were_made_with(lines: List[demo.Line]) -> None:
+def test_sentences_are_those_of_the_published_results(lines: List[demo.Line]) -> None:
     spoken = [dataclasses.astuple(line.speech) for line in lines]
     assert hash_value(spoken) == "94e0e99b68982ecc51c08b6605e6e2aa"
 
@@ -87,12 +87,12 @@ def test_every_word_of_dev_and_tests_is_in_training(lines: List[demo.Line]) -> N
     assert _words(lines) == trained
 
 
-def test_sentences_hold_lower_case_words_with_single_spaces(lines: List[demo.Line]) -> None:
+def test_sentences_are_lower_case_words_with_single_spaces(lines: List[demo.Line]) -> None:
     for line in lines:
         assert re.fullmatch(r"[a-z]+( [a-z]+)*", line.speech.text), line
 
 
-def test_the_unseen_voice_is_in_its_own_test_set_only(lines: List[demo.Line]) -> None:
+def test_the_unseen_voice_is_only_in_its_test_set(lines: List[demo.Line]) -> None:
     unseen = {line.speech.voice for line in _of(lines, "test-unseen")}
     assert unseen == {"en-US"}
     assert {line.split for line in lines if line.speech.voice in unseen} == {"test-unseen"}
@@ -100,7 +100,7 @@ def test_the_unseen_voice_is_in_its_own_test_set_only(lines: List[demo.Line]) ->
     assert voices[0] == voices[1] == voices[2]
 
 
-def test_sampling_is_repeatable_and_a_share_is_smaller(lines: List[demo.Line]) -> None:
+def test_sampling_is_reproducible_and_scales_with_share(lines: List[demo.Line]) -> None:
     assert demo.sample_lines(demo.read_grammar(demo.GRAMMAR_FILE)) == lines
     small = demo.sample_lines(demo.read_grammar(demo.GRAMMAR_FILE), share=0.05)
     assert len(_of(small, "train")) == pytest.approx(len(_of(lines, "train")) / 20, rel=0.05)
@@ -124,7 +124,7 @@ def test_the_same_lines_in_another_order_give_the_same_bytes(
         assert line.audio(tmp_path).read_bytes() == line.audio(spoken).read_bytes(), line
 
 
-def test_it_speaks_where_a_recipe_loads_it_and_no_package_local_can_be_imported(tmp_path: Path) -> None:
+def test_synthesis_works_without_an_importable_package_local(tmp_path: Path) -> None:
     program = """
 import pathlib, sys
 from asrkit.config import CorpusConfig
@@ -155,7 +155,7 @@ def test_an_interrupted_corpus_is_refused_then_completed(few: List[demo.Line], t
     assert texts == [line.speech.text for line in few[:4]]
 
 
-def test_another_grammar_replaces_old_audio_and_nothing_else(few: List[demo.Line], tmp_path: Path) -> None:
+def test_another_grammar_replaces_only_old_audio(few: List[demo.Line], tmp_path: Path) -> None:
     demo.speak_corpus(tmp_path, few[:3], processes=1)
     strange = tmp_path / "audio" / "train" / "mine.wav"
     strange.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""LibriSpeech: its tree, what lacks text or audio, and which archives are fetched."""
+"""LibriSpeech: folders, utterances without text or audio, fetched archives."""
 
 from pathlib import Path
 from typing import Any, List
@@ -41,7 +41,7 @@ def test_every_utterance_of_every_set(tmp_path: Path) -> None:
     assert found == list(librispeech.utterances(tmp_path / "LibriSpeech", CorpusConfig(module="librispeech")))
 
 
-def test_no_tree_and_a_line_given_twice_are_errors(tmp_path: Path) -> None:
+def test_missing_folders_and_a_repeated_line_are_errors(tmp_path: Path) -> None:
     librispeech = load_corpus_module("librispeech", LOCAL)
     with pytest.raises(UserError, match="no SET/SPEAKER/CHAPTER folders"):
         list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
@@ -52,7 +52,7 @@ def test_no_tree_and_a_line_given_twice_are_errors(tmp_path: Path) -> None:
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> List[str]:
-    """Names of the archives that would have been fetched."""
+    """Names of the archives that would be fetched."""
     names: List[str] = []
 
     def fetch(archive: Archive, directory: Path, mirror: Any) -> None:
@@ -66,7 +66,7 @@ def recipe(name: str, *assignments: str) -> RecipeConfig:
     return load_config(REPOSITORY / "recipes" / name / "recipe.yaml", assignments=assignments)
 
 
-def test_what_the_recipe_names_and_isn_t_there_is_fetched(tmp_path: Path, fetched: List[str]) -> None:
+def test_missing_parts_that_the_recipe_uses_are_fetched(tmp_path: Path, fetched: List[str]) -> None:
     librispeech = load_corpus_module("librispeech", LOCAL)
     add_chapter(tmp_path, "dev-clean/84/1", "84-1-0000 GO\n", "84-1-0000")
     (tmp_path / "4-gram.arpa.gz").touch()
@@ -90,7 +90,7 @@ def test_a_partial_corpus_is_not_completed(tmp_path: Path, fetched: List[str]) -
     assert fetched == ["17/musan.tar.gz"]
 
 
-def test_rooms_are_fetched_where_they_are_named(tmp_path: Path, fetched: List[str]) -> None:
+def test_rooms_are_fetched_if_the_recipe_uses_them(tmp_path: Path, fetched: List[str]) -> None:
     rooms = "train.rooms.directory=RIRS_NOISES/simulated_rirs"
     librispeech = load_corpus_module("librispeech", LOCAL)
     librispeech.download(tmp_path, recipe("mini_librispeech", rooms))

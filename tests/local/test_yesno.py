@@ -27,7 +27,7 @@ def test_split_and_transcripts_of_the_published_files(corpora: Callable[[str], P
     )
 
 
-def test_download_leaves_a_corpus_that_is_there_alone(corpora: Callable[[str], Path]) -> None:
+def test_download_leaves_an_existing_corpus_unchanged(corpora: Callable[[str], Path]) -> None:
     config = load_config(LOCAL.parent / "recipes" / "yesno" / "recipe.yaml")
     load_corpus_module("yesno", LOCAL).download(corpora("yesno"), config)
 

@@ -1,4 +1,4 @@
-"""asrkit corpus report: what is wrong with a corpus is found, and the page shows it safely."""
+"""asrkit corpus report: suspicious utterances are found, and the page shows them safely."""
 
 import html
 import re
@@ -24,7 +24,7 @@ WORDS = ("no", "perhaps", "yes", "certainly", "never")
 
 
 def report(corpus: SmallCorpus) -> Path:
-    """EXP/corpus of an experiment over it."""
+    """Run the report; returns EXP/corpus."""
     experiment = corpus.experiment()
     manifests.run(experiment)
     settings = yaml.safe_dump(msgspec.to_builtins(experiment.config))
@@ -40,9 +40,9 @@ def report(corpus: SmallCorpus) -> Path:
 def spoken(
     corpus: SmallCorpus, id: str, text: str, split: str = "train", says: str = "", **place: Any
 ) -> None:
-    """Noise as long as saying `says`, else the text, would take."""
+    """Add noise as long as speech of `says`, or else of the text."""
     count = len((says or text).replace(" ", ""))
-    seconds = count / 15 * (1 + 0.1 * np.sin(len(corpus.rows)))  # people differ
+    seconds = count / 15 * (1 + 0.1 * np.sin(len(corpus.rows)))  # speakers differ
     write_audio(corpus.directory / f"{id}.wav", noise(seconds, len(corpus.rows)))
     corpus.add(id, split, text=text, audio=f"{id}.wav", **place)
 
@@ -66,7 +66,7 @@ def suspects(folder: Path) -> Dict[str, List[str]]:
     }
 
 
-def test_a_sound_corpus_has_no_suspects_and_true_counts(corpus: SmallCorpus) -> None:
+def test_a_clean_corpus_has_no_suspects_and_right_counts(corpus: SmallCorpus) -> None:
     folder = report(corpus)
     assert suspects(folder) == {}
     found = read_json(folder / "report.json")
@@ -81,7 +81,7 @@ def test_a_sound_corpus_has_no_suspects_and_true_counts(corpus: SmallCorpus) -> 
     assert rarest["example"] == "d"
 
 
-def test_swapped_transcripts_clipping_silence_and_quiet_ones_are_suspects(corpus: SmallCorpus) -> None:
+def test_swapped_transcripts_clipping_silence_and_low_level_are_suspects(corpus: SmallCorpus) -> None:
     short, long = "no", "certainly perhaps never certainly perhaps"
     spoken(corpus, "swapped-a", long, says=short)
     spoken(corpus, "swapped-b", short, says=long)
@@ -96,8 +96,8 @@ def test_swapped_transcripts_clipping_silence_and_quiet_ones_are_suspects(corpus
         "clipping": ["clipped"],
         "mostly silence": ["silent"],
         "quiet": ["quiet"],
-        "too little text for the sound": ["swapped-b"],
-        "too much text for the sound": ["swapped-a"],
+        "too little text for the audio": ["swapped-b"],
+        "too much text for the audio": ["swapped-a"],
     }
 
 
@@ -123,7 +123,7 @@ def test_the_same_corpus_gives_the_same_bytes(corpus: SmallCorpus) -> None:
     assert first == second
 
 
-def test_audio_that_is_gone_is_named(corpus: SmallCorpus) -> None:
+def test_missing_audio_is_an_error(corpus: SmallCorpus) -> None:
     folder = report(corpus)
     (corpus.directory / "u07.wav").unlink()
     with pytest.raises(UserError, match=r"u07: not readable audio.*u07\.wav"):

@@ -1,4 +1,4 @@
-"""asrkit new-recipe: each form of corpus, splits where they lack, settings with reasons, a run to a score."""
+"""asrkit new-recipe: each form of corpus, missing splits, settings with reasons, a run to a score."""
 
 import dataclasses
 import os
@@ -55,7 +55,7 @@ def run_manifests(folder: Path, corpus: Path) -> Experiment:
 def write_all(
     folder: Path, rows: Sequence[Row] = ROWS, suffix: str = ".wav", rate: int = 16000
 ) -> List[Path]:
-    """Half a second of noise a row."""
+    """0.5 s of noise per row."""
     files = []
     for number, (split, speaker, _) in enumerate(rows):
         file = folder / split / f"{speaker}-{number:02d}{suffix}"
@@ -155,7 +155,7 @@ def test_each_form_gives_the_same_corpus(tmp_path: Path, make: Any) -> None:
     }
 
 
-def test_without_splits_dev_and_test_are_cut_by_speaker(tmp_path: Path) -> None:
+def test_missing_splits_are_carved_out_by_speaker(tmp_path: Path) -> None:
     rows = [("train", f"s{number % 20:02d}", "one two") for number in range(60)]
     corpus = tmp_path / "corpus"
     files = write_all(corpus, rows)
@@ -171,7 +171,7 @@ def test_without_splits_dev_and_test_are_cut_by_speaker(tmp_path: Path) -> None:
     assert [counts[split]["utterances"] for split in ("train", "dev", "test")] == [48, 6, 6]
 
 
-def test_damage_is_allowed_for_in_the_recipe_and_said(tmp_path: Path) -> None:
+def test_damage_raises_max_bad_fraction_and_is_printed(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     table = as_table(corpus)
     (corpus / "train" / "s0-00.wav").write_bytes(b"no audio")
@@ -185,7 +185,7 @@ def test_damage_is_allowed_for_in_the_recipe_and_said(tmp_path: Path) -> None:
     }
 
 
-def test_mixed_rates_are_allowed_for_but_no_telephone_speech(tmp_path: Path) -> None:
+def test_mixed_rates_set_min_sampling_rate_above_telephone_speech(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     table = as_table(corpus)
     for number in range(6, 12):
@@ -193,7 +193,7 @@ def test_mixed_rates_are_allowed_for_but_no_telephone_speech(tmp_path: Path) -> 
     write_audio(corpus / "train" / "s0-00.wav", noise(0.5, 1, 8000), 8000)
     new_recipe(table, tmp_path)
     experiment = run_manifests(tmp_path, corpus)
-    assert "lowest_rate: 16000 # Hz" in (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
+    assert "min_sampling_rate: 16000 # Hz" in (tmp_path / "recipes" / "new" / "recipe.yaml").read_text()
     assert kinds(read_jsonl(experiment.folder("manifests") / "rejected.jsonl")) == {
         "train/s0-00.wav": "other sampling rate"
     }
@@ -206,12 +206,12 @@ ABSENT = "path\ttext\tspeaker\n" + "".join(f"{number}.wav\tONE\ts\n" for number 
     ("content", "words"),
     [
         ("path\ttext\na.wav\tONE\n", "the columns path, text|path, text, speaker|line 1"),
-        ("path\ttext\tspeaker\na.wav\tONE\n", "2 columns|3, as the header has|line 2"),
+        ("path\ttext\tspeaker\na.wav\tONE\n", "2 columns|3, as in the header|line 2"),
         ("path\ttext\tspeaker\tsplit\na.wav\tONE\ts\tvalid\n", "the splits valid|begins with train|"),
         (ABSENT, "can't be used|missing audio file|"),
     ],
 )
-def test_a_table_that_is_none_is_refused_with_its_line(tmp_path: Path, content: str, words: str) -> None:
+def test_a_malformed_table_is_an_error_with_its_line(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "list.tsv").write_text(content)
     with pytest.raises(UserError) as caught:
         new_recipe(tmp_path / "list.tsv", tmp_path)
@@ -219,7 +219,7 @@ def test_a_table_that_is_none_is_refused_with_its_line(tmp_path: Path, content: 
     assert not (tmp_path / "recipes" / "new").exists()
 
 
-def test_what_is_no_corpus_and_a_recipe_that_is_there_are_refused(tmp_path: Path) -> None:
+def test_no_corpus_and_an_existing_recipe_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no corpus in"):
         new_recipe(tmp_path, tmp_path)
     corpus = tmp_path / "corpus"
@@ -228,7 +228,7 @@ def test_what_is_no_corpus_and_a_recipe_that_is_there_are_refused(tmp_path: Path
         new_recipe(corpus / "all.tsv", tmp_path)
 
 
-def test_a_name_that_yaml_takes_for_something_else_and_a_folder_with_a_space(tmp_path: Path) -> None:
+def test_a_name_that_is_a_yaml_boolean_and_a_folder_with_a_space(tmp_path: Path) -> None:
     table = as_table(tmp_path / "my corpus")
     (tmp_path / "recipes").mkdir()
     arguments = ["yes", "--from", str(table), "--recipes", str(tmp_path / "recipes"), "--nj", "1"]
@@ -240,7 +240,7 @@ def test_a_name_that_yaml_takes_for_something_else_and_a_folder_with_a_space(tmp
 def settings(
     seconds: float, texts: Sequence[str], rate: int = 16000, dev_texts: Sequence[str] = ()
 ) -> Dict[str, Any]:
-    """Suggested for utterances of ten seconds that have these texts in turn."""
+    """Suggestions for 10 s utterances with these texts in turn."""
     audio = AudioFacts(rate, 10 * rate, "c")
     train = [
         ValidUtterance(
@@ -256,7 +256,7 @@ def settings(
     return {suggestion.key: suggestion.value for suggestion in suggest_settings(train, dev)}
 
 
-def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
+def test_suggestions_depend_on_hours_and_text() -> None:
     sentence = ["THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG AND SLEEPS AGAIN"]
     small, large = settings(1800, sentence), settings(100 * 3600, sentence)
     assert (small["units.kind"], small["train.batch_duration"], small["train.epochs"]) == (
@@ -270,15 +270,15 @@ def test_suggestions_follow_the_amount_of_speech_and_of_text() -> None:
     assert settings(600, sentence)["train.batch_duration"] == 10
     assert (large["train.batch_duration"], large["train.warmup_steps"]) == (400, 2000)
     assert "train.warmup_steps" not in small
-    assert large["train.epochs"] * 3 * 100 * 3600 / 400 == 40500  # steps, with copies at three speeds
+    assert large["train.epochs"] * 3 * 100 * 3600 / 400 == 40500  # steps, at three speeds
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
 
 
-def test_words_that_training_lacks_call_for_a_search_without_lexicon() -> None:
+def test_oov_words_in_dev_suggest_lexicon_free_decoding() -> None:
     sentence = ["THE QUICK BROWN FOX"]
     lacking = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"])
     assert lacking["decode.methods"] == ["greedy", "prefix", "hlg"]
-    for few in (["THE FOX"] * 10 + ["THE THORN"], ["THE DAY"]):  # nothing spells the last
+    for few in (["THE FOX"] * 10 + ["THE THORN"], ["THE DAY"]):  # characters of the last are unseen
         assert "decode.methods" not in settings(600, sentence, dev_texts=few)
 
 
@@ -301,7 +301,7 @@ def test_words_that_training_lacks_call_for_a_search_without_lexicon() -> None:
         ),
     ],
 )
-def test_words_and_case_follow_the_text_and_stage_1_counts_them_alike(
+def test_words_and_case_fit_the_text_and_stage_manifests_has_the_same_counts(
     tmp_path: Path, texts: List[str], expected: Dict[str, str]
 ) -> None:
     rows = [("train", f"s{number % 10}", texts[number % len(texts)]) for number in range(60)]
@@ -320,7 +320,11 @@ TINY = (
     *("model.attention_dim=16", "model.attention_heads=2", "model.feedforward_dim=16"),
     *("train.epochs=1", "features.speed_factors=[1.0]", "train.threads=1"),
     *("average.candidates=[best-1]", "decode.lm_scales=[0.5]", "decode.word_bonuses=[0.0]"),
-    *("decode.search_beam=4", "decode.output_beam=2", "decode.max_active_states=200"),  # all is alike to it
+    *(
+        "decode.search_beam=4",
+        "decode.output_beam=2",
+        "decode.max_active_states=200",
+    ),  # an untrained model needs narrow beams
     "decode.prefix_beams=4",
 )
 
@@ -344,7 +348,7 @@ def run_recipe(folder: Path, corpus: Path, *options: str) -> List[Dict[str, Any]
 
 
 def scores(results: Sequence[Dict[str, Any]]) -> Dict[Tuple[str, str], int]:
-    """Words of the reference, by test set and method."""
+    """Reference words by test set and method."""
     tests = [row for row in results if row["unit"] == "word" and row["role"] == "test"]
     return {(row["set"], row["method"]): row["reference"] for row in tests}
 
@@ -385,7 +389,7 @@ def test_an4_as_a_table_runs_to_a_score(tmp_path: Path, corpora: Callable[[str],
     words = sum(len(row[1].split()) for row in rows if row[3] == "test")
     assert scores(run_recipe(tmp_path, tmp_path / "an4")) == {
         ("test", "greedy"): words,
-        ("test", "prefix"): words,  # since so little training lacks many words
+        ("test", "prefix"): words,  # because train is small and dev has many OOV words
         ("test", "hlg"): words,
     }
 
@@ -409,7 +413,7 @@ def test_librispeech_as_kaldi_directories_runs_to_a_score(
         for name, content in lines.items():
             (tmp_path / "data" / split / name).write_text("".join(content))
     new_recipe(tmp_path / "data", tmp_path)
-    methods = ("--set", "decode.methods=[greedy, hlg]")  # prefix would be tried too, and an4 has it
+    methods = ("--set", "decode.methods=[greedy, hlg]")  # prefix is tested with an4
     assert scores(run_recipe(tmp_path, tmp_path / "data", *methods)) == {
         ("test-other", "greedy"): words,
         ("test-other", "hlg"): words,
