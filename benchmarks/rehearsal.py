@@ -218,12 +218,12 @@ def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:
     """What stage features writes beside a shard, had it one: features that are 0."""
     from lhotse.utils import compute_num_frames
 
-    from asrkit.signal.features import feature_row, speed_copy
+    from asrkit.signal.features import feature_row, speed_perturbed
 
     rows, first = [], 0
     for cut in shard.cuts:
         for speed in shard.speeds:
-            copy = speed_copy(cut, speed, config.sampling_rate)
+            copy = speed_perturbed(cut, speed, config.sampling_rate)
             frames = compute_num_frames(copy.duration, config.frame_shift, copy.sampling_rate)
             key, path = f"{first},{frames},{config.bins}", f"features/shards/{shard.name}.i16"
             rows.append(feature_row(copy, frames, key, path, config))

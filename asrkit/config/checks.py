@@ -3,7 +3,7 @@
 from typing import Iterator, NamedTuple
 
 from asrkit.config.names import RESERVED_WORDS
-from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig
+from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig, kind_of
 
 RESNET_STAGES = 4  # of each model.depth
 MAXIMUM_ORDER = 5  # of n-grams that the built-in estimator takes
@@ -22,13 +22,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     yield from model_conflicts(config.model)
     yield from _feature_conflicts(config.features)
     yield from _split_conflicts(config)
-    low, high = config.train.noise.signal_to_noise
-    if low > high:
-        yield Conflict(
-            f"train.noise.signal_to_noise is [{low:g}, {high:g}]",
-            "the lower ratio first, in decibels",
-            f"--set train.noise.signal_to_noise=[{high:g},{low:g}]",
-        )
+    kinds = [kind_of(transform) for transform in config.augment]
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        found = f"augment has {kinds.count(kind)} entries of kind {kind}"
+        yield Conflict(found, "at most one of each kind", "remove the others")
     for name, arpa in (("order", config.lm.arpa), ("rescore_order", config.lm.rescore_arpa)):
         order = getattr(config.lm, name) or 0
         if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":

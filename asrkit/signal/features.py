@@ -187,7 +187,7 @@ def _features_of(
 ) -> Iterator[Tuple[MonoCut, np.ndarray]]:
     """The cut at each speed with its features; raises AudioProblem before the first of them or never."""
     copies = []
-    for copy, samples in read_copies(cut, speeds, bank.config.sampling_rate):
+    for copy, samples in read_speed_perturbed(cut, speeds, bank.config.sampling_rate):
         matrix = bank.extract_steps(samples)
         frames = compute_num_frames(copy.duration, bank.config.frame_shift, copy.sampling_rate)
         if len(matrix) == 0 or len(matrix) != frames:
@@ -197,12 +197,14 @@ def _features_of(
     return iter(copies)
 
 
-def copy_name(id: str, speed: float) -> str:
+def speed_perturbed_id(id: str, speed: float) -> str:
     """The id that lhotse gives to the copy of a cut at a speed."""
     return id if speed == 1.0 else f"{id}_sp{speed}"
 
 
-def read_copies(cut: MonoCut, speeds: Sequence[float], new_rate: int) -> Iterator[Tuple[MonoCut, np.ndarray]]:
+def read_speed_perturbed(
+    cut: MonoCut, speeds: Sequence[float], new_rate: int
+) -> Iterator[Tuple[MonoCut, np.ndarray]]:
     """The cut at each speed with its samples at `new_rate` Hz; raises AudioProblem before the first."""
     rate = cut.sampling_rate
     samples = read_samples(_source(cut), round(cut.start * rate), cut.num_samples)
@@ -211,11 +213,11 @@ def read_copies(cut: MonoCut, speeds: Sequence[float], new_rate: int) -> Iterato
     # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.
     samples = resample(samples, rate, new_rate)
     for speed in speeds:
-        copy = speed_copy(cut, speed, new_rate)
+        copy = speed_perturbed(cut, speed, new_rate)
         yield copy, _fit(change_speed(samples, new_rate, speed), copy.num_samples)
 
 
-def speed_copy(cut: MonoCut, speed: float, new_rate: int) -> MonoCut:
+def speed_perturbed(cut: MonoCut, speed: float, new_rate: int) -> MonoCut:
     """The cut at a speed and a sampling rate in Hz, without its samples."""
     copy = cut if cut.sampling_rate == new_rate else cut.resample(new_rate)
     return copy if speed == 1.0 else copy.perturb_speed(speed)

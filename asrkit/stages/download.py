@@ -12,7 +12,8 @@ STAGE = Stage(
         *("corpus.module", "corpus.train_sets", "corpus.dev_sets"),
         *("corpus.train", "corpus.dev", "corpus.tests"),
         # What may be fetched beside the corpus
-        *("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory"),
+        *("lm.text", "lm.arpa", "lm.rescore_arpa"),
+        *("augment.noise.directory", "augment.reverberation.directory"),
     ),
     how=("corpus", "name"),  # where to ask, whether a part will do
     corpus_code=True,

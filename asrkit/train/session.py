@@ -17,7 +17,7 @@ from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
-from asrkit.train.conditions import make_conditions
+from asrkit.train.augmentation import make_augmenter
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
@@ -64,7 +64,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     _initialise(experiment, model, world)
     train, dev, rejected = load_splits(experiment, units, model, world)
-    conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    augmenter = make_augmenter(experiment, normalisation["mean"], normalisation["inverse_deviation"])
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -80,8 +80,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         experiment.folder("train"),
         world=world,
         averaged=averaged,
-        top_hertz=config.features.sampling_rate / 2,
-        conditions=conditions,
+        augmenter=augmenter,
         made_of=_made_of(experiment),
     )
     minutes = estimate_minutes(training)
@@ -93,8 +92,8 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
             f"processes {world.size}, threads of each {torch.get_num_threads()}\n"
             f"train: the largest step fits; {config.train.epochs} epochs will take about {minutes:.1f} min"
         )
-        if conditions is not None:
-            print(f"train: {conditions}")
+        if augmenter.waveform:
+            print(f"train: {augmenter}")
         _tell_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
