@@ -210,8 +210,7 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
         return shards
 
     shards = step("shards of features", write_shards)
-    totals = {name: sum(len(shard.cuts) for shard in shards if shard.split == name) for name in names}
-    step("joining shards", lambda: assemble(experiment, shards, totals))
+    step("joining shards", lambda: assemble(experiment, shards))
 
 
 def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:

@@ -17,7 +17,7 @@ STAGE = Stage(
 
 
 def features_of(*splits: str) -> Tuple[str, ...]:
-    """Patterns of some splits' cuts and stored features, so that a change in another one doesn't matter."""
+    """Patterns for the cuts and features of these splits, so that changes of other splits don't matter."""
     return tuple(
         pattern
         for split in splits
@@ -26,9 +26,10 @@ def features_of(*splits: str) -> Tuple[str, ...]:
 
 
 def run(experiment: Experiment) -> None:
-    """Write features/; raises UserError when too much audio turns out to be unusable."""
-    from asrkit.signal.splits import assemble, compute, plan_splits
+    """Write features/; raises UserError if too much audio is unusable."""
+    from asrkit.signal.features import compute_shards
+    from asrkit.signal.splits import assemble, plan_splits
 
-    shards, totals = plan_splits(experiment)
-    compute(experiment, shards)
-    assemble(experiment, shards, totals)
+    shards = plan_splits(experiment)
+    compute_shards(experiment, shards)
+    assemble(experiment, shards)

@@ -56,7 +56,7 @@ def make_examples(count: int, seed: int) -> List[Example]:
 
 
 def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
-    """Every transform; writes to `folder` audio of each example's length, and a noise that is also the RIR."""
+    """Every transform; writes audio of each example and a noise that is also the RIR to `folder`."""
     random = np.random.default_rng(0)
     rows = {}
     for example in examples:
