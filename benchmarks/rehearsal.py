@@ -28,8 +28,8 @@ from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.score.splits import score_all
-from asrkit.signal.splits import assemble
 from asrkit.stages import lm, units
+from asrkit.stages.features import assemble
 from asrkit.storage.files import read_json, read_jsonl, write_bytes, write_json, write_jsonl
 
 RANKS = 8

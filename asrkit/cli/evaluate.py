@@ -26,8 +26,7 @@ from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.record import read_record
 from asrkit.pipeline.runner import cache_of
 from asrkit.score.splits import score_all
-from asrkit.signal.features import Shard, compute_shards, plan_shards
-from asrkit.signal.splits import join_shards
+from asrkit.signal.features import Shard, compute_shards, join_shards, plan_shards
 from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, remove, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value

@@ -84,14 +84,14 @@ def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
     if 1.0 not in factors or len(set(factors)) != len(factors):
         yield Conflict(
             f"features.speed_factors is {factors}",
-            "1.0 and any others, each once",
+            "1.0 and any others, each at most once",
             "for example --set features.speed_factors=[0.9,1.0,1.1]",
         )
     if config.frame_length < config.frame_shift:
         yield Conflict(
             f"features.frame_length {config.frame_length:g} is below frame_shift {config.frame_shift:g}",
-            "frames that leave no audio out",
-            "the usual ones are 0.025 and 0.01 seconds",
+            "overlapping or adjacent frames, so that no audio is skipped",
+            "the usual values are 0.025 and 0.01 seconds",
         )
 
 

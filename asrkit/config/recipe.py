@@ -56,12 +56,12 @@ class CorpusConfig(Settings):
 class FeaturesConfig(Settings):
     """Log-Mel filter bank, computed by lhotse."""
 
-    sampling_rate: Positive = 16000  # other rates are resampled to this one
-    bins: Positive = 80
+    sampling_rate: Positive = 16000  # Hz; audio of other rates is resampled
+    bins: Positive = 80  # usual for wideband speech; 40 for telephone speech
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
-    speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
-    shard_utterances: Positive = 200  # what a killed job loses at most, a process
+    speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # speed perturbation of training audio; must include 1.0
+    shard_utterances: Positive = 200  # per shard: the most work a killed process can lose
 
 
 class UnitsConfig(Settings):

@@ -1,16 +1,17 @@
-"""Read samples, resample them and change their speed."""
+"""Read and resample audio."""
 
 import functools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from lhotse.augmentation.resample import Resample
 
 from asrkit.corpus.audio import AudioProblem, open_audio, read_blocks
 
 MAX_FILTER_WEIGHTS = 1 << 26  # of a resampler; rates without a common factor need the most
+_resampler = functools.lru_cache(maxsize=16)(Resample)
 
 
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
@@ -37,15 +38,3 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
         raise AudioProblem("unusable sampling rate", f"from {rate} to {new_rate} Hz takes gigabytes")
     resampled: np.ndarray = _resampler(rate, new_rate)(torch.from_numpy(samples)).numpy()
     return resampled
-
-
-def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
-    """Speed up samples (sample,) by `factor`; tempo and pitch change together, as with `sox speed`."""
-    return resample(samples, round(rate * factor), rate)
-
-
-@functools.lru_cache(maxsize=16)
-def _resampler(old_rate: int, new_rate: int) -> Any:
-    from lhotse.augmentation.resample import Resample
-
-    return Resample(old_rate, new_rate)

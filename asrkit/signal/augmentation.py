@@ -4,12 +4,12 @@ To add a transform, write its settings in asrkit/config/recipe.py, and its class
 WAVEFORM or FEATURES. All random numbers come from the generator that a transform is given.
 """
 
+import contextlib
 import dataclasses
-import functools
 import itertools
 import math
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Type
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Type
 
 import numpy as np
 import torch
@@ -35,59 +35,62 @@ AUDIO_SUFFIXES = (".wav", ".flac")
 
 
 class WaveformTransform:
-    """A transform of speech by recordings of a folder.
+    """A transform of speech by the recordings in a folder.
 
-    Recordings of another rate are resampled to `rate` Hz, and of several channels the first is used.
+    Recordings of another rate are resampled to `rate` Hz; of several channels the first is used.
     """
 
     def __init__(self, settings: Any, directory: Path, rate: int) -> None:
-        """List the WAV and FLAC files below `directory` and read their headers.
-
-        Raises UserError if there are none or one can't be read.
-        """
+        """List the WAV and FLAC files below `directory` and read their headers; raises UserError."""
         self.settings = settings
+        self.name = f"augment.{kind_of(settings)}"
         files = [file.path for file in walk(directory, "")] if directory.is_dir() else []
         files = sorted(file for file in files if file.lower().endswith(AUDIO_SUFFIXES))
         if not files:
-            name = f"augment.{kind_of(settings)}"
-            found = "no WAV or FLAC file there" if directory.is_dir() else "no such folder"
+            missing = "WAV or FLAC file there" if directory.is_dir() else "such folder"
             raise UserError(
-                f"{name}.directory: {found}",
-                expected="a folder that holds WAV or FLAC files, directly or in subfolders",
-                where=str(directory),
-                todo=f"correct {name}.directory, or --set {name}=null",
+                f"{self.name}.directory: no {missing}",
+                "a folder that holds WAV or FLAC files, directly or in subfolders",
+                str(directory),
+                f"correct {self.name}.directory, or --set {self.name}=null",
             )
-        self.recordings = [self._open(Path(file)).resample(rate) for file in files]
+        self.recordings: List[Recording] = []
+        for file in files:
+            with self._usable(file):
+                self.recordings.append(Recording.from_file(file).resample(rate))
+                if not self.recordings[-1].num_samples:
+                    raise ValueError("no samples")
 
-    def _open(self, file: Path) -> Recording:
+    def __str__(self) -> str:
+        share = f"{self.settings.probability:.0%} of utterances"
+        return f"{kind_of(self.settings)} from {len(self.recordings)} recordings in {share}"
+
+    @contextlib.contextmanager
+    def _usable(self, file: str) -> Iterator[None]:
+        """Turn any error into a UserError: lhotse's readers raise various types."""
         try:
-            recording = Recording.from_file(file)
-            if not recording.num_samples:
-                raise ValueError("no samples")
-        except Exception as error:  # lhotse's readers raise any type
-            raise self.unusable(file, error) from None
-        return recording
-
-    def unusable(self, file: object, error: Exception) -> UserError:
-        """The error for a recording that can't be used."""
-        reason = (str(error).strip() or "unreadable").splitlines()[0]
-        return UserError(
-            f"augment.{kind_of(self.settings)}.directory: can't use {file}: {reason}",
-            expected="WAV or FLAC with sound in it",
-            where=str(file),
-            todo="fix or remove that file",
-        )
+            yield
+        except Exception as error:
+            reason = (str(error).strip() or "unreadable").splitlines()[0]
+            found, todo = f"{self.name}.directory: can't use {file}: {reason}", "fix or remove that file"
+            raise UserError(found, "WAV or FLAC with sound in it", file, todo) from None
 
     def draw(self, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        """Draw what is random; returns the function to apply to samples (sample,), of the same length.
+        """Draw a recording and further random values, for a function of samples (sample,).
 
-        The function raises UserError if the recording can't be read.
+        The function returns as many samples, and raises UserError if the recording can't be read.
         """
-        raise NotImplementedError
+        recording = self.recordings[int(random.integers(len(self.recordings)))]
+        transform = self._draw(recording, random)
 
-    def draw_recording(self, random: np.random.Generator) -> Recording:
-        """One of the recordings, all equally likely."""
-        return self.recordings[int(random.integers(len(self.recordings)))]
+        def apply(samples: np.ndarray) -> np.ndarray:
+            with self._usable(recording.sources[0].source):
+                return transform(samples)
+
+        return apply
+
+    def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+        raise NotImplementedError
 
 
 class Reverberation(WaveformTransform):
@@ -96,42 +99,34 @@ class Reverberation(WaveformTransform):
     Samples before the peak of the RIR are dropped, as in Kaldi's wav-reverberate.
     """
 
-    def draw(self, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        """Draw a RIR."""
-        return functools.partial(self._convolve, self.draw_recording(random))
-
-    def _convolve(self, rir: Recording, samples: np.ndarray) -> np.ndarray:
-        try:
-            reverberated: np.ndarray = ReverbWithImpulseResponse(rir)(samples[None], rir.sampling_rate)[0]
-            if not reverberated.any():
+    def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+        def convolve(samples: np.ndarray) -> np.ndarray:
+            convolved: np.ndarray = ReverbWithImpulseResponse(recording)(
+                samples[None], recording.sampling_rate
+            )[0]
+            if not convolved.any():
                 raise ValueError("silence")
-        except Exception as error:
-            raise self.unusable(rir.sources[0].source, error) from None
-        return reverberated
+            return convolved
+
+        return convolve
 
 
 class Noise(WaveformTransform):
-    """Speech with a random segment of a noise, repeated if it is shorter than the speech."""
+    """Speech with a random segment of a noise, which is repeated if it is shorter than the speech."""
 
-    def draw(self, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        """Draw a noise and the SNR, and when applied, the segment."""
-        noise = self.draw_recording(random)
-        return functools.partial(self._add, noise, random.uniform(*self.settings.snr), random)
+    def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+        snr = random.uniform(*self.settings.snr)  # dB, by energy
 
-    def _add(
-        self, noise: Recording, snr: float, random: np.random.Generator, samples: np.ndarray
-    ) -> np.ndarray:
-        rate = noise.sampling_rate
-        first = int(random.integers(max(1, noise.num_samples - len(samples) + 1)))
-        seconds = min(len(samples), noise.num_samples) / rate
-        try:
-            segment = noise.load_audio(channels=0, offset=first / rate, duration=seconds)[0]
-        except Exception as error:
-            raise self.unusable(noise.sources[0].source, error) from None
-        mixer = AudioMixer(samples[None], rate)
-        mixer.add_to_mix(np.resize(segment, len(samples))[None], snr=snr)  # dB, by energy
-        mixed: np.ndarray = mixer.mixed_audio[0]
-        return mixed
+        def add(samples: np.ndarray) -> np.ndarray:
+            rate, count = recording.sampling_rate, min(len(samples), recording.num_samples)
+            first = int(random.integers(recording.num_samples - count + 1))
+            noise = recording.load_audio(channels=0, offset=first / rate, duration=count / rate)[0]
+            mixer = AudioMixer(samples[None], rate)
+            mixer.add_to_mix(np.resize(noise, len(samples))[None], snr=snr)
+            mixed: np.ndarray = mixer.mixed_audio[0]
+            return mixed
+
+        return add
 
 
 @dataclasses.dataclass(frozen=True)

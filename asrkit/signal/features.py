@@ -23,16 +23,16 @@ from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus import audio, containers
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import iterate_cuts
-from asrkit.corpus.rejection import Rejection
+from asrkit.corpus.rejection import Rejection, list_rejections
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import audio_source
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
-from asrkit.signal.audio import change_speed, read_samples, resample
+from asrkit.signal.audio import read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
-from asrkit.storage.files import read_json, remove, write_checked_json
+from asrkit.storage.files import jsonl_gz_writer, read_json, remove, write_checked_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard computed by other code is recomputed
@@ -67,7 +67,7 @@ def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
-    """Divide a split into shards, at least one; training cuts are repeated at each of config.speed_factors."""
+    """Divide a split into one or more shards; training cuts occur at each of config.speed_factors."""
     speeds = tuple(config.speed_factors) if train else (1.0,)
     settings = {name: value for name, value in flatten(config).items() if name != "speed_factors"}
     settings["versions"] = [lhotse.__version__, torch.__version__]
@@ -207,7 +207,7 @@ def read_speed_perturbed(
     for speed in speeds:
         perturbed = speed_perturbed(cut, speed, new_rate)
         count = perturbed.num_samples  # lhotse's rounding may differ from resampling's by a sample or two
-        changed = change_speed(samples, new_rate, speed)[:count]
+        changed = resample(samples, round(new_rate * speed), new_rate)[:count]  # as with `sox speed`
         yield perturbed, np.pad(changed, (0, count - len(changed)))
 
 
@@ -246,3 +246,29 @@ def _sums(matrices: Sequence[np.ndarray], bins: int) -> Dict[str, Any]:
         squares += (wide * wide).sum(axis=0)
     frames = sum(len(matrix) for matrix in matrices)
     return {"frames": frames, "sum": total.tolist(), "sum_of_squares": squares.tolist()}
+
+
+def join_shards(
+    experiment: Experiment, shards: Sequence[Shard]
+) -> Tuple[List[Rejection], Dict[str, List[Dict[str, Any]]]]:
+    """Write {split}_cuts.jsonl.gz and rejected.jsonl.
+
+    Returns the rejections and, by split, the records of its shards without their cuts: only one shard's
+    cuts are in memory at a time.
+    """
+    folder = experiment.folder("features")
+    rejections: List[Rejection] = []
+    sums: Dict[str, List[Dict[str, Any]]] = {shard.split: [] for shard in shards}
+    for split, records in sums.items():
+        count, seconds = 0, 0.0
+        with jsonl_gz_writer(folder / f"{split}_cuts.jsonl.gz") as write:
+            for shard in [shard for shard in shards if shard.split == split]:
+                record = read_json(folder / "shards" / f"{shard.name}.json")
+                rejections += [Rejection(**row) for row in record["rejected"]]
+                for row in record.pop("cuts"):
+                    write(row)
+                    count, seconds = count + 1, seconds + row["duration"]
+                records.append(record)
+        print(f"{split}: {count} cuts, {seconds / 3600:.3f} h, {experiment.config.features.bins} bins")
+    list_rejections(folder / "rejected.jsonl", rejections, experiment.config.corpus.tests)
+    return rejections, sums

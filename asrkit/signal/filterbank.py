@@ -33,7 +33,7 @@ class FilterBank:
         return from_steps(self.extract_steps(samples))
 
     def extract_steps(self, samples: np.ndarray) -> np.ndarray:
-        """Features in multiples of 1/STEPS, int16 (time, bin). Raises AudioProblem for less than one frame."""
+        """Features in units of 1/STEPS, int16 (time, bin). Raises AudioProblem for less than one frame."""
         frame = round(self.config.frame_length * self.config.sampling_rate)
         if len(samples) < frame:
             raise AudioProblem("too short", f"{len(samples)} samples, a frame has {frame}")

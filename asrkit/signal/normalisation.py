@@ -16,7 +16,7 @@ STD_FLOOR = 0.5
 
 
 def write_normalisation(file: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write "mean" and "inverse_deviation", the inverse standard deviation: float32 (bin,), from shards' sums.
+    """Write "mean" and "inverse_deviation" (the inverse std), float32 (bin,), from the sums of shards.
 
     Raises UserError for less than two frames.
     """

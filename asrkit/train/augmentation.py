@@ -11,7 +11,6 @@ from lhotse.serialization import deserialize_item
 from torch import Tensor
 
 from asrkit.config import ConcatenateConfig, SpecAugmentConfig
-from asrkit.config.recipe import kind_of
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import with_audio_paths
 from asrkit.errors import UserError
@@ -105,12 +104,7 @@ class Augmenter:
         return dataclasses.replace(example, source=self.audio.features(samples))
 
     def __str__(self) -> str:
-        """For example "noise from 5 recordings in 50% of utterances"."""
-        return "; ".join(
-            f"{kind_of(each.settings)} from {len(each.recordings)} recordings "
-            f"in {each.settings.probability:.0%} of utterances"
-            for each in self.waveform.values()
-        )
+        return "; ".join(map(str, self.waveform.values()))
 
 
 def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) -> Augmenter:
