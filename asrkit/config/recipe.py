@@ -60,7 +60,7 @@ class FeaturesConfig(Settings):
     bins: Positive = 80  # usual for wideband speech; 40 for telephone speech
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
-    speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # speed perturbation of training audio; must include 1.0
+    speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
     shard_utterances: Positive = 200  # per shard: the most work a killed process can lose
 
 
