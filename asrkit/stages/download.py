@@ -1,7 +1,13 @@
 """Stage download: put the corpus into its folder."""
 
+from typing import get_args
+
+from asrkit.config import Augmentation
+from asrkit.config.recipe import kind_of
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
+
+TRANSFORMS = get_args(Augmentation)
 
 STAGE = Stage(
     name="download",
@@ -13,7 +19,7 @@ STAGE = Stage(
         *("corpus.train", "corpus.dev", "corpus.tests"),
         # What may be fetched beside the corpus
         *("lm.text", "lm.arpa", "lm.rescore_arpa"),
-        *("augment.noise.directory", "augment.reverberation.directory"),
+        *(f"augment.{kind_of(each)}.directory" for each in TRANSFORMS if hasattr(each, "directory")),
     ),
     how=("corpus", "name"),  # where to ask, whether a part will do
     corpus_code=True,
