@@ -9,7 +9,14 @@ import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
-from asrkit.config.recipe import DEFAULT_AUGMENT, Augmentation, RecipeConfig, Settings, kind_of
+from asrkit.config.recipe import (
+    DEFAULT_AUGMENT,
+    MOVED_TO_AUGMENT,
+    Augmentation,
+    RecipeConfig,
+    Settings,
+    kind_of,
+)
 from asrkit.errors import UserError
 
 
@@ -118,6 +125,33 @@ def transforms_of(flat: Mapping[str, Any]) -> List[Dict[str, Any]]:
         for kind in flat["augment"]
         if kind in known
     ]
+
+
+def move_to_augment(flat: Mapping[str, Any]) -> Dict[str, Any]:
+    """Flat settings of an earlier version, with its augmentation of section train as transforms.
+
+    A transform that was switched off, by 0 or without a directory, is left out. SpecAugment never was.
+    """
+    moved: Dict[str, Dict[str, Any]] = {kind: {} for kind in _entry_types(Tuple[Augmentation, ...])}
+    current: Dict[str, Any] = {}
+    for key, value in flat.items():
+        section, _, old = key.partition(".")
+        if section == "train" and old in MOVED_TO_AUGMENT:
+            kind, _, name = MOVED_TO_AUGMENT[old].partition(".")
+            moved[kind][name] = value
+        else:
+            current[key] = value
+    switches = ("fraction", "directory", "max_gain", "max_tilt", "max_warp")
+    used = [
+        kind
+        for kind, settings in moved.items()
+        if settings and (kind == "spec_augment" or any(settings.get(name) for name in switches))
+    ]
+    if "spec_augment" in used:  # all of section train was given
+        current["augment"] = used
+    for kind in used:
+        current.update({f"augment.{kind}.{name}": value for name, value in moved[kind].items()})
+    return current
 
 
 def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Loader) -> Dict[str, Any]:

@@ -221,8 +221,30 @@ def kind_of(settings: Union[msgspec.Struct, Type[msgspec.Struct]]) -> str:
     return str(settings.__struct_config__.tag)
 
 
+# Settings of train in earlier versions -> where they are in augment
+MOVED_TO_AUGMENT = {
+    "concatenate": "concatenate.fraction",
+    "rooms.probability": "reverberation.probability",
+    "rooms.directory": "reverberation.directory",
+    "noise.probability": "noise.probability",
+    "noise.signal_to_noise": "noise.snr",
+    "noise.directory": "noise.directory",
+    "level_decibels": "gain_and_tilt.max_gain",
+    "tilt_decibels": "gain_and_tilt.max_tilt",
+    "frequency_warp": "vtlp.max_warp",
+    **{name: f"spec_augment.{name}" for name in SpecAugmentConfig.__struct_fields__},
+}
+
+
 class TrainConfig(Settings):
     """Optimisation."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        old.partition(".")[0]: "augment: [{{kind: {0}, {1}: ...}}], or --set augment.{0}.{1}=...".format(
+            *new.split(".")
+        )
+        for old, new in MOVED_TO_AUGMENT.items()
+    }
 
     # How much, and on what
     epochs: Positive = 30
@@ -260,19 +282,6 @@ class TrainConfig(Settings):
     checkpoint_steps: Positive = 200  # steps between checkpoints inside an epoch
     keep_best: Positive = 5  # checkpoints with the lowest dev error, for averaging
     keep_last: Positive = 5
-
-    renamed: ClassVar[Mapping[str, str]] = {
-        old: f"augment: [{{kind: {kind}, {setting}: ...}}], or --set augment.{kind}.{setting}=..."
-        for old, kind, setting in (
-            *((name, "spec_augment", name) for name in SpecAugmentConfig.__struct_fields__),
-            ("frequency_warp", "vtlp", "max_warp"),
-            ("level_decibels", "gain_and_tilt", "max_gain"),
-            ("tilt_decibels", "gain_and_tilt", "max_tilt"),
-            ("noise", "noise", "directory"),
-            ("rooms", "reverberation", "directory"),
-            ("concatenate", "concatenate", "fraction"),
-        )
-    }
 
 
 class AverageConfig(Settings):

@@ -17,6 +17,7 @@ from asrkit.config import (
     flatten,
     load_config,
 )
+from asrkit.config.load import move_to_augment, transforms_of
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import with_values, write_settings
 
@@ -142,3 +143,40 @@ def test_flat_settings_give_the_same_list_back(tmp_path: Path) -> None:
     assert with_values(other, {"train.epochs": 3}).augment == other.augment
     write_settings(tmp_path, config)
     assert load_config(tmp_path / "recipe.yaml").augment == config.augment
+
+
+EARLIER = {
+    "train.epochs": 3,
+    "train.time_warp_frames": 0,
+    "train.time_masks": 3,
+    "train.time_mask_fraction": 0.1,
+    "train.frequency_masks": 2,
+    "train.frequency_mask_bins": 27,
+    "train.frequency_warp": 0.0,
+    "train.level_decibels": 0.0,
+    "train.tilt_decibels": 6.0,
+    "train.noise.directory": "musan",
+    "train.noise.probability": 0.5,
+    "train.noise.signal_to_noise": [10.0, 30.0],
+    "train.rooms.directory": None,
+    "train.rooms.probability": 0.5,
+    "train.concatenate": 0.0,
+}
+
+
+def test_flat_settings_of_an_earlier_version_give_the_transforms_that_were_on(tmp_path: Path) -> None:
+    flat = move_to_augment(EARLIER)
+    expected = load_config(recipe(tmp_path), None, ["augment=" + str(transforms_of(flat))])
+    assert expected.augment == (
+        NOISE,
+        GainAndTiltConfig(max_gain=0.0, max_tilt=6.0),
+        SpecAugmentConfig(time_masks=3, frequency_mask_bins=27),
+    )
+    same = {key: value for key, value in flatten(expected).items() if key.startswith("augment")}
+    assert flat == {"train.epochs": 3, **same}
+
+
+def test_flat_settings_of_stage_download_move_one_by_one() -> None:
+    directories = {"lm.text": None, "train.noise.directory": "musan", "train.rooms.directory": None}
+    assert move_to_augment(directories) == {"lm.text": None, "augment.noise.directory": "musan"}
+    assert move_to_augment({"augment": [], "train.epochs": 3}) == {"augment": [], "train.epochs": 3}
