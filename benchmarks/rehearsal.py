@@ -28,8 +28,8 @@ from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.score.splits import score_all
-from asrkit.signal.splits import assemble
 from asrkit.stages import lm, units
+from asrkit.stages.features import assemble
 from asrkit.storage.files import read_json, read_jsonl, write_bytes, write_json, write_jsonl
 
 RANKS = 8
@@ -210,20 +210,19 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
         return shards
 
     shards = step("shards of features", write_shards)
-    totals = {name: sum(len(shard.cuts) for shard in shards if shard.split == name) for name in names}
-    step("joining shards", lambda: assemble(experiment, shards, totals))
+    step("joining shards", lambda: assemble(experiment, shards))
 
 
 def _shard_record(shard: Any, config: FeaturesConfig) -> Dict[str, Any]:
     """What stage features writes beside a shard, had it one: features that are 0."""
     from lhotse.utils import compute_num_frames
 
-    from asrkit.signal.features import feature_row, speed_copy
+    from asrkit.signal.features import feature_row, speed_perturbed
 
     rows, first = [], 0
     for cut in shard.cuts:
         for speed in shard.speeds:
-            copy = speed_copy(cut, speed, config.sampling_rate)
+            copy = speed_perturbed(cut, speed, config.sampling_rate)
             frames = compute_num_frames(copy.duration, config.frame_shift, copy.sampling_rate)
             key, path = f"{first},{frames},{config.bins}", f"features/shards/{shard.name}.i16"
             rows.append(feature_row(copy, frames, key, path, config))

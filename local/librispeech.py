@@ -56,7 +56,7 @@ def download(corpus_directory: Path, config: RecipeConfig) -> None:
     for file in (config.lm.text, config.lm.arpa, config.lm.rescore_arpa):
         if file in LANGUAGE_MODELS and not (corpus_directory / file).exists():
             wanted.append(Archive(openslr_addresses(11, file)))
-    for directory in (config.train.noise.directory, config.train.rooms.directory):
+    for directory in (getattr(transform, "directory", None) for transform in config.augment):
         if directory is not None and not (corpus_directory / directory).is_dir():
             wanted += [archive for archive in SOUNDS if archive.top == Path(directory).parts[0]]
     for archive in wanted:

@@ -26,8 +26,7 @@ from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.record import read_record
 from asrkit.pipeline.runner import cache_of
 from asrkit.score.splits import score_all
-from asrkit.signal.features import Shard, plan_shards
-from asrkit.signal.splits import compute, join_shards
+from asrkit.signal.features import Shard, compute_shards, join_shards, plan_shards
 from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, remove, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
@@ -171,8 +170,8 @@ def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     """As stage features does for a test set."""
     cuts = list(read_cuts(evaluation, name))
     shards = plan_shards(name, cuts, evaluation.config.features, train=False)
-    compute(evaluation, shards)
-    join_shards(evaluation, shards, [name])
+    compute_shards(evaluation, shards)
+    join_shards(evaluation, shards)
     return shards
 
 

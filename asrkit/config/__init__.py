@@ -3,18 +3,23 @@
 
 from asrkit.config.load import flatten, load_config
 from asrkit.config.recipe import (
+    Augmentation,
     AverageConfig,
+    ConcatenateConfig,
     CorpusConfig,
     DecodeConfig,
     FeaturesConfig,
+    GainAndTiltConfig,
     GraphConfig,
     LmConfig,
     ModelConfig,
     NeuralLmConfig,
     NoiseConfig,
     RecipeConfig,
-    RoomsConfig,
+    ReverberationConfig,
     ScoreConfig,
+    SpecAugmentConfig,
     TrainConfig,
     UnitsConfig,
+    VtlpConfig,
 )

@@ -2,7 +2,7 @@
 
 from typing import Iterator, NamedTuple
 
-from asrkit.config.recipe import FeaturesConfig, ModelConfig, RecipeConfig
+from asrkit.config.recipe import FeaturesConfig, ModelConfig, RecipeConfig, kind_of
 from asrkit.config.symbols import RESERVED_WORDS
 
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
@@ -23,13 +23,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     yield from model_conflicts(config.model)
     yield from _feature_conflicts(config.features)
     yield from _split_conflicts(config)
-    low, high = config.train.noise.signal_to_noise
-    if low > high:
-        yield Conflict(
-            f"train.noise.signal_to_noise is [{low:g}, {high:g}]",
-            "the lower ratio first, in decibels",
-            f"--set train.noise.signal_to_noise=[{high:g},{low:g}]",
-        )
+    kinds = [kind_of(transform) for transform in config.augment]
+    for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        found = f"augment has {kinds.count(kind)} entries of kind {kind}"
+        yield Conflict(found, "at most one of each kind", "remove the others")
     for name, arpa in (("order", config.lm.arpa), ("rescore_order", config.lm.rescore_arpa)):
         order = getattr(config.lm, name) or 0
         if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":
@@ -91,14 +88,14 @@ def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
     if 1.0 not in factors or len(set(factors)) != len(factors):
         yield Conflict(
             f"features.speed_factors is {factors}",
-            "1.0 and any others, each once",
+            "1.0 and any others, each at most once",
             "for example --set features.speed_factors=[0.9,1.0,1.1]",
         )
     if config.frame_length < config.frame_shift:
         yield Conflict(
             f"features.frame_length {config.frame_length:g} is below frame_shift {config.frame_shift:g}",
-            "frames that leave no audio out",
-            "the usual ones are 0.025 and 0.01 seconds",
+            "overlapping or adjacent frames, so that no audio is skipped",
+            "the usual values are 0.025 and 0.01 seconds",
         )
 
 

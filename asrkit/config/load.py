@@ -3,13 +3,20 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, get_args
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, get_args
 
 import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
-from asrkit.config.recipe import RecipeConfig, Settings
+from asrkit.config.recipe import (
+    DEFAULT_AUGMENT,
+    MOVED_TO_AUGMENT,
+    Augmentation,
+    RecipeConfig,
+    Settings,
+    kind_of,
+)
 from asrkit.errors import UserError
 
 
@@ -54,7 +61,8 @@ def load_config(
     `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3".
     The last one wins. Raises UserError for an unreadable file, an unknown key, a wrong type.
     """
-    tree = read_yaml(recipe_file, loader=_SettingsLoader)
+    default: Dict[str, Any] = {"augment": msgspec.to_builtins(list(DEFAULT_AUGMENT))}
+    tree = _merge(default, read_yaml(recipe_file, loader=_SettingsLoader))
     where = str(recipe_file)
     if overlay is not None:
         tree = _merge(tree, read_yaml(overlay, loader=_SettingsLoader))
@@ -68,6 +76,9 @@ def load_config(
     except msgspec.ValidationError as error:
         found, _, place = str(error).partition(" - at `$.")
         key = place.rstrip("`") or "the top level"
+        entry = re.match(r"augment\[(\d+)\]", key)
+        if entry:  # is named by its kind, as --set names it
+            key = f"augment.{tree['augment'][int(entry[1])]['kind']}{key[entry.end() :]}"
         raise UserError(
             f"{key}: {found}",
             expected="a value of the type and range that asrkit/config/recipe.py gives",
@@ -80,16 +91,67 @@ def load_config(
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
-    """Settings as {"model.dropout": 0.1, ...}, in their order, lists as lists: as JSON gives them back."""
+    """Settings as {"model.dropout": 0.1, ...}, in their order, lists as lists: as JSON gives them back.
+
+    Of transforms: {"augment": ["noise", ...], "augment.noise.snr": [10, 30], ...}.
+    """
     flat: Dict[str, Any] = {}
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
         key = f"{prefix}{name}"
         if isinstance(value, msgspec.Struct):
             flat.update(flatten(value, key + "."))
+        elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+            flat[key] = [kind_of(each) for each in value]
+            for each in value:
+                flat.update(flatten(each, f"{key}.{kind_of(each)}."))
         else:
             flat[key] = list(value) if isinstance(value, tuple) else value
     return flat
+
+
+def transforms_of(flat: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """The entries of `augment` in flattened settings, without kinds and settings that asrkit hasn't."""
+    known = _entry_types(Tuple[Augmentation, ...])
+    return [
+        {
+            "kind": kind,
+            **{
+                name: flat[f"augment.{kind}.{name}"]
+                for name in known[kind].__struct_fields__
+                if f"augment.{kind}.{name}" in flat
+            },
+        }
+        for kind in flat["augment"]
+        if kind in known
+    ]
+
+
+def move_to_augment(flat: Mapping[str, Any]) -> Dict[str, Any]:
+    """Flat settings of an earlier version, with its augmentation of section train as transforms.
+
+    A transform that was switched off, by 0 or without a directory, is left out. SpecAugment never was.
+    """
+    moved: Dict[str, Dict[str, Any]] = {kind: {} for kind in _entry_types(Tuple[Augmentation, ...])}
+    current: Dict[str, Any] = {}
+    for key, value in flat.items():
+        section, _, old = key.partition(".")
+        if section == "train" and old in MOVED_TO_AUGMENT:
+            kind, _, name = MOVED_TO_AUGMENT[old].partition(".")
+            moved[kind][name] = value
+        else:
+            current[key] = value
+    switches = ("fraction", "directory", "max_gain", "max_tilt", "max_warp")
+    used = [
+        kind
+        for kind, settings in moved.items()
+        if settings and (kind == "spec_augment" or any(settings.get(name) for name in switches))
+    ]
+    if "spec_augment" in used:  # all of section train was given
+        current["augment"] = used
+    for kind in used:
+        current.update({f"augment.{kind}.{name}": value for name, value in moved[kind].items()})
+    return current
 
 
 def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Loader) -> Dict[str, Any]:
@@ -151,8 +213,19 @@ def _as_typed(value: Any, kind: Any) -> Any:
         kinds = {field.name: field.type for field in fields}
         return {_as_typed(key, str): _as_typed(each, kinds.get(key)) for key, each in value.items()}
     if isinstance(value, list):
-        return [_as_typed(each, next(iter(get_args(kind)), None)) for each in value]
+        types = _entry_types(kind)
+        element = next(iter(get_args(kind)), None)
+        return [
+            _as_typed(each, types.get(str(each.get("kind"))) if isinstance(each, dict) else element)
+            for each in value
+        ]
     return value
+
+
+def _entry_types(kind: Any) -> Dict[str, Type[Settings]]:
+    """Settings that the entries of a list may have, by their `kind`; empty for a list of plain values."""
+    entries = get_args(next(iter(get_args(kind)), None))
+    return {kind_of(each): each for each in entries if _is_section(each)}
 
 
 def _is_section(kind: Any) -> bool:
@@ -163,7 +236,24 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Dict[str, Any]
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged[key] = _merge(old, value)
+        elif isinstance(value, dict) and isinstance(old, list) and all(isinstance(e, dict) for e in old):
+            merged[key] = _merge_entries(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _merge_entries(entries: List[Dict[str, Any]], changes: Mapping[str, Any]) -> List[Any]:
+    """{noise: {snr: [0, 20]}} changes the entry of that kind, or adds one; {noise: null} removes it."""
+    merged: List[Any] = [entry for entry in entries if entry.get("kind") not in changes]
+    for kind, change in changes.items():
+        same = [entry for entry in entries if entry.get("kind") == kind] or [{"kind": kind}]
+        if isinstance(change, dict):
+            merged += [_merge(entry, change) for entry in same]
+        elif not (isinstance(change, _Written) and change.value is None):
+            merged.append(f"{kind}={change}")
     return merged
 
 
@@ -190,3 +280,16 @@ def _refuse_unknown_keys(
         nested = fields[key]
         if _is_section(nested) and isinstance(value, dict):
             _refuse_unknown_keys(value, nested, f"{prefix}{key}.", where)
+        types = _entry_types(nested)
+        for entry in value if types and isinstance(value, list) else []:
+            own = str(entry.get("kind")) if isinstance(entry, dict) else str(entry)
+            if not isinstance(entry, dict) or own not in types:
+                near = difflib.get_close_matches(own, list(types), n=1)
+                raise UserError(
+                    f"{name} has an entry of unknown kind {own}",
+                    expected=f"{{kind: ...}} with one of {', '.join(types)}",
+                    where=where,
+                    todo=f"did you mean {{kind: {(near or ['spec_augment'])[0]}}}?",
+                )
+            settings = {field: each for field, each in entry.items() if field != "kind"}
+            _refuse_unknown_keys(settings, types[own], f"{name}.{own}.", where)

@@ -1,6 +1,6 @@
 """Every setting a recipe has, its default, and the reason for the default."""
 
-from typing import Annotated, Any, ClassVar, Literal, Mapping, Optional, Tuple
+from typing import Annotated, Any, ClassVar, Literal, Mapping, Optional, Tuple, Type, Union, get_args
 
 import msgspec
 
@@ -59,12 +59,12 @@ class CorpusConfig(Settings):
 class FeaturesConfig(Settings):
     """Log-Mel filter bank, computed by lhotse."""
 
-    sampling_rate: Positive = 16000  # other rates are resampled to this one
-    bins: Positive = 80
+    sampling_rate: Positive = 16000  # Hz; audio of other rates is resampled
+    bins: Positive = 80  # usual for wideband speech; 40 for telephone speech
     frame_shift: PositiveReal = 0.01  # seconds
     frame_length: PositiveReal = 0.025  # seconds
     speed_factors: Tuple[PositiveReal, ...] = (0.9, 1.0, 1.1)  # of training audio; 1.0 is required
-    shard_utterances: Positive = 200  # what a killed job loses at most, a process
+    shard_utterances: Positive = 200  # per shard: the most work a killed process can lose
 
 
 class UnitsConfig(Settings):
@@ -164,25 +164,100 @@ class ModelConfig(Settings):
     dropout: Fraction = 0.1
 
 
-class NoiseConfig(Settings):
-    """Recorded noise that is mixed into training speech, such as MUSAN's (OpenSLR 17)."""
+class ConcatenateConfig(Settings, tag_field="kind", tag="concatenate"):
+    """Concatenation of utterances, for longer sentences and changes of speaker."""
 
-    directory: Optional[str] = None  # in the recipe's or corpus's folder, or /...: each WAV and FLAC below it
-    probability: Fraction = 0.5  # for an utterance, redrawn in each epoch
-    signal_to_noise: Tuple[float, float] = (10.0, 30.0)  # decibels, drawn between the two
+    fraction: Fraction = 0.2  # of utterances concatenated in random pairs, redrawn every epoch
 
 
-class RoomsConfig(Settings):
-    """Impulse responses of rooms that training speech is put into, such as RIRS_NOISES (OpenSLR 28)."""
+class ReverberationConfig(Settings, tag_field="kind", tag="reverberation"):
+    """Room impulse responses (RIRs) convolved with training speech, such as RIRS_NOISES (OpenSLR 28)."""
 
-    directory: Optional[str] = None  # as for noise; for instance RIRS_NOISES/simulated_rirs
-    probability: Fraction = 0.5  # for an utterance, redrawn in each epoch, with noise or without
+    directory: str  # in the recipe's or corpus's folder, or absolute: all WAV and FLAC files below it
+    probability: Fraction = 0.5  # per utterance, redrawn every epoch
+
+
+class NoiseConfig(Settings, tag_field="kind", tag="noise"):
+    """Recorded noise added to training speech, such as MUSAN (OpenSLR 17)."""
+
+    directory: str  # in the recipe's or corpus's folder, or absolute: all WAV and FLAC files below it
+    probability: Fraction = 0.5  # per utterance, redrawn every epoch
+    snr: Tuple[float, float] = (10.0, 30.0)  # dB, drawn uniformly between the two
+
+    def __post_init__(self) -> None:
+        """Refuse a range with its ends exchanged."""
+        low, high = self.snr
+        if low > high:
+            raise ValueError(f"snr is [{low:g}, {high:g}], expected the lower one first: [{high:g}, {low:g}]")
+
+
+class GainAndTiltConfig(Settings, tag_field="kind", tag="gain_and_tilt"):
+    """Random gain and spectral tilt per utterance, as from other microphones and distances."""
+
+    max_gain: NotNegativeReal = 3.0  # dB, up or down
+    max_tilt: NotNegativeReal = 6.0  # dB, of the highest bin relative to the lowest, linear in between
+
+
+class VtlpConfig(Settings, tag_field="kind", tag="vtlp"):
+    """Vocal tract length perturbation (Jaitly and Hinton 2013)."""
+
+    max_warp: Fraction = 0.1  # frequencies are scaled by 1 - max_warp to 1 + max_warp, as in the paper
+
+
+class SpecAugmentConfig(Settings, tag_field="kind", tag="spec_augment"):
+    """SpecAugment (Park et al. 2019): time warping, frequency masks and time masks."""
+
+    time_warp_frames: NotNegative = 0  # largest shift of the warped frame; 80 is usual for long utterances
+    time_masks: NotNegative = 2
+    time_mask_fraction: Fraction = 0.1  # widest mask, as a fraction of the utterance
+    frequency_masks: NotNegative = 2
+    frequency_mask_bins: NotNegative = 20  # widest mask; the paper's 27 suits more data
+
+
+# In the order of application: what acts on utterances, then on waveforms, then on features
+Augmentation = Union[
+    ConcatenateConfig,
+    ReverberationConfig,
+    NoiseConfig,
+    GainAndTiltConfig,
+    VtlpConfig,
+    SpecAugmentConfig,
+]
+DEFAULT_AUGMENT: Tuple[Augmentation, ...] = (SpecAugmentConfig(),)
+
+
+def kind_of(settings: Union[msgspec.Struct, Type[msgspec.Struct]]) -> str:
+    """The `kind` of an entry of a list in recipe.yaml, such as "spec_augment"."""
+    return str(settings.__struct_config__.tag)
+
+
+# Settings of train in earlier versions -> where they are in augment
+MOVED_TO_AUGMENT = {
+    "concatenate": "concatenate.fraction",
+    "rooms.probability": "reverberation.probability",
+    "rooms.directory": "reverberation.directory",
+    "noise.probability": "noise.probability",
+    "noise.signal_to_noise": "noise.snr",
+    "noise.directory": "noise.directory",
+    "level_decibels": "gain_and_tilt.max_gain",
+    "tilt_decibels": "gain_and_tilt.max_tilt",
+    "frequency_warp": "vtlp.max_warp",
+    **{name: f"spec_augment.{name}" for name in SpecAugmentConfig.__struct_fields__},
+}
 
 
 class TrainConfig(Settings):
     """Optimisation."""
 
-    renamed: ClassVar[Mapping[str, str]] = {"accumulate": "train.gradient_accumulation"}
+    renamed: ClassVar[Mapping[str, str]] = {
+        "accumulate": "train.gradient_accumulation",
+        **{
+            old.partition(".")[0]: "augment: [{{kind: {0}, {1}: ...}}], or --set augment.{0}.{1}=...".format(
+                *new.split(".")
+            )
+            for old, new in MOVED_TO_AUGMENT.items()
+        },
+    }
     removed: ClassVar[Mapping[str, Any]] = {"adam_beta2": 0.98, "eden_steps": 5000.0, "eden_epochs": 6.0}
 
     # Data and hardware
@@ -212,22 +287,6 @@ class TrainConfig(Settings):
     label_smoothing: Fraction = 0.1  # of the decoder's targets
     consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work
     intermediate_weight: Fraction = 0.3  # of all model.intermediate_blocks together (InterCTC)
-
-    # Augmentation: SpecAugment, vocal tracts, voices and microphones
-    time_warp_frames: NotNegative = 0  # how far a moment is moved; 80 is usual
-    time_masks: NotNegative = 2
-    time_mask_fraction: Fraction = 0.1  # of the utterance, the widest mask
-    frequency_masks: NotNegative = 2
-    frequency_mask_bins: NotNegative = 20
-    frequency_warp: Fraction = 0.0  # widest change of frequencies, as by another vocal tract
-    level_decibels: NotNegativeReal = 0.0  # widest change of an utterance's level
-    tilt_decibels: NotNegativeReal = 0.0  # and of its highest bin against its lowest, the others in between
-
-    # Augmentation of the audio: what is drawn has its features computed anew
-    noise: NoiseConfig = NoiseConfig()
-    rooms: RoomsConfig = RoomsConfig()
-
-    concatenate: Fraction = 0.0  # share of utterances joined in pairs of anyone's, other pairs each epoch
 
     # Checkpoints
     ema_decay: Fraction = 0.0  # 0.999: evaluate and keep an exponential moving average of the weights
@@ -307,7 +366,15 @@ class RecipeConfig(Settings):
     lm: LmConfig = LmConfig()
     graph: GraphConfig = GraphConfig()
     model: ModelConfig = ModelConfig()
+    # At most one transform of each kind; [] switches augmentation off
+    augment: Tuple[Augmentation, ...] = DEFAULT_AUGMENT
     train: TrainConfig = TrainConfig()
     average: AverageConfig = AverageConfig()
     decode: DecodeConfig = DecodeConfig()
     score: ScoreConfig = ScoreConfig()
+
+    def __post_init__(self) -> None:
+        """Sort transforms into the order of application, whatever their order in recipe.yaml."""
+        order = get_args(Augmentation)
+        ordered = tuple(sorted(self.augment, key=lambda transform: order.index(type(transform))))
+        msgspec.structs.force_setattr(self, "augment", ordered)

@@ -4,7 +4,7 @@ from typing import Any, Sequence, cast
 
 import msgspec
 
-from asrkit.config.recipe import RecipeConfig
+from asrkit.config.recipe import RecipeConfig, kind_of
 
 
 def declared_settings(config: RecipeConfig, keys: Sequence[str], reader: str) -> RecipeConfig:
@@ -27,5 +27,7 @@ class _View:
         below = [wanted for wanted in self._keys if wanted.startswith(f"{key}.")]
         if not below:
             raise LookupError(f"{self._reader} reads the setting {key}, which it doesn't declare")
+        if isinstance(value, tuple):  # transforms, each by its kind
+            return tuple(_View(each, f"{key}.{kind_of(each)}.", below, self._reader) for each in value)
         names = {f"{key}.{field}" for field in value.__struct_fields__}
         return value if names <= set(below) else _View(value, f"{key}.", below, self._reader)

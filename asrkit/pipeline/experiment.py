@@ -10,6 +10,7 @@ import yaml
 
 import asrkit
 from asrkit.config import RecipeConfig, load_config
+from asrkit.config.load import transforms_of
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
@@ -120,9 +121,13 @@ def with_values(config: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig
     tree: Dict[str, Any] = msgspec.to_builtins(config)
     for key, value in values.items():
         *sections, name = key.split(".")
+        if "augment" in (name, *sections[:1]):
+            continue
         section = tree
         for part in sections:
             section = section.get(part, {})
         if name in section:
             section[name] = value
+    if "augment" in values:
+        tree["augment"] = transforms_of(values)
     return msgspec.convert(tree, RecipeConfig)

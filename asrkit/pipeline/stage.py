@@ -56,7 +56,10 @@ class Stage:
 
 
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
-    """Patterns with splits and settings filled in; one that names a setting without a value is left out."""
+    """Patterns with splits and settings filled in; one that names a setting without a value is left out.
+
+    {augment.directory} stands for the directory of each transform that has one.
+    """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
         "train": [corpus.train],
@@ -66,10 +69,12 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     }
     for key, value in flatten(experiment.config).items():
         choices[key] = value if isinstance(value, list) else [value]
+    transforms = experiment.config.augment
+    choices["augment.directory"] = [each.directory for each in transforms if hasattr(each, "directory")]
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")
-        texts = [pattern] if not condition or choices[condition] != [None] else []
+        texts = [pattern] if not condition or choices[condition] not in ([None], []) else []
         for name in re.findall(r"\{([\w.]+)\}", pattern):
             if name not in ("corpus", "recipe"):
                 if name not in choices:

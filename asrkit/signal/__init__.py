@@ -1,1 +1,1 @@
-"""Audio to log-Mel features, and their augmentation."""
+"""Audio to log-Mel features, and augmentation of both."""

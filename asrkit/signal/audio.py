@@ -1,22 +1,23 @@
-"""Read samples; change their rate and speed."""
+"""Read and resample audio."""
 
 import functools
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from lhotse.augmentation.resample import Resample
 
 from asrkit.corpus.audio import AudioProblem, open_audio, read_blocks
 
-LARGEST_FILTER = 1 << 26  # weights of a resampler; between rates without a common factor it has the most
+MAX_FILTER_WEIGHTS = 1 << 26  # of a resampler; rates without a common factor need the most
+_resampler = functools.lru_cache(maxsize=16)(Resample)
 
 
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
-    """`count` samples from `first` on: float32 of shape (samples,), in -1 to 1 for PCM.
+    """`count` samples from `first` on: float32 (sample,), in -1 to 1 for PCM.
 
-    Raises AudioProblem for audio that can't be read in full, isn't mono, or holds NaN.
+    Raises AudioProblem for audio that is truncated or unreadable, isn't mono, or holds NaN.
     """
     with open_audio(file) as sound:
         if sound.channels != 1:
@@ -30,22 +31,10 @@ def read_samples(file: Path, first: int, count: int) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Samples of `rate` Hz at `new_rate` Hz, by band-limited interpolation; raises AudioProblem."""
+    """Resample (sample,) from `rate` to `new_rate` Hz by band-limited interpolation; raises AudioProblem."""
     if rate == new_rate:
         return samples
-    if rate * new_rate // math.gcd(rate, new_rate) ** 2 > LARGEST_FILTER:
+    if rate * new_rate // math.gcd(rate, new_rate) ** 2 > MAX_FILTER_WEIGHTS:
         raise AudioProblem("unusable sampling rate", f"from {rate} to {new_rate} Hz takes gigabytes")
     resampled: np.ndarray = _resampler(rate, new_rate)(torch.from_numpy(samples)).numpy()
     return resampled
-
-
-def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
-    """Samples played `factor` times as fast; tempo and pitch change together, as with `sox speed`."""
-    return resample(samples, round(rate * factor), rate)
-
-
-@functools.lru_cache(maxsize=16)
-def _resampler(old_rate: int, new_rate: int) -> Any:
-    from lhotse.augmentation.resample import Resample
-
-    return Resample(old_rate, new_rate)

@@ -1,9 +1,16 @@
-"""Features of a split, computed in shards by several processes; a killed job loses unfinished shards only."""
+"""Log-Mel features of splits, computed in shards by several processes.
+
+    features/shards/train-00000.i16    features of some utterances: see asrkit.signal.shard
+    features/shards/train-00000.json   their cuts, rejections and sums; written last
+    features/train_cuts.jsonl.gz       the cuts of all shards of a split
+
+A killed run loses only unfinished shards.
+"""
 
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import lhotse
 import numpy as np
@@ -16,68 +23,72 @@ from asrkit.config.recipe import FeaturesConfig
 from asrkit.corpus import audio, containers
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import iterate_cuts
-from asrkit.corpus.rejection import Rejection
+from asrkit.corpus.rejection import Rejection, list_rejections
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.inputs import audio_source
 from asrkit.pipeline.parallel import run_parallel
-from asrkit.signal.audio import change_speed, read_samples, resample
+from asrkit.pipeline.progress import Progress
+from asrkit.signal.audio import read_samples, resample
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.shard import STORAGE_TYPE, write_shard
-from asrkit.storage.files import read_json, remove, write_checked_json
+from asrkit.storage.files import jsonl_gz_writer, read_json, remove, write_checked_json
 from asrkit.storage.fingerprint import hash_file, hash_value
 
-# A shard made by other code is computed again.
+# A shard computed by other code is recomputed
 CODE = [Path(__file__).with_name(f"{name}.py") for name in ("audio", "features", "filterbank", "shard")]
 CODE += [Path(str(module.__file__)) for module in (audio, containers)]  # which read the samples
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Some utterances of a split, whose features lie in one file."""
+    """Utterances of a split whose features are in one file."""
 
     split: str
     number: int
     cuts: Sequence[MonoCut]  # as in the manifests, before speed perturbation
     speeds: Sequence[float]
-    key: str  # of all that its content depends on
+    key: str  # fingerprint of all that the content depends on
 
     @property
     def name(self) -> str:
-        """Of its files, below features/shards."""
+        """Stem of its files in features/shards."""
         return f"{self.split}-{self.number:05d}"
+
+    def __len__(self) -> int:
+        """Number of utterances, speed-perturbed ones included."""
+        return len(self.cuts) * len(self.speeds)
 
 
 def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     """The cuts of a split with features attached, ready for cut.load_features()."""
-    return iterate_cuts(
-        experiment.folder("features") / f"{split}_cuts.jsonl.gz", experiment, with_features=True
-    )
+    file = experiment.folder("features") / f"{split}_cuts.jsonl.gz"
+    return iterate_cuts(file, experiment, with_features=True)
 
 
 def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
-    """Cut a split into shards; training cuts get a copy at each of config.speed_factors."""
+    """Divide a split into one or more shards; training cuts occur at each of config.speed_factors."""
     speeds = tuple(config.speed_factors) if train else (1.0,)
     settings = {name: value for name, value in flatten(config).items() if name != "speed_factors"}
     settings["versions"] = [lhotse.__version__, torch.__version__]
     settings["code"] = [hash_file(file) for file in CODE]
     shards: List[Shard] = []
-    size = config.shard_utterances
-    for number, first in enumerate(range(0, len(cuts), size)):
-        of_shard = cuts[first : first + size]
-        stamps = [_stamp(source) for source in dict.fromkeys(_source(cut) for cut in of_shard)]
-        key = hash_value([settings, speeds, stamps, [_content(cut) for cut in of_shard]])
-        shards.append(Shard(split, number, of_shard, speeds, key))
+    for number, first in enumerate(range(0, max(1, len(cuts)), config.shard_utterances)):
+        group = cuts[first : first + config.shard_utterances]
+        stamps = [_stamp(file) for file in dict.fromkeys(map(_audio_file, group))]
+        key = hash_value([settings, speeds, stamps, [_content(cut) for cut in group]])
+        shards.append(Shard(split, number, group, speeds, key))
     return shards
 
 
 def _content(cut: MonoCut) -> Dict[str, Any]:
-    """What a cut's features depend on: its samples, by their hash, and not where they lie."""
+    """What the features of a cut depend on: its samples, by their hash, and not the path of their file."""
     row: Dict[str, Any] = cut.to_dict()
     row["recording"]["sources"] = []
     return row
 
 
-def _source(cut: MonoCut) -> Path:
+def _audio_file(cut: MonoCut) -> Path:
     return Path(cut.recording.sources[0].source)
 
 
@@ -90,50 +101,38 @@ def _stamp(file: Path) -> List[int]:
         return []
 
 
-def compute_shards(
-    shards: Sequence[Shard],
-    config: FeaturesConfig,
-    directory: Path,
-    jobs: int,
-    done: Callable[[Shard, float], None],
-    named: Callable[[str], str] = str,
-) -> None:
-    """Write the features of the shards that aren't there yet, and delete those of other settings.
+def compute_shards(experiment: Experiment, shards: Sequence[Shard]) -> None:
+    """Write the shards that are missing or outdated, and delete all others.
 
-    `done` is called after each shard with the seconds of audio computed, 0 for one that was there; `named`
-    gives the name that an audio file has in manifests.
-    For each shard: directory/shards/NAME.i16 and, last, NAME.json with the cuts, the rejected
-    utterances and the sums for normalisation. The bytes don't depend on `jobs`.
+    The bytes don't depend on the number of processes.
     """
-    folder = directory / "shards"
+    folder = experiment.folder("features") / "shards"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"{shard.name}{suffix}" for shard in shards for suffix in (".i16", ".json")}
     for file in folder.iterdir():
         if file.name not in wanted:
             remove(file)
-    missing = []
-    for shard in shards:
-        if _is_finished(shard, folder):
-            done(shard, 0.0)
-        else:
-            missing.append(shard)
+    missing = [shard for shard in shards if not _is_finished(shard, folder)]
 
     def work(index: int) -> float:
-        torch.set_num_threads(1)  # processes are the parallelism here, and bits don't depend on their number
-        return _compute_shard(missing[index], config, folder, named)
+        torch.set_num_threads(1)  # there is a process per core, and results don't depend on their number
+        return _compute_shard(missing[index], experiment, folder)
 
-    run_parallel(work, len(missing), jobs, lambda index, seconds: done(missing[index], seconds))
-
-
-def read_shard(shard: Shard, directory: Path) -> Dict[str, Any]:
-    """The record of a finished shard: cuts, rejected, frames, sum, sum_of_squares."""
-    record: Dict[str, Any] = read_json(directory / "shards" / f"{shard.name}.json")
-    return record
+    with Progress("features", sum(map(len, shards))) as bar:
+        bar.advance(count=sum(map(len, shards)) - sum(map(len, missing)))
+        run_parallel(
+            work,
+            len(missing),
+            experiment.jobs,
+            lambda index, seconds: bar.advance(seconds, len(missing[index])),
+        )
 
 
 def _is_finished(shard: Shard, folder: Path) -> bool:
-    """Whether a shard is there, undamaged and made of this; a damaged one is reported."""
+    """Whether a shard is present, intact and up to date; reports a damaged one."""
     file = folder / f"{shard.name}.json"
+    if not os.path.lexists(file):
+        return False
     try:
         record = read_json(file, checked=True)
         if record.get("made_of") != shard.key:
@@ -142,35 +141,30 @@ def _is_finished(shard: Shard, folder: Path) -> bool:
             return True
         damage = "its features changed"
     except (OSError, UserError) as error:
-        if not os.path.lexists(file):
-            return False
         damage = str(error).splitlines()[0]
-    print(f"features: {shard.name} is damaged ({damage}); it is computed again", flush=True)
+    print(f"features: {shard.name} is damaged ({damage}); it is recomputed", flush=True)
     return False
 
 
-def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path, named: Callable[[str], str]) -> float:
-    """Write one shard; gives the seconds of audio in it."""
+def _compute_shard(shard: Shard, experiment: Experiment, folder: Path) -> float:
+    """Write one shard; returns its seconds of audio."""
+    config = experiment.config.features
     bank = FilterBank(config)
-    cuts: List[MonoCut] = []
-    matrices: List[np.ndarray] = []
+    computed: List[Tuple[MonoCut, np.ndarray]] = []
     rejected: List[Rejection] = []
     for cut in shard.cuts:
         try:
-            computed = _features_of(cut, shard.speeds, bank)
+            computed += list(_compute_features(cut, shard.speeds, bank))
         except AudioProblem as problem:
             rejected.append(Rejection(cut.id, shard.split, problem.kind, problem.detail))
-            continue
-        for copy, matrix in computed:
-            cuts.append(copy)
-            matrices.append(matrix)
     file = folder / f"{shard.name}.i16"
-    keys = write_shard(file, matrices)
-    path = f"features/shards/{file.name}"
-    rows = [
-        feature_row(cut, len(matrix), key, path, config, named)
-        for cut, matrix, key in zip(cuts, matrices, keys)
-    ]
+    matrices = [matrix for _, matrix in computed]
+    rows = []
+    for (cut, matrix), key in zip(computed, write_shard(file, matrices)):
+        row = feature_row(cut, len(matrix), key, f"features/shards/{file.name}", config)
+        for source in row["recording"]["sources"]:
+            source["source"] = audio_source(Path(source["source"]), experiment)
+        rows.append(row)
     record = {
         "made_of": shard.key,
         "features": hash_file(file),
@@ -179,64 +173,52 @@ def _compute_shard(shard: Shard, config: FeaturesConfig, folder: Path, named: Ca
         "cuts": rows,
     }
     write_checked_json(folder / f"{shard.name}.json", record)
-    return sum(copy.duration for copy in cuts)
+    return sum(cut.duration for cut, _ in computed)
 
 
-def _features_of(
+def _compute_features(
     cut: MonoCut, speeds: Sequence[float], bank: FilterBank
 ) -> Iterator[Tuple[MonoCut, np.ndarray]]:
-    """The cut at each speed with its features; raises AudioProblem before the first of them or never."""
-    copies = []
-    for copy, samples in read_copies(cut, speeds, bank.config.sampling_rate):
+    """The cut at each speed with its features (time, bin) in steps; raises AudioProblem."""
+    for perturbed, samples in read_speed_perturbed(cut, speeds, bank.config.sampling_rate):
         matrix = bank.extract_steps(samples)
-        frames = compute_num_frames(copy.duration, bank.config.frame_shift, copy.sampling_rate)
+        frames = compute_num_frames(perturbed.duration, bank.config.frame_shift, perturbed.sampling_rate)
         if len(matrix) == 0 or len(matrix) != frames:
-            found = f"found {len(matrix)} in {copy.duration:.4f} s, expected {frames}"
+            found = f"found {len(matrix)} in {perturbed.duration:.4f} s, expected {frames}"
             raise AudioProblem("wrong number of frames", found)
-        copies.append((copy, matrix))
-    return iter(copies)
+        yield perturbed, matrix
 
 
-def copy_name(id: str, speed: float) -> str:
-    """The id that lhotse gives to the copy of a cut at a speed."""
+def speed_perturbed_id(id: str, speed: float) -> str:
+    """The id that lhotse gives to a cut at another speed."""
     return id if speed == 1.0 else f"{id}_sp{speed}"
 
 
-def read_copies(cut: MonoCut, speeds: Sequence[float], new_rate: int) -> Iterator[Tuple[MonoCut, np.ndarray]]:
-    """The cut at each speed with its samples at `new_rate` Hz; raises AudioProblem before the first."""
+def read_speed_perturbed(
+    cut: MonoCut, speeds: Sequence[float], new_rate: int
+) -> Iterator[Tuple[MonoCut, np.ndarray]]:
+    """The cut at each speed with its samples (sample,) at `new_rate` Hz; raises AudioProblem."""
     rate = cut.sampling_rate
-    samples = read_samples(_source(cut), round(cut.start * rate), cut.num_samples)
+    samples = read_samples(_audio_file(cut), round(cut.start * rate), cut.num_samples)
     if len(samples) == 0 or samples.min() == samples.max():
         raise AudioProblem("silence", f"all {len(samples)} samples are the same")
-    # In two steps, since the ratio of the rates times the speed may be one of large numbers, which is slow.
+    # In two steps, since the ratio of rates times the speed may have a large denominator, which is slow
     samples = resample(samples, rate, new_rate)
     for speed in speeds:
-        copy = speed_copy(cut, speed, new_rate)
-        yield copy, _fit(change_speed(samples, new_rate, speed), copy.num_samples)
+        perturbed = speed_perturbed(cut, speed, new_rate)
+        count = perturbed.num_samples  # lhotse's rounding may differ from resampling's by a sample or two
+        changed = resample(samples, round(new_rate * speed), new_rate)[:count]  # as with `sox speed`
+        yield perturbed, np.pad(changed, (0, count - len(changed)))
 
 
-def speed_copy(cut: MonoCut, speed: float, new_rate: int) -> MonoCut:
-    """The cut at a speed and a sampling rate in Hz, without its samples."""
-    copy = cut if cut.sampling_rate == new_rate else cut.resample(new_rate)
-    return copy if speed == 1.0 else copy.perturb_speed(speed)
+def speed_perturbed(cut: MonoCut, speed: float, new_rate: int) -> MonoCut:
+    """The cut at another speed and sampling rate in Hz, without samples."""
+    resampled = cut if cut.sampling_rate == new_rate else cut.resample(new_rate)
+    return resampled if speed == 1.0 else resampled.perturb_speed(speed)
 
 
-def _fit(samples: np.ndarray, count: int) -> np.ndarray:
-    """Exactly `count` samples: lhotse rounds a length otherwise than resampling does, by a sample or two."""
-    if len(samples) >= count:
-        return samples[:count]
-    return np.pad(samples, (0, count - len(samples)))
-
-
-def feature_row(
-    cut: MonoCut,
-    frames: int,
-    key: str,
-    path: str,
-    config: FeaturesConfig,
-    named: Callable[[str], str] = str,
-) -> Dict[str, Any]:
-    """The cut's row of a manifest, its features being those under `key` of the shard at `path`."""
+def feature_row(cut: MonoCut, frames: int, key: str, path: str, config: FeaturesConfig) -> Dict[str, Any]:
+    """The manifest row of a cut whose features are under `key` of the shard at `path`."""
     features = Features(
         type="kaldi-fbank",
         num_frames=frames,
@@ -252,18 +234,41 @@ def feature_row(
         channels=cut.channel,
     )
     row: Dict[str, Any] = dataclasses.replace(cut, features=features).to_dict()
-    for source in row["recording"]["sources"]:
-        source["source"] = named(source["source"])
     return row
 
 
 def _sums(matrices: Sequence[np.ndarray], bins: int) -> Dict[str, Any]:
-    """Sums of features and their squares in int16 steps: whole numbers, so exact in any order."""
-    total = np.zeros(bins, dtype=np.int64)
-    squares = np.zeros(bins, dtype=np.int64)
+    """Sums per bin of features and their squares in int16 steps: integers, so exact in any order."""
+    total, squares = np.zeros((2, bins), dtype=np.int64)
     for matrix in matrices:
         wide = matrix.astype(np.int64)
         total += wide.sum(axis=0)
         squares += (wide * wide).sum(axis=0)
     frames = sum(len(matrix) for matrix in matrices)
     return {"frames": frames, "sum": total.tolist(), "sum_of_squares": squares.tolist()}
+
+
+def join_shards(
+    experiment: Experiment, shards: Sequence[Shard]
+) -> Tuple[List[Rejection], Dict[str, List[Dict[str, Any]]]]:
+    """Write {split}_cuts.jsonl.gz and rejected.jsonl.
+
+    Returns the rejections and, by split, the records of its shards without their cuts: only one shard's
+    cuts are in memory at a time.
+    """
+    folder = experiment.folder("features")
+    rejections: List[Rejection] = []
+    sums: Dict[str, List[Dict[str, Any]]] = {shard.split: [] for shard in shards}
+    for split, records in sums.items():
+        count, seconds = 0, 0.0
+        with jsonl_gz_writer(folder / f"{split}_cuts.jsonl.gz") as write:
+            for shard in [shard for shard in shards if shard.split == split]:
+                record = read_json(folder / "shards" / f"{shard.name}.json")
+                rejections += [Rejection(**row) for row in record["rejected"]]
+                for row in record.pop("cuts"):
+                    write(row)
+                    count, seconds = count + 1, seconds + row["duration"]
+                records.append(record)
+        print(f"{split}: {count} cuts, {seconds / 3600:.3f} h, {experiment.config.features.bins} bins")
+    list_rejections(folder / "rejected.jsonl", rejections, experiment.config.corpus.tests)
+    return rejections, sums

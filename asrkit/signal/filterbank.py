@@ -6,14 +6,13 @@ import torch
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.errors import AudioProblem
 
-# Features lie on a grid of 1/1024: that is what an int16 holds for -32 to 32, and the natural
-# logarithm of Mel energies of sound in -1 to 1 lies in -16 to 12. What is computed on the fly
-# thus equals what was stored, bit for bit.
+# Features are rounded to multiples of 1/1024: int16 then holds -32 to 32, and log-Mel energies of samples in
+# -1 to 1 lie in -16 to 12. Features computed on the fly thus equal stored ones bit for bit.
 STEPS = 1024
 
 
 class FilterBank:
-    """Log-Mel features by lhotse's filter bank, without dither."""
+    """Log-Mel features from lhotse's filter bank, without dither."""
 
     def __init__(self, config: FeaturesConfig) -> None:
         from lhotse import Fbank, FbankConfig
@@ -30,14 +29,11 @@ class FilterBank:
         )
 
     def extract(self, samples: np.ndarray) -> np.ndarray:
-        """Features, float32 of shape (frames, bins), of samples at config.sampling_rate."""
+        """Features, float32 (time, bin), of samples (sample,) at config.sampling_rate."""
         return from_steps(self.extract_steps(samples))
 
     def extract_steps(self, samples: np.ndarray) -> np.ndarray:
-        """Features as multiples of 1/STEPS, int16 of shape (frames, bins).
-
-        Raises AudioProblem for less audio than a frame has.
-        """
+        """Features in units of 1/STEPS, int16 (time, bin). Raises AudioProblem for less than one frame."""
         frame = round(self.config.frame_length * self.config.sampling_rate)
         if len(samples) < frame:
             raise AudioProblem("too short", f"{len(samples)} samples, a frame has {frame}")

@@ -1,4 +1,4 @@
-"""Global mean and variance of the training features."""
+"""Global mean and standard deviation of the training features."""
 
 import math
 from pathlib import Path
@@ -10,23 +10,28 @@ from asrkit.errors import UserError
 from asrkit.signal.filterbank import STEPS
 from asrkit.storage.tensors import save_tensors
 
-# A bin that hardly varies (above the band of upsampled telephone speech) carries rounding noise
-# alone; below this deviation it isn't blown up to the size of speech, whose bins have 2 to 4.
-LEAST_DEVIATION = 0.5
+# A bin that hardly varies, such as those above the band of upsampled telephone speech, holds only rounding
+# noise: this floor keeps it from being scaled up to the size of speech, whose bins have 2 to 4.
+STD_FLOOR = 0.5
 
 
 def write_normalisation(file: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write "mean" and "inverse_deviation", float32 of shape (bins,), from the sums of shards."""
+    """Write "mean" and "inverse_deviation" (the inverse std), float32 (bin,), from the sums of shards.
+
+    Raises UserError for less than two frames.
+    """
     frames = sum(record["frames"] for record in records)
     if frames < 2:
         raise UserError(
             f"{frames} frames of training audio", expected="some training audio", where=str(file.parent)
         )
-    sums = [sum(of_bin) for of_bin in zip(*(record["sum"] for record in records))]
-    squares = [sum(of_bin) for of_bin in zip(*(record["sum_of_squares"] for record in records))]
+    sums, squares = (
+        [sum(of_bin) for of_bin in zip(*(record[name] for record in records))]
+        for name in ("sum", "sum_of_squares")
+    )
     mean = [total / frames / STEPS for total in sums]
-    # Python's whole numbers have no limit, so nothing is lost in the difference.
-    spread = [frames * square - total * total for total, square in zip(sums, squares)]
-    inverse = [1.0 / max(math.sqrt(value) / frames / STEPS, LEAST_DEVIATION) for value in spread]
-    tensors = {"mean": torch.tensor(mean), "inverse_deviation": torch.tensor(inverse)}
+    # Python's integers are unbounded, so the difference is exact
+    variances = [frames * square - total * total for total, square in zip(sums, squares)]
+    inverse_std = [1.0 / max(math.sqrt(variance) / frames / STEPS, STD_FLOOR) for variance in variances]
+    tensors = {"mean": torch.tensor(mean), "inverse_deviation": torch.tensor(inverse_std)}
     save_tensors(file, tensors, {"frames": frames})

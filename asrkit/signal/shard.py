@@ -1,4 +1,4 @@
-"""Features of some hundred utterances in one file: int16 rows, read through lhotse."""
+"""One file of features: int16 matrices (time, bin) one after the other, read through lhotse."""
 
 from pathlib import Path
 from typing import Any, List, Optional, Sequence
@@ -14,7 +14,7 @@ STORAGE_TYPE = "asrkit_shard"
 
 
 def write_shard(file: Path, matrices: Sequence[np.ndarray]) -> List[str]:
-    """Write int16 matrices of shape (frames, bins) one after the other; gives each one's key."""
+    """Write int16 matrices (time, bin); returns their keys, "first row,frames,bins"."""
     keys: List[str] = []
     first_row = 0
     for matrix in matrices:
@@ -26,26 +26,19 @@ def write_shard(file: Path, matrices: Sequence[np.ndarray]) -> List[str]:
 
 
 def read_rows(file: Path, key: str, left: int = 0, right: Optional[int] = None) -> np.ndarray:
-    """Frames `left` to `right` of the matrix under `key`, float32 of shape (frames, bins)."""
+    """Frames `left` to `right` of the matrix under `key`: float32 (time, bin). Raises UserError."""
     first_row, frames, bins = map(int, key.split(","))
     end = frames if right is None else min(right, frames)
     count = max(end - left, 0) * bins
     try:
         steps = np.fromfile(file, dtype="<i2", count=count, offset=2 * (first_row + left) * bins)
-    except OSError as error:
+        if len(steps) != count:
+            raise EOFError(f"{len(steps)} of {count} values before the end of the file")
+    except (OSError, EOFError) as error:
+        todo = "delete it and run stage features again"
         raise UserError(
-            f"can't read features: {error}",
-            expected="a file that stage features wrote",
-            where=str(file),
-            todo="run stage features again",
+            f"can't read features: {error}", "a file that stage features wrote", str(file), todo
         ) from None
-    if len(steps) != count:
-        raise UserError(
-            f"{file} ends early: found {len(steps)} numbers, expected {count}",
-            expected="a file that stage features wrote",
-            where=str(file),
-            todo="delete it and run stage features again",
-        )
     return from_steps(steps.reshape(-1, bins))
 
 
@@ -62,5 +55,5 @@ class ShardReader(FeaturesReader):  # type: ignore[misc]
     def read(
         self, key: str, left_offset_frames: int = 0, right_offset_frames: Optional[int] = None
     ) -> np.ndarray:
-        """Frames of one utterance, float32 of shape (frames, bins)."""
+        """Features of one utterance: float32 (time, bin)."""
         return read_rows(self.file, key, left_offset_frames, right_offset_frames)

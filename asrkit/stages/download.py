@@ -1,7 +1,13 @@
 """Stage download: download the corpus."""
 
+from typing import get_args
+
+from asrkit.config import Augmentation
+from asrkit.config.recipe import kind_of
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
+
+TRANSFORMS = get_args(Augmentation)
 
 STAGE = Stage(
     name="download",
@@ -12,7 +18,8 @@ STAGE = Stage(
         *("corpus.module", "corpus.train_sets", "corpus.dev_sets"),
         *("corpus.train", "corpus.dev", "corpus.tests"),
         # Language models, noise and rooms that a corpus module may download
-        *("lm.text", "lm.arpa", "lm.rescore_arpa", "train.noise.directory", "train.rooms.directory"),
+        *("lm.text", "lm.arpa", "lm.rescore_arpa"),
+        *(f"augment.{kind_of(each)}.directory" for each in TRANSFORMS if hasattr(each, "directory")),
     ),
     how=("corpus", "name"),  # mirror, partial
     corpus_code=True,

@@ -18,18 +18,13 @@ STAGE = Stage(
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
         "{recipe}/{train.init_from}",
-        *(
-            pattern
-            for setting in ("train.noise.directory", "train.rooms.directory")
-            for pattern in (
-                f"{{recipe}}/{{{setting}}}",
-                f"{CUTS} if {setting}",
-                f"audio of {CUTS} if {setting}",
-            )
-        ),
+        # Noise and room impulse responses, and the audio that they are applied to
+        "{recipe}/{augment.directory}",
+        f"{CUTS} if augment.directory",
+        f"audio of {CUTS} if augment.directory",
     ),
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
-    result=("model", "train", "features", "corpus.train", "corpus.dev"),
+    result=("model", "augment", "train", "features", "corpus.train", "corpus.dev"),
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
         *("train.processes", "train.threads", "train.gradient_accumulation", "train.compile"),

@@ -22,11 +22,11 @@ class StoredFeatures(NamedTuple):
     key: str
     frames: int
     mean: Tensor  # (bin,)
-    inverse_deviation: Tensor  # (bin,)
+    inverse_std: Tensor  # (bin,)
 
     def read(self) -> Tensor:
         """Normalised features (time, bin). Raises UserError if the shard can't be read."""
-        return (torch.from_numpy(read_rows(self.file, self.key)) - self.mean) * self.inverse_deviation
+        return (torch.from_numpy(read_rows(self.file, self.key)) - self.mean) * self.inverse_std
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Example:
 
 
 def load_examples(
-    cuts: Iterable[Any], units: Units, model: ModelConfig, mean: Tensor, inverse_deviation: Tensor
+    cuts: Iterable[Any], units: Units, model: ModelConfig, mean: Tensor, inverse_std: Tensor
 ) -> Tuple[List[Example], List[Dict[str, str]]]:
     """Examples of lhotse cuts with features in shards, and id and reason of each that has no target."""
     examples: List[Example] = []
@@ -72,7 +72,7 @@ def load_examples(
             cut.features.storage_key,
             cut.features.num_frames,
             mean,
-            inverse_deviation,
+            inverse_std,
         )
         target, reason = _make_target(text, units, output_frames(model, stored.frames))
         if examples and examples[-1].text is text and target is not None:

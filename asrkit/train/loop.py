@@ -16,15 +16,14 @@ from asrkit.config import TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.progress import Progress
-from asrkit.signal.augmentation import spec_augment, tilt_spectrum
 from asrkit.storage.files import remove, write_jsonl
 from asrkit.text.units import Units
+from asrkit.train.augmentation import Augmenter
 from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
-from asrkit.train.conditions import Conditions
 from asrkit.train.evaluate import evaluate, word_error_rate
-from asrkit.train.examples import Example, collate, concatenate, count_utterances
+from asrkit.train.examples import Example, concatenate, count_utterances
 from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
 from asrkit.train.precision import autocast, count_finite_step, halve_scale, loss_scale
@@ -45,8 +44,7 @@ class Training:
     directory: Path  # with checkpoints/, log.jsonl, tensorboard/
     world: World = ALONE
     averaged: Optional[AcousticModel] = None  # exponential moving average of the weights, of train.ema_decay
-    top_hertz: float = 8000.0  # of the features' highest bin
-    conditions: Optional[Conditions] = None  # where train.noise or train.rooms is set
+    augmenter: Augmenter = dataclasses.field(default_factory=Augmenter)
     made_of: str = ""  # fingerprint of data, settings and code, stored in checkpoints
 
     @property
@@ -146,7 +144,7 @@ def plan_steps(training: Training, epoch: int, batches_per_step: int) -> List[Li
     longest = config.batch_duration / batches_per_step
     examples = concatenate(
         training.train,
-        config.concatenate,
+        training.augmenter.concatenated,
         seed=config.seed,
         epoch=epoch,
         longest=longest,
@@ -234,16 +232,8 @@ def _accumulate_gradients(
     probability, summed. `draw` seeds augmentation and dropout."""
     config = training.config
     torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
-    generator = torch.Generator().manual_seed(config.seed * 7_000_003 + draw)
     views = 2 if config.consistency_weight else 1
-    if training.conditions is not None:
-        examples = training.conditions.apply(examples, draw)
-    features, lengths = collate(examples)
-    inverse = training.model.feature_inverse_deviation.cpu()
-    tilted = [tilt_spectrum(features, lengths, config, inverse, generator) for _ in range(views)]
-    augmented = torch.cat(
-        [spec_augment(view, lengths, config, training.top_hertz, generator) for view in tilted]
-    )
+    augmented, lengths = training.augmenter.batch(examples, config.seed, draw, views)
     device = training.model.feature_mean.device
     with autocast(config, device):
         lengths = lengths.repeat(views).to(device)

@@ -17,7 +17,7 @@ from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
-from asrkit.train.conditions import make_conditions
+from asrkit.train.augmentation import make_augmenter
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, load_examples
 from asrkit.train.loop import Training, run_training
@@ -67,7 +67,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
             print(f"train: front end: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
             print("".join(f"train:   {reason}\n" for reason in left), end="")
     train, dev, rejected = load_splits(experiment, units, model, world)
-    conditions = make_conditions(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    augmenter = make_augmenter(experiment, normalisation["mean"], normalisation["inverse_deviation"])
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -84,8 +84,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         experiment.folder("train"),
         world=world,
         averaged=averaged,
-        top_hertz=config.features.sampling_rate / 2,
-        conditions=conditions,
+        augmenter=augmenter,
         made_of=note.key if note is not None else "",
     )
     minutes = estimate_minutes(training)
@@ -97,8 +96,8 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
             f"world size {world.size}, {torch.get_num_threads()} threads per rank\n"
             f"train: the largest step fits in memory; {config.train.epochs} epochs: {minutes:.1f} min"
         )
-        if conditions is not None:
-            print(f"train: {conditions}")
+        if augmenter.waveform:
+            print(f"train: {augmenter}")
         _report_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from asrkit.config import NoiseConfig, ReverberationConfig, SpecAugmentConfig
 from asrkit.config.view import declared_settings
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import settings_of
@@ -37,9 +38,22 @@ def test_a_whole_section_is_the_section_itself() -> None:
     assert msgspec.to_builtins(view.train)["epochs"] == 30
 
 
+def test_one_setting_of_a_transform_is_declared_without_the_others() -> None:
+    transforms = (NoiseConfig(directory="x"), SpecAugmentConfig())
+    config = msgspec.structs.replace(settings(), augment=transforms)
+    noise, spec_augment = declared_settings(config, ("augment.noise.directory",), "a stage").augment
+    assert noise.directory == "x" and not hasattr(spec_augment, "directory")
+    for transform, name in ((noise, "snr"), (spec_augment, "time_masks")):
+        with pytest.raises(LookupError, match=f"reads the setting augment.*{name}, which it doesn't declare"):
+            getattr(transform, name)
+    assert declared_settings(config, ("augment",), "a stage").augment is config.augment
+
+
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_a_stage_declares_settings_that_exist_and_each_kind_once(stage: Stage) -> None:
-    experiment = Experiment(settings(), Path(), Path(), Path(), 1)
+    transforms = (NoiseConfig(directory="x"), ReverberationConfig(directory="y"))
+    config = msgspec.structs.replace(settings(), augment=transforms)
+    experiment = Experiment(config, Path(), Path(), Path(), 1)
     for key in (*stage.result, *stage.how):
         assert settings_of(experiment, [key]), key
     assert not set(stage.result) & set(stage.how)

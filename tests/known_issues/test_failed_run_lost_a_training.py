@@ -15,7 +15,7 @@ def errors(yesno: Finished) -> List[int]:
 def test_a_mistake_and_the_original_command_leave_the_training(yesno: Finished) -> None:
     weights = {file: file.read_bytes() for file in yesno.exp.glob("trainings/*/checkpoints/*")}
     used = os.readlink(yesno.exp / "train")
-    output = yesno.run(settings=["train.noise.directory=/nowhere"], status=1)
+    output = yesno.run(settings=["augment.noise.directory=/nowhere"], status=1)
     assert "/nowhere" in output
     assert "6 train, 7 average" in yesno.run().partition("fresh, so not run: ")[2]
     assert os.readlink(yesno.exp / "train") == used

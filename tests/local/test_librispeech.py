@@ -90,12 +90,12 @@ def test_a_partial_corpus_is_not_completed(tmp_path: Path, fetched: List[str]) -
     assert fetched == ["17/musan.tar.gz"]
 
 
-def test_rooms_are_fetched_if_the_recipe_uses_them(tmp_path: Path, fetched: List[str]) -> None:
-    rooms = "train.rooms.directory=RIRS_NOISES/simulated_rirs"
+def test_noises_and_rirs_are_downloaded_if_the_recipe_names_them(tmp_path: Path, fetched: List[str]) -> None:
+    rooms = "augment.reverberation.directory=RIRS_NOISES/simulated_rirs"
     librispeech = load_corpus_module("librispeech", LOCAL)
     librispeech.download(tmp_path, recipe("mini_librispeech", rooms))
     assert fetched[-1] == "28/rirs_noises.zip"
     (tmp_path / "RIRS_NOISES" / "simulated_rirs").mkdir(parents=True)
     fetched.clear()
-    librispeech.download(tmp_path, recipe("mini_librispeech", rooms, "train.noise.directory=/data/noise"))
+    librispeech.download(tmp_path, recipe("mini_librispeech", rooms, "augment.noise.directory=/data/noise"))
     assert not {"28/rirs_noises.zip", "17/musan.tar.gz"}.intersection(fetched)

@@ -10,7 +10,7 @@ from typing import List
 import msgspec
 import pytest
 
-from asrkit.config import NoiseConfig, TrainConfig
+from asrkit.config import NoiseConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import display, find
@@ -150,7 +150,7 @@ def test_training_in_noise_reads_the_audio_and_each_file_of_the_noise(experiment
     train = next(stage for stage in STAGES if stage.name == "train")
     plain = fill(train.reads, experiment)
     assert not any("manifests" in pattern for pattern in plain)
-    config = msgspec.structs.replace(CONFIG, train=TrainConfig(noise=NoiseConfig(directory="musan")))
+    config = msgspec.structs.replace(CONFIG, augment=(NoiseConfig(directory="musan"),))
     noisy = dataclasses.replace(experiment, config=config)
     cuts = "manifests/learn_cuts.jsonl.gz"
     assert set(fill(train.reads, noisy)) - set(plain) == {"{recipe}/musan", cuts, f"audio of {cuts}"}

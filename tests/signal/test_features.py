@@ -1,4 +1,4 @@
-"""Features: what is stored is what is computed, however many processes and kills there were."""
+"""Stored features equal computed ones, whatever the number of processes and interruptions."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def tree(folder: Path) -> Dict[str, bytes]:
 
 
 def redo(experiment: Experiment, jobs: int = 1, name: str = "other", **sections: Dict[str, object]) -> Path:
-    """Features of the same manifests in another folder; gives that folder."""
+    """Features of the same manifests in another folder; returns that folder."""
     other = experiment_over(experiment.recipe_directory.parents[1], jobs, name, **sections)
     other.folder("manifests").parent.mkdir(exist_ok=True)
     if not other.folder("manifests").exists():
@@ -54,7 +54,7 @@ def redo(experiment: Experiment, jobs: int = 1, name: str = "other", **sections:
     return other.folder("features")
 
 
-def test_stored_features_are_those_of_the_audio(tmp_path: Path) -> None:
+def test_stored_features_equal_those_of_the_audio(tmp_path: Path) -> None:
     experiment = prepared(tmp_path)
     features.run(experiment)
     bank = FilterBank(experiment.config.features)
@@ -112,7 +112,7 @@ def test_speed_moves_a_tone_by_its_factor(tmp_path: Path) -> None:
         assert abs(peaks[name] - expected) <= 1, name
 
 
-def test_resampling_is_said_once_a_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resampling_is_reported_once_per_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     features.run(prepared(tmp_path, rate=8000))
     assert capsys.readouterr().out.count("train: audio of 8000 Hz is resampled to 16000 Hz") == 1
 
@@ -131,11 +131,11 @@ def test_normalisation_is_that_of_training_features_alone(tmp_path: Path) -> Non
     frames = np.concatenate(loaded).astype(np.float64)
     assert metadata["frames"] == len(frames)
     np.testing.assert_allclose(tensors["mean"].numpy(), frames.mean(axis=0), rtol=1e-6)
-    deviation = np.maximum(frames.std(axis=0), 0.5)
-    np.testing.assert_allclose(1 / tensors["inverse_deviation"].numpy(), deviation, rtol=1e-6)
+    std = np.maximum(frames.std(axis=0), 0.5)
+    np.testing.assert_allclose(1 / tensors["inverse_deviation"].numpy(), std, rtol=1e-6)
 
 
-def test_audio_damaged_after_the_manifests_is_rejected_and_a_lost_test_utterance_said_loudly(
+def test_audio_damaged_after_the_manifests_is_rejected_and_a_lost_test_utterance_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment = prepared(tmp_path)
@@ -167,7 +167,7 @@ def test_too_much_unusable_audio_stops_the_stage(tmp_path: Path) -> None:
         redo(experiment, corpus={"max_bad_fraction": 0.1})
 
 
-def test_only_what_changed_is_computed_again_and_old_shards_go(tmp_path: Path) -> None:
+def test_only_changed_shards_are_recomputed_and_old_ones_are_removed(tmp_path: Path) -> None:
     experiment = prepared(tmp_path, train=7)
     folder = redo(experiment)
     stamps = {file.name: file.stat().st_mtime_ns for file in (folder / "shards").iterdir()}
@@ -217,7 +217,7 @@ features.run(experiment_over(Path(sys.argv[1]), jobs=2))
 
 
 def start(root: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Stage features of the corpus below `root` in a process of its own."""
+    """Stage features of the corpus below `root` in another process."""
     command = [sys.executable, "-c", RUN, str(root), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
@@ -244,7 +244,7 @@ def test_killed_and_resumed_gives_the_bytes_of_an_uninterrupted_run(tmp_path: Pa
     assert tree(experiment.folder("features")) == expected
 
 
-def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path: Path) -> None:
     experiment = prepared(tmp_path, train=9, seconds=2.0)
     expected = tree(redo(experiment))
     process = start(tmp_path, "300000")  # dev and test fit below this size of a file, training doesn't
@@ -292,7 +292,7 @@ def test_silence_of_some_frames_stays_finite() -> None:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 79, 80, 399])
-def test_less_audio_than_a_frame_is_refused_in_words(samples: int) -> None:
+def test_less_audio_than_a_frame_is_an_audio_problem(samples: int) -> None:
     bank = FilterBank(FeaturesConfig(bins=20))
     with pytest.raises(AudioProblem, match=f"too short: {samples} samples, a frame has 400"):
         bank.extract(noise(1, 1)[:samples].astype(np.float32))

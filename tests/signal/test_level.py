@@ -18,17 +18,17 @@ def test_a_sine_of_half_scale_is_nine_decibels_below_full_scale() -> None:
     assert (level.clipped, level.silence) == (0.0, 0.0)
 
 
-def test_the_share_of_samples_at_full_scale_is_what_is_clipped() -> None:
+def test_the_fraction_of_samples_at_full_scale_is_clipped() -> None:
     samples = np.clip(tone(1, 2.0), -1, 32767 / 32768)
     assert measure_level(samples, RATE).clipped == pytest.approx(2 / 3, abs=0.01)  # |sin| above a half
 
 
-def test_silence_is_counted_in_time_and_a_click_hides_none() -> None:
+def test_silence_is_a_fraction_of_time_and_unaffected_by_a_click() -> None:
     samples = np.concatenate([tone(1, 0.1), tone(3, 0.0001)])
     assert measure_level(samples, RATE).silence == pytest.approx(0.75, abs=0.01)
     samples[100] = 1.0
     assert measure_level(samples, RATE).silence == pytest.approx(0.75, abs=0.01)
 
 
-def test_less_than_a_frame_is_measured_too() -> None:
+def test_less_audio_than_a_frame_is_measured() -> None:
     assert measure_level(tone(0.01, 0.5), RATE).decibels == pytest.approx(-9.03, abs=0.5)

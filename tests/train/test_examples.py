@@ -1,13 +1,12 @@
 from pathlib import Path
 
-import msgspec
 import torch
 
 from asrkit.model.acoustic import AcousticModel
 from asrkit.train.examples import Example, concatenate, count_utterances, join
 from asrkit.train.loop import Training, plan_steps
 from asrkit.train.optimizer import make_optimizer
-from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_examples
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_augmenter, make_examples
 
 EXAMPLES = make_examples(24, 0)
 
@@ -49,14 +48,14 @@ def test_pairs_too_long_or_not_alignable_stay_separate() -> None:
 def test_each_utterance_occurs_once_per_epoch_and_parts_are_augmented_separately(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
-    config = msgspec.structs.replace(CONFIG, concatenate=0.5)
-    conditions = make_conditions(config, tmp_path, EXAMPLES)
-    optimizer = make_optimizer(model, config)
-    training = Training(model, optimizer, config, UNITS, EXAMPLES, [], tmp_path, conditions=conditions)
+    augmenter = make_augmenter(tmp_path, EXAMPLES)
+    optimizer = make_optimizer(model, CONFIG)
+    training = Training(model, optimizer, CONFIG, UNITS, EXAMPLES, [], tmp_path, augmenter=augmenter)
     steps = plan_steps(training, 0, batches_per_step=1)
     examples = [example for batches in steps for batch in batches for example in batch]
     assert count_utterances(examples) == 24 and any(example.parts for example in examples)
     for example in [example for example in examples if example.parts]:
-        (heard,) = conditions.apply([example], draw=3)
-        assert torch.equal(heard.features, join(conditions.apply(example.parts, draw=3)).features)
-        assert heard.id == example.id and heard.target == example.target
+        transformed = augmenter.transform_audio(example, 1, draw=3)
+        parts = [augmenter.transform_audio(part, 1, draw=3) for part in example.parts]
+        assert torch.equal(transformed.features, join(parts).features)
+        assert transformed.id == example.id and transformed.target == example.target

@@ -13,34 +13,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from asrkit.config import NoiseConfig, TrainConfig
+from asrkit.config import SpecAugmentConfig, TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, output_frames
 from asrkit.model.padding import MaskedBatchNorm
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
+from asrkit.signal.augmentation import SpecAugment
 from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import load_tensors, save_tensors
+from asrkit.train.augmentation import Augmenter
 from asrkit.train.average import average_weights, candidate_files
 from asrkit.train.checkpoint import TrainState, list_epochs
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_launched, join_world
-from tests.train.tiny import CONFIG, MODEL, UNITS, make_conditions, make_examples
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_augmenter, make_examples
 
 FULL = msgspec.structs.replace(  # settings that add to a checkpoint or to the randomness
-    CONFIG,
-    concatenate=0.5,
-    processes=2,
-    gradient_accumulation=2,
-    ema_decay=0.9,
-    consistency_weight=0.2,
-    time_warp_frames=5,
-    frequency_warp=0.1,
-    level_decibels=3.0,
-    tilt_decibels=6.0,
-    noise=NoiseConfig(directory="noise"),
+    CONFIG, processes=2, gradient_accumulation=2, ema_decay=0.9, consistency_weight=0.2
 )
 
 SHORT = msgspec.structs.replace(FULL, epochs=2)
@@ -64,9 +56,9 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
     averaged = copy.deepcopy(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
-    conditions = None
-    if config.noise.directory:
-        conditions = make_conditions(config, directory / f"sound-{world.rank}", train)
+    augmenter = Augmenter()
+    if config.consistency_weight:
+        augmenter = make_augmenter(directory / f"sound-{world.rank}", train)
     training = Training(
         model,
         optimizer,
@@ -77,7 +69,7 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
         directory,
         world=world,
         averaged=averaged,
-        conditions=conditions,
+        augmenter=augmenter,
     )
     run_training(training)
     save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
@@ -211,8 +203,10 @@ def with_nan(tmp_path: Path, epochs: int) -> Training:
     model = AcousticModel(MODEL, bins=20, units=3)
     examples = make_examples(12, 0)
     examples[2].features.fill_(float("nan"))
-    config = msgspec.structs.replace(CONFIG, epochs=epochs, frequency_masks=0)
-    return Training(model, make_optimizer(model, config), config, UNITS, examples, examples[:1], tmp_path)
+    config = msgspec.structs.replace(CONFIG, epochs=epochs)
+    augmenter = Augmenter(features=(SpecAugment(SpecAugmentConfig(frequency_masks=0)),))
+    optimizer = make_optimizer(model, config)
+    return Training(model, optimizer, config, UNITS, examples, examples[:1], tmp_path, augmenter=augmenter)
 
 
 def test_accumulated_batches_are_weighted_by_frames(tmp_path: Path) -> None:
@@ -226,10 +220,14 @@ def test_accumulated_batches_are_weighted_by_frames(tmp_path: Path) -> None:
         for module in model.modules():  # statistics of the smaller batches would differ
             if isinstance(module, MaskedBatchNorm):
                 module.forward = lambda x, padding: x  # type: ignore[method-assign]
-        masks = {"time_masks": 0, "frequency_masks": 0, "optimizer": "adamw", "gradient_clip": 1e9}
-        config = msgspec.structs.replace(CONFIG, gradient_accumulation=accumulate, **masks)
+        config = msgspec.structs.replace(
+            CONFIG, gradient_accumulation=accumulate, optimizer="adamw", gradient_clip=1e9
+        )
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-        training = Training(model, optimizer, config, UNITS, examples, examples[:1], tmp_path)
+        plain = Augmenter(features=())
+        training = Training(
+            model, optimizer, config, UNITS, examples, examples[:1], tmp_path, augmenter=plain
+        )
         state = TrainState(step=100)  # after warm-up
         take_step(training, state, batches, progress=0.0)
         assert state.epoch_frames == sum(output_frames(MODEL, len(e.features)) for e in examples)

@@ -8,12 +8,21 @@ import numpy as np
 import torch
 from lhotse import Recording
 
-from asrkit.config import FeaturesConfig, ModelConfig, TrainConfig
+from asrkit.config import (
+    FeaturesConfig,
+    GainAndTiltConfig,
+    ModelConfig,
+    NoiseConfig,
+    ReverberationConfig,
+    SpecAugmentConfig,
+    TrainConfig,
+    VtlpConfig,
+)
+from asrkit.signal.augmentation import GainAndTilt, Noise, Reverberation, SpecAugment, Vtlp
 from asrkit.signal.filterbank import FilterBank
-from asrkit.signal.noise import list_sounds
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
-from asrkit.train.conditions import Conditions
+from asrkit.train.augmentation import Augmenter, TrainingAudio
 from asrkit.train.examples import Example
 from tests.corpus.sound import write_audio
 
@@ -46,17 +55,27 @@ def make_examples(count: int, seed: int) -> List[Example]:
     return examples
 
 
-def make_conditions(config: TrainConfig, folder: Path, examples: List[Example]) -> Conditions:
-    """Audio as long as each example, and a noise that also serves as a room, written below `folder`."""
+def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
+    """Every transform; writes audio of each example and a noise that is also the RIR to `folder`."""
     random = np.random.default_rng(0)
-    copies = {}
+    rows = {}
     for example in examples:
         file = folder / f"speech/{example.id}.wav"
         if not file.exists():
             write_audio(file, random.normal(0, 0.1, 160 * len(example.features)))
-        copies[example.id] = (json.dumps(Recording.from_file(file).to_cut().to_dict()), 1.0)
+        rows[example.id] = (json.dumps(Recording.from_file(file).to_cut().to_dict()), 1.0)
     if not (folder / "noise").exists():
         write_audio(folder / "noise/n.wav", random.normal(0, 0.1, 8000))
-    sounds = list_sounds(folder / "noise", 16000, "train.noise.directory")
-    bank = FilterBank(FeaturesConfig(bins=20))
-    return Conditions(config, bank, torch.zeros(20), torch.ones(20), copies, sounds, sounds)
+    directory = str(folder / "noise")
+    reverberation, noise = ReverberationConfig(directory=directory), NoiseConfig(directory=directory)
+    waveform = {
+        ReverberationConfig: Reverberation(reverberation, folder / "noise", 16000),
+        NoiseConfig: Noise(noise, folder / "noise", 16000),
+    }
+    features = (
+        GainAndTilt(GainAndTiltConfig(max_gain=3.0, max_tilt=6.0), torch.ones(20)),
+        Vtlp(VtlpConfig(max_warp=0.1)),
+        SpecAugment(SpecAugmentConfig(time_warp_frames=5)),
+    )
+    audio = TrainingAudio(FilterBank(FeaturesConfig(bins=20)), torch.zeros(20), torch.ones(20), rows)
+    return Augmenter(0.5, waveform, features, audio)

@@ -1,0 +1,138 @@
+"""The transforms of `augment` in recipe.yaml, applied to training batches."""
+
+import dataclasses
+import json
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from lhotse import MonoCut
+from lhotse.serialization import deserialize_item
+from torch import Tensor
+
+from asrkit.config import ConcatenateConfig, SpecAugmentConfig
+from asrkit.corpus.audio import AudioProblem
+from asrkit.corpus.cuts import with_audio_paths
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import Experiment
+from asrkit.signal.augmentation import (
+    FEATURES,
+    WAVEFORM,
+    FeatureTransform,
+    SpecAugment,
+    WaveformTransform,
+    augment_features,
+)
+from asrkit.signal.features import read_speed_perturbed, speed_perturbed_id
+from asrkit.signal.filterbank import FilterBank
+from asrkit.storage.files import iterate_jsonl
+from asrkit.storage.fingerprint import hash_value
+from asrkit.train.examples import Example, collate, join
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingAudio:
+    """Audio of the training examples, and normalised features of it."""
+
+    bank: FilterBank
+    mean: Tensor  # (bin,)
+    inverse_std: Tensor  # (bin,)
+    # The manifest's row and the speed factor of each example, by its id; rows as text, which is compact
+    rows: Mapping[str, Tuple[str, float]]
+
+    def read(self, id: str) -> np.ndarray:
+        """The samples that the stored features of an example were computed from."""
+        row, speed = self.rows[id]
+        cut: MonoCut = deserialize_item(json.loads(row))
+        try:
+            ((_, samples),) = read_speed_perturbed(cut, [speed], self.bank.config.sampling_rate)
+        except AudioProblem as problem:
+            raise UserError(
+                f"can't read the audio of {cut.id} again, for noise and reverberation: {problem}",
+                expected="the audio that the features were computed from",
+                where=cut.recording.sources[0].source,
+                todo="put it back, or --set augment.noise=null --set augment.reverberation=null",
+            ) from None
+        return samples
+
+    def features(self, samples: np.ndarray) -> Tensor:
+        """Normalised features (time, bin) of samples (sample,)."""
+        return (torch.from_numpy(self.bank.extract(samples)) - self.mean) * self.inverse_std
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmenter:
+    """Transforms of examples and batches. All random numbers come from (seed, draw, utterance).
+
+    `draw` numbers the batches of a training.
+    """
+
+    concatenated: float = 0.0  # fraction of utterances, see asrkit.train.examples.concatenate
+    waveform: Mapping[type, WaveformTransform] = dataclasses.field(default_factory=dict)
+    features: Sequence[FeatureTransform] = (SpecAugment(SpecAugmentConfig()),)
+    audio: Optional[TrainingAudio] = None  # if there are waveform transforms
+
+    def batch(
+        self, examples: Sequence[Example], seed: int, draw: int, views: int = 1
+    ) -> Tuple[Tensor, Tensor]:
+        """Augmented features (views * batch, time, bin) and numbers of frames (batch,).
+
+        Raises UserError if audio, noise or a RIR can't be read.
+        """
+        generator = torch.Generator().manual_seed(seed * 7_000_003 + draw)
+        features, lengths = collate([self.transform_audio(example, seed, draw) for example in examples])
+        return augment_features(self.features, features, lengths, generator, views), lengths
+
+    def transform_audio(self, example: Example, seed: int, draw: int) -> Example:
+        """The example with features of its transformed audio; the same object if no transform is drawn."""
+        if self.audio is None:
+            return example
+        if example.parts:
+            return join([self.transform_audio(part, seed, draw) for part in example.parts])
+        # Independent of what else is in the batch
+        random = np.random.default_rng([seed, draw, int(hash_value(example.id), 16)])
+        samples: Optional[np.ndarray] = None
+        for kind in WAVEFORM:
+            chance = random.random()  # also without the transform, so that it doesn't change the later ones
+            transform = self.waveform.get(kind)
+            if transform is not None:
+                apply = transform.draw(random)
+                if chance < transform.settings.probability:
+                    samples = apply(self.audio.read(example.id) if samples is None else samples)
+        if samples is None:
+            return example
+        return dataclasses.replace(example, source=self.audio.features(samples))
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.waveform.values()))
+
+
+def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) -> Augmenter:
+    """The transforms of a recipe for features normalised with `mean` and `inverse_std`, (bin,) each.
+
+    Raises UserError for folders without audio and for unreadable files.
+    """
+    config = experiment.config.features
+    transforms: Sequence[Any] = experiment.config.augment
+    waveform = {
+        type(each): WAVEFORM[type(each)](each, experiment.named(each.directory), config.sampling_rate)
+        for each in transforms
+        if type(each) in WAVEFORM
+    }
+    features = [
+        FEATURES[type(each)](each, inverse_std, config.sampling_rate / 2)
+        for each in transforms
+        if type(each) in FEATURES
+    ]
+    fraction = sum(each.fraction for each in transforms if isinstance(each, ConcatenateConfig))
+    if not waveform:
+        return Augmenter(fraction, {}, features)
+    manifest = experiment.folder("manifests") / f"{experiment.config.corpus.train}_cuts.jsonl.gz"
+    rows = {
+        speed_perturbed_id(row["id"], speed): (text, speed)
+        for row in iterate_jsonl(manifest)
+        for text in [json.dumps(with_audio_paths(row, experiment))]
+        for speed in config.speed_factors
+    }
+    audio = TrainingAudio(FilterBank(config), mean, inverse_std, rows)
+    return Augmenter(fraction, waveform, features, audio)
