@@ -33,7 +33,7 @@ class UserError(Exception):
     where four spaces follow, as in a list of examples; any other comes from a name and is escaped.
     """
 
-    def __init__(self, found: str, *, expected: str = "", where: str = "", todo: str = "") -> None:
+    def __init__(self, found: str, expected: str = "", where: str = "", todo: str = "") -> None:
         super().__init__(found)
         self.found = found
         self.expected = expected
