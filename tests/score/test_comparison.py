@@ -12,7 +12,7 @@ from asrkit.score.transcripts import Transcript
 
 
 def system(errors: Sequence[int], speakers: int = 10) -> Evaluation:
-    """Ten words an utterance, so many of them wrong."""
+    """Ten words per utterance, `errors` of them wrong."""
     transcripts = [
         Transcript(f"u{n}", f"s{n % speakers}", ["a"] * 10, ["x"] * wrong + ["a"] * (10 - wrong))
         for n, wrong in enumerate(errors)

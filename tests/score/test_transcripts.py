@@ -45,7 +45,7 @@ def test_missing_and_extra_ids_are_named(tmp_path: Path) -> None:
     assert "hypotheses_1best.jsonl" in error.value.where
 
 
-def test_empty_file_of_hypotheses_is_said_to_be_empty(tmp_path: Path) -> None:
+def test_empty_file_of_hypotheses_is_reported_as_empty(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file of hypotheses is empty") as error:
         join(tmp_path, {"a": "one", "b": "two"}, [], {"b": {"reason": "too short"}})
     assert "hypotheses_1best.jsonl" in error.value.where
