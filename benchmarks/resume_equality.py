@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Whether a killed and resumed run gives the bytes of an uninterrupted one: features, weights, transcripts.
 
-yesno with four epochs, twice in temporary folders. The second run is killed by SIGKILL, with all its processes,
-when certain files of stages features, train and decode appear, and restarted. With --kills N, more experiments
-are killed at random times, N times in all.
+yesno with four epochs, twice in temporary folders. The second run is killed by SIGKILL, with all its
+processes, when certain files of stages features, train and decode appear, and restarted. With --kills N, more
+experiments are killed at random times, N times in all.
 """
 
 import os
