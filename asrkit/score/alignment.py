@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from typing import Counter, Iterable, List, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import kaldialign
 
@@ -32,12 +32,8 @@ class Counts:
         return 100.0 * self.errors / self.reference
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.reference + other.reference,
-            self.insertions + other.insertions,
-            self.deletions + other.deletions,
-            self.substitutions + other.substitutions,
-        )
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other))
+        return Counts(*(mine + theirs for mine, theirs in pairs))
 
     def __str__(self) -> str:
         """Return for example "7/773 = 0.91 %"."""
@@ -63,8 +59,3 @@ def error_kind(reference: str, hypothesis: str) -> str:
     if not reference:
         return "I"
     return "S" if hypothesis else "D"
-
-
-def confusions(alignments: Iterable[Alignment]) -> Counter[Tuple[str, str]]:
-    """Count each pair (reference token, hypothesis token) that is an error."""
-    return collections.Counter(pair for alignment in alignments for pair in alignment if pair[0] != pair[1])

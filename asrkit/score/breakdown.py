@@ -1,9 +1,10 @@
 """Errors by speaker, length and signal-to-noise ratio; confusions; calibration of confidences."""
 
+import collections
 import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from asrkit.score.alignment import Counts, confusions, error_kind
+from asrkit.score.alignment import Counts, error_kind
 from asrkit.score.evaluation import Evaluation, sum_groups
 
 SNR_STEP = 5  # dB, the width of a bin of the signal-to-noise ratio
@@ -33,15 +34,12 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     `shown` of each kind; "" stands for the missing token of an insertion or a deletion.
     """
     by_length = sorted(evaluation.counts, key=lambda counts: counts.reference)
-    known = [
-        (each.snr, counts)
-        for each, counts in zip(evaluation.transcripts, evaluation.counts)
-        if each.snr is not None
-    ]
-    known.sort(key=lambda pair: pair[0])
+    pairs = zip((each.snr for each in evaluation.transcripts), evaluation.counts)
+    known = sorted(((snr, counts) for snr, counts in pairs if snr is not None), key=lambda pair: pair[0])
     lengths = sum_groups([length_bin(counts.reference) for counts in by_length], by_length)
     ratios = sum_groups([snr_bin(snr) for snr, _ in known], [counts for _, counts in known])
-    confused = sorted(confusions(evaluation.alignments).items(), key=lambda item: (-item[1], item[0]))
+    errors = collections.Counter(pair for each in evaluation.alignments for pair in each if error_kind(*pair))
+    confused = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
     return {
         "speakers": _as_lists(evaluation.speakers()),
         "lengths": _as_lists(lengths),
