@@ -21,6 +21,7 @@ PAGES = [
 SECTIONS = {field.name: field.type for field in msgspec.structs.fields(recipe.RecipeConfig)}
 SETTING = re.compile(rf"(?<![\w./-])({'|'.join(SECTIONS)})\.([a-z_]+)(?![\w/*]|\.[a-z]|\()")
 FILE = re.compile(r"(?<![\w/])((?:asrkit|benchmarks|docs|local|tests|utils)/[\w/.-]*\w\.(?:py|md|sh))")
+VERB = re.compile(r"(?:^|`|bin/)asrkit ([a-z-]+)(?= (?:--|[A-Z]|report|info|draw|lg)|`)", re.MULTILINE)
 FILE_ENDINGS = {"py", "md", "tsv", "yaml", "json", "jsonl", "txt", "arpa", "svg", "safetensors"}
 
 
@@ -40,7 +41,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
     unknown += [match[1] for match in names(FILE, page) if not (REPOSITORY / match[1]).exists()]
     links = names(re.compile(r"\]\((?!http)([^)#]+)"), page)
     unknown += [match[1] for match in links if not (page.parent / match[1]).exists()]
-    verbs = names(re.compile(r"(?:^|`|bin/)asrkit ([a-z-]+)(?= (?:--|[A-Z]|report|info|draw|lg)|`)", re.MULTILINE), page)
+    verbs = names(VERB, page)
     unknown += [
         f"asrkit {match[1]}" for match in verbs if match[1] not in asrkit.list_commands(click.Context(asrkit))
     ]
