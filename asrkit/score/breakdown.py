@@ -40,8 +40,10 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     ratios = sum_groups([snr_bin(snr) for snr, _ in known], [counts for _, counts in known])
     errors = collections.Counter(pair for each in evaluation.alignments for pair in each if error_kind(*pair))
     confused = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
+    speakers = sum_groups([each.speaker for each in evaluation.transcripts], evaluation.counts)
+    worst_first = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
     return {
-        "speakers": _as_lists(evaluation.speakers()),
+        "speakers": _as_lists(dict(worst_first)),
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
         "confusions": {

@@ -26,11 +26,6 @@ class Evaluation:
     interval_by_speaker: Optional[Tuple[float, float]]  # percent; None with fewer than MIN_SPEAKERS
     confidence: float  # of the intervals
 
-    def speakers(self) -> Dict[str, Counts]:
-        """Counts per speaker, the highest error rate first."""
-        totals = sum_groups([transcript.speaker for transcript in self.transcripts], self.counts)
-        return dict(sorted(totals.items(), key=lambda item: (-item[1].rate, item[0])))
-
 
 def evaluate(
     transcripts: Sequence[Transcript], unit: str, tokenise: Tokenise, samples: int, confidence: float = 0.95

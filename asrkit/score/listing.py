@@ -26,7 +26,7 @@ def make_listing(
     counts. Utterances with most errors come first, then by id; correct ones take one line. `lost`:
     reasons of the utterances excluded from scoring, by id.
     """
-    headline = evaluations[0]
+    headline, breakdown = evaluations[0], break_down(evaluations[0])
     wrong = sum(counts.errors > 0 for counts in headline.counts)
     lines = [f"{name} {method} {describe(each.unit, each.total, each.interval)}" for each in evaluations]
     lines.append(f"{len(headline.counts)} utterances, {wrong} with errors")
@@ -40,16 +40,22 @@ def make_listing(
     by_speaker = headline.interval_by_speaker
     interval = f", interval by speaker {describe_interval(by_speaker)}" if by_speaker else ""
     lines += ["", f"Speakers, worst first ({headline.unit}s){interval}"]
-    lines += [f"  {speaker}  {counts}" for speaker, counts in headline.speakers().items()]
-    lines += _breakdown_lines(headline)
+    lines += [f"  {name}  {rate}" for name, rate in describe_groups(breakdown["speakers"]).items()]
+    titles = {"lengths": f"Length of the reference in {headline.unit}s", "snr": "Signal-to-noise ratio"}
+    for key, title in titles.items():
+        groups = describe_groups(breakdown[key])
+        lines += ["", title, *(f"  {name} {rate}" for name, rate in groups.items())] if groups else []
+    for kind, found in breakdown["confusions"].items():
+        if found:
+            shown = f", the first {COMMON} of {len(found)}" if len(found) > COMMON else ""
+            lines += ["", f"{kind.capitalize()}, most frequent first{shown}"]
+            lines += [f"  {describe_confusion(row)}" for row in found[:COMMON]]
     if calibration:
         lines += ["", *reliability_table(calibration)]
     lines += ["", "Utterances, most errors first", ""]
-    order = sorted(range(len(headline.counts)), key=lambda index: -headline.counts[index].errors)
-    for index in order:
-        lines += _utterance_lines(
-            headline.transcripts[index], headline.counts[index], headline.alignments[index], headline.unit
-        )
+    rows = zip(headline.transcripts, headline.counts, headline.alignments)
+    for transcript, counts, alignment in sorted(rows, key=lambda row: -row[1].errors):
+        lines += _utterance_lines(transcript, counts, alignment, headline.unit)
     return "\n".join(lines) + "\n"
 
 
@@ -105,19 +111,3 @@ def _utterance_lines(transcript: Transcript, counts: Counts, alignment: Alignmen
     if transcript.rejected:
         head += f"  not decoded: {transcript.rejected}"
     return [head, *aligned_lines(alignment, "" if unit == "character" else " "), ""]
-
-
-def _breakdown_lines(evaluation: Evaluation) -> List[str]:
-    """Errors by length and signal-to-noise ratio, and the most frequent confusions."""
-    lines: List[str] = []
-    breakdown = break_down(evaluation)
-    titles = {"lengths": f"Length of the reference in {evaluation.unit}s", "snr": "Signal-to-noise ratio"}
-    for key, title in titles.items():
-        groups = describe_groups(breakdown[key])
-        lines += ["", title, *(f"  {name} {rate}" for name, rate in groups.items())] if groups else []
-    for kind, found in breakdown["confusions"].items():
-        if found:
-            shown = f", the first {COMMON} of {len(found)}" if len(found) > COMMON else ""
-            lines += ["", f"{kind.capitalize()}, most frequent first{shown}"]
-            lines += [f"  {describe_confusion(row)}" for row in found[:COMMON]]
-    return lines

@@ -62,7 +62,7 @@ def render_results(name: str, results: Sequence[Record], cost: Dict[str, Any]) -
         *_section("Speakers", SPEAKERS, _rows(several, _speaker_cells)),
         *_section(f"{rate} by reference length in {first['unit']}s", *_group_table(records, "lengths")),
         *_section(f"{rate} by signal-to-noise ratio", *_group_table(records, "snr")),
-        *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusion_cells)),
+        *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusions)),
         *_section("Calibration of word confidences", CALIBRATION, _rows(calibrated, _calibration_cells)),
         *_section("Utterances", UTTERANCES, _rows(records, _utterance_cells), BELOW_UTTERANCES),
         *_section("Settings of the methods", *_settings_table(records)),
@@ -195,7 +195,7 @@ def _group_table(records: Sequence[Record], key: str) -> Tuple[List[str], List[L
     return ["set", "method", *names], _rows(records, cells) if len(names) > 1 else []
 
 
-def _confusion_cells(record: Record) -> List[str]:
+def _confusions(record: Record) -> List[str]:
     return [", ".join(map(describe_confusion, record["confusions"].get(kind, []))) for kind in KINDS]
 
 
