@@ -27,7 +27,7 @@ WORDS = {
     r"\bby heart\b": "overfit",
     r"\bpassed over\b": "ignored, skipped",
     r"\bone may\b": "writable, readable",
-    r"\bwithout a word\b": "without an error report",
+    r"\b(?:ended|used|exited|ignored) without a word\b": "without an error report",
     r"\bfaults? of (?:asrkit|its own)\b": "bug",
     r"\b(?:hears|tells)\b": "logs, prints, reports, warns, detects",
     r"\bsaid (?:once|beforehand|aloud|to be)\b": "reported",

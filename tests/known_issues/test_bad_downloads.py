@@ -155,7 +155,7 @@ CHUNKED = reply(b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD), "Transfer-Encoding
 
 
 @pytest.mark.parametrize("answer", [reply(GOOD), CHUNKED])
-def test_what_tells_its_own_end_needs_no_length(serve: Serve, tmp_path: Path, answer: bytes) -> None:
+def test_a_body_with_its_own_end_marker_needs_no_length(serve: Serve, tmp_path: Path, answer: bytes) -> None:
     fetch_corpus(Archive((serve(answer),), "toy"), tmp_path)
     assert (tmp_path / "toy/a.txt").read_bytes() == b"first" * 3000
 
