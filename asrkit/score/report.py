@@ -94,8 +94,8 @@ def cost_facts(cost: Dict[str, Any]) -> Dict[str, str]:
     return {
         "training": _duration((stages.get("train") or {}).get("seconds")),
         "parameters": shown("parameters", "{:,}"),
-        "training audio": shown("audio_hours", "{:.2f} h"),
-        "hardware": f"{shown('device')}, cores: {shown('cores')}",
+        "training audio, all speeds": shown("audio_hours", "{:.2f} h"),
+        "hardware": f"{shown('device')}, {shown('cores', '{} cores')}",
         "all stages": _duration(sum(seconds) if seconds else None),
         "peak memory": _memory(max(peaks, default=None)),
         **{key: shown(key, "`{}`") for key in ("commit", "configuration", "command")},

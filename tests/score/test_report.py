@@ -75,9 +75,9 @@ def test_headline_table_has_one_row_per_test_set_and_method_in_one_unit() -> Non
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| test | **1best** | 7/773 = 0.91 % [0.39, 1.55] | 1 | 2 | 4 | 0.012 |",
         "| test | nbest-oracle (bound) | 7/773 = 0.91 % [0.39, 1.55] | 1 | 2 | 4 | 0.012 |",
-        "| training | parameters | training audio | hardware | all stages |",
+        "| training | parameters | training audio, all speeds | hardware | all stages |",
         "| --- | --- | --- | --- | --- |",
-        "| 4.2 min | 1,800,000 | 2.34 h | cpu, cores: 2 | 4.7 min |",
+        "| 4.2 min | 1,800,000 | 2.34 h | cpu, 2 cores | 4.7 min |",
     ]
 
 
@@ -158,7 +158,7 @@ def test_table_of_the_readme_has_a_row_per_recipe() -> None:
     rows = render_table([("an4", results(), COST)]).splitlines()[2:]
     assert rows == [
         "| [an4](recipes/an4/RESULTS.md) | 1best | test: WER 7/773 = 0.91 % [0.39, 1.55] "
-        "| 4.2 min | 1,800,000 | cpu, cores: 2 |"
+        "| 4.2 min | 1,800,000 | cpu, 2 cores |"
     ]
 
 
