@@ -3,7 +3,7 @@
 
 On benchmarks/large_graph.py's graph and simulated posteriors, or on the dev set of a finished experiment, by
 processes that share the graph's memory. The last line is the real-time factor of the fastest beams that make
-at most 0.1 % more errors than k2's beams as they are usually called: wall seconds a second of audio.
+at most 0.1 % more errors than the usual k2 beams: wall seconds per second of audio.
 """
 
 import argparse
@@ -148,7 +148,7 @@ def draw(file: Path, rates: Sequence[float], factors: Sequence[float]) -> None:
     figure, axes = pyplot.subplots()
     axes.scatter(factors[1:], rates[1:])
     axes.scatter(factors[:1], rates[:1], color="red")
-    axes.set(xscale="log", xlabel="seconds a second of audio", ylabel="word error rate, %")
+    axes.set(xscale="log", xlabel="seconds per second of audio", ylabel="word error rate, %")
     figure.savefig(file)
 
 

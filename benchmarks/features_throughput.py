@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Seconds of audio made into features per second of stage features, copies at other speeds counted as audio.
+"""Throughput of stage features: seconds of audio per second, speed-perturbed copies included.
 
-The time is the stage's own, from a process that has its libraries to all files written.
+The time is measured in the stage, from imported libraries to all files written.
 """
 
 import tempfile

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds and memory that the built-in n-gram estimation takes; their ratio to lmplz's where that is built.
+"""Time and memory of the built-in n-gram estimation, and the ratio to lmplz if that is built.
 
 Text: words drawn from a Zipf distribution, each with probability 1/2 from one that depends on
 the word before; both programs go from a text file to an ARPA file.

@@ -1,4 +1,4 @@
-"""Utterances of a corpus that isn't there: as many as published, of durations and texts like real ones."""
+"""Synthetic utterances: as many as the corpus has, with realistic durations and texts."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from asrkit.errors import UserError
 
 SAMPLING_RATE = 16000  # Hz
 SHORTEST, LONGEST = 1.3, 35.0  # seconds, as in LibriSpeech
-MEAN = 12.3  # seconds an utterance, where neither hours nor words are published
+MEAN = 12.3  # seconds per utterance, where neither hours nor words are published
 WORDS_A_SECOND = 2.7
 UTTERANCES_OF_SPEAKER = 100  # where no speakers are published
 WORDS, CHARACTERS = 80_000, 4_300  # of the vocabulary, by corpus.words
@@ -62,7 +62,7 @@ def rehearsal_utterances(
     seed: int,
     directory: Path,
 ) -> Tuple[List[Utterance], Dict[Path, AudioFacts]]:
-    """A share of each set's utterances, and what inspecting their audio would give; the same for a seed.
+    """A fraction of each set's utterances, with simulated audio statistics; deterministic for a seed.
 
     Durations add up to the published hours, words to the published words. Words have a Zipf distribution
     (Mandelbrot's, 1 / (rank + 2.7)).

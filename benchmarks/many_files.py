@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Seconds of a run with nothing to do on a corpus of many files: the median of some runs.
+"""Seconds of a run with nothing to do on a corpus of many files: median of some runs.
 
-The corpus is made of small files; two stages are fresh: one reads all of them, the other the audio that a
+The corpus consists of small files. Two stages are fresh: one reads all files, the other the audio that a
 manifest names.
 """
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""float32 matrix products of this machine in GFLOP/s: with torch as it is, then as asrkit prepares it."""
+"""float32 matrix products in GFLOP/s: with torch's defaults, then with asrkit's settings."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What the measurements share: recipes to run, real speech to find, figures to print."""
+"""Shared by the measurements: run recipes, find speech, print figures."""
 
 import argparse
 import os

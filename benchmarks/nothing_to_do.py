@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds that run.sh takes when every stage is fresh: the median of some runs.
+"""Seconds that run.sh takes if every stage is fresh: median of some runs.
 
 Without --exp, the stages up to --stop-stage are first run in a temporary folder.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Peak memory of each stage of an experiment in MB, its child processes included; the largest last."""
+"""Peak memory per stage of an experiment in MB, child processes included; the largest last."""
 
 from measure import make_parser, print_figure, run_measurement
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Error rates and wall seconds of a recipe, from nothing to its results.
+"""Error rates and wall time of a recipe, run from scratch.
 
-Without --exp in a temporary folder. With it in DIR, which is kept; a DIR with results is read, not run again.
+Without --exp in a temporary folder; with it in DIR, which is kept. A DIR with results is only read.
 """
 
 import contextlib

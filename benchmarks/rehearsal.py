@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The data stages of a recipe on made-up utterances: seconds and the most memory of each share and step.
+"""The data stages of a recipe on synthetic utterances: time and peak memory per share and step.
 
-As many utterances as the corpus has, of the numbers, hours and words in expect.json; durations, speakers and
-texts are like real ones. No audio is read or written.
+The counts, hours and words are those of expect.json; durations, speakers and texts are realistic. No audio is
+read or written.
 """
 
 import collections
@@ -77,7 +77,7 @@ def measure() -> None:
 
 
 def reset_peak() -> None:
-    """Begin anew with what is resident now, where the system lets one; else the peak goes on."""
+    """Reset the peak memory to the current memory, if the system allows it."""
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")  # proc(5): resets VmHWM
 

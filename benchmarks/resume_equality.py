@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Whether a run that is killed ends with the bytes of one that isn't: features, weights, transcripts.
+"""Whether a killed and resumed run gives the bytes of an uninterrupted one: features, weights, transcripts.
 
-yesno in four epochs, twice in temporary folders; the second is ended by SIGKILL, with all its processes,
-as each of some files appears in stages features, train and decode, and then started again. With --kills, the
-runs of further experiments are ended at random moments until there were so many kills.
+yesno with four epochs, twice in temporary folders. The second run is killed by SIGKILL, with all its
+processes, when certain files of stages features, train and decode appear, and restarted. With --kills N, more
+experiments are killed at random times, N times in all.
 """
 
 import os

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Train the variants of a recipe that recipes/NAME/studies/STUDY.yaml lists, and keep their figures.
+"""Train the variants of a recipe that recipes/NAME/studies/STUDY.yaml lists, and record their figures.
 
-A row a variant goes to recipes/NAME/records/study_STUDY.json as soon as it is scored, so that an interrupted
-study goes on; `asrkit report` puts the table into RESULTS.md. A picture is drawn beside the records. With
---keep the experiments stay, and one that was interrupted goes on where it was.
+Each variant is added to recipes/NAME/records/study_STUDY.json once it is scored, so an interrupted study
+resumes; `asrkit report` puts the table into RESULTS.md. A plot is saved beside the records. --keep keeps the
+experiments, so an interrupted training resumes, too.
 """
 
 import statistics
@@ -124,7 +124,7 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
 
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    labels = ("training, minutes", "multiply-adds a second of audio, millions")
+    labels = ("training, minutes", "multiply-adds per second of audio, millions")
     for axis, label, key, unit in zip(axes, labels, ("training_seconds", "multiply_adds"), (60, 1e6)):
         for name in dict.fromkeys(record["set"] for row in rows for record in row["results"]):
             x = [row[key] / unit for row in rows]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real-time factor of decoding with HLG, acoustic model included: seconds of processes a second of audio."""
+"""Real-time factor of decoding with HLG, acoustic model included: process seconds per second of audio."""
 
 from measure import make_parser, print_figure, run_measurement
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training of each preset: seconds of audio a second, multiply-adds, and the share of two roofs.
+"""Training throughput per preset: seconds of audio per second, multiply-adds, fraction of two rooflines.
 
 Presets are the recipes' models, ResNets at widths for a CPU, and a model of 4.6 million parameters. Features
 are noise and targets random letters, as many as in AN4. Whole steps are timed: masking, forward, backward,

@@ -1,4 +1,4 @@
-"""asrkit compare: two experiments on the same test sets, with the probability of chance."""
+"""asrkit compare: the difference of two experiments on the same test sets, and its significance."""
 
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -20,37 +20,36 @@ EXPERIMENT = click.Path(path_type=Path)
 @click.command("compare")
 @click.argument("exp_a", type=EXPERIMENT)
 @click.argument("exp_b", type=EXPERIMENT)
-@click.option("--set-name", help="The set.  [default: every test set of both]")
-@click.option("--method", help="For example hlg.  [default: every method of both]")
+@click.option("--set-name", help="A set.  [default: every test set of both]")
+@click.option("--method", help="Decoding method, e.g. 1best.  [default: every method of both]")
 def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str]) -> None:
-    """Compare EXP_A and EXP_B, utterance by utterance, in the unit that EXP_A reports."""
+    """Compare EXP_A and EXP_B, utterance by utterance, in the unit of EXP_A (score.unit)."""
     a, b = open_experiment(exp_a), open_experiment(exp_b)
     for each in (a, b):
         refuse_changed_results([stage_named("score")], each.directory)
     if a.config.score.normalise != b.config.score.normalise:
         steps = [", ".join(each.config.score.normalise) or "none" for each in (a, b)]
         raise UserError(
-            f"other text normalisation: A has {steps[0]}, B has {steps[1]}",
-            expected="the same score.normalise in both experiments",
-            where="asrkit compare",
-            todo="score one of them again: run.sh --stage score --set score.normalise=[...]",
+            f"different text normalisation: A has {steps[0]}, B has {steps[1]}",
+            "the same score.normalise in both experiments",
+            "asrkit compare",
+            "score one of them again: run.sh --stage score --set score.normalise=[...]",
         )
-    for split, way in _choose(a, b, set_name, method):
+    for split, name in _choose(a, b, set_name, method):
         settings = a.config.score
         of_a, of_b = (
-            evaluate_transcripts(each, load_transcripts(each, split, way)[0], [settings.unit])[0]
+            evaluate_transcripts(each, load_transcripts(each, split, name)[0], [settings.unit])[0]
             for each in (a, b)
         )
-        found = compare(of_a, of_b, settings.bootstrap_samples)
-        print(f"{split} {way}")
-        for line in comparison_lines(found):
+        print(f"{split} {name}")
+        for line in comparison_lines(compare(of_a, of_b, settings.bootstrap_samples)):
             print(f"  {line}")
 
 
 def _choose(
     a: Experiment, b: Experiment, set_name: Optional[str], method: Optional[str]
 ) -> List[Tuple[str, str]]:
-    """Pairs (set, method) that both experiments have results of; dev only where it is asked for."""
+    """Pairs (set, method) with results in both experiments; dev only if --set-name names it."""
     of_a, of_b = (headlines(read_results(each.directory / "results.json")) for each in (a, b))
     theirs = {(record["set"], record["method"]) for record in of_b}
     both = [record for record in of_a if (record["set"], record["method"]) in theirs]
@@ -64,7 +63,7 @@ def _choose(
         there = ", ".join(f"{record['set']} {record['method']}" for record in both) or "none"
         raise UserError(
             f"no results of {set_name or 'a test set'} {method or ''}".rstrip() + " in both experiments",
-            expected=f"a set and method that both have: {there}",
-            where="--set-name, --method",
+            f"a set and method that both have: {there}",
+            "--set-name, --method",
         )
     return chosen

@@ -1,4 +1,4 @@
-"""asrkit export-kaldi: the manifests of an experiment as Kaldi data directories."""
+"""asrkit export-kaldi: write the manifests of an experiment as Kaldi data directories."""
 
 import collections
 from pathlib import Path
@@ -20,9 +20,10 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with manifests.")
 @click.argument("directory", type=FOLDER)
 def command(exp: Path, directory: Path) -> None:
-    """Write DIRECTORY/SPLIT with wav.scp, text, utt2spk, spk2utt, and segments where there are some.
+    """Write DIRECTORY/SPLIT with wav.scp, text, utt2spk, spk2utt and, if there are any, segments.
 
-    What stage manifests rejected is left out. `asrkit new-recipe --from DIRECTORY` reads them back.
+    Utterances rejected by stage manifests are not exported. `asrkit new-recipe --from DIRECTORY` reads
+    these directories.
     """
     experiment = open_experiment(exp)
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
@@ -30,7 +31,7 @@ def command(exp: Path, directory: Path) -> None:
 
 
 def export(experiment: Experiment, directory: Path) -> None:
-    """Write a data directory for each split."""
+    """Write a data directory per split."""
     others = collections.Counter[str]()
     for split in sets_of(experiment.config.corpus):
         cuts = list(read_cuts(experiment, split))
@@ -40,6 +41,6 @@ def export(experiment: Experiment, directory: Path) -> None:
         print(f"wrote {directory / split}: {len(cuts)} utterances")
     for suffix, count in others.items():
         print(
-            f"note: {count} utterances are in {suffix or 'other'} files, named as they are; "
-            "Kaldi's own programs want WAV, or a command in wav.scp that puts it out"
+            f"note: {count} utterances are in {suffix or 'other'} files; Kaldi's own programs read WAV, "
+            "or the output of a command in wav.scp"
         )

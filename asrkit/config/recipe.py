@@ -346,14 +346,14 @@ class DecodeConfig(Settings):
 
 
 class ScoreConfig(Settings):
-    """Error counting."""
+    """Error rates and their confidence intervals."""
 
-    unit: Literal["word", "character", "unit"] = "word"  # what the headline rate counts; unit: of units.txt
-    # Steps on reference and hypothesis alike, in this order, before words and characters are counted;
-    # none by default: what is counted is what the corpus says
+    unit: Literal["word", "character", "unit"] = "word"  # of the headline rate: WER, CER or UER
+    # Steps applied to references and hypotheses, in this order, before WER and CER are computed;
+    # none by default: the corpus's own transcripts are the reference
     normalise: Tuple[Literal["nfkc", "lower", "strip-punctuation"], ...] = ()
-    bootstrap_samples: Positive = 10000
-    confidence: Fraction = 0.95
+    bootstrap_samples: Positive = 10000  # draws for the confidence intervals
+    confidence: Fraction = 0.95  # of the intervals, as papers report them
 
 
 class RecipeConfig(Settings):

@@ -1,8 +1,8 @@
-"""Align a hypothesis with its reference and count what differs."""
+"""Levenshtein alignment of a hypothesis with its reference, and error counts."""
 
 import collections
 import dataclasses
-from typing import Counter, Iterable, List, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import kaldialign
 
@@ -12,7 +12,7 @@ Alignment = List[Tuple[str, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Errors of one utterance or of many, and the length of the reference in tokens."""
+    """Error counts of one or more utterances, and the length of the reference in tokens."""
 
     reference: int = 0
     insertions: int = 0
@@ -32,16 +32,16 @@ class Counts:
         return 100.0 * self.errors / self.reference
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.reference + other.reference,
-            self.insertions + other.insertions,
-            self.deletions + other.deletions,
-            self.substitutions + other.substitutions,
-        )
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other))
+        return Counts(*(mine + theirs for mine, theirs in pairs))
+
+    def __str__(self) -> str:
+        """Return for example "7/773 = 0.91 %"."""
+        return f"{self.errors}/{self.reference} = {self.rate:.2f} %"
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
-    """Pairs of a least-error alignment (Levenshtein, all errors cost 1), by kaldialign."""
+    """Minimum-error alignment (Levenshtein, all errors cost 1), by kaldialign."""
     pairs: Alignment = kaldialign.align(reference, hypothesis, "")
     return pairs
 
@@ -53,14 +53,9 @@ def count(alignment: Alignment) -> Counts:
 
 
 def error_kind(reference: str, hypothesis: str) -> str:
-    """"I", "D" or "S" for a pair of an alignment, "" where it agrees."""
+    """Return "I", "D" or "S" for a pair of an alignment, "" for a correct token."""
     if reference == hypothesis:
         return ""
     if not reference:
         return "I"
     return "S" if hypothesis else "D"
-
-
-def confusions(alignments: Iterable[Alignment]) -> Counter[Tuple[str, str]]:
-    """How often each pair that differs was met."""
-    return collections.Counter(pair for alignment in alignments for pair in alignment if pair[0] != pair[1])

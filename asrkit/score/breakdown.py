@@ -1,18 +1,19 @@
-"""Where an error rate comes from: groups, confusions, confidences that are too high."""
+"""Errors by speaker, length and signal-to-noise ratio; confusions; calibration of confidences."""
 
+import collections
 import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from asrkit.score.alignment import Counts, confusions, error_kind
+from asrkit.score.alignment import Counts, error_kind
 from asrkit.score.evaluation import Evaluation, sum_groups
 
-SNR_STEP = 5  # dB, the width of a bin of signal-to-noise ratio
+SNR_STEP = 5  # dB, the width of a bin of the signal-to-noise ratio
 KINDS = {"substitutions": "S", "deletions": "D", "insertions": "I"}
-BINS = 10  # of equal width
+BINS = 10  # of confidences, of equal width
 
 
 def length_bin(length: int) -> str:
-    """The bin of a reference of `length` tokens; each bin is twice as wide as the one before it."""
+    """Bin of a reference of `length` tokens; each bin is twice as wide as the one before it."""
     if length <= 4:
         return "1-4" if length else "0"
     top = 1 << (length - 1).bit_length()
@@ -20,7 +21,7 @@ def length_bin(length: int) -> str:
 
 
 def snr_bin(decibels: float) -> str:
-    """The bin of a signal-to-noise ratio: from a multiple of 5 dB up to the next, which is left out."""
+    """Bin of a signal-to-noise ratio: from a multiple of 5 dB up to the next, exclusive."""
     low = SNR_STEP * math.floor(decibels / SNR_STEP)
     return f"{low} to {low + SNR_STEP} dB"
 
@@ -28,22 +29,21 @@ def snr_bin(decibels: float) -> str:
 def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str, Any]:
     """Groups {name: [errors, reference tokens]} and confusions [[reference, hypothesis, count]].
 
-    `speakers` with the highest rate first; `lengths` from the shortest bin; `snr` from the lowest,
-    only of utterances whose signal-to-noise ratio is known. `confusions` are the most frequent
-    first, at most `shown` of each kind; "" stands for nothing.
+    `speakers`: highest error rate first. `lengths`: shortest bin first. `snr`: lowest bin first, of
+    the utterances with a known signal-to-noise ratio. `confusions`: most frequent first, at most
+    `shown` of each kind; "" stands for the missing token of an insertion or a deletion.
     """
     by_length = sorted(evaluation.counts, key=lambda counts: counts.reference)
-    known = [
-        (each.snr, counts)
-        for each, counts in zip(evaluation.transcripts, evaluation.counts)
-        if each.snr is not None
-    ]
-    known.sort(key=lambda pair: pair[0])
+    pairs = zip((each.snr for each in evaluation.transcripts), evaluation.counts)
+    known = sorted(((snr, counts) for snr, counts in pairs if snr is not None), key=lambda pair: pair[0])
     lengths = sum_groups([length_bin(counts.reference) for counts in by_length], by_length)
     ratios = sum_groups([snr_bin(snr) for snr, _ in known], [counts for _, counts in known])
-    confused = sorted(confusions(evaluation.alignments).items(), key=lambda item: (-item[1], item[0]))
+    errors = collections.Counter(pair for each in evaluation.alignments for pair in each if error_kind(*pair))
+    confused = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
+    speakers = sum_groups([each.speaker for each in evaluation.transcripts], evaluation.counts)
+    worst_first = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
     return {
-        "speakers": _as_lists(evaluation.speakers()),
+        "speakers": _as_lists(dict(worst_first)),
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
         "confusions": {
@@ -58,7 +58,7 @@ def _as_lists(groups: Mapping[str, Counts]) -> Dict[str, List[int]]:
 
 
 def calibrate(evaluation: Evaluation) -> Optional[Dict[str, Any]]:
-    """Calibration of an evaluation in words, of the utterances that have confidences; None without any."""
+    """Calibration of the word confidences of a word-level evaluation; None without confidences."""
     confidences: List[float] = []
     correct: List[bool] = []
     for transcript, alignment in zip(evaluation.transcripts, evaluation.alignments):
@@ -69,11 +69,10 @@ def calibrate(evaluation: Evaluation) -> Optional[Dict[str, Any]]:
 
 
 def measure_calibration(confidences: Sequence[float], correct: Sequence[bool]) -> Dict[str, Any]:
-    """Expected calibration error and what it is made of.
+    """Expected calibration error (Guo et al. 2017, On Calibration of Modern Neural Networks).
 
-    `words` counts them; `bins` holds [words, mean confidence, share correct] of each tenth of the
-    confidences, from 0 up; `expected_error` is the mean over words of the distance between these two
-    (Guo et al. 2017, On Calibration of Modern Neural Networks).
+    `bins` holds [words, mean confidence, fraction correct] per tenth of the confidences, from 0 up;
+    `expected_error` is the absolute difference of the last two, averaged over the `words`.
     """
     members: List[List[int]] = [[] for _ in range(BINS)]
     for index, confidence in enumerate(confidences):
@@ -87,17 +86,15 @@ def measure_calibration(confidences: Sequence[float], correct: Sequence[bool]) -
     return {"words": len(confidences), "expected_error": distance / len(confidences), "bins": bins}
 
 
-def describe_calibration(calibration: Dict[str, Any]) -> str:
-    """For example "expected calibration error of confidences 0.021 (773 words)"."""
-    error, words = calibration["expected_error"], calibration["words"]
-    return f"expected calibration error of confidences {error:.3f} ({words} words)"
-
-
 def reliability_table(calibration: Dict[str, Any]) -> List[str]:
-    """A line for each tenth of the confidences that words have."""
+    """A title, and a line per bin of confidences that has words."""
+    error, words = calibration["expected_error"], calibration["words"]
     return [
-        f"{index / BINS:.1f}-{(index + 1) / BINS:.1f}  {number} words, mean confidence {mean:.3f}, "
-        f"{100 * share:.1f} % correct"
-        for index, (number, mean, share) in enumerate(calibration["bins"])
-        if number
+        f"Words by confidence, expected calibration error {error:.3f} ({words} words)",
+        *(
+            f"  {index / BINS:.1f}-{(index + 1) / BINS:.1f}  {number} words, mean confidence {mean:.3f}, "
+            f"{100 * share:.1f} % correct"
+            for index, (number, mean, share) in enumerate(calibration["bins"])
+            if number
+        ),
     ]

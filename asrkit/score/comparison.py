@@ -1,4 +1,4 @@
-"""Two systems on one test set: is their difference more than chance?"""
+"""Two systems on one test set: is the difference of their error rates significant?"""
 
 import dataclasses
 import math
@@ -7,72 +7,58 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 
 from asrkit.errors import UserError
-from asrkit.score.alignment import Counts
-from asrkit.score.evaluation import FEWEST_SPEAKERS, Evaluation, sum_groups
-from asrkit.score.interval import bootstrap_interval
-from asrkit.score.records import RATES, describe_interval, describe_rate
+from asrkit.score.evaluation import MIN_SPEAKERS, Evaluation, bootstrap_interval, sum_groups
+from asrkit.score.records import RATES, describe_interval
 from asrkit.score.transcripts import Transcript
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Two systems, a and b; a difference is b less a, so that below zero b is better."""
+    """Systems A and B on the same utterances; a difference is B - A, so below zero B is better."""
 
-    unit: str
-    a: Counts
-    b: Counts
-    a_better: int  # utterances with fewer errors of a
-    b_better: int
-    equal: int
-    difference: float  # of the rates, in percent of the reference
-    interval: Tuple[float, float]
-    interval_by_speaker: Optional[Tuple[float, float]]  # None: of too few speakers
+    a: Evaluation
+    b: Evaluation
+    differences: List[int]  # of the errors, per utterance
+    interval: Tuple[float, float]  # of the difference of the error rates, in percent
+    interval_by_speaker: Optional[Tuple[float, float]]  # None with fewer than MIN_SPEAKERS
     p_value: float
-    confidence: float  # of the intervals
+
+    @property
+    def difference(self) -> float:
+        """Difference of the error rates, in percent of the reference."""
+        return 100.0 * sum(self.differences) / self.a.total.reference
 
 
 def compare(a: Evaluation, b: Evaluation, samples: int) -> Comparison:
-    """Compare two evaluations of the same utterances in the same unit, utterance by utterance.
+    """Compare two evaluations of the same utterances in the same unit.
 
-    The intervals are of a paired bootstrap: each draw takes the same utterances (or speakers) of
-    both (Bisani and Ney 2004, section 4). The p-value is that of matched_pairs. Raises UserError
-    unless ids and references agree.
+    The intervals are from a paired bootstrap: each draw takes the same utterances (or speakers)
+    from both systems (Bisani and Ney 2004, section 4). The p-value is from matched_pairs. Raises
+    UserError unless ids and references agree.
     """
-    refuse_unpaired(a.transcripts, b.transcripts)
+    _refuse_unpaired(a.transcripts, b.transcripts)
     differences = [second.errors - first.errors for first, second in zip(a.counts, b.counts)]
+    lengths = [counts.reference for counts in a.counts]
+    interval = bootstrap_interval(differences, lengths, samples, a.confidence)
     speakers = [transcript.speaker for transcript in a.transcripts]
     of_a, of_b = (sum_groups(speakers, each.counts) for each in (a, b))
     by_speaker = None
-    if len(of_a) >= FEWEST_SPEAKERS:
+    if len(of_a) >= MIN_SPEAKERS:
         by_speaker = bootstrap_interval(
             [of_b[name].errors - of_a[name].errors for name in of_a],
             [counts.reference for counts in of_a.values()],
             samples,
             a.confidence,
         )
-    return Comparison(
-        unit=a.unit,
-        a=a.total,
-        b=b.total,
-        a_better=sum(difference > 0 for difference in differences),
-        b_better=sum(difference < 0 for difference in differences),
-        equal=differences.count(0),
-        difference=100.0 * sum(differences) / a.total.reference,
-        interval=bootstrap_interval(
-            differences, [counts.reference for counts in a.counts], samples, a.confidence
-        ),
-        interval_by_speaker=by_speaker,
-        p_value=matched_pairs(differences),
-        confidence=a.confidence,
-    )
+    return Comparison(a, b, differences, interval, by_speaker, matched_pairs(differences))
 
 
 def matched_pairs(differences: Sequence[int]) -> float:
-    """Two-sided p-value of the mean of differences between errors of two systems being zero.
+    """Two-sided p-value for a mean difference of zero between the errors of two systems.
 
     The matched-pairs test of Gillick and Cox 1989 ("Some statistical issues in the comparison of
-    speech recognition algorithms"), with utterances for segments; NIST's MAPSSWE cuts them finer.
-    Its normal approximation wants some tens of utterances that differ.
+    speech recognition algorithms") with utterances as segments; NIST's MAPSSWE uses shorter ones.
+    Its normal approximation needs some tens of utterances that differ.
     """
     values = np.asarray(differences, dtype=np.float64)
     if not values.any():
@@ -81,38 +67,34 @@ def matched_pairs(differences: Sequence[int]) -> float:
     return math.erfc(abs(values.mean()) / deviation / math.sqrt(2)) if deviation else 0.0
 
 
-def refuse_unpaired(a: Sequence[Transcript], b: Sequence[Transcript]) -> None:
+def _refuse_unpaired(a: Sequence[Transcript], b: Sequence[Transcript]) -> None:
     """Raise UserError unless both hold the same ids with the same references."""
-    references = [{each.id: each.reference for each in transcripts} for transcripts in (a, b)]
-    different = sorted(
-        key for key in references[0].keys() & references[1].keys() if references[0][key] != references[1][key]
-    )
-    for what, keys in (
-        ("only in A", sorted(references[0].keys() - references[1].keys())),
-        ("only in B", sorted(references[1].keys() - references[0].keys())),
-        ("with another reference", different),
+    of_a, of_b = ({each.id: each.reference for each in transcripts} for transcripts in (a, b))
+    for where, keys in (
+        ("only in A", of_a.keys() - of_b.keys()),
+        ("only in B", of_b.keys() - of_a.keys()),
+        ("with another reference", {key for key in of_a.keys() & of_b.keys() if of_a[key] != of_b[key]}),
     ):
         if keys:
             raise UserError(
-                f"the sets differ: {len(keys)} utterances {what}: {', '.join(keys[:5])}",
-                expected="the same utterances with the same references in both experiments",
-                where="asrkit compare",
-                todo="compare experiments on one corpus, scored with the same score.normalise",
+                f"the sets differ: {len(keys)} utterances {where}: {', '.join(sorted(keys)[:5])}",
+                "the same utterances with the same references in both experiments",
+                "asrkit compare",
+                "compare experiments on one corpus, scored with the same score.normalise",
             )
 
 
-def comparison_lines(comparison: Comparison) -> List[str]:
-    """What `asrkit compare` prints of a set and method."""
-    rate, by_speaker = RATES[comparison.unit], comparison.interval_by_speaker
-    errors = comparison.b.errors - comparison.a.errors
-    utterances = comparison.a_better + comparison.b_better + comparison.equal
+def comparison_lines(found: Comparison) -> List[str]:
+    """The text that `asrkit compare` prints per set and method."""
+    rate, by_speaker, differences = RATES[found.a.unit], found.interval_by_speaker, found.differences
+    a_better, b_better = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
     return [
-        f"A       {rate} {describe_rate(comparison.a)}",
-        f"B       {rate} {describe_rate(comparison.b)}",
-        f"B - A   {errors:+d} errors = {comparison.difference:+.2f} % of the reference, "
-        f"{100 * comparison.confidence:g} % interval {describe_interval(comparison.interval)}"
+        f"A       {rate} {found.a.total}",
+        f"B       {rate} {found.b.total}",
+        f"B - A   {sum(differences):+d} errors = {found.difference:+.2f} % of the reference, "
+        f"{100 * found.a.confidence:g} % interval {describe_interval(found.interval)}"
         + (f", by speaker {describe_interval(by_speaker)}" if by_speaker else ""),
-        f"utterances {utterances}: A better in {comparison.a_better}, B better in {comparison.b_better}, "
-        f"equal in {comparison.equal}",
-        f"p = {comparison.p_value:.2g} (matched pairs of utterances, two-sided; Gillick and Cox 1989)",
+        f"utterances {len(differences)}: A better in {a_better}, B better in {b_better}, "
+        f"equal in {differences.count(0)}",
+        f"p = {found.p_value:.2g} (matched pairs of utterances, two-sided; Gillick and Cox 1989)",
     ]

@@ -1,4 +1,4 @@
-"""What errors are counted in: words, characters or units, of both sides after the same steps."""
+"""Text normalisation before scoring, and the tokens that errors are counted in."""
 
 import dataclasses
 import unicodedata
@@ -9,7 +9,7 @@ from asrkit.errors import UserError
 from asrkit.score.transcripts import Transcript
 from asrkit.text.units import WORD_START, Units
 
-# The names of score.normalise.
+# Values of score.normalise
 STEPS: Dict[str, Callable[[str], str]] = {
     "nfkc": lambda text: unicodedata.normalize("NFKC", text),  # full-width letters, ligatures
     "lower": str.lower,
@@ -19,21 +19,15 @@ Tokenise = Callable[[Sequence[str]], List[str]]
 
 
 def normalise(words: Sequence[str], steps: Sequence[str]) -> List[str]:
-    """Words after the named steps, in the order given; UserError for a step that isn't one."""
+    """Apply the named steps in the order given."""
     text = " ".join(words)
     for step in steps:
-        if step not in STEPS:
-            raise UserError(
-                f"unknown normalisation step {step!r}",
-                expected=f"one of {', '.join(STEPS)}",
-                where="score.normalise",
-            )
         text = STEPS[step](text)
     return text.split()
 
 
 def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str]) -> List[Transcript]:
-    """Each transcript with the steps applied to both sides; UserError when no reference word is left."""
+    """Apply the steps to references and hypotheses; UserError if no reference word is left."""
     normalised = [
         dataclasses.replace(
             transcript,
@@ -45,16 +39,16 @@ def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str
     ]
     if not any(transcript.reference for transcript in normalised):
         raise UserError(
-            "no word of the reference is left to count",
-            expected="words that score.normalise leaves",
-            where=f"score.normalise: {', '.join(steps)}",
-            todo="leave out the step that takes them away, then run.sh --stage score",
+            "no word of the reference is left after normalisation",
+            "steps that keep the words",
+            f"score.normalise: {', '.join(steps)}",
+            "remove the step that deletes them, then run.sh --stage score",
         )
     return normalised
 
 
 def _time_normalised(transcript: Transcript, steps: Sequence[str]) -> Optional[List[List[float]]]:
-    """A word that became several gives each its time and confidence; one that vanished takes them along."""
+    """Times and confidences per normalised word: repeated if a word was split, dropped if it was deleted."""
     if transcript.timed is None:
         return None
     return [
@@ -64,22 +58,17 @@ def _time_normalised(transcript: Transcript, steps: Sequence[str]) -> Optional[L
     ]
 
 
-def words(transcript: Sequence[str]) -> List[str]:
-    """The words as they are."""
-    return list(transcript)
-
-
 def characters(transcript: Sequence[str]) -> List[str]:
-    """The characters of the words, without the spaces between them."""
+    """Characters of the words, without spaces."""
     return list("".join(transcript))
 
 
 def unit_tokeniser(units: Units) -> Tokenise:
-    """A function that gives the units (units/units.txt) of a transcript.
+    """Return a function from words to modelling units (units/units.txt), for the unit error rate.
 
-    A word of the lexicon gives those of its most probable pronunciation. Any other, which only greedy
-    search or a test set's reference has, is cut into the longest written units that it holds; where
-    units aren't written signs (phones), it is one token by itself.
+    A word of the lexicon becomes its most probable pronunciation. An out-of-vocabulary word (in a
+    greedy hypothesis or a test reference) is segmented greedily into the longest units; if the units
+    are phones, it stays a single token.
     """
     written = any(symbol.startswith(WORD_START) for symbol in units.symbols)
 
@@ -96,7 +85,7 @@ def unit_tokeniser(units: Units) -> Tokenise:
 
 
 def _longest_pieces(text: str, units: Units) -> List[str]:
-    """`text` cut from the left into the longest units; a character that begins none is a piece."""
+    """Segment `text` from the left into the longest units; a character that starts none is a piece."""
     longest = max(map(len, units.symbols))
     pieces: List[str] = []
     while text:

@@ -1,238 +1,238 @@
-"""RESULTS.md and README's table, made from results.json and cost.json alone."""
+"""RESULTS.md and README's table, generated from results.json and cost.json alone."""
 
+import re
 import statistics
-from typing import Any, Dict, List, Optional, Sequence, Tuple
-
-import jinja2
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from asrkit.errors import UserError
-from asrkit.score.alignment import Counts
-from asrkit.score.breakdown import describe_calibration
+from asrkit.score.breakdown import KINDS
 from asrkit.score.records import (
+    RATES,
     describe_confusion,
     describe_groups,
     describe_interval,
     describe_partial,
-    describe_rate,
-    describe_result,
     describe_rtf,
     headlines,
     record_counts,
 )
 
+Record = Dict[str, Any]
 ABSENT = "not recorded"
-RESULT_COLUMNS = (
-    *("set", "method", "error rate [interval]", "by speaker", "ins", "del", "sub", "utterances"),
-    *("not decoded", "fallbacks", "RTF"),
-)
 TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
 TABLE_END = "<!-- results: end -->"
-RESULTS = """\
-# Results of {{ name }}
-
-Generated from results.json and cost.json; changes made by hand are lost.
-
-| {{ columns | join(" | ") }} |
-|{{ " --- |" * columns | length }}
-{% for row in rows %}
-| {{ row | join(" | ") }} |
-{% endfor %}
-
-{% if partial %}
-**Partial**: of the corpus {{ partial }} were there; published results are of the whole corpus.
-
-{% endif %}
-WER counts words, CER characters without spaces, UER units of the lexicon (units/units.txt).
-Text normalisation before WER and CER are counted (score.normalise): {{ normalise }}.
-The interval is a {{ confidence }} bootstrap by utterance, and, of five speakers or more, also one by speaker.
-Utterances that could not be decoded count with all their words deleted. Fallbacks are utterances whose
-lattice was empty. RTF is seconds of decoding a second of audio.
-{% if notes %}
-
-{% for note in notes %}
-- {{ note }}
-{% endfor %}
-{% endif %}
-
-## Cost
-
-| | |
-| --- | --- |
-{% for fact, value in facts %}
-| {{ fact }} | {{ value }} |
-{% endfor %}
-{% if stages %}
-
-| stage | time | peak memory |
-| --- | --- | --- |
-{% for stage, time, memory in stages %}
-| {{ stage }} | {{ time }} | {{ memory }} |
-{% endfor %}
-{% endif %}
-"""
+KEYS = ("set", "method")
+SPEAKERS = (*KEYS, "interval by speaker", "speakers", "median", "highest")  # with five speakers or more
+CALIBRATION = (*KEYS, "words", "expected calibration error")
+UTTERANCES = (*KEYS, "utterances", "not decoded", "excluded", "fallbacks")
+BELOW_MAIN = """\
+Bold: lowest {} on dev. Interval: bootstrap by utterance. RTF: seconds of decoding per second of audio."""
+BELOW_UNITS = """\
+WER counts words, CER characters without spaces, and the unit error rate (UER) modelling units: BPE tokens,
+characters or phones (units/units.txt). Text normalisation for WER and CER (score.normalise): {}."""
+BELOW_UTTERANCES = """\
+Utterances that were not decoded count with all their words as deletions. Excluded from scoring: no transcript
+or duplicate id. Fallbacks: utterances whose first search failed, by how they were decoded."""
 
 
-def render_results(name: str, results: Sequence[Dict[str, Any]], cost: Dict[str, Any]) -> str:
-    """Text of a recipe's RESULTS.md. A fact that the records lack is shown as "not recorded"."""
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.from_string(RESULTS).render(
-        name=name,
-        columns=RESULT_COLUMNS,
-        rows=[_result_row(record) for record in results],
-        notes=_settings_notes(results) + [note for record in headlines(results) for note in _notes(record)],
-        partial=results[0].get("partial"),
-        normalise=", ".join(results[0]["normalise"]) or "none" if "normalise" in results[0] else ABSENT,
-        confidence=f"{100 * results[0]['confidence']:g} %",
-        facts=cost_facts(cost),
-        stages=_stage_rows(cost),
-    )
-
-
-def cost_facts(cost: Dict[str, Any]) -> List[Tuple[str, str]]:
-    """Names and values of the cost table."""
-    stages: Dict[str, Any] = cost.get("stages") or {}
-    seconds = [stage["seconds"] for stage in stages.values() if stage.get("seconds") is not None]
-    peaks = [stage["peak_bytes"] for stage in stages.values() if stage.get("peak_bytes") is not None]
-    return [
-        ("training", _duration((stages.get("train") or {}).get("seconds"))),
-        ("all stages", _duration(sum(seconds) if seconds else None)),
-        ("parameters", _number(cost.get("parameters"), "{:,}")),
-        ("training audio", _number(cost.get("audio_hours"), "{:.2f} h")),
-        ("peak memory", _memory(max(peaks) if peaks else None)),
-        ("cores", _number(cost.get("cores"), "{}")),
-        ("device", _number(cost.get("device"), "{}")),
-        ("commit", _number(cost.get("commit"), "`{}`")),
-        ("configuration", _number(cost.get("configuration"), "`{}`")),
-        ("command", _number(cost.get("command"), "`{}`")),
+def render_results(name: str, results: Sequence[Record], cost: Dict[str, Any]) -> str:
+    """Text of a recipe's RESULTS.md: the headline table in the recipe's unit, then the details."""
+    records, first = headlines(results), results[0]
+    rate, tests = RATES[first["unit"]], {record["set"] for record in results if record["role"] == "test"}
+    chosen, facts = chosen_method(results), cost_facts(cost)
+    steps = ", ".join(first["normalise"]) or "none"
+    main = (f"{rate} [{100 * first['confidence']:g} % interval]", "ins", "del", "sub", "RTF")
+    tested = [_main_row(record, chosen) for record in records if record["set"] in tests]
+    on_dev = [_main_row(record, chosen) for record in records if record["set"] not in tests]
+    several = [record for record in records if len(record["speakers"]) > 1]
+    calibrated = [record for record in records if record["calibration"]]
+    stages = [
+        (stage, _duration(of.get("seconds")), _memory(of.get("peak_bytes")))
+        for stage, of in (cost.get("stages") or {}).items()
     ]
-
-
-def render_table(recipes: Sequence[Tuple[str, List[Dict[str, Any]], Dict[str, Any]]]) -> str:
-    """README's table: for (recipe, results, cost) one row a test set and method."""
     lines = [
-        "| recipe | test set | method | error rate [interval] | RTF | parameters | training | all stages |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *(f"# Results of {name}", ""),
+        *("Generated by `asrkit report` from results.json and cost.json; don't edit.", ""),
+        *table([*KEYS, *main], tested),
+        *(BELOW_MAIN.format(rate), ""),
+        *table(list(facts)[:5], [list(facts.values())[:5]]),
+        *_warnings(records),
+        *_section("Dev, where scales and beams were chosen", [*KEYS, *main], on_dev),
+        *_section("Other units", *_other_units(results), BELOW_UNITS.format(steps)),
+        *_section("Speakers", SPEAKERS, _rows(several, _speaker_cells)),
+        *_section(f"{rate} by reference length in {first['unit']}s", *_group_table(records, "lengths")),
+        *_section(f"{rate} by signal-to-noise ratio", *_group_table(records, "snr")),
+        *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusions)),
+        *_section("Calibration of word confidences", CALIBRATION, _rows(calibrated, _calibration_cells)),
+        *_section("Utterances", UTTERANCES, _rows(records, _utterance_cells), BELOW_UTTERANCES),
+        *_section("Settings of the methods", *_settings_table(records)),
+        *_section("Provenance", ("fact", "value"), list(facts.items())[5:]),
+        *_section("Cost per stage", ("stage", "time", "peak memory"), stages),
     ]
-    for name, results, cost in recipes:
-        facts = dict(cost_facts(cost))
-        for record in headlines(results, role="test"):
-            cells = [
-                f"[{name}](recipes/{name}/RESULTS.md)",
-                record["set"],
-                record["method"],
-                _rate_cell(record),
-                describe_rtf(record["rtf"]),
-                *(facts[key] for key in ("parameters", "training", "all stages")),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def replace_table(readme: str, table: str) -> str:
-    """`readme` with what stands between the two markers replaced; UserError without them."""
+def chosen_method(results: Sequence[Record]) -> Optional[str]:
+    """The method with the lowest error rate on dev (on the test sets, if dev is one of them).
+
+    Of equal ones, greedy is taken last and the fastest first, so that no test result has a part in it.
+    """
+    found = headlines(results, "dev") or headlines(results, "test")
+    order = sorted(found, key=lambda each: (each["rate"], each["method"] == "greedy", each["rtf"] or 0.0))
+    return order[0]["method"] if order else None
+
+
+def cost_facts(cost: Dict[str, Any]) -> Dict[str, str]:
+    """The cost of a whole experiment; a fact that cost.json lacks is "not recorded"."""
+    stages: Dict[str, Any] = cost.get("stages") or {}
+    seconds = [stage["seconds"] for stage in stages.values() if stage.get("seconds") is not None]
+    peaks = [stage["peak_bytes"] for stage in stages.values() if stage.get("peak_bytes") is not None]
+
+    def shown(key: str, form: str = "{}") -> str:
+        return ABSENT if cost.get(key) is None else form.format(cost[key])
+
+    return {
+        "training": _duration((stages.get("train") or {}).get("seconds")),
+        "parameters": shown("parameters", "{:,}"),
+        "training audio, all speeds": shown("audio_hours", "{:.2f} h"),
+        "hardware": f"{shown('device')}, {shown('cores', '{} cores')}",
+        "all stages": _duration(sum(seconds) if seconds else None),
+        "peak memory": _memory(max(peaks, default=None)),
+        **{key: shown(key, "`{}`") for key in ("commit", "configuration", "command")},
+    }
+
+
+def render_table(recipes: Sequence[Tuple[str, List[Record], Dict[str, Any]]]) -> str:
+    """README's table: a row per recipe, with the method chosen on dev."""
+    shown = ("training", "parameters", "hardware")
+    heads = ("recipe", "method chosen on dev", "test error rate [95 % interval]", *shown)
+    rows = []
+    for name, results, cost in recipes:
+        facts, chosen = cost_facts(cost), chosen_method(results)
+        tests = [record for record in headlines(results, "test") if record["method"] == chosen]
+        rates = [f"{record['set']}: {RATES[record['unit']]} {_rate(record)}" for record in tests]
+        cells = [f"[{name}](recipes/{name}/RESULTS.md)", chosen or "", "<br>".join(rates)]
+        rows.append([*cells, *(facts[key] for key in shown)])
+    return "\n".join(table(heads, rows)[:-1])
+
+
+def replace_table(readme: str, text: str) -> str:
+    """`readme` with the text between the two markers replaced; UserError without them."""
     before, begin, rest = readme.partition(TABLE_BEGIN)
     _, end, after = rest.partition(TABLE_END)
     if not begin or not end:
-        raise UserError(
-            "no place for the table of results",
-            expected=f"the lines {TABLE_BEGIN} and {TABLE_END}",
-            where="README.md",
-            todo="put these two lines where the table belongs",
-        )
-    return f"{before}{TABLE_BEGIN}\n{table}\n{TABLE_END}{after}"
+        todo = "put these two lines where the table belongs"
+        lines = f"the lines {TABLE_BEGIN} and {TABLE_END}"
+        raise UserError("no place for the table of results", lines, "README.md", todo)
+    return f"{before}{TABLE_BEGIN}\n{text}\n{TABLE_END}{after}"
 
 
-def _rate_cell(record: Dict[str, Any]) -> str:
-    rate = describe_result(record["unit"], record_counts(record), record["interval"])
-    return rate + describe_partial(record)
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> List[str]:
+    """Lines of a Markdown table, and an empty line."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in lines] + [""]
 
 
-def _result_row(record: Dict[str, Any]) -> List[str]:
-    fallbacks = _list_values({key: value for key, value in record["fallbacks"].items() if value})
+def _section(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], text: str = "") -> List[str]:
+    """A heading, a table and a text below; nothing without rows."""
+    return [f"## {title}", "", *table(heads, rows), *([text, ""] if text else [])] if rows else []
+
+
+def _rows(records: Sequence[Record], cells: Callable[[Record], Sequence[str]]) -> List[List[str]]:
+    """Rows (set, methods, cells); methods of a set with equal cells share a row."""
+    methods: Dict[Tuple[str, ...], List[str]] = {}
+    for record in records:
+        methods.setdefault((record["set"], *cells(record)), []).append(record["method"])
+    return [[of[0], ", ".join(names), *of[1:]] for of, names in methods.items()]
+
+
+def _rate(record: Record) -> str:
+    return f"{record_counts(record)} {describe_interval(record['interval'])}{describe_partial(record)}"
+
+
+def _main_row(record: Record, chosen: Optional[str]) -> List[str]:
+    method = str(record["method"])
+    if record["role"] == "bound":
+        method += " (bound)"
+    elif method == chosen:
+        method = f"**{method}**"
+    kinds = [str(record[kind]) for kind in ("insertions", "deletions", "substitutions")]
+    return [record["set"], method, _rate(record), *kinds, describe_rtf(record["rtf"])]
+
+
+def _other_units(results: Sequence[Record]) -> Tuple[List[str], List[List[str]]]:
+    """A row per set and method, a column per unit other than the recipe's."""
+    units = list(dict.fromkeys(record["unit"] for record in results))[1:]
+    rates = {(record["set"], record["method"], record["unit"]): _rate(record) for record in results}
+    rows = [
+        [*key, *(rates.get((*key, unit), "") for unit in units)]
+        for key in dict.fromkeys((record["set"], record["method"]) for record in results)
+    ]
+    return ["set", "method", *(RATES[unit] for unit in units)], rows if units else []
+
+
+def _speaker_cells(record: Record) -> List[str]:
+    interval, speakers = record["interval_by_speaker"], record["speakers"]
+    median = statistics.median(100 * errors / max(length, 1) for errors, length in speakers.values())
+    worst = list(describe_groups(speakers).items())[:3]  # the record has them in this order
     return [
-        f"{record['set']} (settings chosen here)" if record["role"] == "dev" else record["set"],
-        f"{record['method']} (a bound, no result)" if record["role"] == "bound" else record["method"],
-        _rate_cell(record),
-        _speaker_interval(record),
-        *(str(record[key]) for key in ("insertions", "deletions", "substitutions", "utterances", "rejected")),
-        fallbacks or "0",
-        describe_rtf(record["rtf"]),
+        describe_interval(interval) if interval else "",
+        str(len(speakers)),
+        f"{median:.2f} %",
+        ", ".join(f"{name} {rate}" for name, rate in worst),
     ]
 
 
-def _speaker_interval(record: Dict[str, Any]) -> str:
-    """Empty where there are too few speakers."""
-    if "interval_by_speaker" not in record:
-        return ABSENT
-    interval = record["interval_by_speaker"]
-    return describe_interval(interval) if interval else ""
+def _group_table(records: Sequence[Record], key: str) -> Tuple[List[str], List[List[str]]]:
+    """A column per group; no rows if there is one group only."""
+    names = list({name: None for each in records for name in each[key]})
+    names.sort(key=lambda name: int(re.findall(r"-?\d+", name)[0]))  # the lower bound
+
+    def cells(record: Record) -> List[str]:
+        groups = describe_groups(record[key])
+        return [groups.get(name, "") for name in names]
+
+    return ["set", "method", *names], _rows(records, cells) if len(names) > 1 else []
 
 
-def _list_values(values: Dict[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items())
+def _confusions(record: Record) -> List[str]:
+    return [", ".join(map(describe_confusion, record["confusions"].get(kind, []))) for kind in KINDS]
 
 
-def _settings_notes(results: Sequence[Dict[str, Any]]) -> List[str]:
-    """What each method was run with, said once where it is the same for all sets."""
-    run_with = [(record["method"], _list_values(record["settings"])) for record in results]
-    return [f"{method}: {settings}." for method, settings in dict.fromkeys(run_with) if settings]
+def _calibration_cells(record: Record) -> List[str]:
+    return [str(record["calibration"]["words"]), f"{record['calibration']['expected_error']:.3f}"]
 
 
-def _notes(record: Dict[str, Any]) -> List[str]:
-    """What a reader must know beside a rate: its spread, the most frequent errors, and its limits."""
-    speakers = {name: Counts(length, 0, 0, errors) for name, (errors, length) in record["speakers"].items()}
-    worst = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))[:3]
-    middle = statistics.median(counts.rate for counts in speakers.values())
-    highest = ", ".join(f"{name} {describe_rate(counts)}" for name, counts in worst)
-    about = f"{record['set']}, {record['method']}"
-    notes = []
-    if len(speakers) > 1:
-        notes.append(f"{about}: {len(speakers)} speakers, median {middle:.2f} %, highest {highest}.")
-    notes += [f"{about}: {note}." for note in _error_notes(record)]
-    if record.get("calibration"):
-        notes.append(f"{about}: {describe_calibration(record['calibration'])}.")
-    if record["lost"]:
-        notes.append(f"{about}: {record['lost']} utterances are in no count, for want of a text or an id.")
-    if record["errors"] == 0:
-        notes.append(
-            f"{about}: no error was seen, of which a bootstrap knows nothing; by the rule of three the rate "
-            f"is below {300 / record['reference']:.2f} % with 95 % confidence."
-        )
-    return notes
+def _utterance_cells(record: Record) -> List[str]:
+    fallbacks = [f"{_plain(name)} {number}" for name, number in record["fallbacks"].items() if number]
+    numbers = (str(record[key]) for key in ("utterances", "rejected", "lost"))
+    return [*numbers, ", ".join(fallbacks) or "0"]
 
 
-def _error_notes(record: Dict[str, Any]) -> List[str]:
-    """Where the errors are, and the most frequent ones; records kept long ago say neither."""
-    notes = []
-    for key, title in (("lengths", f"length in {record['unit']}s"), ("snr", "signal-to-noise ratio")):
-        groups = describe_groups(record.get(key, {}))
-        if len(groups) > 1:
-            notes.append(f"by {title}: {', '.join(groups)}")
-    frequent = [
-        f"{kind} {', '.join(map(describe_confusion, rows))}"
-        for kind, rows in record.get("confusions", {}).items()
-        if rows
-    ]
-    if frequent:
-        notes.append(f"most frequent {'; '.join(frequent)}")
-    return notes
+def _settings_table(records: Sequence[Record]) -> Tuple[List[str], List[List[str]]]:
+    """A row per setting, a column per method; the same for every set."""
+    methods = {record["method"]: record["settings"] for record in records if record["settings"]}
+    names = dict.fromkeys(name for settings in methods.values() for name in settings)
+    rows = [[_plain(name), *(str(of.get(name, "")) for of in methods.values())] for name in names]
+    return ["setting", *methods], rows
 
 
-def _stage_rows(cost: Dict[str, Any]) -> List[Tuple[str, str, str]]:
-    return [
-        (name, _duration(stage.get("seconds")), _memory(stage.get("peak_bytes")))
-        for name, stage in (cost.get("stages") or {}).items()
-    ]
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
 
 
-def _number(value: Any, form: str) -> str:
-    return ABSENT if value is None else form.format(value)
+def _warnings(records: Sequence[Record]) -> List[str]:
+    """Limits of the rates: a partial corpus, excluded utterances, no error at all."""
+    partial = records[0].get("partial")
+    lines = [f"**Partial**: {partial} of the corpus; published results are on all of it."] if partial else []
+    for record in records:
+        about = f"{record['set']}, {record['method']}"
+        if record["lost"]:
+            lines.append(f"{about}: {record['lost']} utterances are excluded from scoring.")
+        if record["errors"] == 0:
+            limit = f"the rate is below {300 / record['reference']:.2f} % with 95 % confidence"
+            lines.append(f"{about}: no errors, so the bootstrap has no spread; by the rule of three {limit}.")
+    return [f"- {line}" for line in lines] + [""] * bool(lines)
 
 
 def _duration(seconds: Optional[float]) -> str:

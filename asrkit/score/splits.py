@@ -1,47 +1,48 @@
-"""Score every decoded set: listings, results.json and RESULTS.md."""
+"""Score every decoded set: listings, files for sclite, results.json and RESULTS.md."""
 
-from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.breakdown import break_down, calibrate
-from asrkit.score.ctm import make_ctm, make_stm, make_trn
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
-from asrkit.score.normalisation import characters, normalise_transcripts, unit_tokeniser, words
-from asrkit.score.records import Timing, make_record, summary_lines
+from asrkit.score.normalisation import Tokenise, characters, normalise_transcripts, unit_tokeniser
+from asrkit.score.records import RATES, Timing, make_record, summary_lines
 from asrkit.score.report import render_results
+from asrkit.score.sclite import make_ctm, make_stm, make_trn
 from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units
 
+BOUND = "nbest-oracle"  # chooses by the reference: a bound on what rescoring can reach, no result
+
 
 def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
-    """Score the test sets, then dev where it was decoded; the table is printed last.
+    """Score the test sets, then dev if it was decoded; print the summary last.
 
-    `methods` are those to score; all that were used to decode if it is empty.
+    `methods`: those to score; empty: every method that was used to decode.
     """
     corpus = experiment.config.corpus
     results: List[Dict[str, Any]] = []
-    for split in [*corpus.tests, *([] if corpus.dev in corpus.tests else [corpus.dev])]:
-        files = sorted((experiment.folder("decode") / split).glob("hypotheses_*.jsonl"))
+    for split in dict.fromkeys([*corpus.tests, corpus.dev]):
+        folder = experiment.folder("decode") / split
+        files = {file.stem.partition("_")[2]: file for file in sorted(folder.glob("hypotheses_*.jsonl"))}
         if not files and split in corpus.tests:
             raise UserError(
                 f"{split} has not been decoded",
-                expected="hypotheses_{method}.jsonl",
-                where=str(experiment.folder("decode") / split),
-                todo="run.sh --stage decode",
+                "hypotheses_{method}.jsonl",
+                str(folder),
+                "run.sh --stage decode",
             )
-        for file in files:
-            if methods and _method_of(file) not in methods:
-                continue
-            results += _score(experiment, split, file)
+        for method in files:
+            if not methods or method in methods:
+                results += _score(experiment, split, method)
     facts_file = experiment.folder("manifests") / "statistics.json"
     partial = read_json(facts_file, Dict[str, Any]).get("partial") if facts_file.exists() else None
     results = [{**record, "partial": partial} for record in results]
-    # Last, and not in score/: they hold times, and all in score/ is the same whenever it is made
+    # Not in score/, whose content is reproducible: these hold times
     write_json(experiment.directory / "results.json", results)
     cost = read_cost(experiment)
     write_text(experiment.directory / "RESULTS.md", render_results(experiment.config.name, results, cost))
@@ -51,49 +52,39 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
 def evaluate_transcripts(
     experiment: Experiment, transcripts: Sequence[Transcript], units: Sequence[str]
 ) -> List[Evaluation]:
-    """Evaluations in some of "word", "character" and "unit"; only the first two on normalised text."""
+    """Evaluations in some of "word", "character" and "unit"; the first two on normalised text."""
     settings = experiment.config.score
     normalised = normalise_transcripts(transcripts, settings.normalise)
-    ways = {
-        "word": (words, normalised),
+    tokenisers: Dict[str, Tuple[Tokenise, Sequence[Transcript]]] = {
+        "word": (list, normalised),
         "character": (characters, normalised),
         "unit": (unit_tokeniser(load_units(experiment.folder("units"))), transcripts),
     }
     return [
         evaluate(of, unit, tokenise, settings.bootstrap_samples, settings.confidence)
         for unit in units
-        for tokenise, of in [ways[unit]]
+        for tokenise, of in [tokenisers[unit]]
     ]
 
 
-def _method_of(hypotheses: Path) -> str:
-    return hypotheses.stem[len("hypotheses_") :]
-
-
-def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[str, Any]]:
-    method = _method_of(hypotheses)
-    settings = experiment.config.score
+def _score(experiment: Experiment, split: str, method: str) -> List[Dict[str, Any]]:
+    """Write the files of a set and method; return a record per unit, that of score.unit first."""
+    settings, folder = experiment.config.score, experiment.folder("score")
     transcripts, lost = load_transcripts(experiment, split, method)
-    units = sorted(["word", "character", "unit"], key=lambda unit: unit != settings.unit)
+    units = sorted(RATES, key=lambda unit: unit != settings.unit)
     evaluations = evaluate_transcripts(experiment, transcripts, units)
     name = f"{split}_{method}"
     of_words = next(each for each in evaluations if each.unit == "word")
     counted, calibration = of_words.transcripts, calibrate(of_words)
-    write_text(
-        experiment.folder("score") / f"{name}.txt",
-        make_listing(split, method, evaluations, lost, calibration),
-    )
-    write_json(
-        experiment.folder("score") / f"{name}.json", {each.unit: break_down(each) for each in evaluations}
-    )
-    write_text(experiment.folder("score") / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
-    write_text(experiment.folder("score") / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
+    write_text(folder / f"{name}.txt", make_listing(split, method, evaluations, lost, calibration))
+    write_json(folder / f"{name}.json", {each.unit: break_down(each) for each in evaluations})
+    write_text(folder / f"{name}.ref.trn", make_trn(counted, hypothesis=False))
+    write_text(folder / f"{name}.hyp.trn", make_trn(counted, hypothesis=True))
     if any(each.timed for each in counted):
-        write_text(experiment.folder("score") / f"{name}.hyp.ctm", make_ctm(counted))
-        write_text(experiment.folder("score") / f"{name}.ref.stm", make_stm(counted))
-    timing = read_json(hypotheses.with_name(f"timing_{method}.json"), Timing)
-    # The oracle knows the references: a bound on what rescoring can reach, and no result.
-    role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
+        write_text(folder / f"{name}.hyp.ctm", make_ctm(counted))
+        write_text(folder / f"{name}.ref.stm", make_stm(counted))
+    timing = read_json(experiment.folder("decode") / split / f"timing_{method}.json", Timing)
+    role = "bound" if method == BOUND else "test" if split in experiment.config.corpus.tests else "dev"
     return [
         make_record(each, split, role, method, timing, len(lost), settings.normalise, calibration)
         for each in evaluations

@@ -1,4 +1,4 @@
-"""Stage score: count errors, with intervals, and write the results."""
+"""Stage score: count errors, with confidence intervals, and write the results."""
 
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
@@ -8,7 +8,7 @@ KINDS = ("supervisions", "cuts")
 
 STAGE = Stage(
     name="score",
-    purpose="count errors, with intervals, and write the results",
+    purpose="count errors, with confidence intervals, and write the results",
     reads=(
         *decoded("{dev}", "{test}"),
         *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),

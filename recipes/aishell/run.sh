@@ -9,10 +9,10 @@ stage 1 manifests "the official train, dev and test; recordings without a transc
 stage 2 features  "log-Mel features at 16 kHz, at three speeds for training"
 stage 3 units     "the characters of the training text"
 stage 4 lm        "4-grams of the training text, over characters"
-stage 5 graph     "HLG over these"
+stage 5 graph     "HLG over these characters"
 stage 6 train     "a residual and self-attention network with CTC loss, of 29 or 80 million parameters"
 stage 7 average   "average checkpoints, chosen on dev"
-stage 8 decode    "greedy and HLG one-best; scales chosen on dev"
+stage 8 decode    "greedy and 1best; scales chosen on dev"
 stage 9 score     "errors in the 104,765 characters of the official test"
 
 run_stages "$@"

@@ -5,14 +5,14 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
 
 stage 0 download  "fetch an4_sphere, 64 MB of archive"
-stage 1 manifests "the official test list; about 100 utterances of training, by speaker, for dev"
+stage 1 manifests "the official test list; dev: 103 utterances of held-out training speakers"
 stage 2 features  "log-Mel features at 16 kHz, at five speeds for training"
 stage 3 units     "phones, by the pronunciations of lexicon.txt"
-stage 4 lm        "3-grams and 5-grams of the training text, interpolated with those of grammar.yaml"
-stage 5 graph     "HLG over the words of these"
+stage 4 lm        "3-gram and 5-gram models, interpolated with those of grammar.yaml"
+stage 5 graph     "HLG over their words"
 stage 6 train     "a residual and self-attention network with CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
-stage 8 decode    "greedy, HLG with 3-grams, lattices rescored by 5-grams; scales chosen on dev"
+stage 8 decode    "greedy, 1best with 3-grams, lattices rescored by 5-grams; scales chosen on dev"
 stage 9 score     "errors in the 773 words of the official test"
 
 run_stages "$@"

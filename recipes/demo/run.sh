@@ -4,15 +4,15 @@
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
 
-stage 0 download  "draw sentences from grammar.yaml and have py-nanotts speak them"
+stage 0 download  "draw sentences from grammar.yaml, synthesise them with py-nanotts"
 stage 1 manifests "five voices for training, dev and test; the sixth is a second test set"
 stage 2 features  "log-Mel features at 16 kHz, at three speeds for training"
-stage 3 units     "word pieces of the training text"
+stage 3 units     "BPE units of the training text"
 stage 4 lm        "3-grams of the training text"
 stage 5 graph     "HLG over the words of the training text"
 stage 6 train     "a residual and self-attention network with CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
-stage 8 decode    "greedy and HLG one-best; scales chosen on dev"
-stage 9 score     "errors on seen voices, and on the unseen one"
+stage 8 decode    "greedy and 1best; scales chosen on dev"
+stage 9 score     "word errors on the seen voices and on the unseen one"
 
 run_stages "$@"

@@ -12,7 +12,7 @@ stage 4 lm        "unigrams of the training text"
 stage 5 graph     "HLG over two words"
 stage 6 train     "a small residual and self-attention network with CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
-stage 8 decode    "greedy and HLG one-best"
+stage 8 decode    "greedy and 1best"
 stage 9 score     "errors in the 240 words of the test half"
 
 run_stages "$@"

@@ -1,4 +1,4 @@
-"""Drawn word sequences were aligned with the whole lattice: of a poor model 21 GB, minutes an utterance."""
+"""Drawn word sequences were aligned with the whole lattice: 21 GB for a weak model, minutes per utterance."""
 
 from pathlib import Path
 from typing import Any, List

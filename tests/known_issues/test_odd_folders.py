@@ -59,7 +59,7 @@ DAMAGES: Dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_run_sh_mends_it_without_training(yesno: Finished, name: str) -> None:
+def test_run_sh_repairs_it_without_training(yesno: Finished, name: str) -> None:
     before = contents(yesno.exp)
     DAMAGES[name](yesno.exp)
     output = yesno.run()

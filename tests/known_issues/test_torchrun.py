@@ -9,7 +9,7 @@ import torch
 from torch.distributed.elastic.multiprocessing.api import Std
 
 
-@pytest.mark.skipif(not torch.__version__.startswith("1."), reason="mended in torch 2")
+@pytest.mark.skipif(not torch.__version__.startswith("1."), reason="fixed in torch 2")
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="flags list 0 before Python 3.11")
 def test_the_defaults_of_torchrun_are_not_understood() -> None:
     assert Std.from_str("0") is None

@@ -113,7 +113,7 @@ DAMAGES: Dict[str, Tuple[Damage, str]] = {
     ),
     "an utterance twice": (
         changed("decode/test/hypotheses_hlg.jsonl", 9, lambda rows: rows + rows.splitlines(True)[0]),
-        "1 ids are there twice",
+        "1 duplicate ids",
     ),
     "no timing": (removed("decode/test/timing_hlg.json", 9), "timing_hlg.json, which is missing"),
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asrkit.score.alignment import Counts, align, confusions, count
+from asrkit.score.alignment import Counts, align, count
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,3 @@ def test_rate_of_a_sum_is_pooled() -> None:
 def test_rate_without_reference() -> None:
     assert Counts().rate == 0.0
     assert Counts(0, 1, 0, 0).rate == float("inf")
-
-
-def test_confusions_leave_agreement_out() -> None:
-    alignments = [[("a", "a"), ("b", "x")], [("b", "x"), ("", "c")]]
-    assert confusions(alignments) == {("b", "x"): 2, ("", "c"): 1}

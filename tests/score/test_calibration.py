@@ -3,9 +3,9 @@
 import pytest
 
 from asrkit.score.breakdown import calibrate, measure_calibration, reliability_table
-from asrkit.score.ctm import make_ctm, make_stm
 from asrkit.score.evaluation import evaluate
-from asrkit.score.normalisation import normalise_transcripts, words
+from asrkit.score.normalisation import normalise_transcripts
+from asrkit.score.sclite import make_ctm, make_stm
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
@@ -29,18 +29,18 @@ def test_expected_calibration_error_of_a_made_up_table() -> None:
     ]
     assert found["words"] == 6
     assert found["expected_error"] == pytest.approx((2 * 0.2 + 3 * 0.3) / 6)
-    assert reliability_table(found)[1] == "0.7-0.8  2 words, mean confidence 0.700, 50.0 % correct"
+    assert reliability_table(found)[2] == "  0.7-0.8  2 words, mean confidence 0.700, 50.0 % correct"
 
 
 def test_a_word_is_right_as_it_is_aligned_and_only_timed_utterances_count() -> None:
-    found = calibrate(evaluate(TRANSCRIPTS, "word", words, samples=10))
+    found = calibrate(evaluate(TRANSCRIPTS, "word", list, samples=10))
     assert found is not None
     assert {index: row for index, row in enumerate(found["bins"]) if row[0]} == {
         2: [1, 0.25, 0.0],
         5: [1, 0.5, 0.0],
         9: [2, pytest.approx(0.975), 1.0],
     }
-    assert calibrate(evaluate(TRANSCRIPTS[1:], "word", words, samples=10)) is None
+    assert calibrate(evaluate(TRANSCRIPTS[1:], "word", list, samples=10)) is None
 
 
 def test_a_normalised_word_keeps_its_time() -> None:

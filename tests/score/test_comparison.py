@@ -8,17 +8,16 @@ import pytest
 from asrkit.errors import UserError
 from asrkit.score.comparison import Comparison, compare, comparison_lines, matched_pairs
 from asrkit.score.evaluation import Evaluation, evaluate
-from asrkit.score.normalisation import words
 from asrkit.score.transcripts import Transcript
 
 
 def system(errors: Sequence[int], speakers: int = 10) -> Evaluation:
-    """Ten words an utterance, so many of them wrong."""
+    """Ten words per utterance, `errors` of them wrong."""
     transcripts = [
         Transcript(f"u{n}", f"s{n % speakers}", ["a"] * 10, ["x"] * wrong + ["a"] * (10 - wrong))
         for n, wrong in enumerate(errors)
     ]
-    return evaluate(transcripts, "word", words, samples=20)
+    return evaluate(transcripts, "word", list, samples=20)
 
 
 def compared(a: Sequence[int], b: Sequence[int], **more: int) -> Comparison:
@@ -27,15 +26,15 @@ def compared(a: Sequence[int], b: Sequence[int], **more: int) -> Comparison:
 
 def test_counts_of_utterances_and_of_errors() -> None:
     found = compared([0, 2, 1, 4], [1, 0, 1, 1])
-    assert (found.a_better, found.b_better, found.equal) == (1, 2, 1)
-    assert (found.a.errors, found.b.errors, found.difference) == (7, 3, -10.0)
+    assert found.differences == [1, -2, 0, -3]
+    assert (found.a.total.errors, found.b.total.errors, found.difference) == (7, 3, -10.0)
     assert found.interval_by_speaker is None
 
 
 def test_a_system_against_itself_does_not_differ() -> None:
     found = compared([0, 2, 1, 4] * 5, [0, 2, 1, 4] * 5)
     assert (found.difference, found.interval, found.interval_by_speaker) == (0.0, (0.0, 0.0), (0.0, 0.0))
-    assert (found.equal, found.p_value) == (20, 1.0)
+    assert (found.differences, found.p_value) == ([0] * 20, 1.0)
 
 
 def test_changing_sides_changes_the_sign_alone() -> None:
@@ -93,7 +92,7 @@ def transcripts(references: Dict[str, str]) -> List[Transcript]:
 )
 def test_sets_that_differ_are_refused(other: Dict[str, str], message: str) -> None:
     a, b = (
-        evaluate(transcripts(each), "word", words, samples=5) for each in ({"u1": "a b", "u2": "c"}, other)
+        evaluate(transcripts(each), "word", list, samples=5) for each in ({"u1": "a b", "u2": "c"}, other)
     )
     with pytest.raises(UserError) as error:
         compare(a, b, samples=5)

@@ -3,11 +3,11 @@
 from asrkit.score.alignment import align
 from asrkit.score.evaluation import evaluate
 from asrkit.score.listing import aligned_lines, make_listing
-from asrkit.score.normalisation import characters, words
+from asrkit.score.normalisation import characters
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
-    Transcript("u1", "anna", ["GO", "TO", "TEN"], ["GO", "TO", "TEN"], way="partial"),
+    Transcript("u1", "anna", ["GO", "TO", "TEN"], ["GO", "TO", "TEN"], outcome="partial"),
     Transcript("u2", "ben", ["STOP", "NOW"], ["STOP", "THE", "NOISE"]),
     Transcript("u3", "anna", ["GO", "ON"], [], rejected="zero samples"),
 ]
@@ -16,10 +16,10 @@ TRANSCRIPTS = [
 def listing() -> str:
     return make_listing(
         "test",
-        "hlg",
+        "1best",
         [
             evaluate(TRANSCRIPTS, unit, tokenise, samples=50)
-            for unit, tokenise in (("word", words), ("character", characters))
+            for unit, tokenise in (("word", list), ("character", characters))
         ],
         {"u9": "empty text"},
     )
@@ -47,9 +47,9 @@ def test_long_lines_are_folded() -> None:
 
 def test_summary_gives_both_units_first() -> None:
     lines = listing().splitlines()
-    assert lines[0].startswith("test hlg WER 4/7 = 57.14 % [")
+    assert lines[0].startswith("test 1best WER 4/7 = 57.14 % [")
     assert lines[0].endswith("ins 1 del 2 sub 1")
-    assert lines[1].startswith("test hlg CER ")
+    assert lines[1].startswith("test 1best CER ")
     assert lines[2] == "3 utterances, 2 with errors"
 
 
@@ -57,7 +57,7 @@ def test_undecoded_utterances_are_named_with_the_reason() -> None:
     lines = listing().splitlines()
     assert lines[3].startswith("1 not decoded")
     assert lines[4] == "  u3  zero samples"
-    assert lines[5].startswith("1 in no count")
+    assert lines[5].startswith("1 excluded from scoring")
     assert lines[6] == "  u9  empty text"
 
 

@@ -31,12 +31,6 @@ def test_steps(text: str, steps: Sequence[str], expected: str) -> None:
     assert normalise(text.split(), steps) == expected.split()
 
 
-def test_unknown_step_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match="unknown normalisation step 'stem'") as error:
-        normalise(["a"], ["lower", "stem"])
-    assert error.value.expected == f"one of {', '.join(STEPS)}"
-
-
 def test_unknown_step_is_refused_before_anything_runs(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text("name: x\ncorpus: {module: x}\n")

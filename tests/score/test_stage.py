@@ -40,7 +40,7 @@ def experiment(tmp_path: Path) -> Experiment:
         cuts = [{"id": key, "custom": {"snr": 7.5} if key == "u1" else None} for key in TEXTS]
         write_jsonl_gz(made.folder("manifests") / f"{split}_cuts.jsonl.gz", cuts)
         decode(made, split, "greedy", {"u1": "GO TWO TEN", "u2": "STOP", "u3": "GO ON"})
-        decode(made, split, "hlg", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
+        decode(made, split, "1best", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
     return made
 
 
@@ -61,10 +61,10 @@ def test_a_partial_corpus_is_named_in_every_table(
     assert {row["partial"] for row in results} == {"6 of 1,205 utterances"}
     printed = capsys.readouterr().out.splitlines()[-len(results) :]
     text = (experiment.directory / "RESULTS.md").read_text()
-    assert "**Partial**: of the corpus 6 of 1,205 utterances were there" in text
-    rows = [line for line in text.splitlines() if line.startswith(("| test |", "| dev "))]
+    assert "**Partial**: 6 of 1,205 utterances of the corpus" in text
+    rows = [line for line in text.splitlines() if line.startswith(("| test |", "| dev ")) and "% [" in line]
     table = render_table([("tiny", results, {})]).splitlines()[2:]
-    for lines, count in ((printed, 12), (rows, 12), (table, 2)):
+    for lines, count in ((printed, 12), (rows, 8), (table, 1)):
         assert len(lines) == count
         assert all(", partial: 6 of 1,205 utterances" in line for line in lines)
 
@@ -79,10 +79,10 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert [(row["set"], row["role"], row["method"], row["unit"]) for row in results] == [
         (split, split, method, unit)
         for split in ("test", "dev")
-        for method in ("greedy", "hlg")
+        for method in ("1best", "greedy")
         for unit in ("word", "character", "unit")
     ]
-    greedy = results[0]
+    greedy = results[3]
     counts = [greedy[key] for key in ("errors", "reference", "insertions", "deletions", "substitutions")]
     assert counts == [2, 7, 0, 1, 1]
     assert greedy["rate"] == pytest.approx(200 / 7)
@@ -91,10 +91,10 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert greedy["interval_by_speaker"] is None
     assert greedy["snr"] == {"5 to 10 dB": [1, 3]}
     assert greedy["confusions"]["substitutions"] == [["TO", "TWO", 1]]
-    assert results[2]["errors"] == 4  # units: W, and the three of NOW
+    assert results[5]["errors"] == 4  # units: W, and the three of NOW
     assert "HYP: GO TWO TEN" in (experiment.folder("score") / "test_greedy.txt").read_text()
-    assert "test       hlg     WER 1/7 = 14.29 % [" in capsys.readouterr().out
-    assert "| test | hlg | WER 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
+    assert "test       1best   WER 1/7 = 14.29 % [" in capsys.readouterr().out
+    assert "| test | **1best** | 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
 
 
 def test_character_language_has_its_unit_first(experiment: Experiment) -> None:
@@ -113,7 +113,7 @@ def test_normalisation_is_on_both_sides_and_listed(experiment: Experiment) -> No
     settings = ScoreConfig(normalise=("lower", "strip-punctuation"), bootstrap_samples=50)
     config = msgspec.structs.replace(experiment.config, score=settings)
     score.run(dataclasses.replace(experiment, config=config))
-    first, _, units = read_json(experiment.directory / "results.json")[:3]
+    first, _, units = read_json(experiment.directory / "results.json")[3:6]
     assert (first["errors"], first["reference"], first["normalise"]) == (0, 7, ["lower", "strip-punctuation"])
     assert units["errors"] > 0  # of what the model puts out
     assert "(score.normalise): lower, strip-punctuation." in (experiment.directory / "RESULTS.md").read_text()
@@ -130,19 +130,18 @@ def test_files_for_sclite_hold_every_utterance(experiment: Experiment) -> None:
 
 
 def test_confidences_are_calibrated_and_in_a_ctm(experiment: Experiment) -> None:
-    hypotheses = experiment.folder("decode") / "test" / "hypotheses_hlg.jsonl"
+    hypotheses = experiment.folder("decode") / "test" / "hypotheses_1best.jsonl"
     row = {"id": "u1", "hyp": ["GO", "TEN"], "timed": [[0.1, 0.2, 0.75], [0.5, 0.3, 0.85]]}
     write_jsonl(hypotheses, [row, {"id": "u2", "hyp": ["STOP", "NOW"]}, {"id": "u3", "hyp": ["GO", "ON"]}])
     score.run(experiment)
-    greedy, hlg = read_json(experiment.directory / "results.json")[0:4:3]
+    timed, greedy = read_json(experiment.directory / "results.json")[0:4:3]
     assert greedy["calibration"] is None
-    assert (hlg["calibration"]["words"], hlg["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
-    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_hlg.hyp.ctm").read_text()
+    assert (timed["calibration"]["words"], timed["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
+    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_1best.hyp.ctm").read_text()
     assert not (experiment.folder("score") / "test_greedy.hyp.ctm").exists()
-    said = "expected calibration error of confidences 0.200 (2 words)"
-    listing = (experiment.folder("score") / "test_hlg.txt").read_text()
-    assert f"Words by confidence, {said}\n  0.7-0.8  1 words" in listing
-    assert f"- test, hlg: {said}.\n" in (experiment.directory / "RESULTS.md").read_text()
+    listing = (experiment.folder("score") / "test_1best.txt").read_text()
+    assert "Words by confidence, expected calibration error 0.200 (2 words)\n  0.7-0.8  1 words" in listing
+    assert "| test | 1best | 2 | 0.200 |" in (experiment.directory / "RESULTS.md").read_text()
 
 
 def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
@@ -156,7 +155,7 @@ def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
 def test_undecoded_utterance_counts_as_deleted(experiment: Experiment) -> None:
     row = {"id": "u3", "split": "test", "reason": "shorter than its text"}
     write_jsonl(experiment.folder("features") / "rejected.jsonl", [row])
-    for method in ("greedy", "hlg"):
+    for method in ("greedy", "1best"):
         decode(experiment, "test", method, {"u1": "GO TO TEN", "u2": "STOP NOW"})
     score.run(experiment)
     first = read_json(experiment.directory / "results.json")[0]
@@ -207,7 +206,7 @@ def test_report_is_made_from_kept_records(experiment: Experiment) -> None:
     assert "| commit | `abc` |" in (experiment.recipe_directory / "RESULTS.md").read_text()
     readme = (experiment.recipe_directory.parent.parent / "README.md").read_text()
     assert readme.startswith("# top\n") and readme.endswith("\nend\n")
-    assert readme.count("| [tiny](recipes/tiny/RESULTS.md) | test |") == 2
+    assert readme.count("| [tiny](recipes/tiny/RESULTS.md) | 1best | test: WER 1/7") == 1
 
 
 def test_report_check_sees_a_figure_changed_by_hand(experiment: Experiment) -> None:
@@ -223,14 +222,24 @@ def test_report_check_sees_a_figure_changed_by_hand(experiment: Experiment) -> N
 
 def test_check_results_fails_when_worse(experiment: Experiment) -> None:
     score.run(experiment)
-    where = ["--exp", str(experiment.directory), "--set-name", "test", "--method", "hlg"]
+    where = ["--exp", str(experiment.directory), "--set-name", "test", "--method", "1best"]
     passed = invoke(check_results.command, *where, "--max-rate", "15", "--max-errors", "1")
     assert passed.exit_code == 0
     assert "WER 1/7" in passed.output
-    for limit in (["--max-rate", "14"], ["--max-errors", "0"], []):
+    for limit, expected in (
+        (["--max-rate", "14"], "at most 14 %"),
+        (["--max-errors", "0"], "at most 0 errors"),
+        (["--max-rate", "14", "--max-errors", "0"], "at most 14 % and at most 0 errors"),
+        ([], "--max-rate or --max-errors"),
+        (
+            ["--method", "absent", "--max-errors", "9"],
+            "one of: test 1best, test greedy, dev 1best, dev greedy",
+        ),
+    ):
         failed = invoke(check_results.command, *where, *limit)
         assert failed.exit_code == 1
         assert isinstance(failed.exception, UserError)
+        assert failed.exception.expected == expected
 
 
 def test_results_lacking_a_key_are_refused(experiment: Experiment) -> None:
@@ -241,7 +250,7 @@ def test_results_lacking_a_key_are_refused(experiment: Experiment) -> None:
     write_json(file, rows)
     failed = invoke(
         check_results.command,
-        *["--exp", str(experiment.directory), "--set-name", "test", "--method", "hlg", "--max-rate", "99"],
+        *["--exp", str(experiment.directory), "--set-name", "test", "--method", "1best", "--max-rate", "99"],
     )
     assert isinstance(failed.exception, UserError)
-    assert failed.exception.found == "a result without interval"
+    assert "field `interval`" in failed.exception.found

@@ -13,7 +13,7 @@ from scaling_study import draw_study
 
 
 def make_row(variant: str, errors: int) -> Dict[str, Any]:
-    result = {"set": "test", "role": "test", "method": "hlg", "errors": errors, "reference": 200}
+    result = {"set": "test", "role": "test", "method": "1best", "errors": errors, "reference": 200}
     return {
         "variant": variant,
         "settings": {"train": {"seed": errors}},
@@ -35,21 +35,23 @@ def test_each_variant_has_a_line_with_its_size_time_and_errors() -> None:
 
 def test_of_one_variant_each_method_has_a_line() -> None:
     row = make_row("all methods", 8)
-    of_hlg = {**row["results"][0], "rtf": 0.0051}
+    of_1best = {**row["results"][0], "rtf": 0.0051}
     row["results"] = [
-        {**of_hlg, "set": name, "method": method} for name in ("test", "dev") for method in ("greedy", "hlg")
+        {**of_1best, "set": name, "method": method}
+        for name in ("test", "dev")
+        for method in ("greedy", "1best")
     ]
     text = render_study("methods", [row], "records/study_methods.png")
     assert "| method | test | RTF, test | dev | RTF, dev |" in text
     cells = "8/200 = 4.00 % [1.00, 9.50] | 0.0051"
-    assert f"| greedy | {cells} | {cells} |\n| hlg | {cells} | {cells} |" in text
+    assert f"| greedy | {cells} | {cells} |\n| 1best | {cells} | {cells} |" in text
     assert "1,234,567 parameters, 1.5 min of training" in text
     assert ".png" not in text
 
 
 def test_mean_and_spread_are_those_of_the_rates() -> None:
     (line,) = spread_lines(ROWS)
-    assert line == ("test, hlg: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants.")
+    assert line == ("test, 1best: mean 5.00 %, standard deviation 1.00, from 4.00 to 6.00, over 3 variants.")
     assert spread_lines(ROWS[:1]) == []
     assert spread_lines([*ROWS, {**make_row("wide", 8), "settings": {"model": {"front": "resnet50"}}}]) == []
 

@@ -7,8 +7,7 @@ import pytest
 
 from asrkit.errors import UserError
 from asrkit.score.evaluation import evaluate
-from asrkit.score.normalisation import words
-from asrkit.score.transcripts import Transcript, join_transcripts, read_rejected, uncounted
+from asrkit.score.transcripts import Transcript, excluded, join_transcripts, read_rejected
 from asrkit.storage.files import write_jsonl
 from tests.storage.json_lines import write_jsonl_gz
 
@@ -19,7 +18,7 @@ def join(
     hypotheses: Sequence[Dict[str, Any]],
     rejected: Dict[str, Dict[str, Any]],
 ) -> List[Transcript]:
-    supervisions, decoded = folder / "test_supervisions.jsonl.gz", folder / "hypotheses_hlg.jsonl"
+    supervisions, decoded = folder / "test_supervisions.jsonl.gz", folder / "hypotheses_1best.jsonl"
     write_jsonl_gz(
         supervisions, [{"id": key, "speaker": "s1", "text": text} for key, text in references.items()]
     )
@@ -43,19 +42,19 @@ def test_missing_and_extra_ids_are_named(tmp_path: Path) -> None:
         join(tmp_path, references, [{"id": "u0", "hyp": []}, {"id": "stranger", "hyp": []}], {})
     assert "8 without a hypothesis: u1, u2, u3, u4, u5 and 3 more" in error.value.found
     assert "1 not in the reference: stranger" in error.value.found
-    assert "hypotheses_hlg.jsonl" in error.value.where
+    assert "hypotheses_1best.jsonl" in error.value.where
 
 
-def test_empty_file_of_hypotheses_is_said_to_be_empty(tmp_path: Path) -> None:
+def test_empty_file_of_hypotheses_is_reported_as_empty(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file of hypotheses is empty") as error:
         join(tmp_path, {"a": "one", "b": "two"}, [], {"b": {"reason": "too short"}})
-    assert "hypotheses_hlg.jsonl" in error.value.where
+    assert "hypotheses_1best.jsonl" in error.value.where
     all_rejected = {key: {"reason": "too short"} for key in "ab"}
     assert len(join(tmp_path, {"a": "one", "b": "two"}, [], all_rejected)) == 2
 
 
 def test_double_ids_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="twice: a"):
+    with pytest.raises(UserError, match="1 duplicate ids: a"):
         join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": []}, {"id": "a", "hyp": ["one"]}], {})
 
 
@@ -66,7 +65,7 @@ def test_rejected_utterance_stays_in_the_denominator(tmp_path: Path) -> None:
         [{"id": "a", "hyp": ["one", "two"]}],
         {"b": {"reason": "NaN"}},
     )
-    total = evaluate(found, "word", words, samples=10).total
+    total = evaluate(found, "word", list, samples=10).total
     assert (total.reference, total.deletions, total.errors) == (5, 3, 3)
     assert [each.rejected for each in found] == ["", "NaN"]
 
@@ -100,11 +99,11 @@ def test_utterance_rejected_before_the_manifests_counts_if_its_text_is_known(tmp
         ("a", ["one"], ""),
         ("b", ["three", "four"], "truncated"),
     ]
-    assert uncounted(rejected, found) == {"c": "empty text"}
+    assert excluded(rejected, found) == {"c": "empty text"}
 
 
 def test_second_utterance_of_an_id_is_named_not_scored(tmp_path: Path) -> None:
     rejected = {"a": {"reason": "duplicate id", "text": "one"}}
     found = join(tmp_path, {"a": "one"}, [{"id": "a", "hyp": ["one"]}], rejected)
     assert [(each.hypothesis, each.rejected) for each in found] == [(["one"], "")]
-    assert uncounted(rejected, found) == {"a": "duplicate id"}
+    assert excluded(rejected, found) == {"a": "duplicate id"}
