@@ -1,7 +1,7 @@
 """Settings: frozen structures read from recipe.yaml and --set key=value."""
 # ruff: noqa: F401
 
-from asrkit.config.load import flatten, load_config
+from asrkit.config.load import current_names, flatten, load_config
 from asrkit.config.recipe import (
     AverageConfig,
     CorpusConfig,

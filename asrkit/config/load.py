@@ -1,6 +1,7 @@
 """Read recipe.yaml, lay further files and --set key=value over it, and check the result."""
 
 import difflib
+import json
 import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, get_args
@@ -47,14 +48,20 @@ _Loader.add_constructor("tag:yaml.org,2002:value", yaml.SafeLoader.construct_yam
 
 
 def load_config(
-    recipe_file: Path, overlay: Optional[Path] = None, assignments: Sequence[str] = ()
+    recipe_file: Path,
+    overlay: Optional[Path] = None,
+    assignments: Sequence[str] = (),
+    earlier: bool = False,
 ) -> RecipeConfig:
     """Read a recipe's settings.
 
-    `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3".
-    The last one wins. Raises UserError for an unreadable file, an unknown key, a wrong type.
+    `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3". The last one wins.
+    `earlier`: the file is EXP/recipe.yaml, maybe of an earlier version, so renamed settings are accepted.
+    Raises UserError for an unreadable file, an unknown key, a wrong type.
     """
     tree = read_yaml(recipe_file, loader=_SettingsLoader)
+    if earlier:
+        tree = _with_current_names(tree)
     where = str(recipe_file)
     if overlay is not None:
         tree = _merge(tree, read_yaml(overlay, loader=_SettingsLoader))
@@ -135,7 +142,11 @@ def _parse_assignment(assignment: str) -> Dict[str, Any]:
         value: Any = _SettingsLoader(text).get_single_data()
     except yaml.YAMLError:
         value = text
-    for part in reversed(key.strip().split(".")):
+    return _nested(key.strip(), value)
+
+
+def _nested(key: str, value: Any) -> Dict[str, Any]:
+    for part in reversed(key.split(".")):
         value = {part: value}
     tree: Dict[str, Any] = value
     return tree
@@ -165,6 +176,45 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Dict[str, Any]
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def current_names(settings: Mapping[str, Any]) -> Dict[str, Any]:
+    """Flat settings of an earlier version, as {"train.epochs": 3}, under their current names.
+
+    A removed setting is dropped if it had the value that always holds now. Otherwise it keeps its old name,
+    and so does a setting that was not simply renamed.
+    """
+    named = ((_current_name(key, value), value) for key, value in settings.items())
+    return {name: value for name, value in named if name is not None}
+
+
+def _with_current_names(tree: Mapping[str, Any], prefix: str = "") -> Dict[str, Any]:
+    renamed: Dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            below = _with_current_names(value, f"{prefix}{key}.")
+        else:
+            name = _current_name(f"{prefix}{key}", _as_typed(value, None))
+            below = _nested(name, value) if name else {}
+        renamed = _merge(renamed, below)
+    return renamed
+
+
+def _current_name(key: str, value: Any) -> Optional[str]:
+    kind: Any = RecipeConfig
+    parts = key.split(".")
+    for place, part in enumerate(parts):
+        if not _is_section(kind):
+            break
+        if part in kind.removed:
+            constant = json.loads(msgspec.json.encode(kind.removed[part]))  # as records hold it: lists
+            return None if constant == value else key
+        if part in kind.renamed:
+            new = kind.renamed[part]
+            is_name = re.fullmatch(r"[\w.]+", new) is not None
+            return _current_name(".".join([new, *parts[place + 1 :]]), value) if is_name else key
+        kind = kind.__annotations__.get(part)
+    return key
 
 
 def _refuse_unknown_keys(

@@ -89,7 +89,7 @@ def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
             todo="check the name",
         )
     corpus = remembered_corpus(directory) or directory
-    return Experiment(load_config(file), directory.resolve(), corpus, directory, jobs)
+    return Experiment(load_config(file, earlier=True), directory.resolve(), corpus, directory, jobs)
 
 
 def remembered_corpus(directory: Path) -> Optional[Path]:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
-from asrkit.pipeline.record import find_origin, find_outputs, read_record
+from asrkit.pipeline.record import find_origin, find_outputs, read_record, under_current_names
 from asrkit.pipeline.stage import Stage, fill
 from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
@@ -44,6 +44,7 @@ def refuse_changed(
         corpus_code=False,
     )
     origin = find_origin(narrowed, experiment, cache)
+    record = under_current_names(record, origin.settings)
     settings = [
         f"setting {name}" for name, value in origin.settings.items() if record.settings.get(name) != value
     ]

@@ -16,6 +16,7 @@ from asrkit.pipeline.record import (
     read_listings,
     read_note,
     read_record,
+    under_current_names,
 )
 from asrkit.pipeline.stage import Stage, feeds
 from asrkit.pipeline.workspace import work_folder
@@ -51,6 +52,7 @@ def judge(
         same = note.key == origin.key
         reason = "never finished" if same else "never finished, and what it is made from changed since"
         return Judgement(stage, "unfinished", reason, origin, None)
+    record = under_current_names(record, origin.settings)
     code = list(_file_changes("", record.code, find_code(stage, experiment, cache)))
     outputs = find_outputs(stage, experiment, cache)
     unchanged = record.key == origin.key and record.outputs == outputs

@@ -2,14 +2,15 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterable, List, Optional, Sequence, Type, TypeVar
+from typing import Annotated, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Type, TypeVar
 
 import msgspec
 
-from asrkit.config import flatten
+from asrkit.config import CorpusConfig, RecipeConfig, current_names, flatten
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import Found, find_all, fingerprint_inputs
@@ -81,10 +82,37 @@ def settings_of(experiment: Experiment, keys: Sequence[str], but: Sequence[str] 
         return any(key == name or key.startswith(name + ".") for name in wanted)
 
     return {
-        key: json.loads(msgspec.json.encode(value))  # as the record gives it back: lists, not tuples
+        key: _plain(value)
         for key, value in flatten(experiment.config).items()
         if chosen(key, keys) and not chosen(key, but)
     }
+
+
+def under_current_names(record: Record, settings: Mapping[str, Any]) -> Record:
+    """A record of an earlier version as today's code would have written it, with its key.
+
+    Renamed settings get their current names, removed ones go if they had the value that always holds now,
+    and a setting that is new in `settings` is added if it has its default.
+    """
+    known = current_names(record.settings)
+    for key, value in settings.items():
+        if key not in known and value == _defaults().get(key):
+            known[key] = value
+    if known == record.settings:
+        return record
+    key = Origin(record.inputs, known, record.version).key
+    return msgspec.structs.replace(record, settings=known, key=key)
+
+
+@functools.lru_cache(maxsize=1)
+def _defaults() -> Dict[str, Any]:
+    """Every setting's default, as records hold it."""
+    defaults = RecipeConfig(name="", corpus=CorpusConfig(module=""))
+    return {key: _plain(value) for key, value in flatten(defaults).items()}
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(msgspec.json.encode(value))  # as the record gives it back: lists, not tuples
 
 
 def find_code(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, str]:
@@ -185,5 +213,5 @@ def made_with(records: Iterable[Record]) -> Dict[str, Any]:
     """Settings as the finished stages were made with, by flat names; of several stages, the latest's."""
     values: Dict[str, Any] = {}
     for record in sorted(records, key=lambda record: record.started):
-        values.update({**record.how, **record.settings})
+        values.update(current_names({**record.how, **record.settings}))
     return values

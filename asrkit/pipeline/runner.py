@@ -105,7 +105,7 @@ def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
         cache = cache_of(experiment)
         judgement = judge(stage, experiment, cache, request.strict)
         code = find_code(stage, experiment, cache) if request.strict else None
-        found, _ = find_training(stage, experiment, judgement.origin.key, cache, code)
+        found, _ = find_training(stage, experiment, judgement.origin, cache, code)
         return judgement.state != "fresh" and found is None
     except FileNotFoundError:  # run_stages in another process replaces what is stale
         return True
@@ -171,7 +171,7 @@ class _Run:
         code = find_code(stage, experiment, self.cache) if self.request.strict else None
         if judgement.state == "fresh" or self.request.force:
             return False
-        found, damaged = find_training(stage, experiment, judgement.origin.key, self.cache, code)
+        found, damaged = find_training(stage, experiment, judgement.origin, self.cache, code)
         for name in damaged:
             print(f"{stage}: {name} is of the same settings, but its files have changed: not used")
         if found is None:

@@ -58,7 +58,7 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
         asked = request.asks_for(stage)
         causes = [earlier for earlier in rerun if feeds(earlier, stage, experiment)]
         if judgement.state in ("stale", "new", "unfinished") or asked:
-            earlier = None if asked else find_training(stage, experiment, judgement.origin.key, cache)[0]
+            earlier = None if asked else find_training(stage, experiment, judgement.origin, cache)[0]
             found = f"; {earlier[0].name} is the same, so it would be used" if earlier else ""
             lines.append(f"would run {stage}: {judgement.reason or 'asked for'}{found}")
         elif causes:

@@ -26,6 +26,7 @@ from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import (
     Note,
+    Origin,
     Record,
     drop_note,
     encode_record,
@@ -34,6 +35,7 @@ from asrkit.pipeline.record import (
     read_record,
     read_record_file,
     record_file,
+    under_current_names,
     write_note,
 )
 from asrkit.pipeline.stage import Stage
@@ -123,14 +125,15 @@ def recover(stage: Stage, experiment: Experiment) -> None:
 def find_training(
     stage: Stage,
     experiment: Experiment,
-    key: str,
+    origin: Origin,
     cache: FingerprintCache,
     code: Optional[Mapping[str, str]] = None,
 ) -> Tuple[Optional[Tuple[Path, Record]], List[str]]:
-    """A finished training made from `key`, and by `code` if that is given; names of damaged ones."""
+    """A finished training made from `origin`, and by `code` if that is given; names of damaged ones."""
     damaged: List[str] = []
     for folder, record in trainings(experiment) if stage.kept else []:
-        if record is not None and record.key == key and code in (None, record.code):
+        same = record is not None and under_current_names(record, origin.settings).key == origin.key
+        if record is not None and same and code in (None, record.code):
             there = dataclasses.replace(experiment, folders={stage.name: folder})
             if find_outputs(stage, there, cache) == record.outputs:
                 return (folder, record), damaged
