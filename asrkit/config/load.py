@@ -13,9 +13,22 @@ from asrkit.config.checks import conflicts
 from asrkit.config.recipe import RecipeConfig, Settings
 from asrkit.errors import UserError
 
+MOST_ALIASES = 20  # per file: aliases of aliases multiply, 20 of them to about 1,500 copies
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 2e-3 for text, since it has no point; here it is a number."""
+    """Reads 2e-3 as a number, which is text in YAML 1.1, and refuses aliases that grow exponentially."""
+
+    aliases = 0
+
+    def compose_node(self, parent: Optional[yaml.Node], index: int) -> Optional[yaml.Node]:
+        """Compose the next node; raises YAMLError for too many aliases, or one inside its own anchor."""
+        is_alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        self.aliases += is_alias
+        if is_alias and (self.aliases > MOST_ALIASES or node.end_mark is None):
+            raise yaml.YAMLError(f"more than {MOST_ALIASES} aliases (*NAME), or one inside its own anchor")
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -140,7 +153,7 @@ def _parse_assignment(assignment: str) -> Dict[str, Any]:
         )
     try:
         value: Any = _SettingsLoader(text).get_single_data()
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         value = text
     return _nested(key.strip(), value)
 

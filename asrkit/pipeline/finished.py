@@ -94,5 +94,5 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path) -> None:
             f"{changed[0]} isn't as {writer} left it{more}",
             expected="the files and settings of a finished experiment, unchanged",
             where=str(directory),
-            todo="run the command that made it (run.sh, without --stage): it regenerates what has changed",
+            todo=f"run.sh --exp {directory}, with its other options but without --stage, regenerates it",
         )

@@ -22,6 +22,10 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)  # from 
 MOST_BYTES = 1 << 16  # of .lock that are read
 
 
+class NotWritable(UserError):
+    """An experiment that can be read only."""
+
+
 class Holder(msgspec.Struct):
     """Who holds a lock, as written into it."""
 
@@ -69,7 +73,7 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
             remove(file)  # which nobody holds
         descriptor = _open(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise UserError(
+        raise NotWritable(
             f"can't write {file}: {error.strerror}",
             expected="a writable directory",
             where="--exp",

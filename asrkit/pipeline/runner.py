@@ -15,7 +15,7 @@ from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values,
 from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
 from asrkit.pipeline.inputs import display, find_all
 from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
-from asrkit.pipeline.lock import ExperimentLock, hold_lock
+from asrkit.pipeline.lock import ExperimentLock, NotWritable, hold_lock
 from asrkit.pipeline.log import StageLog
 from asrkit.pipeline.machine import count_cores, prepare_processor
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
@@ -33,7 +33,7 @@ from asrkit.pipeline.record import (
 )
 from asrkit.pipeline.requirements import check_earlier_stages, check_inputs, check_places
 from asrkit.pipeline.stage import Stage, fill
-from asrkit.pipeline.workspace import begin, find_training, publish, recover, work_folder
+from asrkit.pipeline.workspace import begin, find_training, publish, recover, remove_unfinished, work_folder
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -76,10 +76,19 @@ def cache_of(experiment: Experiment) -> FingerprintCache:
 def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request) -> None:
     """Run what must run of the chosen stages; `stages` are all of the recipe.
 
-    Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
+    Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal. An experiment that
+    can't be written to is accepted if nothing has to run.
     """
     check_places(stages, experiment)
-    with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(signals_raise())
+        try:
+            lock = stack.enter_context(hold_lock(experiment.directory, request.command))
+        except NotWritable:
+            if any(must_run(stage, experiment, request) for stage in request.stages):
+                raise
+            _report_fresh(request.stages, stages)
+            return
         remember_corpus(experiment)
         for stage in stages:
             recover(stage, experiment)
@@ -150,6 +159,7 @@ class _Run:
                 judgement = judge(stage, self.experiment, self.cache, self.request.strict)
                 if judgement.state == "fresh" and not self.request.asks_for(stage):
                     fresh.append(judgement)
+                    remove_unfinished(stage, self.experiment, judgement.origin.key)
                 elif not self._use_earlier(judgement):
                     self._run_stage(judgement)
         finally:
@@ -160,10 +170,7 @@ class _Run:
         for judgement in fresh:
             if judgement.code_changes:
                 print(f"{judgement.stage}: fresh, {describe_code_changes(judgement)}")
-        if len(fresh) == len(self.stages):
-            print(f"nothing to do: all {len(fresh)} stages are fresh")
-        elif fresh:
-            print(f"fresh, so not run: {_list([judgement.stage for judgement in fresh])}")
+        _report_fresh([judgement.stage for judgement in fresh], self.stages)
 
     def _use_earlier(self, judgement: Judgement) -> bool:
         """Put a training in use that was made from the same before; False when there is none."""
@@ -322,7 +329,9 @@ def _size(stage: Stage, working: Experiment) -> int:
     return sum(files.values())
 
 
-def _list(stages: Sequence[Stage]) -> str:
-    if len(stages) == 1:
-        return str(stages[0])
-    return "stages " + ", ".join(f"{stage.number} {stage.name}" for stage in stages)
+def _report_fresh(fresh: Sequence[Stage], stages: Sequence[Stage]) -> None:
+    if len(fresh) == len(stages):
+        print(f"nothing to do: all {len(fresh)} stages are fresh")
+    elif fresh:
+        names = [f"{stage.number} {stage.name}" for stage in fresh]
+        print(f"fresh, so not run: {fresh[0] if len(fresh) == 1 else 'stages ' + ', '.join(names)}")

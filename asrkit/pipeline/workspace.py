@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import List, Mapping, Optional, Tuple
 
 from asrkit.errors import UserError
+from asrkit.pipeline.command import command_folder, restore_outputs
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import (
     Note,
@@ -50,7 +51,7 @@ KEY_LENGTH = 12  # of 32 hexadecimal digits, in a training's name
 def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
     """Where a stage made from `key` writes until it has finished; of a command, where its note lies."""
     if stage.command:
-        return experiment.directory / ".command" / stage.name
+        return command_folder(stage, experiment)
     if stage.kept:
         name = f"{experiment.config.name}-{key[:KEY_LENGTH]}"
         folder = experiment.directory / TRAININGS / name
@@ -101,17 +102,25 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
         drop_note(place)
         with contextlib.suppress(OSError):
             place.rmdir()  # empty if a stage writes elsewhere
-    if not stage.command:
-        with contextlib.suppress(UserError):
-            _remove(current.with_name(f"{stage.name}.old"), stage)
+    with contextlib.suppress(UserError):
+        _remove(folder if stage.command else current.with_name(f"{stage.name}.old"), stage)
+
+
+def remove_unfinished(stage: Stage, experiment: Experiment, key: str) -> None:
+    """Remove what an interrupted run with other settings left beside a fresh stage; trainings are kept."""
+    folder = work_folder(stage, experiment, key)
+    if not stage.kept and os.path.lexists(folder):
+        print(f"{stage}: removes {folder.name}, left by an interrupted run with other settings", flush=True)
+        _remove(folder, stage)
 
 
 def recover(stage: Stage, experiment: Experiment) -> None:
-    """Undo a replacement that a kill interrupted; both works stay as they were before it."""
+    """Undo a replacement that a kill interrupted: the outputs in use are those from before it."""
+    if stage.command:
+        restore_outputs(stage, experiment)
+        return
     current = experiment.directory / stage.name
     old, following = (current.with_name(f"{stage.name}.{name}") for name in ("old", "next"))
-    if stage.command:
-        return
     if not old.is_dir() or (current.is_dir() and read_note(current) is None):
         _remove(old, stage)  # the record was written: only this was left to do
         return
