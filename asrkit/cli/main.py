@@ -13,7 +13,7 @@ import click
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import Interrupted, note_interrupts, received
 from asrkit.pipeline.machine import prepare_processor
-from asrkit.pipeline.terminal import OutputClosed, discard_output, guarded_output
+from asrkit.pipeline.output import OutputClosed, discard_output, guarded_output
 
 # A verb's module is asrkit.cli.<verb>, imported when it is called; its entry is named `command`.
 VERBS = {

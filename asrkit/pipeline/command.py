@@ -13,6 +13,7 @@ succeeded. Then the files that --writes names are moved into EXP:
         lists/longest.txt             after a kill the next run moves them back
 
 """
+
 import dataclasses
 import fnmatch
 import os

@@ -36,9 +36,7 @@ class Judgement:
     code_changes: Sequence[str] = ()  # source files that have changed since; of a fresh stage
 
 
-def judge(
-    stage: Stage, experiment: Experiment, cache: FingerprintCache, strict: bool = False
-) -> Judgement:
+def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache, strict: bool = False) -> Judgement:
     """Compare a stage's record with what is there now, whatever the stages before it are.
 
     A change of code alone leaves a stage fresh unless `strict`: what changes results raises its version.

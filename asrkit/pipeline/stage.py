@@ -1,8 +1,8 @@
 """What a stage is: what it reads, writes and depends on, as patterns that become files.
 
-    reads = ("manifests/{split}_cuts.jsonl.gz", "{recipe}/{units.lexicon}")
-    fill(reads, experiment)
-        -> ["manifests/train_cuts.jsonl.gz", "manifests/dev_cuts.jsonl.gz", ..., "{recipe}/lexicon.txt"]
+reads = ("manifests/{split}_cuts.jsonl.gz", "{recipe}/{units.lexicon}")
+fill(reads, experiment)
+    -> ["manifests/train_cuts.jsonl.gz", "manifests/dev_cuts.jsonl.gz", ..., "{recipe}/lexicon.txt"]
 """
 
 import dataclasses

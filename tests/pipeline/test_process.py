@@ -5,7 +5,7 @@ import pty
 import subprocess
 from pathlib import Path
 
-from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.output import StageLog
 from asrkit.pipeline.process import Guard, run_in_child
 from tests.pipeline.toy import Toy
 

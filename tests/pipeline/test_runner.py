@@ -145,7 +145,7 @@ def test_a_killed_stage_says_so_and_leaves_nothing_running(toy: Toy) -> None:
     os.kill(processes[0], signal.SIGKILL)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert "stage 2 (count) was ended by SIGKILL, often because memory ran out" in err
+    assert "stage 2 (count) was killed by SIGKILL (often: out of memory)" in err
     assert "it resumes" in err
     wait_until(lambda: not any(map(is_running, processes)))
 
@@ -215,7 +215,7 @@ def test_trainings_are_kept_and_found_again(finished: Toy) -> None:
     assert len(list((finished.exp / "trainings").iterdir())) == 3
     output = finished.run()
     assert finished.ran(output) == []
-    assert f"uses {first.partition('/')[2]}, which was made of the same before" in output
+    assert f"uses {first.partition('/')[2]}, which has these settings and inputs" in output
     assert os.readlink(finished.exp / "tell") == first
     assert finished.states() == {}
     listed = finished.run("--status")
@@ -266,7 +266,7 @@ def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(toy: Toy) -> None:
     ("trouble", "message"),
     [
         ("exit", "stage 2 (count) failed: SystemExit: 3"),
-        ("killed", "stage 2 (count) was ended by SIGKILL"),
+        ("killed", "stage 2 (count) was killed by SIGKILL"),
         ("forget", "stage 2 (count) ended, but count/counts.json is missing"),
     ],
 )
