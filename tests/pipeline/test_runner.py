@@ -157,7 +157,7 @@ def test_what_a_stage_leaves_running_ends_with_it(toy: Toy) -> None:
 def test_an_interrupted_stage_starts_again_when_what_it_is_made_from_changed(toy: Toy) -> None:
     kill(toy.hold())
     toy.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
-    reason = "never finished, and what it is made from changed since"
+    reason = "never finished, and its inputs or settings have changed since"
     assert toy.states()["count"] == f"unfinished: {reason}"
     output = toy.run()
     assert reason in output
