@@ -68,7 +68,7 @@ def test_status_lists_ten_stages(repository: Path) -> None:
     status, output = run(repository, "--status")
     assert status == 0
     rows = [line.split()[:3] for line in output.splitlines()]
-    assert rows == [["stage", "state", "when"], *([str(s.number), s.name, "new"] for s in STAGES)]
+    assert rows == [["stage", "state", "started"], *([str(s.number), s.name, "new"] for s in STAGES)]
     assert not (repository / "recipes/yesno/exp").exists()
 
 

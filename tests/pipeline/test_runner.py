@@ -92,9 +92,9 @@ def test_dry_run_says_what_would_run_and_does_nothing(finished: Toy) -> None:
     finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
     before = {file: file.stat().st_mtime_ns for file in finished.exp.rglob("*")}
     lines = finished.run("--dry-run").splitlines()
-    assert lines[1] == "wouldn't run stage 1 (collect): fresh"
+    assert lines[1] == "would skip stage 1 (collect): fresh"
     assert lines[2] == "would run stage 2 (count): lexicon.txt changed"
-    assert lines[3] == "may run stage 3 (tell): if stage 2 (count) makes something else than before"
+    assert lines[3] == "may run stage 3 (tell): if outputs of stage 2 (count) change"
     finished.run("--status")
     assert {file: file.stat().st_mtime_ns for file in finished.exp.rglob("*")} == before
 
