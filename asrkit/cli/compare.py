@@ -1,4 +1,4 @@
-"""asrkit compare: two experiments on the same test sets, with the probability of chance."""
+"""asrkit compare: the difference of two experiments on the same test sets, with its p-value."""
 
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -20,21 +20,18 @@ EXPERIMENT = click.Path(path_type=Path)
 @click.command("compare")
 @click.argument("exp_a", type=EXPERIMENT)
 @click.argument("exp_b", type=EXPERIMENT)
-@click.option("--set-name", help="The set.  [default: every test set of both]")
-@click.option("--method", help="For example hlg.  [default: every method of both]")
+@click.option("--set-name", help="Dev or test set.  [default: every common test set]")
+@click.option("--method", help="Decoding method, e.g. hlg.  [default: every common one]")
 def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str]) -> None:
-    """Compare EXP_A and EXP_B, utterance by utterance, in the unit that EXP_A reports."""
+    """Compare the errors of EXP_A and EXP_B per utterance, in the unit of EXP_A's headline error rate."""
     a, b = open_experiment(exp_a), open_experiment(exp_b)
     for each in (a, b):
         refuse_changed_results([stage_named("score")], each.directory)
     if a.config.score.normalise != b.config.score.normalise:
         steps = [", ".join(each.config.score.normalise) or "none" for each in (a, b)]
-        raise UserError(
-            f"other text normalisation: A has {steps[0]}, B has {steps[1]}",
-            expected="the same score.normalise in both experiments",
-            where="asrkit compare",
-            todo="score one of them again: run.sh --stage score --set score.normalise=[...]",
-        )
+        differs = f"text normalisation differs: A has {steps[0]}, B has {steps[1]}"
+        todo = "score one of them again: run.sh --stage score --set score.normalise=[...]"
+        raise UserError(differs, "the same score.normalise in both experiments", "asrkit compare", todo)
     for split, way in _choose(a, b, set_name, method):
         settings = a.config.score
         of_a, of_b = (
@@ -50,7 +47,7 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
 def _choose(
     a: Experiment, b: Experiment, set_name: Optional[str], method: Optional[str]
 ) -> List[Tuple[str, str]]:
-    """Pairs (set, method) that both experiments have results of; dev only where it is asked for."""
+    """Pairs (set, method) with results in both experiments; dev only if --set-name asks for it."""
     of_a, of_b = (headlines(read_results(each.directory / "results.json")) for each in (a, b))
     theirs = {(record["set"], record["method"]) for record in of_b}
     both = [record for record in of_a if (record["set"], record["method"]) in theirs]
@@ -62,9 +59,7 @@ def _choose(
     ]
     if not chosen:
         there = ", ".join(f"{record['set']} {record['method']}" for record in both) or "none"
-        raise UserError(
-            f"no results of {set_name or 'a test set'} {method or ''}".rstrip() + " in both experiments",
-            expected=f"a set and method that both have: {there}",
-            where="--set-name, --method",
-        )
+        wanted = f"{set_name or 'a test set'} {method or ''}".rstrip()
+        found = f"no results of {wanted} in both experiments"
+        raise UserError(found, f"a set and method that both have: {there}", "--set-name, --method")
     return chosen

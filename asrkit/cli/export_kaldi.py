@@ -1,4 +1,4 @@
-"""asrkit export-kaldi: the manifests of an experiment as Kaldi data directories."""
+"""asrkit export-kaldi: write the manifests of an experiment as Kaldi data directories."""
 
 import collections
 from pathlib import Path
@@ -17,12 +17,12 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command("export-kaldi")
-@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with manifests.")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="Experiment with finished manifests.")
 @click.argument("directory", type=FOLDER)
 def command(exp: Path, directory: Path) -> None:
-    """Write DIRECTORY/SPLIT with wav.scp, text, utt2spk, spk2utt, and segments where there are some.
+    """Write DIRECTORY/SPLIT with wav.scp, text, utt2spk, spk2utt and, if needed, segments.
 
-    What stage manifests rejected is left out. `asrkit new-recipe --from DIRECTORY` reads them back.
+    Rejected utterances are left out. `asrkit new-recipe --from DIRECTORY` reads the directories back.
     """
     experiment = open_experiment(exp)
     refuse_changed(stage_named("manifests"), experiment, cache_of(experiment), reads=())
@@ -40,6 +40,6 @@ def export(experiment: Experiment, directory: Path) -> None:
         print(f"wrote {directory / split}: {len(cuts)} utterances")
     for suffix, count in others.items():
         print(
-            f"note: {count} utterances are in {suffix or 'other'} files, named as they are; "
-            "Kaldi's own programs want WAV, or a command in wav.scp that puts it out"
+            f"note: wav.scp names {suffix or 'other'} files of {count} utterances as they are; "
+            "Kaldi's programs need WAV, or a piped command that outputs it"
         )

@@ -1,4 +1,4 @@
-"""asrkit report: RESULTS.md of every recipe and README's table, from the kept records."""
+"""asrkit report: generate RESULTS.md of all recipes and README's table from their records."""
 
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -16,15 +16,17 @@ from asrkit.storage.files import read_json, write_json, write_text
 
 
 @click.command("report")
-@click.option("--exp", type=click.Path(path_type=Path), help="Experiment whose records are kept.")
-@click.option("--recipe", type=click.Path(path_type=Path), help="Recipe that they belong to: recipes/NAME.")
+@click.option(
+    "--exp", type=click.Path(path_type=Path), help="Experiment whose results are copied into --recipe first."
+)
+@click.option("--recipe", type=click.Path(path_type=Path), help="Its recipe, recipes/NAME.")
 @click.option("--recipes", type=click.Path(path_type=Path), default=Path("recipes"), show_default=True)
 @click.option("--readme", type=click.Path(path_type=Path), default=Path("README.md"), show_default=True)
-@click.option("--check", is_flag=True, help="Write nothing; fail when a file differs from its records.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: Path, check: bool) -> None:
-    """Write recipes/*/RESULTS.md and the table in README.md from recipes/*/records/.
+    """Generate recipes/*/RESULTS.md and the table in README.md from recipes/*/records/.
 
-    With --exp and --recipe, the experiment's results.json, cost.json and recipe.yaml are first copied there.
+    With --exp and --recipe, first copy the experiment's results.json, cost.json and recipe.yaml there.
     """
     if (exp is None) != (recipe is None):
         raise UserError("only one of --exp and --recipe", expected="both or none", where="asrkit report")
@@ -33,11 +35,9 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
     texts = _regenerate(recipes, readme)
     stale = [file for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text]
     if check and stale:
+        found = f"out of date: {', '.join(map(str, stale))}"
         raise UserError(
-            f"not as the records say: {', '.join(map(str, stale))}",
-            expected="files that asrkit report wrote",
-            where=str(recipes),
-            todo="asrkit report",
+            found, "files that asrkit report wrote from the records", str(recipes), "asrkit report"
         )
     for file in stale:
         write_text(file, texts[file])
@@ -45,16 +45,12 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
 
 
 def _keep_records(exp: Path, recipe: Path) -> None:
-    """Copy the records as they were measured, and the whole configuration that they belong to."""
+    """Copy results, cost and all settings of an experiment to its recipe."""
     results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json", Cost)
     refuse_changed_results(STAGES, exp)
     if not (recipe / "recipe.yaml").exists():
-        raise UserError(
-            f"{recipe} is no recipe",
-            expected="a folder with recipe.yaml",
-            where="--recipe",
-            todo="asrkit report --exp EXP --recipe recipes/NAME",
-        )
+        todo = "asrkit report --exp EXP --recipe recipes/NAME"
+        raise UserError(f"{recipe} is no recipe", "a folder with recipe.yaml", "--recipe", todo)
     write_json(recipe / "records" / "results.json", results)
     cost["command"] = f"recipes/{recipe.name}/run.sh --config recipes/{recipe.name}/records/recipe.yaml"
     write_json(recipe / "records" / "cost.json", cost)
@@ -62,7 +58,7 @@ def _keep_records(exp: Path, recipe: Path) -> None:
 
 
 def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
-    """Text of each generated file."""
+    """The text of each generated file."""
     kept: List[Tuple[str, List[Dict[str, Any]], Dict[str, Any]]] = []
     texts: Dict[Path, str] = {}
     for file in sorted(recipes.glob("*/records/results.json")):
@@ -73,15 +69,13 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
             [render_results(recipe.name, results, cost), *_render_studies(file.parent)]
         )
     if not readme.exists():
-        raise UserError(
-            f"no {readme}", expected="README.md", where=str(readme), todo="run this in the project's folder"
-        )
+        raise UserError(f"no {readme}", "README.md", str(readme), "run this in the project's folder")
     texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))
     return texts
 
 
 def _render_studies(records: Path) -> List[str]:
-    """A section for each study that the records hold, with its picture."""
+    """A section for each study in the records, with its figure."""
     return [
         render_study(file.stem[len("study_") :], read_json(file), f"records/{file.stem}.png")
         for file in sorted(records.glob("study_*.json"))

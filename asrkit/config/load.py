@@ -1,4 +1,4 @@
-"""Read recipe.yaml, lay further files and --set key=value over it, and check the result."""
+"""Read recipe.yaml, override it by --config files and --set key=value, and check the result."""
 
 import difflib
 import json
@@ -37,7 +37,7 @@ _Loader.add_implicit_resolver(
 
 
 class _Written(NamedTuple):
-    """A number, truth value, date or null of YAML, and how it was written."""
+    """A number, boolean, date or null of YAML, and its text."""
 
     value: Any
     text: str
@@ -47,16 +47,16 @@ class _Written(NamedTuple):
 
 
 class _SettingsLoader(_Loader):
-    """Keeps how such values are written, for speakers and sets are called 001, 1e3 or no."""
+    """Keeps the text of such values, because speakers and sets have names like 001, 1e3 or no."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The object of a node."""
+        """The value of a node."""
         value = super().construct_object(node, deep)
         plain = isinstance(node, yaml.ScalarNode) and not isinstance(value, str)
         return _Written(value, node.value) if plain else value
 
 
-# YAML 1.1 has a type of its own for =
+# YAML 1.1 has a separate type for =
 _Loader.add_constructor("tag:yaml.org,2002:value", yaml.SafeLoader.construct_yaml_str)
 
 
@@ -88,19 +88,16 @@ def load_config(
     except msgspec.ValidationError as error:
         found, _, place = str(error).partition(" - at `$.")
         key = place.rstrip("`") or "the top level"
-        raise UserError(
-            f"{key}: {found}",
-            expected="a value of the type and range that asrkit/config/recipe.py gives",
-            where=where,
-            todo=f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else ""),
-        ) from None
+        expected = "a value of the type and range that asrkit/config/recipe.py gives"
+        todo = f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else "")
+        raise UserError(f"{key}: {found}", expected, where, todo) from None
     for found, expected, todo in conflicts(config):
-        raise UserError(found, expected=expected, where=where, todo=todo)
+        raise UserError(found, expected, where, todo)
     return config
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
-    """Settings as {"model.dropout": 0.1, ...}, in their order, lists as lists: as JSON gives them back."""
+    """Settings as {"model.dropout": 0.1, ...}, in order, tuples as lists as in JSON."""
     flat: Dict[str, Any] = {}
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
@@ -113,44 +110,27 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
 
 
 def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Loader) -> Dict[str, Any]:
-    """Read a YAML mapping of `content`; raises UserError for a file that can't be read or holds none."""
+    """Read a YAML mapping of `content`; raises UserError for a file that can't be read or has none."""
     expected = f"a YAML mapping of {content}"
     try:
         tree = loader(file.read_text(encoding="utf-8-sig")).get_single_data()
     except OSError as error:
-        raise UserError(
-            f"can't read {file}: {error.strerror}",
-            expected=expected,
-            where=str(file),
-            todo="check the name and the permissions",
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, nested too deep
-        raise UserError(
-            f"not YAML: {' '.join(str(error).split())}",
-            expected=expected,
-            where=str(file),
-            todo="correct that line",
-        ) from None
+        found, todo = f"can't read {file}: {error.strerror}", "check the name and the permissions"
+        raise UserError(found, expected, str(file), todo) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # an invalid date, nested too deep
+        found = f"not YAML: {' '.join(str(error).split())}"
+        raise UserError(found, expected, str(file), "correct that line") from None
     if not isinstance(tree, dict):
-        found = tree.value if isinstance(tree, _Written) else tree
-        raise UserError(
-            f"found a {type(found).__name__}",
-            expected=expected,
-            where=str(file),
-            todo="write key: value lines",
-        )
+        value = tree.value if isinstance(tree, _Written) else tree
+        raise UserError(f"found a {type(value).__name__}", expected, str(file), "write key: value lines")
     return tree
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
-        raise UserError(
-            f"--set {assignment}",
-            expected="--set section.key=value",
-            where="the command line",
-            todo="for example --set train.epochs=3",
-        )
+        expected, todo = "--set section.key=value", "for example --set train.epochs=3"
+        raise UserError(f"--set {assignment}", expected, "the command line", todo)
     try:
         value: Any = _SettingsLoader(text).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -166,7 +146,7 @@ def _nested(key: str, value: Any) -> Dict[str, Any]:
 
 
 def _as_typed(value: Any, kind: Any) -> Any:
-    """Values as they are written where text is wanted, and else as YAML has them."""
+    """Values as their text where a string is expected, otherwise as YAML has them."""
     if isinstance(value, _Written):
         is_text = kind is str or (kind == Optional[str] and value.value is not None)
         return value.text if is_text else value.value
@@ -230,26 +210,20 @@ def _current_name(key: str, value: Any) -> Optional[str]:
     return key
 
 
-def _refuse_unknown_keys(
-    tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str
-) -> None:
+def _refuse_unknown_keys(tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str) -> None:
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in tree.items():
         name = prefix + str(key)
         if key in kind.renamed:
             new = kind.renamed[key]
-            raise UserError(f"{name} was renamed", expected=new, where=where, todo=f"write {new}")
+            raise UserError(f"{name} was renamed", new, where, f"write {new}")
         if key in kind.removed:
-            fixed = f"{name} is no setting any more; {kind.removed[key]} always holds"
-            raise UserError(fixed, where=where, todo=f"leave {name} out")
+            fixed = f"{name} is no longer a setting; its value is always {kind.removed[key]}"
+            raise UserError(fixed, "", where, f"leave {name} out")
         if key not in fields:
             near: List[str] = difflib.get_close_matches(str(key), list(fields), n=1)
-            raise UserError(
-                f"unknown setting {prefix}{key}",
-                expected=f"one of {', '.join(prefix + name for name in fields)}",
-                where=where,
-                todo=f"did you mean {prefix}{near[0]}?" if near else "remove it",
-            )
-        nested = fields[key]
-        if _is_section(nested) and isinstance(value, dict):
-            _refuse_unknown_keys(value, nested, f"{prefix}{key}.", where)
+            expected = f"one of {', '.join(prefix + field for field in fields)}"
+            todo = f"did you mean {prefix}{near[0]}?" if near else "remove it"
+            raise UserError(f"unknown setting {name}", expected, where, todo)
+        if _is_section(fields[key]) and isinstance(value, dict):
+            _refuse_unknown_keys(value, fields[key], f"{name}.", where)

@@ -14,11 +14,14 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all sections: frozen, by keyword, an unknown key is an error."""
+    """Base class of all sections: frozen, keyword-only; an unknown key is an error.
 
-    # Earlier names -> what they are called now, such as {"lowest_rate": "corpus.min_sampling_rate"}
+    By `renamed` and `removed` records of earlier versions are compared with today's settings.
+    """
+
+    # Earlier name -> current name, such as {"lowest_rate": "corpus.min_sampling_rate"}
     renamed: ClassVar[Mapping[str, str]] = {}
-    # Settings that are gone -> the value that now always holds
+    # Removed setting -> the value that now always holds
     removed: ClassVar[Mapping[str, Any]] = {}
 
 

@@ -135,7 +135,7 @@ def test_ctrl_c_is_told_in_one_line(toy: Toy) -> None:
     wait_until((toy.exp / "held").exists)
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
-    assert err.split("\n") == ["", "interrupted by SIGINT: the same command goes on from here", ""]
+    assert err.split("\n") == ["", "interrupted by SIGINT: the same command resumes", ""]
 
 
 def test_a_killed_stage_says_so_and_leaves_nothing_running(toy: Toy) -> None:
