@@ -11,7 +11,6 @@ succeeded. Then the files that --writes names are moved into EXP:
         lists/longest.txt             new: moved to EXP/lists/longest.txt
     EXP/.command/longest/old/         the earlier outputs, until the record is written
         lists/longest.txt             after a kill the next run moves them back
-
 """
 
 import dataclasses
@@ -125,7 +124,7 @@ def restore_outputs(stage: Stage, experiment: Experiment) -> None:
 
 def _output_names(stage: Stage, experiment: Experiment) -> List[Path]:
     files = (file.path for found in find_all(stage.writes, experiment) for file in found.files)
-    return [Path(file).relative_to(experiment.directory) for file in files]
+    return [Path(file).relative_to(experiment.directory) for file in dict.fromkeys(files)]
 
 
 def _move(source: Path, target: Path, names: Sequence[Path]) -> None:
@@ -138,9 +137,6 @@ def _move(source: Path, target: Path, names: Sequence[Path]) -> None:
 
 
 def _failed(stage: Stage, found: str) -> UserError:
-    return UserError(
-        f"the command of {stage} {found}",
-        expected="exit status 0, and all files that --writes names",
-        where=f"run.sh: {' '.join(stage.command)}",
-        todo="see what it printed, above and in its log; what was there before is untouched",
-    )
+    expected = "exit status 0, and all files that --writes names"
+    todo = "see its output above and in its log; earlier outputs are untouched"
+    return UserError(f"the command of {stage} {found}", expected, f"run.sh: {' '.join(stage.command)}", todo)

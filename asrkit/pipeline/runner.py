@@ -98,7 +98,7 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
         remember_corpus(experiment)
         for stage in stages:
             recover(stage, experiment)
-        _Run(stages, experiment, request, lock).run()
+        _Run(stages, experiment, request, lock, cache_of(experiment)).run()
 
 
 def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
@@ -140,18 +140,16 @@ def _execute(stage: Stage, experiment: Experiment) -> Any:
     return importlib.import_module(stage.module).run(dataclasses.replace(experiment, config=view))
 
 
+@dataclasses.dataclass
 class _Run:
     """One run, which holds the lock."""
 
-    def __init__(
-        self, stages: Sequence[Stage], experiment: Experiment, request: Request, lock: ExperimentLock
-    ) -> None:
-        self.stages = stages
-        self.experiment = experiment
-        self.request = request
-        self.lock = lock
-        self.cache = cache_of(experiment)
-        self.guard: Optional[Guard] = None  # started when the first stage needs it
+    stages: Sequence[Stage]
+    experiment: Experiment
+    request: Request
+    lock: ExperimentLock
+    cache: FingerprintCache
+    guard: Optional[Guard] = None  # started when the first stage needs it
 
     def run(self) -> None:
         fresh: List[Stage] = []

@@ -29,7 +29,7 @@ def check_checksum(file: Path, needed: bool = True) -> None:
     with open(file, "rb") as stream:
         found = FIELD.search(stream.read(HEAD))
     if needed if found is None else found.group(1) != _compute(file):
-        fault = "it has no checksum" if found is None else "its checksum doesn't match"
+        fault = "it has no checksum" if found is None else "its checksum does not match"
         message = f"can't read {file}: it is damaged, {fault}"
         todo = "run.sh, without --stage, regenerates it"
         raise UserError(message, "the bytes that asrkit wrote", str(file), todo)

@@ -1,4 +1,4 @@
-"""Aliases of aliases in recipe.yaml took all memory, and an alias inside its own anchor ended in a traceback."""
+"""Aliases of aliases in recipe.yaml took all memory; an alias inside its own anchor gave a traceback."""
 
 from pathlib import Path
 

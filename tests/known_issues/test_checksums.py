@@ -89,7 +89,7 @@ def test_names_types_and_shapes_are_in_the_checksum(tmp_path: Path, old: str, ne
     assert old in header
     changed = header.replace(old, new, 1).encode().rstrip()
     file.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
-    with pytest.raises(UserError, match="its checksum doesn.t match"):
+    with pytest.raises(UserError, match="its checksum does not match"):
         load_tensors(file)
 
 

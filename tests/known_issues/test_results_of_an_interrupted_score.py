@@ -1,4 +1,4 @@
-"""A kill between results.json and the record of stage score: what to type was not said; lost outputs."""
+"""After a kill between results.json and its record, or with a lost output, the refusal gave no command."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.pipeline.toy import STAGES, Toy
 def test_the_refusal_gives_the_command(finished: Toy, lost: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(finished.folder))
     file = finished.exp / "count/counts.json"
-    file.unlink() if lost else file.write_text("{}")  # as if written by a run that was killed before its record
+    file.unlink() if lost else file.write_text("{}")  # as if killed before the record
     experiment = open_experiment(finished.exp)
     with pytest.raises(UserError) as caught:
         refuse_changed(STAGES[2], experiment, cache_of(experiment))

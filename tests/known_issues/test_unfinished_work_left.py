@@ -1,4 +1,4 @@
-"""What a kill left behind when the next run has the earlier settings again: a folder NAME.next stayed for ever."""
+"""With the earlier settings again, what a kill had left of others (NAME.next) stayed for ever."""
 
 from tests.pipeline.toy import Toy, kill
 

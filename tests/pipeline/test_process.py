@@ -1,4 +1,4 @@
-"""Children of a run."""
+"""A stage in a child process."""
 
 import os
 import pty
