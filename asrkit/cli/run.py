@@ -18,6 +18,8 @@ from asrkit.pipeline.status import dry_run_lines, status_lines
 from asrkit.stages.table import STAGES, make_pipeline
 
 FOLDER = click.Path(path_type=Path)
+WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
+CORPUS = "that of the last run in EXP, else RECIPE/download"
 EPILOG = """Fresh stages are skipped and stale ones run again; the reason is printed. To resume after an
 interruption, type the same command again."""
 
@@ -45,12 +47,7 @@ class _Command(click.Command):
 @click.option("--force", is_flag=True, help="Run the chosen stages from scratch, even fresh ones.")
 @click.option("--strict", is_flag=True, help="Stages whose code has changed are stale.")
 @click.option("--exp", type=FOLDER, metavar="DIR", help="Experiment (output) folder.  [default: RECIPE/exp]")
-@click.option(
-    "--corpus-dir",
-    type=FOLDER,
-    metavar="DIR",
-    help="Corpus folder.  [default: that of the last run in EXP, else RECIPE/download]",
-)
+@click.option("--corpus-dir", type=FOLDER, metavar="DIR", help=f"Corpus folder.  [default: {CORPUS}]")
 @click.option(
     "--config", type=FOLDER, metavar="FILE", help="YAML file that overrides settings of recipe.yaml."
 )
@@ -58,13 +55,8 @@ class _Command(click.Command):
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
 )
 @click.option("--partial", is_flag=True, help="Accept an incomplete corpus; results are marked partial.")
-@click.option(
-    "--init-from",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Initial weights; same as --set train.init_from=FILE.",
-)
-@click.option("--nj", type=click.IntRange(min=1), help="Number of parallel jobs.  [default: number of cores]")
+@click.option("--init-from", type=WEIGHTS, metavar="FILE", help="Same as --set train.init_from=FILE.")
+@click.option("--nj", type=click.IntRange(min=1), metavar="N", help="Parallel jobs.  [default: all cores]")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.option("--line", "lines", multiple=True, hidden=True)  # a stage of run.sh, passed by utils/recipe.sh
 def command(

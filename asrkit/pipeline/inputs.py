@@ -141,7 +141,7 @@ def audio_source(path: Path, experiment: Experiment) -> str:
 
 def _tree(name: str, place: Path, experiment: Experiment) -> Found:
     """The files below a folder, or the file itself."""
-    if place.is_dir():
+    if os.path.isdir(place):
         return Found(name, walk(place, name, experiment.directory), {}, True, False)
     with contextlib.suppress(OSError):
         status = os.stat(place)

@@ -104,10 +104,10 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
 
 
 def remove_unfinished(stage: Stage, experiment: Experiment, key: str) -> None:
-    """Remove what an interrupted run with other settings left beside a fresh stage; trainings are kept."""
+    """Remove what an interrupted run left beside a fresh stage; trainings are kept."""
     folder = work_folder(stage, experiment, key)
     if not stage.kept and os.path.lexists(folder):
-        print(f"{stage}: removes {folder.name}, left by an interrupted run with other settings", flush=True)
+        print(f"{stage}: removes {folder.name}, left by an interrupted run", flush=True)
         _remove(folder, stage)
 
 
