@@ -28,31 +28,18 @@ class _Epoch(msgspec.Struct):
 
 @click.command("clean")
 @click.argument("exp", type=click.Path(path_type=Path))
-@click.option(
-    "--remove",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Training to remove; may be repeated.  [default: all unused]",
-)
+@click.option("--remove", "names", multiple=True, metavar="NAME", help="Training.  [default: all unused]")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 def command(exp: Path, names: Tuple[str, ...], yes: bool) -> None:
-    """List the trainings of EXP with sizes and results, and remove unused ones.
-
-    Nothing else in asrkit removes a training.
-    """
+    """List the trainings of EXP with sizes and results, and remove unused ones; nothing else removes any."""
     experiment = open_experiment(exp)
     used = current_training(experiment)
     known = trainings(experiment)
     click.echo("\n".join(align([HEADER, *(_row(folder, record, used) for folder, record in known)])))
     unknown = [name for name in names if name not in {folder.name for folder, _ in known}]
     if unknown or used in names:
-        raise UserError(
-            f"{unknown[0]} is no training of this experiment" if unknown else f"{used} is in use",
-            "the name of an unused training",
-            "--remove",
-            "take one from the list above",
-        )
+        found = f"{unknown[0]} is no training of this experiment" if unknown else f"{used} is in use"
+        raise UserError(found, "the name of an unused training", "--remove", "take one from the list above")
     spare = [folder for folder, _ in known if folder.resolve().name != used]
     chosen = [folder for folder in spare if folder.name in names or not names]
     if not chosen:

@@ -161,18 +161,14 @@ class FingerprintCache:
         return {file: entry[4] for file, entry in self._listings[name].items()}
 
     def _hash_all(self, name: str, files: Sequence[FileStamp]) -> List[str]:
-        def compute(file: FileStamp) -> str:
-            return hash_file(Path(file.path))
-
+        paths = [Path(file.path) for file in files]
         few = len(files) < SHOWN_FILES and sum(file.size for file in files) < SHOWN_BYTES
         if self._show is None or few:
-            return list(map(compute, files))
+            return list(map(hash_file, paths))
         hashes: List[str] = []
-        with (
-            self._show(f"fingerprint {name}", len(files)) as bar,
-            concurrent.futures.ThreadPoolExecutor(self._jobs) as pool,  # hashing releases the GIL
-        ):
-            for value in pool.map(compute, files):
+        pool = concurrent.futures.ThreadPoolExecutor(self._jobs)  # hashing releases the GIL
+        with pool, self._show(f"fingerprint {name}", len(files)) as bar:
+            for value in pool.map(hash_file, paths):
                 hashes.append(value)
                 bar.advance()
         return hashes
