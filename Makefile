@@ -1,8 +1,8 @@
-# make setup    the environment in .venv; nothing to do where it is there
-# make demo     a whole recipe on a synthetic corpus, no download: ends with a word error rate
-# make test     the tests;  make lint  style, types, shell;  make bench  the measurements of benchmarks/
-# make accept   say of changed code that it makes the results that it made before (tests/stages)
-# make lmplz    kenlm's estimator of n-gram models; needs Boost's headers
+# make setup    create the environment in .venv, if it isn't up to date
+# make demo     run a complete recipe on a synthetic corpus, without a download
+# make test     run the tests;  make lint  check style, types and shell scripts;  make bench  run benchmarks/
+# make accept   accept a change of code that doesn't change results (tests/stages)
+# make lmplz    build kenlm's n-gram estimator lmplz; needs Boost's headers
 .PHONY: help setup demo test lint bench accept lmplz
 python := .venv/bin/python
 scripts := $(wildcard utils/*.sh recipes/*/run.sh benchmarks/*.sh .ci/run)

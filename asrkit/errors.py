@@ -1,16 +1,15 @@
 """Errors as the user reads them; names in them can't steer the terminal."""
 
 import unicodedata
-from typing import List
 
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, format such as bidi marks, lone surrogates, separators
 JOINERS = "\u200c\u200d"  # format characters that scripts need inside words
 
 
 def escape(text: str, kept: str = "") -> str:
-    """Text with the characters that steer a terminal or can't be encoded as \\x1b, \\u202e and so on.
+    """Escape the characters that steer a terminal or can't be encoded, as \\x1b, \\u202e and so on.
 
-    `kept` are left as they are. A byte of a file name that isn't UTF-8 becomes \\xff.
+    Characters in `kept` stay. A byte of a file name that isn't UTF-8 becomes \\xff.
     """
     if text.isprintable():
         return text
@@ -26,11 +25,11 @@ def _escaped(character: str) -> str:
 
 
 class UserError(Exception):
-    """A mistake or a lack that the user can fix; shown without a traceback.
+    """A mistake the user can fix, or something that is missing; shown without a traceback.
 
-    `found` says what was met, `expected` what should have been there, `where` the
-    file, option or stage, and `todo` what to type or do next. A line break in them is kept
-    where four spaces follow, as in a list of examples; any other comes from a name and is escaped.
+    `found` is the fault, `expected` what should have been there, `where` the file, option or stage,
+    and `todo` what to type or do next. Line breaks followed by four spaces are kept, as in a list of
+    examples; any other comes from a name and is escaped.
     """
 
     def __init__(self, found: str, expected: str = "", where: str = "", todo: str = "") -> None:
@@ -41,14 +40,9 @@ class UserError(Exception):
         self.todo = todo
 
     def __str__(self) -> str:
-        lines: List[str] = [_lines(self.found)]
-        if self.expected:
-            lines.append(f"  expected: {_lines(self.expected)}")
-        if self.where:
-            lines.append(f"  where:    {_lines(self.where)}")
-        if self.todo:
-            lines.append(f"  to do:    {_lines(self.todo)}")
-        return "\n".join(lines)
+        rows = {"expected": self.expected, "where": self.where, "to do": self.todo}
+        labelled = [f"  {label + ':':<10}{_lines(text)}" for label, text in rows.items() if text]
+        return "\n".join([_lines(self.found), *labelled])
 
 
 def _lines(text: str) -> str:
@@ -56,7 +50,7 @@ def _lines(text: str) -> str:
 
 
 class AudioProblem(Exception):
-    """An audio file can't be used; `kind` is the fault in a few words, `detail` the particulars."""
+    """An audio file can't be used; `kind` names the fault in a few words, `detail` gives specifics."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(f"{kind}: {detail}" if detail else kind)

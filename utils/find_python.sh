@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Print the path of a Python that k2 has a wheel for and that can make virtual environments: 3.11, else 3.10, 3.9.
+# Print the path of a Python with k2 wheels that can create virtual environments: 3.11, else 3.10 or 3.9.
 set -euo pipefail
 
-fits() { # fits PYTHON VERSION: runs, is that version, and has venv with pip inside (Debian splits it off)
+fits() { # fits PYTHON VERSION: runs, is that version, and has venv and ensurepip (separate packages on Debian)
     "$1" - "$2" >/dev/null 2>&1 <<'PY'
 import ensurepip, sys, venv
 sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1])
@@ -23,7 +23,7 @@ fi
 
 pyenv=${PYENV_ROOT:-${HOME:-}/.pyenv}
 for version in 3.11 3.10 3.9; do
-    # A name on the path may be a shim of pyenv that is not switched on, so each is tried.
+    # A name on PATH may be an inactive pyenv shim, so try each.
     while read -r candidate; do
         if [ -x "$candidate" ] && fits "$candidate" "$version"; then
             echo "$candidate"

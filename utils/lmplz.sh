@@ -6,7 +6,7 @@ cd -- "$(dirname -- "$0")/.."
 
 PATH=$PWD/.venv/bin:$PATH
 if [ -x .venv/bin/lmplz ]; then
-    echo "lmplz: .venv/bin/lmplz is there"
+    echo "lmplz: .venv/bin/lmplz exists"
     exit 0
 fi
 work=$(mktemp -d)
@@ -34,6 +34,6 @@ cmake --build "$work/build" --target lmplz build_binary >"$work/log" 2>&1 || {
     tail -n 30 "$work/log" >&2
     exit 1
 }
-# lmplz last: it stands for the whole
+# lmplz last: its presence means that the build is complete
 install "$work/build/bin/build_binary" "$work/build/bin/lmplz" .venv/bin
 echo "lmplz: .venv/bin/lmplz"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements/locked-3.X.txt: the exact version of every package, for one Python. Run after
-# requirements/environment.txt was changed, once a supported Python:  utils/lock.sh /path/to/python3.11
+# Write requirements/locked-3.X.txt: the exact version of every package, for one Python. Run it after a change
+# of requirements/environment.txt, once per supported Python:  utils/lock.sh /path/to/python3.11
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
@@ -20,7 +20,7 @@ with open(sys.argv[1], encoding="utf-8") as file:
     packages = [item["metadata"] for item in json.load(file)["install"]]
 version = f"{sys.version_info[0]}.{sys.version_info[1]}"
 with open(f"requirements/locked-{version}.txt", "w", encoding="utf-8") as file:
-    print(f"# Made by utils/lock.sh for Python {version} from environment.txt: don't edit.", file=file)
+    print(f"# Made by utils/lock.sh for Python {version} from environment.txt: do not edit.", file=file)
     for package in sorted(packages, key=lambda package: package["name"].lower()):
         print(f"{package['name']}=={package['version']}", file=file)
 PY

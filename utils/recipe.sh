@@ -1,27 +1,27 @@
 # shellcheck shell=bash
-# Read by recipes/*/run.sh: it names its stages with `stage`, then `run_stages "$@"` runs them.
+# Sourced by recipes/*/run.sh, which declares its stages with `stage`, then runs them: run_stages "$@".
 set -euo pipefail
-unset CDPATH # with it cd prints, and may go elsewhere
+unset CDPATH # otherwise cd prints, and may go elsewhere
 
 recipe_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[1]}")" && pwd)
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 lines=()
 
-# stage NUMBER NAME "what it does for this corpus"           a stage of asrkit
-# stage NUMBER NAME "what it does" --reads PATTERN... --writes PATTERN... -- COMMAND...   the recipe's own
+# stage NUMBER NAME "what it does for this corpus"      a stage of asrkit
+# stage NUMBER NAME "what it does" --reads PATTERN... --writes PATTERN... -- COMMAND...      the recipe's own
 stage() {
   local IFS=$'\x1f'
   lines+=(--line "$*")
 }
 
-# run_stages [option...]; the options are listed by run.sh --help
+# run_stages [OPTION...]; run.sh --help lists the options
 run_stages() {
   local asrkit=$repository/.venv/bin/asrkit
   if [[ -n ${VIRTUAL_ENV:-} && -x $VIRTUAL_ENV/bin/asrkit ]]; then
     asrkit=$VIRTUAL_ENV/bin/asrkit
   fi
   if [[ ! -x $asrkit ]]; then
-    printf 'error: %s is missing\n  expected: a set-up project\n  to do:    make setup, in %s\n' \
+    printf 'error: %s is missing\n  expected: an installed environment\n  to do:    make setup, in %s\n' \
       "$asrkit" "$repository" >&2
     exit 1
   fi

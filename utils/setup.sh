@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Make .venv: a supported Python, everything pinned, k2 by hash, kenlm compiled, asrkit installed in place.
-# Does nothing where .venv is already what requirements/ and pyproject.toml ask for.
-#   PYTHON=/path/to/python3.11 make setup    takes that Python instead of the first that fits
+# Create .venv: a supported Python, all packages pinned, k2 by hash, kenlm compiled, asrkit in editable mode.
+# Does nothing if .venv is up to date with requirements/ and pyproject.toml.
+#   PYTHON=/path/to/python3.11 make setup    uses that Python instead of the first suitable one
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
@@ -59,6 +59,6 @@ say "asrkit"
 install --no-deps --no-build-isolation --editable .
 
 pip check
-python -c 'import k2, kenlm, lhotse' # the parts that most often don't fit together
+python -c 'import k2, kenlm, lhotse' # the parts that most often conflict
 echo "$wanted" >"$stamp"
-say "done; asrkit doctor shows what is there"
+say "done; asrkit doctor checks it"

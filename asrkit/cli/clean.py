@@ -1,4 +1,4 @@
-"""asrkit clean: remove trainings that are no longer wanted."""
+"""asrkit clean: remove unused trainings."""
 
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -14,11 +14,11 @@ from asrkit.pipeline.status import align, date, duration, size
 from asrkit.pipeline.workspace import current_training, trainings
 from asrkit.storage.files import UNREADABLE, remove
 
-HEADER = ["", "training", "began", "how long", "size", "epochs", "best on dev"]
+HEADER = ["", "training", "started", "duration", "size", "epochs", "best on dev"]
 
 
 class _Epoch(msgspec.Struct):
-    """What is shown of a row of log.jsonl."""
+    """The fields of log.jsonl that are shown."""
 
     epoch: int
     errors: int
@@ -28,25 +28,18 @@ class _Epoch(msgspec.Struct):
 
 @click.command("clean")
 @click.argument("exp", type=click.Path(path_type=Path))
-@click.option("--remove", "names", multiple=True, metavar="NAME", help="Remove this one; may be repeated.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--remove", "names", multiple=True, metavar="NAME", help="Training.  [default: all unused]")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 def command(exp: Path, names: Tuple[str, ...], yes: bool) -> None:
-    """List the trainings of EXP with sizes and results, and remove those that aren't in use.
-
-    Without --remove these are all but the one in use. Nothing else in asrkit removes a training.
-    """
+    """List the trainings of EXP with sizes and results, and remove unused ones; nothing else removes any."""
     experiment = open_experiment(exp)
     used = current_training(experiment)
     known = trainings(experiment)
     click.echo("\n".join(align([HEADER, *(_row(folder, record, used) for folder, record in known)])))
     unknown = [name for name in names if name not in {folder.name for folder, _ in known}]
     if unknown or used in names:
-        raise UserError(
-            f"{unknown[0]} is no training of this experiment" if unknown else f"{used} is in use",
-            expected="the name of a training that isn't in use",
-            where="--remove",
-            todo="take one from the list above",
-        )
+        found = f"{unknown[0]} is no training of this experiment" if unknown else f"{used} is in use"
+        raise UserError(found, "the name of an unused training", "--remove", "take one from the list above")
     spare = [folder for folder, _ in known if folder.resolve().name != used]
     chosen = [folder for folder in spare if folder.name in names or not names]
     if not chosen:
@@ -97,12 +90,9 @@ def _remove(folder: Path) -> None:
     try:
         remove(folder)
     except OSError as error:
-        raise UserError(
-            f"can't remove {folder}: {error.strerror}",
-            expected="a folder that may be removed",
-            where=str(error.filename or folder),
-            todo="fix the permissions, then run the same command",
-        ) from None
+        found, where = f"can't remove {folder}: {error.strerror}", str(error.filename or folder)
+        todo = "fix the permissions, then run the same command"
+        raise UserError(found, "a removable folder", where, todo) from None
 
 
 def _bytes(folder: Path) -> int:

@@ -18,15 +18,17 @@ from asrkit.pipeline.status import dry_run_lines, status_lines
 from asrkit.stages.table import STAGES, make_pipeline
 
 FOLDER = click.Path(path_type=Path)
-EPILOG = """What is fresh is skipped, what is stale is redone, and a line says why. An interrupted stage
-continues where it was, so to resume, type the same command again."""
+WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
+CORPUS = "that of the last run in EXP, else RECIPE/download"
+EPILOG = """Fresh stages are skipped and stale ones run again; the reason is printed. To resume after an
+interruption, type the same command again."""
 
 
 class _Command(click.Command):
-    """Lists the recipe's own stages below the options."""
+    """Lists the recipe's stages below the options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the stages of run.sh, then the epilog."""
+        """Write the stages of run.sh and the epilog."""
         words = sys.argv[1:]
         lines = [words[place + 1] for place, word in enumerate(words[:-1]) if word == "--line"]
         with formatter.section("Stages"):
@@ -34,35 +36,29 @@ class _Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-@click.command(
-    "run", cls=_Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
-)
-@click.option("--recipe", required=True, type=FOLDER, metavar="DIR", help="Folder with recipe.yaml.")
-@click.option("--stage", metavar="N", help="First stage to run, a number or a name; it runs even if fresh.")
-@click.option("--stop-stage", metavar="N", help="Last stage to run.  [default: the last]")
-@click.option("--status", is_flag=True, help="Show the state of every stage, and do nothing.")
-@click.option("--dry-run", is_flag=True, help="Print what would run and why, and do nothing.")
-@click.option("--force", is_flag=True, help="Run the chosen stages from their beginning, fresh or not.")
-@click.option("--strict", is_flag=True, help="Take a stage whose code has changed for stale.")
-@click.option("--exp", type=FOLDER, metavar="DIR", help="All that is written.  [default: RECIPE/exp]")
+@click.command("run", cls=_Command, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--corpus-dir",
-    type=FOLDER,
-    metavar="DIR",
-    help="The corpus.  [default: that of the last run in EXP, else RECIPE/download]",
+    "--recipe", required=True, type=FOLDER, metavar="DIR", help="Recipe, a folder with recipe.yaml."
 )
-@click.option("--config", type=FOLDER, metavar="FILE", help="YAML file laid over recipe.yaml.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
-@click.option("--partial", is_flag=True, help="Take a corpus that isn't complete; every result says so.")
+@click.option("--stage", metavar="N", help="First stage, by number or name; runs even if it is fresh.")
+@click.option("--stop-stage", metavar="N", help="Last stage, by number or name.  [default: the last one]")
+@click.option("--status", is_flag=True, help="Print the state of all stages and exit.")
+@click.option("--dry-run", is_flag=True, help="Print which stages would run and why, and exit.")
+@click.option("--force", is_flag=True, help="Run the chosen stages from scratch, even fresh ones.")
+@click.option("--strict", is_flag=True, help="Stages whose code has changed are stale.")
+@click.option("--exp", type=FOLDER, metavar="DIR", help="Experiment (output) folder.  [default: RECIPE/exp]")
+@click.option("--corpus-dir", type=FOLDER, metavar="DIR", help=f"Corpus folder.  [default: {CORPUS}]")
 @click.option(
-    "--init-from",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Weights to start from: --set train.init_from=FILE.",
+    "--config", type=FOLDER, metavar="FILE", help="YAML file that overrides settings of recipe.yaml."
 )
-@click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option("--line", "lines", multiple=True, hidden=True)  # a stage of run.sh, from utils/recipe.sh
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
+)
+@click.option("--partial", is_flag=True, help="Accept an incomplete corpus; results are marked partial.")
+@click.option("--init-from", type=WEIGHTS, metavar="FILE", help="Same as --set train.init_from=FILE.")
+@click.option("--nj", type=click.IntRange(min=1), metavar="N", help="Parallel jobs.  [default: all cores]")
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
+@click.option("--line", "lines", multiple=True, hidden=True)  # a stage of run.sh, passed by utils/recipe.sh
 def command(
     recipe: Path,
     stage: Optional[str],
@@ -97,7 +93,7 @@ def command(
     stages, rank = make_pipeline(lines, STAGES), launched_rank()
     request = Request(
         stages=choose_stages(stages, stage, stop_stage),
-        # torchrun's command has to name the stage, so there that asks for no training once it has ended
+        # torchrun's command must name the stage, so there it doesn't mean that a finished one runs again
         again=choose_stages(stages, stage, None)[0] if stage is not None and rank is None else None,
         force=force,
         strict=strict,
@@ -111,7 +107,7 @@ def command(
         print("\n".join(status_lines(stages, experiment, strict)))
     elif dry_run:
         print("\n".join(dry_run_lines(stages, experiment, request)))
-    elif rank:  # the first one runs the stage as always; the others join it there
+    elif rank:  # rank 0 runs the stage as always; the others join it
         if must_run(request.stages[0], experiment, request):
             prepare_processor()
             run_here(request.stages[0], experiment)
@@ -124,6 +120,6 @@ def _absolute(folder: Path) -> Path:
 
 
 def _shown_arguments() -> List[str]:
-    """The command line, without the stages that run.sh adds."""
+    """The command line without the stages that run.sh adds."""
     words = iter(sys.argv[1:])
     return [word for word in words if word != "--line" or not next(words)]

@@ -1,6 +1,7 @@
 """Settings: frozen structures read from recipe.yaml and --set key=value."""
 # ruff: noqa: F401
 
+from asrkit.config.earlier import current_settings
 from asrkit.config.load import flatten, load_config
 from asrkit.config.recipe import (
     Augmentation,

@@ -1,27 +1,40 @@
-"""Read recipe.yaml, lay further files and --set key=value over it, and check the result."""
+"""Read recipe.yaml, override it by --config files and --set key=value, and check the result."""
 
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, get_args
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, get_args
 
 import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
+from asrkit.config.earlier import current_tree
 from asrkit.config.recipe import (
     DEFAULT_AUGMENT,
-    MOVED_TO_AUGMENT,
-    Augmentation,
+    TRANSFORMS,
     RecipeConfig,
     Settings,
     kind_of,
 )
 from asrkit.errors import UserError
 
+MOST_ALIASES = 20  # per file: aliases of aliases multiply, 20 of them to about 1,500 copies
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 takes 2e-3 for text, since it has no point; here it is a number."""
+    """Reads 2e-3 as a number, which is text in YAML 1.1, and refuses aliases that grow exponentially."""
+
+    aliases = 0
+
+    def compose_node(self, parent: Optional[yaml.Node], index: int) -> Optional[yaml.Node]:
+        """Compose the next node; raises YAMLError for too many aliases, or one inside its own anchor."""
+        is_alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        self.aliases += is_alias
+        if is_alias and (self.aliases > MOST_ALIASES or node.end_mark is None):
+            raise yaml.YAMLError(f"more than {MOST_ALIASES} aliases (*NAME), or one inside its own anchor")
+        return node
 
 
 _Loader.add_implicit_resolver(
@@ -30,7 +43,7 @@ _Loader.add_implicit_resolver(
 
 
 class _Written(NamedTuple):
-    """A number, truth value, date or null of YAML, and how it was written."""
+    """A number, boolean, date or null of YAML, and its text."""
 
     value: Any
     text: str
@@ -40,29 +53,34 @@ class _Written(NamedTuple):
 
 
 class _SettingsLoader(_Loader):
-    """Keeps how such values are written, for speakers and sets are called 001, 1e3 or no."""
+    """Keeps the text of such values, because speakers and sets have names like 001, 1e3 or no."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The object of a node."""
+        """The value of a node."""
         value = super().construct_object(node, deep)
         plain = isinstance(node, yaml.ScalarNode) and not isinstance(value, str)
         return _Written(value, node.value) if plain else value
 
 
-# YAML 1.1 has a type of its own for =
+# YAML 1.1 has a separate type for =
 _Loader.add_constructor("tag:yaml.org,2002:value", yaml.SafeLoader.construct_yaml_str)
 
 
 def load_config(
-    recipe_file: Path, overlay: Optional[Path] = None, assignments: Sequence[str] = ()
+    recipe_file: Path,
+    overlay: Optional[Path] = None,
+    assignments: Sequence[str] = (),
+    earlier: bool = False,
 ) -> RecipeConfig:
     """Read a recipe's settings.
 
-    `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3".
-    The last one wins. Raises UserError for an unreadable file, an unknown key, a wrong type.
+    `overlay` is a YAML file with some of the keys; `assignments` are "train.epochs=3". The last one wins.
+    `earlier`: the file is EXP/recipe.yaml, maybe of an earlier version, so renamed settings are accepted.
+    Raises UserError for an unreadable file, an unknown key, a wrong type.
     """
+    tree = current_tree(read_yaml(recipe_file)) if earlier else read_yaml(recipe_file, loader=_SettingsLoader)
     default: Dict[str, Any] = {"augment": msgspec.to_builtins(list(DEFAULT_AUGMENT))}
-    tree = _merge(default, read_yaml(recipe_file, loader=_SettingsLoader))
+    tree = _merge(default, tree)
     where = str(recipe_file)
     if overlay is not None:
         tree = _merge(tree, read_yaml(overlay, loader=_SettingsLoader))
@@ -79,19 +97,16 @@ def load_config(
         entry = re.match(r"augment\[(\d+)\]", key)
         if entry:  # is named by its kind, as --set names it
             key = f"augment.{tree['augment'][int(entry[1])]['kind']}{key[entry.end() :]}"
-        raise UserError(
-            f"{key}: {found}",
-            expected="a value of the type and range that asrkit/config/recipe.py gives",
-            where=where,
-            todo=f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else ""),
-        ) from None
+        expected = "a value of the type and range that asrkit/config/recipe.py gives"
+        todo = f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else "")
+        raise UserError(f"{key}: {found}", expected, where, todo) from None
     for found, expected, todo in conflicts(config):
-        raise UserError(found, expected=expected, where=where, todo=todo)
+        raise UserError(found, expected, where, todo)
     return config
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
-    """Settings as {"model.dropout": 0.1, ...}, in their order, lists as lists: as JSON gives them back.
+    """Settings as {"model.dropout": 0.1, ...}, in order, tuples as lists as in JSON.
 
     Of transforms: {"augment": ["noise", ...], "augment.noise.snr": [10, 30], ...}.
     """
@@ -112,99 +127,58 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
 
 def transforms_of(flat: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """The entries of `augment` in flattened settings, without kinds and settings that asrkit hasn't."""
-    known = _entry_types(Tuple[Augmentation, ...])
     return [
         {
             "kind": kind,
             **{
                 name: flat[f"augment.{kind}.{name}"]
-                for name in known[kind].__struct_fields__
+                for name in TRANSFORMS[kind].__struct_fields__
                 if f"augment.{kind}.{name}" in flat
             },
         }
         for kind in flat["augment"]
-        if kind in known
+        if kind in TRANSFORMS
     ]
-
-
-def move_to_augment(flat: Mapping[str, Any]) -> Dict[str, Any]:
-    """Flat settings of an earlier version, with its augmentation of section train as transforms.
-
-    A transform that was switched off, by 0 or without a directory, is left out. SpecAugment never was.
-    """
-    moved: Dict[str, Dict[str, Any]] = {kind: {} for kind in _entry_types(Tuple[Augmentation, ...])}
-    current: Dict[str, Any] = {}
-    for key, value in flat.items():
-        section, _, old = key.partition(".")
-        if section == "train" and old in MOVED_TO_AUGMENT:
-            kind, _, name = MOVED_TO_AUGMENT[old].partition(".")
-            moved[kind][name] = value
-        else:
-            current[key] = value
-    switches = ("fraction", "directory", "max_gain", "max_tilt", "max_warp")
-    used = [
-        kind
-        for kind, settings in moved.items()
-        if settings and (kind == "spec_augment" or any(settings.get(name) for name in switches))
-    ]
-    if "spec_augment" in used:  # all of section train was given
-        current["augment"] = used
-    for kind in used:
-        current.update({f"augment.{kind}.{name}": value for name, value in moved[kind].items()})
-    return current
 
 
 def read_yaml(file: Path, content: str = "settings", loader: Type[_Loader] = _Loader) -> Dict[str, Any]:
-    """Read a YAML mapping of `content`; raises UserError for a file that can't be read or holds none."""
+    """Read a YAML mapping of `content`; raises UserError for a file that can't be read or has none."""
     expected = f"a YAML mapping of {content}"
     try:
         tree = loader(file.read_text(encoding="utf-8-sig")).get_single_data()
     except OSError as error:
-        raise UserError(
-            f"can't read {file}: {error.strerror}",
-            expected=expected,
-            where=str(file),
-            todo="check the name and the permissions",
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, nested too deep
-        raise UserError(
-            f"not YAML: {' '.join(str(error).split())}",
-            expected=expected,
-            where=str(file),
-            todo="correct that line",
-        ) from None
+        found, todo = f"can't read {file}: {error.strerror}", "check the name and the permissions"
+        raise UserError(found, expected, str(file), todo) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # an invalid date, nested too deep
+        found = f"not YAML: {' '.join(str(error).split())}"
+        raise UserError(found, expected, str(file), "correct that line") from None
     if not isinstance(tree, dict):
-        found = tree.value if isinstance(tree, _Written) else tree
-        raise UserError(
-            f"found a {type(found).__name__}",
-            expected=expected,
-            where=str(file),
-            todo="write key: value lines",
-        )
+        value = tree.value if isinstance(tree, _Written) else tree
+        raise UserError(f"found a {type(value).__name__}", expected, str(file), "write key: value lines")
     return tree
 
 
 def _parse_assignment(assignment: str) -> Dict[str, Any]:
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
-        raise UserError(
-            f"--set {assignment}",
-            expected="--set section.key=value",
-            where="the command line",
-            todo="for example --set train.epochs=3",
-        )
+        expected, todo = "--set section.key=value", "for example --set train.epochs=3"
+        raise UserError(f"--set {assignment}", expected, "the command line", todo)
     try:
         value: Any = _SettingsLoader(text).get_single_data()
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         value = text
-    for part in reversed(key.strip().split(".")):
+    return _nested(key.strip(), value)
+
+
+def _nested(key: str, value: Any) -> Dict[str, Any]:
+    for part in reversed(key.split(".")):
         value = {part: value}
     tree: Dict[str, Any] = value
     return tree
 
 
 def _as_typed(value: Any, kind: Any) -> Any:
-    """Values as they are written where text is wanted, and else as YAML has them."""
+    """Values as their text where a string is expected, otherwise as YAML has them."""
     if isinstance(value, _Written):
         is_text = kind is str or (kind == Optional[str] and value.value is not None)
         return value.text if is_text else value.value
@@ -257,39 +231,31 @@ def _merge_entries(entries: List[Dict[str, Any]], changes: Mapping[str, Any]) ->
     return merged
 
 
-def _refuse_unknown_keys(
-    tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str
-) -> None:
+def _refuse_unknown_keys(tree: Mapping[str, Any], kind: Type[Settings], prefix: str, where: str) -> None:
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in tree.items():
         name = prefix + str(key)
         if key in kind.renamed:
             new = kind.renamed[key]
-            raise UserError(f"{name} was renamed", expected=new, where=where, todo=f"write {new}")
+            raise UserError(f"{name} was renamed", new, where, f"write {new}")
         if key in kind.removed:
-            fixed = f"{name} is no setting any more; {kind.removed[key]} always holds"
-            raise UserError(fixed, where=where, todo=f"leave {name} out")
+            fixed = f"{name} is no longer a setting; its value is always {kind.removed[key]}"
+            raise UserError(fixed, "", where, f"leave {name} out")
         if key not in fields:
             near: List[str] = difflib.get_close_matches(str(key), list(fields), n=1)
-            raise UserError(
-                f"unknown setting {prefix}{key}",
-                expected=f"one of {', '.join(prefix + name for name in fields)}",
-                where=where,
-                todo=f"did you mean {prefix}{near[0]}?" if near else "remove it",
-            )
+            expected = f"one of {', '.join(prefix + field for field in fields)}"
+            todo = f"did you mean {prefix}{near[0]}?" if near else "remove it"
+            raise UserError(f"unknown setting {name}", expected, where, todo)
         nested = fields[key]
         if _is_section(nested) and isinstance(value, dict):
-            _refuse_unknown_keys(value, nested, f"{prefix}{key}.", where)
+            _refuse_unknown_keys(value, nested, f"{name}.", where)
         types = _entry_types(nested)
         for entry in value if types and isinstance(value, list) else []:
             own = str(entry.get("kind")) if isinstance(entry, dict) else str(entry)
             if not isinstance(entry, dict) or own not in types:
                 near = difflib.get_close_matches(own, list(types), n=1)
-                raise UserError(
-                    f"{name} has an entry of unknown kind {own}",
-                    expected=f"{{kind: ...}} with one of {', '.join(types)}",
-                    where=where,
-                    todo=f"did you mean {{kind: {(near or ['spec_augment'])[0]}}}?",
-                )
+                expected = f"{{kind: ...}} with one of {', '.join(types)}"
+                todo = f"did you mean {{kind: {(near or ['spec_augment'])[0]}}}?"
+                raise UserError(f"{name} has an entry of unknown kind {own}", expected, where, todo)
             settings = {field: each for field, each in entry.items() if field != "kind"}
             _refuse_unknown_keys(settings, types[own], f"{name}.{own}.", where)

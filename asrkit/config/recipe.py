@@ -14,11 +14,14 @@ Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all sections: frozen, by keyword, an unknown key is an error."""
+    """Base class of all sections: frozen, keyword-only; an unknown key is an error.
 
-    # Earlier names -> what they are called now, such as {"old_name": "section.new_name"}
+    By `renamed` and `removed` records of earlier versions are compared with today's settings.
+    """
+
+    # Earlier name -> current name, such as {"old_name": "section.new_name"}
     renamed: ClassVar[Mapping[str, str]] = {}
-    # Settings that are gone -> the value that now always holds
+    # Removed setting -> the value that now always holds
     removed: ClassVar[Mapping[str, Any]] = {}
 
 
@@ -230,6 +233,9 @@ def kind_of(settings: Union[msgspec.Struct, Type[msgspec.Struct]]) -> str:
     """The `kind` of an entry of a list in recipe.yaml, such as "spec_augment"."""
     return str(settings.__struct_config__.tag)
 
+
+# What augment may have, by kind
+TRANSFORMS: Mapping[str, Type[Settings]] = {kind_of(each): each for each in get_args(Augmentation)}
 
 # Settings of train in earlier versions -> where they are in augment
 MOVED_TO_AUGMENT = {

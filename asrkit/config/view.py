@@ -1,4 +1,4 @@
-"""Settings as a stage may read them: those that it declares, and no others."""
+"""The settings that a stage may read: those that it declares."""
 
 from typing import Any, Sequence, cast
 
@@ -10,7 +10,7 @@ from asrkit.config.recipe import RecipeConfig, kind_of
 def declared_settings(config: RecipeConfig, keys: Sequence[str], reader: str) -> RecipeConfig:
     """A view of `config` that raises LookupError for a setting outside `keys` (settings or whole sections).
 
-    So what a stage declares, by which it is judged fresh, can't drift from what its code reads.
+    It ensures that a stage's declaration, which decides freshness, is what its code reads.
     """
     return cast(RecipeConfig, _View(config, "", keys, reader))
 

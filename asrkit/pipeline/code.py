@@ -1,6 +1,6 @@
-"""Fingerprints of the code that a stage runs: its module and all that this imports.
+"""Fingerprints of the code that a stage runs: its module and all that it imports.
 
-Layout, comments, docstrings and what is told to people don't count: those change no result.
+Layout, comments, docstrings and messages don't count: they change no result.
 """
 
 import ast
@@ -12,7 +12,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.storage.fingerprint import FingerprintCache, hash_bytes
 
-# What these hold doesn't shape a stage's output: settings are compared one by one.
+# These don't change a stage's output; settings are compared one by one
 EXCLUDED = ("asrkit.config", "asrkit.errors", "asrkit.pipeline", "asrkit.stages", "asrkit.cli")
 
 
@@ -44,7 +44,7 @@ def code_fingerprints(
         fingerprints[name] = fingerprint
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         for imported in imports:
-            pending.extend(_with_packages(_absolute(imported, package)))
+            pending.extend(_with_packages(importlib.util.resolve_name(imported, package)))
     return dict(sorted(fingerprints.items()))
 
 
@@ -66,13 +66,13 @@ def _analyse(file: Path) -> Tuple[str, List[str]]:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return hash_bytes(source), []  # the stage will say so
+        return hash_bytes(source), []  # the stage will report it
     imports = sorted(set(imported_names(tree)))
     return hash_bytes(ast.unparse(_WithoutMessages().visit(tree)).encode("utf-8")), imports
 
 
 class _WithoutMessages(ast.NodeTransformer):
-    """Takes out docstrings, what is printed, and the words of errors."""
+    """Removes docstrings, what is printed, and the texts of errors."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -116,15 +116,6 @@ def _find(module: str, folders: Dict[str, Path]) -> Optional[Tuple[str, Path]]:
 
 def _is_excluded(module: str) -> bool:
     return any(module == name or module.startswith(name + ".") for name in EXCLUDED)
-
-
-def _absolute(name: str, package: str) -> str:
-    level = len(name) - len(name.lstrip("."))
-    if not level:
-        return name
-    parts = package.split(".")
-    base = parts[: len(parts) - (level - 1)]
-    return ".".join([*base, *filter(None, [name[level:]])])
 
 
 def _with_packages(module: str) -> Iterator[str]:

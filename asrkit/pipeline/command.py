@@ -1,7 +1,7 @@
 """A stage that run.sh declares itself: a command, whose outputs appear whole or not at all.
 
-The command sees EXP as a folder of links to what is there. What it writes stays in that folder until it has
-ended well; only then are the files that --writes names moved to where readers look:
+The command sees EXP as a folder of links to the files there. What it writes stays in that folder until it has
+succeeded. Then the files that --writes names are moved into EXP:
 
     --writes lists/longest.txt
 
@@ -9,6 +9,8 @@ ended well; only then are the files that --writes names moved to where readers l
         score/hlg.txt -> EXP/score/hlg.txt
         ...                           links, to be read
         lists/longest.txt             new: moved to EXP/lists/longest.txt
+    EXP/.command/longest/old/         the earlier outputs, until the record is written
+        lists/longest.txt             after a kill the next run moves them back
 """
 
 import dataclasses
@@ -23,17 +25,23 @@ from typing import List, Sequence
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import find, find_all
+from asrkit.pipeline.record import read_note
 from asrkit.pipeline.stage import Stage, fill
 from asrkit.storage.files import remove
 
 
-def run_command(stage: Stage, experiment: Experiment) -> None:
-    """Run the stage's command in the recipe's folder; raises UserError if it fails or writes too little.
+def command_folder(stage: Stage, experiment: Experiment) -> Path:
+    """Where the stage's command writes until it has succeeded."""
+    return experiment.directory / ".command" / stage.name
 
-    It finds EXP, CORPUS_DIR, RECIPE_DIR and NJ in its environment, and the recipe's folder, local/ and
-    asrkit's environment in PATH.
+
+def run_command(stage: Stage, experiment: Experiment) -> None:
+    """Run the stage's command in the recipe's folder; raises UserError if it fails or an output is missing.
+
+    EXP, CORPUS_DIR, RECIPE_DIR and NJ are set in its environment; PATH begins with the recipe's folder,
+    local/ and asrkit's environment.
     """
-    shadow = experiment.directory / ".command" / stage.name / "exp"
+    shadow = command_folder(stage, experiment) / "exp"
     shutil.rmtree(shadow, ignore_errors=True)
     outputs = [pattern.rstrip("?") for pattern in fill(stage.writes, experiment)]
     _mirror(experiment.directory, shadow, outputs)
@@ -52,7 +60,7 @@ def run_command(stage: Stage, experiment: Experiment) -> None:
         raise _failed(stage, f"can't be run: {error.strerror}") from None
     if done.returncode:
         raise _failed(stage, f"ended with exit status {done.returncode}")
-    _move_outputs(stage, experiment, shadow)
+    _replace_outputs(stage, experiment, shadow)
     shutil.rmtree(shadow, ignore_errors=True)
 
 
@@ -75,37 +83,60 @@ def _mirror(directory: Path, shadow: Path, outputs: Sequence[str]) -> None:
         (shadow / output).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _move_outputs(stage: Stage, experiment: Experiment, shadow: Path) -> None:
-    """Move what --writes names to where readers look, once all of it is seen to be there."""
+def _replace_outputs(stage: Stage, experiment: Experiment, shadow: Path) -> None:
+    """Move the outputs that --writes names into EXP, and the earlier ones aside, if none is missing."""
     written = dataclasses.replace(experiment, directory=shadow, folders={})
-    new: List[Path] = []
     for pattern in fill(stage.writes, written):
         found = find(pattern, written)
         if not found.files and not found.is_optional:
             raise _failed(stage, f"has not written {pattern}")
-        for file in (Path(file.path) for file in found.files):
-            if not file.is_file() or file.is_symlink():
-                raise _failed(stage, f"has written {file.relative_to(shadow)}, which is no regular file")
-            new.append(file.relative_to(shadow))
-    before = [Path(file.path) for each in find_all(stage.writes, experiment) for file in each.files]
+    new = _output_names(stage, written)
+    for name in new:
+        if not (shadow / name).is_file() or (shadow / name).is_symlink():
+            raise _failed(stage, f"has written {name}, which is no regular file")
+    folder = command_folder(stage, experiment)
     try:
-        for name in new:
-            target = experiment.directory / name
-            if target.is_dir():
-                remove(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(shadow / name, target)
-        for file in before:
-            if file.relative_to(experiment.directory) not in new:
-                remove(file)
+        _move(experiment.directory, folder / "old.part", _output_names(stage, experiment))
+        (folder / "old.part").rename(folder / "old")
+        _move(shadow, experiment.directory, new)
     except OSError as error:
+        restore_outputs(stage, experiment)
         raise _failed(stage, f"has written what can't be put into EXP: {error.strerror}") from None
 
 
+def restore_outputs(stage: Stage, experiment: Experiment) -> None:
+    """Move the earlier outputs back if the run that was replacing them was interrupted.
+
+    A kill in here does no harm either: old.part is only ever moved back.
+    """
+    folder = command_folder(stage, experiment)
+    old, part = folder / "old", folder / "old.part"
+    if old.is_dir() and read_note(folder) is not None:
+        for name in _output_names(stage, experiment):
+            remove(experiment.directory / name)
+        old.rename(part)
+    if part.is_dir():
+        files = [file.relative_to(part) for file in part.rglob("*") if not file.is_dir()]
+        _move(part, experiment.directory, files)
+    remove(part)
+    remove(old)  # of a run that finished
+
+
+def _output_names(stage: Stage, experiment: Experiment) -> List[Path]:
+    files = (file.path for found in find_all(stage.writes, experiment) for file in found.files)
+    return [Path(file).relative_to(experiment.directory) for file in dict.fromkeys(files)]
+
+
+def _move(source: Path, target: Path, names: Sequence[Path]) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (target / name).is_dir():
+            remove(target / name)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source / name, target / name)
+
+
 def _failed(stage: Stage, found: str) -> UserError:
-    return UserError(
-        f"the command of {stage} {found}",
-        expected="exit status 0, and all files that --writes names",
-        where=f"run.sh: {' '.join(stage.command)}",
-        todo="see what it printed, above and in its log; what was there before is untouched",
-    )
+    expected = "exit status 0, and all files that --writes names"
+    todo = "see its output above and in its log; earlier outputs are untouched"
+    return UserError(f"the command of {stage} {found}", expected, f"run.sh: {' '.join(stage.command)}", todo)

@@ -1,4 +1,4 @@
-"""EXP/cost.json: what an experiment cost, and where it ran."""
+"""EXP/cost.json: time, memory and hardware of an experiment."""
 
 import functools
 import os
@@ -25,7 +25,7 @@ class StageCost(msgspec.Struct):
 
 
 class Cost(msgspec.Struct):
-    """What cost.json may hold; each fact may be absent."""
+    """Contents of cost.json; each fact may be missing."""
 
     stages: Optional[Dict[str, StageCost]] = None
     parameters: Optional[int] = None
@@ -38,12 +38,12 @@ class Cost(msgspec.Struct):
 
 
 def add_facts(experiment: Experiment, **facts: Any) -> None:
-    """Add facts that a stage found, such as parameters=1800000 or audio_hours=2.5."""
+    """Add facts, such as parameters=1800000 or audio_hours=2.5."""
     write_checked_json(experiment.directory / "cost.json", {**read_cost(experiment), **facts}, indent=2)
 
 
 def add_stage(experiment: Experiment, name: str, record: Record) -> None:
-    """Add what a stage cost; the other stages keep what they have."""
+    """Add or replace the cost of one stage."""
     stages = read_cost(experiment).get("stages", {})
     stages[name] = {
         "seconds": round(record.seconds, 3),
@@ -62,7 +62,7 @@ def add_stage(experiment: Experiment, name: str, record: Record) -> None:
 
 @functools.lru_cache(maxsize=1)
 def read_commit() -> Optional[str]:
-    """The project's commit, with "-dirty" where files differ from it; None where there is no git."""
+    """The project's commit, with "-dirty" if files differ from it; None without git."""
     if not (REPOSITORY / ".git").exists():
         return None
     git = ["git", "-C", str(REPOSITORY)]
@@ -75,12 +75,12 @@ def read_commit() -> Optional[str]:
 
 
 def read_cost(experiment: Experiment) -> Dict[str, Any]:
-    """What cost.json holds; nothing, which is reported, when it is damaged."""
+    """Contents of cost.json; {} if it is missing, or damaged, which is reported."""
     file = experiment.directory / "cost.json"
     try:
         facts: Dict[str, Any] = read_json(file, Cost)
     except UserError as error:
         if os.path.lexists(file):
-            print(f"cost: {error.found}; it begins again", flush=True)
+            print(f"cost: {error.found}; it starts empty", flush=True)
         return {}
     return facts

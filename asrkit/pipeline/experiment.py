@@ -1,4 +1,4 @@
-"""One experiment: its settings and where everything in it lies."""
+"""An experiment: its settings and its folders."""
 
 import dataclasses
 import os
@@ -15,86 +15,79 @@ from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
 REPOSITORY = Path(asrkit.__file__).resolve().parent.parent
-CORPUS_NOTE = "stages/corpus_dir"  # the corpus's folder, as the last run had it
+CORPUS_NOTE = "stages/corpus_dir"  # the corpus folder of the last run
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Settings and folders of one run of a recipe. Each stage writes the folder of its name."""
+    """Settings and folders of one run of a recipe. Each stage writes EXP/STAGE."""
 
     config: RecipeConfig
-    directory: Path  # EXP: all that the stages write
+    directory: Path  # EXP: where all stages write
     corpus_directory: Path  # the corpus as published; read only, except by stage download
     recipe_directory: Path  # recipes/<corpus>: recipe.yaml, expect.json, lexicon
     jobs: int  # parallel processes
-    # Of a stage that runs: the folder that it writes until it has finished, when that isn't EXP/<stage>
+    # By stage: the folder that a running stage writes until it has finished, if that isn't EXP/STAGE
     folders: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raises UserError for a folder that manifests and models can't name."""
+        """Raise UserError for a folder whose name JSON can't hold."""
         for folder in (self.directory, self.corpus_directory, self.recipe_directory):
             try:
                 str(folder).encode("utf-8")
             except UnicodeEncodeError:
-                raise UserError(
-                    f"the name of the folder {folder} isn't UTF-8",
-                    expected="a name that JSON can hold",
-                    where=str(folder),
-                    todo="rename it, or make a link to it with another name",
-                ) from None
+                found = f"the name of the folder {folder} isn't UTF-8"
+                todo = "rename it, or make a link to it with another name"
+                raise UserError(found, "a name that JSON can hold", str(folder), todo) from None
 
     def folder(self, stage: str) -> Path:
-        """What a stage wrote or, while it runs, what it writes: see its declaration in asrkit.stages."""
+        """The folder that a stage wrote or, while it runs, writes."""
         return self.folders.get(stage, self.directory / stage)
 
     def place(self, name: str) -> Path:
-        """A file by its name in records: "lm/lm.arpa" lies in the folder of stage lm."""
+        """A file by its name in records: "lm/lm.arpa" is in the folder of stage lm."""
         stage, _, rest = name.partition("/")
         return self.folder(stage) / rest
 
     @property
     def local_directory(self) -> Path:
-        """local/ of the repository that holds the recipe, else the one beside the library."""
+        """local/ of the recipe's repository, else that of the library."""
         for folder in self.recipe_directory.resolve().parents:
             if (folder / "local" / f"{self.config.corpus.module}.py").is_file():
                 return folder / "local"
         return REPOSITORY / "local"
 
     def named(self, name: str) -> Path:
-        """The file or folder that a setting names: in the recipe's folder, else in the corpus's, or /..."""
+        """The file or folder that a setting names: in the recipe, else in the corpus, or an absolute path."""
         own, of_corpus = self.recipe_directory / name, self.corpus_directory / name
         return of_corpus if of_corpus.exists() and not own.exists() else own
 
     @property
     def records(self) -> Path:
-        """<stage>.json: what each finished stage was made from; see asrkit.pipeline.record."""
+        """STAGE.json: what each finished stage was made from; see asrkit.pipeline.record."""
         return self.directory / "stages"
 
     @property
     def logs(self) -> Path:
-        """<stage>.log: what each stage printed, with times."""
+        """STAGE.log: what each stage printed, with times."""
         return self.directory / "logs"
 
 
 def open_experiment(directory: Path, jobs: int = 1) -> Experiment:
-    """An experiment that was run before, with the settings that its stages were made with.
+    """An experiment that was run before, with the settings that its stages were run with.
 
-    Raises UserError when there is none. Recipe and corpus may be gone, so nothing may be asked of them.
+    Raises UserError if there is none. Recipe and corpus may be gone.
     """
     file = directory / "recipe.yaml"
     if not file.exists():
-        raise UserError(
-            f"{directory} is no experiment",
-            expected="a folder that asrkit run wrote, with recipe.yaml in it",
-            where=str(file),
-            todo="check the name",
-        )
+        expected = "a folder that asrkit run wrote, with recipe.yaml in it"
+        raise UserError(f"{directory} is no experiment", expected, str(file), "check the name")
     corpus = remembered_corpus(directory) or directory
-    return Experiment(load_config(file), directory.resolve(), corpus, directory, jobs)
+    return Experiment(load_config(file, earlier=True), directory.resolve(), corpus, directory, jobs)
 
 
 def remembered_corpus(directory: Path) -> Optional[Path]:
-    """The corpus's folder that the last run in this experiment was given."""
+    """The corpus folder of the last run of this experiment."""
     try:
         name = (directory / CORPUS_NOTE).read_text(encoding="utf-8").rstrip("\n")
     except (OSError, ValueError):
@@ -103,7 +96,7 @@ def remembered_corpus(directory: Path) -> Optional[Path]:
 
 
 def remember_corpus(experiment: Experiment) -> None:
-    """Keep the corpus's folder for commands that aren't given it."""
+    """Write the corpus folder down for commands that aren't given it."""
     if remembered_corpus(experiment.directory) != experiment.corpus_directory:
         write_text(experiment.directory / CORPUS_NOTE, f"{experiment.corpus_directory}\n")
 
@@ -117,7 +110,7 @@ def write_settings(directory: Path, config: RecipeConfig) -> None:
 
 
 def with_values(config: RecipeConfig, values: Mapping[str, Any]) -> RecipeConfig:
-    """Settings with some replaced, by flat names: {"train.epochs": 3}. Unknown names are passed over."""
+    """Settings with some replaced, by flat names: {"train.epochs": 3}. Unknown names are ignored."""
     tree: Dict[str, Any] = msgspec.to_builtins(config)
     for key, value in values.items():
         *sections, name = key.split(".")

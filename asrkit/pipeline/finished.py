@@ -7,12 +7,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
-from asrkit.pipeline.record import find_origin, find_outputs, read_record
+from asrkit.pipeline.record import find_origin, find_outputs, read_record, under_current_names
 from asrkit.pipeline.stage import Stage, fill
 from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
-MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: what it was made of, and its outputs
+MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: its inputs and outputs
 
 
 def refuse_changed(
@@ -22,58 +22,52 @@ def refuse_changed(
     reads: Optional[Sequence[str]] = None,
     writes: Optional[Sequence[str]] = None,
 ) -> None:
-    """Raise UserError unless a stage has finished and what it read and wrote, and its settings, are as then.
+    """Raise UserError unless a stage has finished, and its inputs, outputs and settings are unchanged.
 
-    `reads`, `writes`: patterns, where not all that the stage has matter.
+    `reads`, `writes`: patterns to check instead of all that the stage declares.
     """
     if not has_records(experiment.directory):
         return
     record = read_record(stage, experiment)
     if record is None:
-        raise UserError(
-            f"{stage} has not finished",
-            expected="an experiment in which it has",
-            where=str(experiment.records),
-            todo="run.sh, without --stage, runs the stages that are left",
-        )
+        todo = "run.sh, without --stage, runs the stages that are left"
+        raise UserError(f"{stage} has not finished", "a finished stage", str(experiment.records), todo)
     narrowed = dataclasses.replace(
         stage,
         reads=tuple(stage.reads if reads is None else reads),
         writes=tuple(stage.writes if writes is None else writes),
-        module="asrkit",  # code may have changed since, and takes long to read
-        corpus_code=False,
     )
     origin = find_origin(narrowed, experiment, cache)
+    record = under_current_names(record, origin.settings)
     settings = [
         f"setting {name}" for name, value in origin.settings.items() if record.settings.get(name) != value
     ]
     found: Dict[str, Optional[str]] = {**origin.inputs, **find_outputs(narrowed, experiment, cache)}
     patterns = [each.rstrip("?") for each in fill((*narrowed.reads, *narrowed.writes), experiment)]
-    there = {**record.inputs, **record.outputs}
-    expected = {name: value for name, value in there.items() if name in patterns}
+    recorded = {**record.inputs, **record.outputs}
+    expected = {name: value for name, value in recorded.items() if name in patterns}
     _refuse([*settings, *_differing(found, expected)], str(stage), experiment.directory)
 
 
 def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
-    """Raise UserError unless results.json and what it was made of are as stage score or evaluate left it.
+    """Raise UserError unless results.json and its inputs are as stage score or asrkit evaluate left them.
 
-    `stages`: that stage and before it others, whose settings must be those that they ran with.
+    `stages`: that stage, and before it others whose settings must be unchanged, too.
     """
-    if not (directory / MADE_OF).exists():
-        if has_records(directory):
-            experiment = open_experiment(directory)
-            cache = FingerprintCache(experiment.records / "fingerprints")
-            for stage in stages[:-1]:
-                refuse_changed(stage, experiment, cache, reads=(), writes=())
-            refuse_changed(stages[-1], experiment, cache)
-        return
-    expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
-    found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
-    _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
+    if (directory / MADE_OF).exists():
+        expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
+        found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
+        _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
+    elif has_records(directory):
+        experiment = open_experiment(directory)
+        cache = FingerprintCache(experiment.records / "fingerprints")
+        for stage in stages[:-1]:
+            refuse_changed(stage, experiment, cache, reads=(), writes=())
+        refuse_changed(stages[-1], experiment, cache)
 
 
 def has_records(directory: Path) -> bool:
-    """Whether there is anything to compare with; a warning if not."""
+    """Whether the experiment has records to compare with; prints a warning if not."""
     there = any((directory / "stages").glob("*.json"))
     if not there:
         found = f"warning: {directory} has no records of stages, so its files can't be checked"
@@ -91,7 +85,7 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path) -> None:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise UserError(
             f"{changed[0]} isn't as {writer} left it{more}",
-            expected="the files and settings of a finished experiment, unchanged",
-            where=str(directory),
-            todo="run the command that made it (run.sh, without --stage): it regenerates what has changed",
+            "the files and settings of a finished experiment, unchanged",
+            str(directory),
+            f"run.sh --exp {directory}, with its other options but without --stage, regenerates it",
         )

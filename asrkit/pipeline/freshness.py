@@ -1,4 +1,4 @@
-"""Whether a stage is fresh, and if not, why, in one line."""
+"""Whether a stage is fresh, and if not, the reason in one line."""
 
 import dataclasses
 from typing import Any, Dict, List, Literal, Mapping, Optional, Sequence
@@ -16,6 +16,7 @@ from asrkit.pipeline.record import (
     read_listings,
     read_note,
     read_record,
+    under_current_names,
 )
 from asrkit.pipeline.stage import Stage, feeds
 from asrkit.pipeline.workspace import work_folder
@@ -31,16 +32,14 @@ class Judgement:
     reason: str
     origin: Origin
     record: Optional[Record]
-    own_fault: bool = True  # not only that files differ which earlier stages make
-    code_changes: Sequence[str] = ()  # source files that have changed since; of a fresh stage
+    own_fault: bool = True  # stale not only because earlier stages' outputs differ
+    code_changes: Sequence[str] = ()  # of a fresh stage: source files that have changed since
 
 
-def judge(
-    stage: Stage, experiment: Experiment, cache: FingerprintCache, strict: bool = False
-) -> Judgement:
-    """Compare a stage's record with what is there now, whatever the stages before it are.
+def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache, strict: bool = False) -> Judgement:
+    """Compare a stage's record with its inputs, settings and outputs now; other stages don't matter.
 
-    A change of code alone leaves a stage fresh unless `strict`: what changes results raises its version.
+    A change of code alone leaves a stage fresh unless `strict`: a change of results raises the version.
     """
     origin = find_origin(stage, experiment, cache)
     record = read_record(stage, experiment)
@@ -48,10 +47,10 @@ def judge(
         note = read_note(work_folder(stage, experiment, origin.key))
         if note is None:
             return Judgement(stage, "new", "never run", origin, None)
-        same = note.key == origin.key
-        reason = "never finished" if same else "never finished, and what it is made from changed since"
-        return Judgement(stage, "unfinished", reason, origin, None)
-    code = list(_file_changes("", record.code, find_code(stage, experiment, cache)))
+        changed = "" if note.key == origin.key else ", and its inputs or settings have changed since"
+        return Judgement(stage, "unfinished", f"never finished{changed}", origin, None)
+    record = under_current_names(record, origin.settings)
+    code = list(_changes("", record.code, find_code(stage, experiment, cache), {}, cache))
     outputs = find_outputs(stage, experiment, cache)
     unchanged = record.key == origin.key and record.outputs == outputs
     listings = {} if unchanged else read_listings(stage, experiment)
@@ -74,7 +73,7 @@ def judge(
 def judge_all(
     stages: Sequence[Stage], experiment: Experiment, cache: FingerprintCache, strict: bool = False
 ) -> List[Judgement]:
-    """Judge each stage; one that may change once an earlier one has run "waits" for it."""
+    """Judge each stage; one whose inputs an earlier stage is yet to rewrite "waits" for it."""
     judgements: List[Judgement] = []
     for stage in stages:
         judgement = judge(stage, experiment, cache, strict)
@@ -98,11 +97,8 @@ def describe_code_changes(judgement: Judgement) -> str:
 
 
 def _setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> List[str]:
-    def value(settings: Mapping[str, Any], key: str) -> str:
-        return str(settings[key]) if key in settings else "not there"
-
     return [
-        f"setting {key}: {value(before, key)} -> {value(now, key)}"
+        f"setting {key}: {before.get(key, 'not there')} -> {now.get(key, 'not there')}"
         for key in dict.fromkeys([*now, *before])
         if key not in before or key not in now or before[key] != now[key]
     ]
@@ -115,31 +111,17 @@ def _changes(
     listings: Listings,
     cache: FingerprintCache,
 ) -> Dict[str, str]:
-    """What differs, by the name of the file; of a group of files, each that differs."""
-    changes: Dict[str, str] = {}
-    for name in dict.fromkeys([*now, *before]):
-        if before.get(name) == now.get(name):
-            continue
-        if name in listings and now.get(name) is not None:
-            changes.update(_file_changes(kind, listings[name], cache.listing(name)))
-        else:
-            changes.update(_file_changes(kind, {name: before.get(name)}, {name: now.get(name)}))
-    return changes
-
-
-def _file_changes(
-    kind: str, before: Mapping[str, Optional[str]], now: Mapping[str, Optional[str]]
-) -> Dict[str, str]:
+    """What differs, by file name; of a group of files, each file that differs."""
     changes: Dict[str, str] = {}
     for name in dict.fromkeys([*now, *before]):
         old, new = before.get(name), now.get(name)
         if old == new:
             continue
-        if new is None:
-            change = "is missing"
-        elif old is None:
-            change = "is new"
-        else:
-            change = "was changed" if kind else "changed"
+        if name in listings and new is not None:
+            changes.update(_changes(kind, listings[name], cache.listing(name), {}, cache))
+            continue
+        change = "was changed" if kind else "changed"
+        if new is None or old is None:
+            change = "is missing" if new is None else "is new"
         changes[name] = f"{kind}{display(name)} {change}"
     return changes

@@ -16,21 +16,21 @@ from asrkit.storage.files import UNREADABLE
 from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
 
 AUDIO_SUFFIXES = frozenset([".wav", ".sph", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au", ".wv1", ".raw"])
-IN_EXPERIMENT = "{exp}/"  # begins the path of audio that stage manifests wrote itself
+IN_EXPERIMENT = "{exp}/"  # prefix of the paths of audio that stage manifests wrote itself
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a pattern stands for: one file, or a group of files with one fingerprint."""
+    """The files of a pattern: one file, or a group of files with one fingerprint."""
 
     name: str  # in records
     files: List[FileStamp]
-    missing: Dict[str, Path]  # by name; of a group only what must be there: the audio of a manifest
+    missing: Dict[str, Path]  # by name; of a group only the audio of a manifest
     is_group: bool
     is_optional: bool
 
     def fingerprint(self, cache: FingerprintCache) -> Optional[str]:
-        """Of the content; None: the one file is missing."""
+        """Fingerprint of the content; None: the file is missing."""
         if self.is_group:
             return cache.group(self.name, self.files)
         return cache.fingerprint(Path(self.files[0].path)) if self.files else None
@@ -66,9 +66,9 @@ def find_all(patterns: Iterable[str], experiment: Experiment) -> List[Found]:
 def fingerprint_inputs(
     stage: Stage, experiment: Experiment, cache: FingerprintCache
 ) -> Dict[str, Optional[str]]:
-    """Fingerprint of all that a stage reads, by name; None: it isn't there.
+    """Fingerprints of a stage's inputs by name; None: missing.
 
-    A stage with a command reads the scripts that the command names, in the recipe's folder or in local/.
+    Inputs of a command are also the scripts that it names, in the recipe's folder or in local/.
     """
     inputs: Dict[str, Optional[str]] = {}
     for pattern in fill(stage.reads, experiment):
@@ -88,13 +88,12 @@ def fingerprint_inputs(
 
 
 def _corpus_fingerprint(experiment: Experiment, cache: FingerprintCache) -> Optional[str]:
-    if not experiment.corpus_directory.is_dir():
-        return None
-    return cache.group_once("corpus", lambda: find("{corpus}", experiment).files)
+    there = experiment.corpus_directory.is_dir()
+    return cache.group_once("corpus", lambda: find("{corpus}", experiment).files) if there else None
 
 
 def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCache) -> Optional[str]:
-    """That of the audio that a manifest names; it isn't looked at while manifest and corpus are the same."""
+    """Fingerprint of a manifest's audio, which isn't examined while manifest and corpus are unchanged."""
     manifest = experiment.place(name[len(AUDIO_OF) :])
     if not manifest.is_file():
         return cache.group(name, [])
@@ -111,7 +110,7 @@ def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCach
 
 
 def display(name: str) -> str:
-    """A file's name in records, as a reader knows it."""
+    """A file's name in records as shown to users."""
     folder, _, rest = name.partition("/")
     if folder == "recipe":
         return rest
@@ -122,14 +121,14 @@ def display(name: str) -> str:
 
 
 def audio_path(source: str, experiment: Experiment) -> Path:
-    """Where the audio lies that a manifest names: below the corpus's folder unless it says otherwise."""
+    """Path of audio by its source in a manifest: relative to the corpus folder, unless absolute."""
     if source.startswith(IN_EXPERIMENT):
         return experiment.place(source[len(IN_EXPERIMENT) :])
     return experiment.corpus_directory / source
 
 
 def audio_source(path: Path, experiment: Experiment) -> str:
-    """The path of audio as manifests hold it; audio_path finds it again, wherever the corpus has moved to."""
+    """Path of audio as manifests hold it; audio_path finds it even if the corpus has moved."""
     for root, prefix in (
         (experiment.folder("manifests"), f"{IN_EXPERIMENT}manifests/"),
         (experiment.corpus_directory, ""),
@@ -142,35 +141,30 @@ def audio_source(path: Path, experiment: Experiment) -> str:
 
 def _tree(name: str, place: Path, experiment: Experiment) -> Found:
     """The files below a folder, or the file itself."""
-    try:
+    if os.path.isdir(place):
+        return Found(name, walk(place, name, experiment.directory), {}, True, False)
+    with contextlib.suppress(OSError):
         status = os.stat(place)
-    except OSError:
-        return Found(name, [], {name: place}, False, False)
-    if stat.S_ISREG(status.st_mode):
-        return Found(name, [stamp_file(name, str(place), status)], {}, False, False)
-    if not stat.S_ISDIR(status.st_mode):  # a pipe would be waited for
-        return Found(name, [], {name: place}, False, False)
-    return Found(name, walk(place, name, experiment.directory), {}, True, False)
+        if stat.S_ISREG(status.st_mode):  # reading a pipe would block
+            return Found(name, [stamp_file(name, str(place), status)], {}, False, False)
+    return Found(name, [], {name: place}, False, False)
 
 
 def walk(top: Path, name: str, *left_out: Path) -> List[FileStamp]:
-    """The regular files below a folder, each folder once whatever links there are; "name/..." are theirs.
+    """The regular files below a folder as "name/...", following links but visiting each folder once.
 
-    Hidden ones are no content, nor are links that lead nowhere, in a circle, or to a folder above, nor the
-    folders `left_out` or any other that experiments are in.
+    Left out are hidden files, dangling and circular links, links to a parent, the folders `left_out`, and
+    experiments.
     """
     seen: Set[Tuple[int, int]] = set()
-    for folder in (*Path(os.path.realpath(top)).parents, *left_out):
-        if folder.exists() and not _same(folder, top):
+    here = Path(os.path.realpath(top))
+    for folder in (*here.parents, *left_out):
+        if folder.exists() and os.path.realpath(folder) != str(here):
             status = os.stat(folder)
             seen.add((status.st_dev, status.st_ino))
     stamps: List[FileStamp] = []
     _walk(str(top), name, seen, stamps)
     return stamps
-
-
-def _same(folder: Path, other: Path) -> bool:
-    return os.path.realpath(folder) == os.path.realpath(other)
 
 
 def _walk(folder: str, prefix: str, seen: Set[Tuple[int, int]], stamps: List[FileStamp]) -> None:
@@ -207,23 +201,20 @@ class _Cut(msgspec.Struct):
 
 
 def _audio_of(name: str, experiment: Experiment) -> Found:
-    """The audio that the cuts of a lhotse manifest name."""
+    """The audio of the cuts in a lhotse manifest."""
     manifest = experiment.place(name[len(AUDIO_OF) :])
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
     except UNREADABLE:
-        return Found(name, [], {}, True, False)  # the manifest itself is listed as missing or changed
+        return Found(name, [], {}, True, False)  # the manifest itself is reported as missing or changed
     sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
     stamps: List[FileStamp] = []
     missing: Dict[str, Path] = {}
-    root = str(experiment.corpus_directory)
     for source in sorted(sources):
+        path = str(audio_path(source, experiment))
+        shown = source if source.startswith("/") else f"corpus/{source}"
         if source.startswith(IN_EXPERIMENT):
-            shown, path = source[len(IN_EXPERIMENT) :], str(audio_path(source, experiment))
-        elif source.startswith("/"):
-            shown = path = source
-        else:
-            shown, path = f"corpus/{source}", f"{root}/{source}"
+            shown = source[len(IN_EXPERIMENT) :]
         try:
             stamps.append(stamp_file(shown, path))
         except OSError:

@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from typing import Any, Iterator, List, NoReturn
+from typing import Any, Callable, Iterator, List, NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 received: List[int] = []  # signals that asked this process to end
@@ -12,25 +12,30 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asks this process to end. No KeyboardInterrupt, which click would take for its own."""
+    """A signal asks this process to end. Not a KeyboardInterrupt, which click would catch."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
 
 
+def _raise(make: Callable[[int], BaseException]) -> Callable[[int, Any], NoReturn]:
+    """A signal handler that raises `make(signal number)`."""
+
+    def handle(number: int, frame: Any) -> NoReturn:
+        received.append(number)
+        raise make(number)
+
+    return handle
+
+
 @contextlib.contextmanager
 def signals_raise() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into Interrupted; one that is ignored, as by nohup, stays so."""
-
-    def interrupt(number: int, frame: Any) -> NoReturn:
-        received.append(number)
-        raise Interrupted(number)
-
+    """Raise Interrupted on SIGINT, SIGTERM and SIGHUP; an ignored signal, as under nohup, stays ignored."""
     before = {number: signal.getsignal(number) for number in ENDING}
     for number, action in before.items():
         if action is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, _raise(Interrupted))
     try:
         yield
     finally:
@@ -39,20 +44,15 @@ def signals_raise() -> Iterator[None]:
 
 
 def note_interrupts() -> None:
-    """Keep note of SIGINT too where it raises KeyboardInterrupt."""
-
-    def interrupt(number: int, frame: Any) -> NoReturn:
-        received.append(number)
-        raise KeyboardInterrupt
-
+    """Remember a SIGINT in `received` where it raises KeyboardInterrupt."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, _raise(lambda number: KeyboardInterrupt()))
 
 
 @contextlib.contextmanager
 def signals_wait() -> Iterator[None]:
-    """Let signals that end a run wait: in an import C code turns their exception into its own, and what is
-    called at a fork loses it."""
+    """Block the signals that end a run: C code in an import replaces their exception, and code that runs
+    at a fork loses it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
@@ -63,7 +63,7 @@ def signals_wait() -> Iterator[None]:
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends, even by SIGKILL.
 
-    One left over would keep the experiment's lock.
+    An orphan would keep the experiment's lock.
     """
     with contextlib.suppress(AttributeError, OSError):  # Linux only
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

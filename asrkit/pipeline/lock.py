@@ -1,4 +1,4 @@
-"""One run at a time on an experiment."""
+"""One run at a time per experiment: EXP/.lock, held by flock."""
 
 import contextlib
 import datetime
@@ -17,19 +17,23 @@ import msgspec
 from asrkit.errors import UserError
 from asrkit.storage.files import remove, sweep
 
-DYING_SECONDS = 5.0  # how long processes of a killed run may take to go
+DYING_SECONDS = 5.0  # for the processes of a killed run to end
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)  # from file systems without flock
 MOST_BYTES = 1 << 16  # of .lock that are read
 
 
+class NotWritable(UserError):
+    """The experiment can only be read."""
+
+
 class Holder(msgspec.Struct):
-    """Who holds a lock, as written into it."""
+    """The process that holds a lock, as written into .lock."""
 
     pid: int
     host: str
     since: str
     command: str
-    stage: Optional[str] = None
+    stage: Optional[str] = None  # that runs now
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}" if self.pid else "an unknown process"
@@ -39,16 +43,16 @@ UNKNOWN = Holder(0, "", "", "")
 
 
 class ExperimentLock:
-    """The lock that this process holds; says to others what it is doing."""
+    """The lock that this process holds; its file shows others what runs."""
 
     def __init__(self, descriptor: int, command: Sequence[str]) -> None:
         self._descriptor = descriptor
         since = datetime.datetime.now().isoformat(" ", "seconds")
         self._holder = Holder(os.getpid(), socket.gethostname(), since, " ".join(command))
-        self.say_stage(None)
+        self.set_stage(None)
 
-    def say_stage(self, stage: Optional[str]) -> None:
-        """Let others know which stage runs now."""
+    def set_stage(self, stage: Optional[str]) -> None:
+        """Write the stage that runs now."""
         self._holder.stage = stage
         content = json.dumps(msgspec.to_builtins(self._holder)).encode("ascii")
         with contextlib.suppress(OSError):  # a full disk: the lock itself is the kernel's
@@ -58,23 +62,20 @@ class ExperimentLock:
 
 @contextlib.contextmanager
 def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLock]:
-    """Hold `directory`/.lock; raises UserError that names who holds it, or why there can be no lock.
+    """Hold `directory`/.lock; raises UserError that names the holder, or why there can be no lock.
 
-    The kernel lets go of it when this process and its children have ended, however they did.
+    The kernel releases it when this process and its children have ended, however they did.
     """
     file = directory / ".lock"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if file.is_dir() or (file.is_symlink() and not file.exists()):
-            remove(file)  # which nobody holds
+            remove(file)  # nobody can hold it
         descriptor = _open(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise UserError(
-            f"can't write {file}: {error.strerror}",
-            expected="a writable directory",
-            where="--exp",
-            todo="fix the permissions, or give another folder with --exp",
-        ) from None
+        todo = "fix the permissions, or give another folder with --exp"
+        found = f"can't write {file}: {error.strerror}"
+        raise NotWritable(found, "a writable directory", "--exp", todo) from None
     try:
         _acquire(descriptor, directory)
         sweep(directory)
@@ -88,7 +89,7 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
 
 
 def read_holder(directory: Path) -> Optional[Holder]:
-    """Who holds the lock, None if nobody: trying the lock decides, not what the file holds, on any host."""
+    """Who holds the lock; None: nobody. Trying the lock decides, whatever the file contains."""
     try:
         descriptor = _open(directory / ".lock", os.O_RDONLY)
     except OSError:
@@ -97,17 +98,17 @@ def read_holder(directory: Path) -> Optional[Holder]:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return None
     except BlockingIOError:
-        with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             return msgspec.convert(json.loads(os.read(descriptor, MOST_BYTES)), Holder)
         return UNKNOWN
     except OSError:
-        return None  # no file system on which anybody could hold it
+        return None  # a file system without locks
     finally:
         os.close(descriptor)
 
 
 def _open(file: Path, flags: int) -> int:
-    """Open a plain file; OSError for anything else, which might be waited for without end."""
+    """Open a regular file; OSError for anything else, which might block for ever."""
     descriptor = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -124,27 +125,19 @@ def _acquire(descriptor: int, directory: Path) -> None:
         except BlockingIOError:
             holder = read_holder(directory)
         except OSError as error:
-            raise _no_lock(error, directory) from None
-        # A run that was killed may leave a child for an instant; one that has just begun has not signed yet.
-        if holder in (None, UNKNOWN) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            continue
-        raise UserError(
-            f"this experiment is in use by {holder or UNKNOWN}" + (f": {holder.command}" if holder else ""),
-            expected="one run at a time on an experiment",
-            where=str(directory),
-            todo="wait for it to end, end it, or give another folder with --exp",
-        )
-
-
-def _no_lock(error: OSError, directory: Path) -> UserError:
-    if error.errno not in NO_LOCKS:
-        reason = f"can't lock {directory / '.lock'}: {error.strerror}"
-    else:
-        reason = f"the file system of {directory} has no file locks ({error.strerror})"
-    return UserError(
-        reason,
-        expected="a file system with flock, so that two runs don't write to one experiment",
-        where=str(directory),
-        todo="name a folder on another disk with --exp, or mount this one with locks (Lustre: -o flock)",
+            found = f"can't lock {directory / '.lock'}: {error.strerror}"
+            if error.errno in NO_LOCKS:
+                found = f"the file system of {directory} has no file locks ({error.strerror})"
+            expected = "a file system with flock, so that two runs don't write to one experiment"
+            todo = "give a folder on another disk with --exp, or mount this one with locks (Lustre: -o flock)"
+            raise UserError(found, expected, str(directory), todo) from None
+        # A child of a killed run may live for an instant, and a run that has just begun has not signed yet.
+        if holder not in (None, UNKNOWN) or time.monotonic() >= deadline:
+            break
+        time.sleep(0.05)
+    raise UserError(
+        f"this experiment is in use by {holder or UNKNOWN}" + (f": {holder.command}" if holder else ""),
+        "one run at a time per experiment",
+        str(directory),
+        "wait for it to end, end it, or give another folder with --exp",
     )

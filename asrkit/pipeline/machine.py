@@ -1,5 +1,6 @@
-"""What this machine has: cores, programs; and what its processor needs before torch is imported."""
+"""This machine: cores, programs, and settings of the CPU libraries before torch is imported."""
 
+import contextlib
 import functools
 import os
 import shutil
@@ -9,21 +10,21 @@ from typing import Optional
 
 
 def prepare_processor(description: Path = Path("/proc/cpuinfo")) -> None:
-    """Let MKL use AVX2 on AMD processors, and idle threads spin but briefly.
+    """Let MKL use AVX2 on AMD processors, and limit spinning of idle threads.
 
-    Must be called before torch is imported. OpenMP's threads spin while they wait for work. Where
-    another program wants the same cores that made training 25 times slower; threads that
-    sleep at once made it 1.4 times slower on idle cores. 30,000 turns are good at both.
+    Must be called before torch is imported. OpenMP's threads spin while they wait for work. With another
+    program on the same cores that made training 25 times slower; threads that sleep at once made it
+    1.4 times slower on idle cores. 30,000 turns are good in both cases.
 
-    The MKL 2020.0 inside torch 1.13.1 picks its SSE code on every processor that isn't
-    Intel's. MKL_DEBUG_CPU_TYPE=5 makes it take the AVX2 one: float32 matmul went from 43 to
-    155 GFLOP/s on two cores. Newer MKLs ignore the variable; a value that is set is kept.
+    MKL 2020.0 in torch 1.13.1 uses its SSE code on processors that aren't Intel's. With MKL_DEBUG_CPU_TYPE=5
+    it uses AVX2: float32 matmul went from 43 to 155 GFLOP/s on two cores. Newer MKLs ignore the variable.
+    Variables that are already set are kept.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     if "MKL_DEBUG_CPU_TYPE" in os.environ:
         return
     try:
-        # The first processor tells enough; the whole file is long on large machines.
+        # The first processor is enough; the file is long on large machines
         words = description.read_bytes()[:8192].split()
     except OSError:
         return
@@ -32,7 +33,7 @@ def prepare_processor(description: Path = Path("/proc/cpuinfo")) -> None:
 
 
 def count_cores() -> int:
-    """Processor cores that this process may use."""
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -44,11 +45,9 @@ def find_program(name: str) -> Optional[str]:
 
 @functools.lru_cache(maxsize=1)
 def processor_name() -> str:
-    """The processor's name, as Linux gives it."""
-    try:
+    """The CPU's name, as Linux gives it."""
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
     return os.uname().machine

@@ -1,10 +1,11 @@
-"""Run a stage in a child process: its output is copied to a log, its time and memory are measured.
+"""Run a stage in a child process: copy its output to a log, measure its time and memory.
 
-No process outlives the run. The child leads a process group of its own, so that whatever the stage
-started ends with it; a guard process ends the group when this process is killed without notice.
+No process outlives the run. The child leads a process group, so that whatever the stage started ends with it;
+a guard process ends the group if this process is killed.
 """
 
 import atexit
+import codecs
 import contextlib
 import dataclasses
 import fcntl
@@ -24,26 +25,25 @@ from typing import Any, Callable, Dict, NoReturn, Optional, TextIO, cast
 
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import ENDING, die_with, signals_wait
-from asrkit.pipeline.log import StageLog, text_decoder
-from asrkit.pipeline.terminal import terminal_stream
+from asrkit.pipeline.output import StageLog, terminal_stream
 
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.5
-PIPES_BYTES = 1 << 18  # more than pipes hold; what a child left behind may go on writing for ever
+PIPES_BYTES = 1 << 18  # more than pipes hold; an orphan of the child may go on writing for ever
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a child ended: `report` holds what it said of itself, {} if it was killed."""
+    """How a child ended."""
 
     seconds: float
     peak_bytes: int  # resident memory of the largest of its processes
     status: int  # as os.wait4 gives it
-    report: Dict[str, Any]
+    report: Dict[str, Any]  # {"device"}, {"user_error"} or {"error", "traceback"}; {} if it was killed
 
 
 class Guard:
-    """A process that ends a group of processes when this one is gone without having said so."""
+    """A process that kills a process group when this process has died without closing the guard."""
 
     def __init__(self) -> None:
         reader, self._writer = os.pipe()
@@ -54,34 +54,33 @@ class Guard:
         os.close(reader)
 
     def watch(self, group: int) -> None:
-        """Name the group to end; 0: none."""
+        """Set the process group to kill; 0: none."""
         os.write(self._writer, b"%d\n" % group)
 
     def close(self) -> None:
-        """End the guard itself."""
+        """End the guard."""
         os.close(self._writer)
         os.waitpid(self._process, 0)
 
     def close_in_child(self) -> None:
-        """Let go of the pipe in a process forked from this one, so that its end is noticed."""
+        """Close the pipe in a fork of this process, so that the guard sees this process's end."""
         os.close(self._writer)
 
 
 def run_in_child(
     work: Callable[[], Optional[str]], log: StageLog, guard: Guard, heartbeat: Callable[[], None]
 ) -> Outcome:
-    """Fork a child that does `work`; relay what it prints, and wait for it and all that it started.
+    """Fork a child that calls `work`, relay its output, and wait for it and all that it started.
 
-    `work` may return the name of the accelerator that its own processes used.
-
-    `heartbeat` is called twice a second. Raises Interrupted, after the child has ended.
+    `work` may return the name of the accelerator that its own processes used. `heartbeat` is called twice a
+    second. Raises Interrupted, after the child has ended.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     pipes = {"out": _open_pipe(sys.stdout), "err": _open_pipe(sys.stderr), "report": os.pipe()}
     parent, begun = os.getpid(), time.monotonic()
     with warnings.catch_warnings(), signals_wait():
-        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's idle threads take forks well
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's idle threads survive forks
         child = os.fork()
         if child == 0:
             guard.close_in_child()
@@ -103,14 +102,14 @@ def run_in_child(
         guard.watch(0)
         for reader, _ in pipes.values():
             os.close(reader)
-    final = {}
-    with contextlib.suppress(ValueError):  # it was killed while it wrote its report
-        final = json.loads(report)
-    return Outcome(time.monotonic() - begun, usage.ru_maxrss * 1024, status, final)
+    seconds, fields = time.monotonic() - begun, cast(Dict[str, Any], {})
+    with contextlib.suppress(ValueError):  # killed while it wrote its report
+        fields = json.loads(report)
+    return Outcome(seconds, usage.ru_maxrss * 1024, status, fields)
 
 
 def _open_pipe(stream: TextIO) -> Any:
-    """(reader, writer); a pseudo-terminal where `stream` is one, so that progress bars are drawn."""
+    """(reader, writer) of a pipe, or of a pseudo-terminal if `stream` is a terminal, for progress bars."""
     if not stream.isatty():
         return os.pipe()
     reader, writer = pty.openpty()
@@ -122,20 +121,20 @@ def _open_pipe(stream: TextIO) -> Any:
 
 
 def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callable[[], None]) -> bytes:
-    """Copy output to the streams and the log until all is closed or the child has ended; its report."""
+    """Copy output to the streams and the log until the child has ended; returns its report."""
     streams = {"out": sys.stdout, "err": sys.stderr}
-    decoders = {name: text_decoder() for name in streams}
+    decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in streams}
     report = b""
     with selectors.DefaultSelector() as selector:
         for name, reader in readers.items():
             selector.register(reader, selectors.EVENT_READ, name)
-        left = PIPES_BYTES  # to be read after its end
+        left = PIPES_BYTES  # to be read after the child's end
         while selector.get_map() and left > 0:
-            # Asked before the pipes are: what it wrote before it ended is in them by now.
+            # Checked before the pipes: what the child wrote before it ended is in them by now
             ended = _has_ended(child)
             ready = selector.select(0 if ended else POLL_SECONDS)
             if ended and not ready:
-                break  # a process that it left behind keeps the pipes open
+                break  # an orphan of the child keeps the pipes open
             heartbeat()
             for key, _ in ready:
                 content = _read(key.fd)
@@ -146,7 +145,7 @@ def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callab
                     report += content
                 else:
                     text = decoders[key.data].decode(content)
-                    for drawn in re.split("(?=\r)", text):  # a progress bar's states
+                    for drawn in re.split("(?=\r)", text):  # states of a progress bar
                         streams[key.data].write(drawn)
                     streams[key.data].flush()
                     log.feed(key.data, text)
@@ -154,10 +153,9 @@ def _relay(readers: Dict[str, int], child: int, log: StageLog, heartbeat: Callab
 
 
 def _read(descriptor: int) -> bytes:
-    try:
+    with contextlib.suppress(OSError):  # a pseudo-terminal whose other side is closed
         return os.read(descriptor, 1 << 16)
-    except OSError:  # a pseudo-terminal says so when its other side is closed
-        return b""
+    return b""
 
 
 def _has_ended(child: int) -> bool:
@@ -165,7 +163,7 @@ def _has_ended(child: int) -> bool:
 
 
 def _end(child: int) -> None:
-    """Ask the child's group to end, then make it."""
+    """End the child's group: SIGTERM, then SIGKILL."""
     try:
         with contextlib.suppress(OSError):
             os.killpg(child, signal.SIGTERM)
@@ -183,21 +181,18 @@ def _be_child(work: Callable[[], Optional[str]], writers: Dict[str, int], parent
     code, report = 1, cast(Dict[str, Any], {})
     try:
         os.setpgid(0, 0)
-        die_with(parent)  # elsewhere than on Linux the guard ends it
+        die_with(parent)  # the guard does it where this isn't Linux
+        for number in ENDING:
+            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         _redirect(writers)
         code, report = 0, {"device": work() or _device()}
     except UserError as error:
-        fields = {"found": error.found, "expected": error.expected, "where": error.where, "todo": error.todo}
-        report = {"user_error": fields}
+        report = {"user_error": [error.found, error.expected, error.where, error.todo]}
     except BaseException as error:
-        report = {
-            "error": f"{type(error).__name__}: {error}".rstrip(": "),
-            "traceback": traceback.format_exc(),
-        }
+        shown = f"{type(error).__name__}: {error}".rstrip(": ")
+        report = {"error": shown, "traceback": traceback.format_exc()}
     finally:
         with contextlib.suppress(BaseException):
             atexit._run_exitfuncs()
@@ -231,17 +226,14 @@ def _keep_guard(reader: int) -> NoReturn:
     group = 0
     try:
         os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(nothing, descriptor)
         os.closerange(3, reader)
-        os.closerange(reader + 1, 1024)  # among them the lock, and this process's own end of the pipe
-        while True:
-            content = os.read(reader, 64)
-            if not content:
-                break
+        os.closerange(reader + 1, 1024)  # among them the lock and the pipe's other end
+        while content := os.read(reader, 64):
             group = int(content.split()[-1])
         if group:
             os.killpg(group, signal.SIGKILL)

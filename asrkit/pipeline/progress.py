@@ -1,4 +1,4 @@
-"""Progress of a long step: a bar on a terminal, else a line now and then."""
+"""Progress of a long step: a bar on a terminal, otherwise a line every 30 s."""
 
 import sys
 import time
@@ -6,11 +6,11 @@ from typing import Any, Optional, TextIO
 
 from asrkit.errors import escape
 
-LINE_SECONDS = 30.0  # between lines where no terminal is
+LINE_SECONDS = 30.0  # between lines without a terminal
 
 
 class Progress:
-    """Counts what is done, of `total` if that is known, and the audio that went through.
+    """Counts finished items, of `total` if known, and the seconds of audio in them.
 
     Use: `with Progress("features", total=948, unit="utterances") as bar: bar.advance(audio_seconds=3.2)`.
     """
@@ -33,7 +33,7 @@ class Progress:
         if self.stream.isatty():
             from tqdm import tqdm
 
-            # The stream may be a stage's, which takes any text; the terminal is the one the run started on.
+            # A stage's stream accepts any text; what counts is the terminal that the run started on
             terminal = getattr(sys.__stderr__, "encoding", None) or "utf-8"
             self._bar = tqdm(
                 total=total,
@@ -54,7 +54,7 @@ class Progress:
             self._print_line()
 
     def advance(self, audio_seconds: float = 0.0, count: int = 1) -> None:
-        """Note `count` more items done, which hold `audio_seconds` of audio."""
+        """Count `count` more items, with `audio_seconds` of audio in all."""
         self.done += count
         self.audio_seconds += audio_seconds
         if self._bar is not None:

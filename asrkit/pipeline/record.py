@@ -1,36 +1,35 @@
-"""Records of finished stages, notes of those that began; what a stage is made from."""
+"""Records of finished stages, notes of started ones, and what a stage is made from."""
 
 import contextlib
 import dataclasses
+import functools
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterable, List, Optional, Sequence, Type, TypeVar
+from typing import Annotated, Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import msgspec
 
-from asrkit.config import flatten
+from asrkit.config import CorpusConfig, RecipeConfig, current_settings, flatten
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.inputs import Found, find_all, fingerprint_inputs
+from asrkit.pipeline.inputs import find_all, fingerprint_inputs
 from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import json_bytes, write_bytes
 from asrkit.storage.fingerprint import FingerprintCache, hash_value
 
-PRESENT = "present"  # instead of a fingerprint: the corpus may not be the stage's own work
+PRESENT = "present"  # instead of a fingerprint of the corpus, which a stage may not have written itself
 NOTE = ".begun"
 Moment = Annotated[float, msgspec.Meta(ge=0, lt=1e11)]  # seconds since the epoch that are a date
 Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
-Kept = TypeVar("Kept", bound=msgspec.Struct)
-
 Listings = Dict[str, Dict[str, str]]  # {group of files: {name: fingerprint}}
 
 
 class Record(msgspec.Struct):
-    """What a finished stage was made from, what it made, and what that cost."""
+    """What a finished stage was made from, its outputs, and what they cost."""
 
     key: str  # of the inputs, the settings and the version
-    inputs: Dict[str, Optional[str]]  # fingerprint of each file or group of files; None: it was absent
+    inputs: Dict[str, Optional[str]]  # fingerprint of each file or group of files; None: absent
     settings: Dict[str, Any]  # that change the result
     how: Dict[str, Any]  # settings that don't
     version: int
@@ -41,20 +40,20 @@ class Record(msgspec.Struct):
     peak_bytes: Amount  # resident memory of the largest process
     output_bytes: Amount
     command: List[str]
-    device: Optional[str] = None  # the accelerator; None: the processor
+    device: Optional[str] = None  # the accelerator; None: the CPU
 
 
 class Note(msgspec.Struct):
-    """Left in its folder by a stage that began; while it runs, the note's time of change moves on."""
+    """Written into its folder by a stage that starts, and touched while it runs."""
 
-    key: str  # fingerprint of what it is made from
+    key: str  # of the inputs, the settings and the version
     started: Moment
     seconds_before: Amount  # spent by earlier attempts
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a stage is made from, as of now."""
+    """What a stage is made from now."""
 
     inputs: Dict[str, Optional[str]]
     settings: Dict[str, Any]
@@ -75,16 +74,43 @@ def find_origin(stage: Stage, experiment: Experiment, cache: FingerprintCache) -
 
 
 def settings_of(experiment: Experiment, keys: Sequence[str], but: Sequence[str] = ()) -> Dict[str, Any]:
-    """Values of settings by their keys or sections, without some."""
+    """Values of the settings in `keys`, which may be sections, without those in `but`."""
 
     def chosen(key: str, wanted: Sequence[str]) -> bool:
         return any(key == name or key.startswith(name + ".") for name in wanted)
 
     return {
-        key: json.loads(msgspec.json.encode(value))  # as the record gives it back: lists, not tuples
+        key: _plain(value)
         for key, value in flatten(experiment.config).items()
         if chosen(key, keys) and not chosen(key, but)
     }
+
+
+def under_current_names(record: Record, settings: Mapping[str, Any]) -> Record:
+    """A record of an earlier version as today's code would have written it, with its key.
+
+    Renamed settings get their current names, removed ones go if they had the value that always holds now,
+    and a setting that is new in `settings` is added if it has its default.
+    """
+    known = current_settings(record.settings)
+    for key, value in settings.items():
+        if key not in known and value == _defaults().get(key):
+            known[key] = value
+    if known == record.settings:
+        return record
+    key = Origin(record.inputs, known, record.version).key
+    return msgspec.structs.replace(record, settings=known, key=key)
+
+
+@functools.lru_cache(maxsize=1)
+def _defaults() -> Dict[str, Any]:
+    """Every setting's default, as records hold it."""
+    defaults = RecipeConfig(name="", corpus=CorpusConfig(module=""))
+    return {key: _plain(value) for key, value in flatten(defaults).items()}
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(msgspec.json.encode(value))  # as the record gives it back: lists, not tuples
 
 
 def find_code(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, str]:
@@ -93,9 +119,9 @@ def find_code(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> 
 
 
 def find_outputs(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> Dict[str, Optional[str]]:
-    """Fingerprint what a stage wrote; None: it is missing and may not be."""
+    """Fingerprint a stage's outputs; None: one is missing that isn't optional."""
     outputs: Dict[str, Optional[str]] = {}
-    for found in find_all([pattern for pattern in stage.writes if pattern != "{corpus}"], experiment):
+    for found in find_all(_written(stage), experiment):
         fingerprint = found.fingerprint(cache)
         if fingerprint is not None or not found.is_optional:
             outputs[found.name] = fingerprint
@@ -107,65 +133,65 @@ def find_outputs(stage: Stage, experiment: Experiment, cache: FingerprintCache) 
 
 
 def read_record(stage: Stage, experiment: Experiment) -> Optional[Record]:
-    """The stage's record; None when it never finished or the record is damaged."""
+    """The stage's record; None if it never finished or the record is damaged."""
     return read_record_file(record_file(stage, experiment))
 
 
 def read_record_file(file: Path) -> Optional[Record]:
     """A record; None if it is missing or damaged."""
-    return _read(file, Record)
+    record: Optional[Record] = _read(file, Record)
+    return record
 
 
-def _read(file: Path, kind: Type[Kept]) -> Optional[Kept]:
-    """What was written as JSON; None: it is absent, damaged, or no such thing."""
-    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
+def _read(file: Path, kind: Any) -> Any:
+    """Parse a JSON file; None if it is missing, damaged or of another type."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         return msgspec.convert(json.loads(file.read_bytes(), parse_constant=str), kind)  # no NaN
     return None
 
 
 def encode_record(record: Record) -> bytes:
-    """A record as it is written."""
+    """A record's JSON."""
     return json_bytes(msgspec.to_builtins(record), indent=1)
 
 
 def record_file(stage: Stage, experiment: Experiment) -> Path:
-    """Where the stage's record is."""
+    """EXP/stages/STAGE.json."""
     return experiment.records / f"{stage.name}.json"
 
 
 def write_listings(stage: Stage, experiment: Experiment, cache: FingerprintCache) -> None:
-    """Keep the fingerprint of every single file in the groups that a stage read and wrote."""
-    groups = [found for found in _found(stage, experiment) if found.is_group]
+    """Write the fingerprint of every file in the groups that a stage read and wrote."""
     listings: Listings = {}
-    for found in groups:
-        cache.group(found.name, found.files)
-        listings[found.name] = cache.listing(found.name)
+    for found in find_all([*stage.reads, *_written(stage)], experiment):
+        if found.is_group:
+            cache.group(found.name, found.files)
+            listings[found.name] = cache.listing(found.name)
     write_bytes(_listings_file(stage, experiment), msgspec.json.encode(listings))
 
 
 def read_listings(stage: Stage, experiment: Experiment) -> Listings:
-    """What write_listings kept; nothing if that is missing or damaged: it serves to name what changed."""
-    with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
-        return msgspec.json.decode(_listings_file(stage, experiment).read_bytes(), type=Listings)
-    return {}
-
-
-def _found(stage: Stage, experiment: Experiment) -> List[Found]:
-    writes = [pattern for pattern in stage.writes if pattern != "{corpus}"]
-    return find_all([*stage.reads, *writes], experiment)
+    """What write_listings wrote; {} if it is missing or damaged: it only serves to name what changed."""
+    listings: Listings = _read(_listings_file(stage, experiment), Listings) or {}
+    return listings
 
 
 def _listings_file(stage: Stage, experiment: Experiment) -> Path:
     return experiment.records / f"{stage.name}.files.json"
 
 
+def _written(stage: Stage) -> List[str]:
+    return [pattern for pattern in stage.writes if pattern != "{corpus}"]
+
+
 def read_note(folder: Path) -> Optional[Note]:
-    """The note of a stage that began in a folder and didn't finish."""
-    return _read(folder / NOTE, Note)
+    """The note of a stage that started in a folder and hasn't finished."""
+    note: Optional[Note] = _read(folder / NOTE, Note)
+    return note
 
 
 def write_note(folder: Path, key: str, earlier: Optional[Note]) -> Note:
-    """Note that a stage begins in a folder; `earlier` is the note of the attempt that it resumes."""
+    """Write the note of a stage that starts; `earlier` is the note of the attempt that it resumes."""
     before = 0.0
     if earlier is not None:
         last_seen = (folder / NOTE).stat().st_mtime
@@ -182,8 +208,8 @@ def drop_note(folder: Path) -> None:
 
 
 def made_with(records: Iterable[Record]) -> Dict[str, Any]:
-    """Settings as the finished stages were made with, by flat names; of several stages, the latest's."""
+    """Settings that the finished stages were run with, by flat names; the latest stage wins."""
     values: Dict[str, Any] = {}
     for record in sorted(records, key=lambda record: record.started):
-        values.update({**record.how, **record.settings})
+        values.update(current_settings({**record.how, **record.settings}))
     return values

@@ -1,4 +1,4 @@
-"""What must be there before a stage may run."""
+"""What must exist before a stage may run."""
 
 import dataclasses
 from typing import Mapping, Sequence
@@ -14,32 +14,26 @@ from asrkit.storage.fingerprint import FingerprintCache
 def check_earlier_stages(
     stages: Sequence[Stage], experiment: Experiment, chosen: Sequence[Stage], cache: FingerprintCache
 ) -> None:
-    """Raise UserError when a chosen stage needs an earlier one that is neither chosen nor finished."""
+    """Raise UserError if a chosen stage needs an earlier one that is neither chosen nor finished."""
     earlier = [stage for stage in stages if stage.order < chosen[0].order]
     judgements = {judgement.stage: judgement for judgement in judge_all(earlier, experiment, cache)}
     for stage in chosen:
-        needed = [judgements[other] for other in earlier if feeds(other, stage, experiment)]
-        for judgement in needed:
+        for judgement in [judgements[other] for other in earlier if feeds(other, stage, experiment)]:
             if judgement.state in ("new", "unfinished"):
                 root = _first_unfinished(judgement.stage, judgements, experiment)
                 past = "was never run" if judgement.state == "new" else "never finished"
-                raise UserError(
-                    f"{stage} needs {judgement.stage}, which {past}",
-                    expected="that stage finished",
-                    where=str(experiment.directory),
-                    todo=f"run.sh --stage {root.name}",
-                )
+                found = f"{stage} needs {judgement.stage}, which {past}"
+                todo = f"run.sh --stage {root.name}"
+                raise UserError(found, "that stage finished", str(experiment.directory), todo)
     for judgement in judgements.values():
         users = [stage for stage in chosen if feeds(judgement.stage, stage, experiment)]
         if users and judgement.state != "fresh":
-            print(
-                f"warning: {judgement.stage} isn't fresh ({judgement.reason}); "
-                f"{users[0]} uses what it made then"
-            )
+            stale = f"{judgement.stage} isn't fresh ({judgement.reason})"
+            print(f"warning: {stale}; {users[0]} uses its outputs as they are")
 
 
 def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], experiment: Experiment) -> Stage:
-    """Where to begin so that `stage` can run."""
+    """The stage to run first so that `stage` can run."""
     for earlier, judgement in judgements.items():
         if judgement.state in ("new", "unfinished") and feeds(earlier, stage, experiment):
             return _first_unfinished(earlier, judgements, experiment)
@@ -47,7 +41,7 @@ def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], exper
 
 
 def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
-    """Raise UserError where an experiment would write over the corpus or the recipe."""
+    """Raise UserError if an experiment would overwrite the corpus or the recipe."""
     exp, corpus = experiment.directory.resolve(), experiment.corpus_directory.resolve()
     written = [exp / name for name in ("stages", "logs", *(stage.name for stage in stages))]
     if corpus == exp or any(folder in (corpus, *corpus.parents) for folder in written):
@@ -56,32 +50,26 @@ def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
         found = f"{exp} is the folder of a recipe"
     else:
         return
-    raise UserError(
-        found,
-        expected="a folder of its own for all that stages write",
-        where=f"--exp {exp}",
-        todo="name another folder with --exp",
-    )
+    expected = "a separate folder for all that stages write"
+    raise UserError(found, expected, f"--exp {exp}", "give another folder with --exp")
 
 
 def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) -> None:
-    """Raise UserError when a file that `stage` reads is missing, naming the stage that makes it."""
+    """Raise UserError if a file that `stage` reads is missing, naming the stage that makes it."""
     for pattern in fill(stage.reads, experiment):
         found = find(pattern, experiment)
         nothing = stage.command and not found.files  # of a pattern with *, which may be misspelt
         if found.is_optional or not (found.missing or nothing):
             continue
         name, file = next(iter(found.missing.items()), (pattern, experiment.directory / pattern))
-        if pattern.startswith(AUDIO_OF):
-            raise UserError(
-                f"{stage} reads {display(name)}, which is no longer there",
-                expected="the audio where stage manifests found it",
-                where=str(file),
-                todo="put it back; or, if the corpus moved, run.sh --corpus-dir FOLDER",
-            )
+        fault = "which is missing"
         reader = dataclasses.replace(stage, reads=(pattern,))
         makers = [maker for maker in stages if feeds(maker, reader, experiment)]
-        if makers:
+        if pattern.startswith(AUDIO_OF):
+            fault = "which is no longer there"
+            expected = "the audio where stage manifests found it"
+            todo = "put it back; or, if the corpus moved, run.sh --corpus-dir FOLDER"
+        elif makers:
             expected, todo = f"a file that {makers[0]} makes", f"run.sh --stage {makers[0].name}"
         elif pattern.startswith("{"):
             expected = "a file or folder of the recipe"
@@ -89,6 +77,4 @@ def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) 
         else:
             expected = "a stage of this recipe that makes it"
             todo = f"add the line of stage {pattern.partition('/')[0]} to run.sh, before this stage"
-        raise UserError(
-            f"{stage} reads {display(name)}, which is missing", expected=expected, where=str(file), todo=todo
-        )
+        raise UserError(f"{stage} reads {display(name)}, {fault}", expected, str(file), todo)

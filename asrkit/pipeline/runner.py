@@ -1,4 +1,4 @@
-"""Run the stages that must run, in order, each in a process of its own."""
+"""Run the stages that have to run, in order, each in a process of its own."""
 
 import contextlib
 import dataclasses
@@ -10,14 +10,15 @@ from typing import Any, List, Optional, Sequence
 
 from asrkit.config.view import declared_settings
 from asrkit.errors import UserError
+from asrkit.pipeline.command import run_command
 from asrkit.pipeline.cost import add_stage
 from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values, write_settings
 from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
 from asrkit.pipeline.inputs import display, find_all
 from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
-from asrkit.pipeline.lock import ExperimentLock, hold_lock
-from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.lock import ExperimentLock, NotWritable, hold_lock
 from asrkit.pipeline.machine import count_cores, prepare_processor
+from asrkit.pipeline.output import StageLog
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
 from asrkit.pipeline.progress import Progress
 from asrkit.pipeline.record import (
@@ -33,7 +34,7 @@ from asrkit.pipeline.record import (
 )
 from asrkit.pipeline.requirements import check_earlier_stages, check_inputs, check_places
 from asrkit.pipeline.stage import Stage, fill
-from asrkit.pipeline.workspace import begin, find_training, publish, recover, work_folder
+from asrkit.pipeline.workspace import begin, find_training, publish, recover, remove_unfinished, work_folder
 from asrkit.storage.fingerprint import FingerprintCache
 
 
@@ -41,9 +42,9 @@ from asrkit.storage.fingerprint import FingerprintCache
 class Request:
     """What the user asked for."""
 
-    stages: Sequence[Stage]  # those chosen, in order
-    again: Optional[Stage] = None  # run even if it is fresh: the one that --stage names
-    force: bool = False  # run all of them, from their beginning
+    stages: Sequence[Stage]  # the chosen ones, in order
+    again: Optional[Stage] = None  # that --stage names: runs even if it is fresh
+    force: bool = False  # run all chosen stages from scratch
     strict: bool = False  # a change of code makes a stage stale
     debug: bool = False
     command: Sequence[str] = ()
@@ -54,16 +55,21 @@ class Request:
 
 
 def choose_stages(stages: Sequence[Stage], first: Optional[str], last: Optional[str]) -> List[Stage]:
-    """The stages from `first` to `last`, each a number or a name; raises UserError for what isn't one."""
+    """The stages from `first` to `last`, each a number or a name; raises UserError for any other text."""
     begin = _find_stage(stages, first, "--stage") if first is not None else stages[0]
     end = _find_stage(stages, last, "--stop-stage") if last is not None else stages[-1]
     if end.order < begin.order:
-        raise UserError(
-            f"--stop-stage {end.number} comes before --stage {begin.number}",
-            expected="the last stage to run, at or after the first",
-            where="the command line",
-        )
+        found = f"--stop-stage {end.number} comes before --stage {begin.number}"
+        raise UserError(found, "the last stage to run, at or after the first", "the command line")
     return [stage for stage in stages if begin.order <= stage.order <= end.order]
+
+
+def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
+    for stage in stages:
+        if text in (str(stage.number), stage.name):
+            return stage
+    names = ", ".join(f"{stage.number} {stage.name}" for stage in stages)
+    raise UserError(f"{option} {text}: no such stage", f"one of {names}", "the command line")
 
 
 def cache_of(experiment: Experiment) -> FingerprintCache:
@@ -74,16 +80,25 @@ def cache_of(experiment: Experiment) -> FingerprintCache:
 
 
 def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request) -> None:
-    """Run what must run of the chosen stages; `stages` are all of the recipe.
+    """Run those of the chosen stages that have to run; `stages` are all stages of the recipe.
 
-    Raises UserError when a stage fails or lacks what it reads, Interrupted after a signal.
+    Raises UserError when a stage fails or an input is missing, Interrupted after a signal. A read-only
+    experiment is accepted if nothing has to run.
     """
     check_places(stages, experiment)
-    with signals_raise(), hold_lock(experiment.directory, request.command) as lock:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(signals_raise())
+        try:
+            lock = stack.enter_context(hold_lock(experiment.directory, request.command))
+        except NotWritable:
+            if any(must_run(stage, experiment, request) for stage in request.stages):
+                raise
+            _report_fresh(request.stages, stages)
+            return
         remember_corpus(experiment)
         for stage in stages:
             recover(stage, experiment)
-        _Run(stages, experiment, request, lock).run()
+        _Run(stages, experiment, request, lock, cache_of(experiment)).run()
 
 
 def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
@@ -98,58 +113,56 @@ def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
-    """Whether run_stages runs a stage of the request, found without the lock and without writing anything."""
+    """Whether run_stages would run a stage of the request; takes no lock and writes nothing."""
     if request.asks_for(stage) or read_record(stage, experiment) is None:
         return True
     try:
         cache = cache_of(experiment)
         judgement = judge(stage, experiment, cache, request.strict)
-        code = find_code(stage, experiment, cache) if request.strict else None
-        found, _ = find_training(stage, experiment, judgement.origin.key, cache, code)
+        found, _ = find_training(stage, experiment, judgement.origin, cache, request.strict)
         return judgement.state != "fresh" and found is None
-    except FileNotFoundError:  # run_stages in another process replaces what is stale
+    except FileNotFoundError:  # run_stages in another process is replacing what is stale
         return True
 
 
 def run_here(stage: Stage, experiment: Experiment) -> Any:
-    """Run a stage in this process, as the further ranks of a training do."""
+    """Run a stage in this process, as ranks above 0 of a training do."""
     origin = judge(stage, experiment, cache_of(experiment)).origin
     folder = work_folder(stage, experiment, origin.key)
     return _execute(stage, dataclasses.replace(experiment, folders={stage.name: folder}))
 
 
 def _execute(stage: Stage, experiment: Experiment) -> Any:
-    """Run a stage under the settings that it declares; gives what its run returns."""
+    """Call a stage's `run` with the settings that it declares, and return its result."""
     if stage.command:
-        from asrkit.pipeline.command import run_command
-
         return run_command(stage, experiment)
     view = declared_settings(experiment.config, (*stage.result, *stage.how), str(stage))
     return importlib.import_module(stage.module).run(dataclasses.replace(experiment, config=view))
 
 
+@dataclasses.dataclass
 class _Run:
-    """One run: the lock is held."""
+    """One run, which holds the lock."""
 
-    def __init__(
-        self, stages: Sequence[Stage], experiment: Experiment, request: Request, lock: ExperimentLock
-    ) -> None:
-        self.stages = stages
-        self.experiment = experiment
-        self.request = request
-        self.lock = lock
-        self.cache = cache_of(experiment)
-        self.guard: Optional[Guard] = None  # started when the first stage needs it
+    stages: Sequence[Stage]
+    experiment: Experiment
+    request: Request
+    lock: ExperimentLock
+    cache: FingerprintCache
+    guard: Optional[Guard] = None  # started when the first stage needs it
 
     def run(self) -> None:
-        fresh: List[Judgement] = []
+        fresh: List[Stage] = []
         try:
             check_settings(self.request.stages, self.experiment)
             check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
             for stage in self.request.stages:
                 judgement = judge(stage, self.experiment, self.cache, self.request.strict)
                 if judgement.state == "fresh" and not self.request.asks_for(stage):
-                    fresh.append(judgement)
+                    fresh.append(stage)
+                    remove_unfinished(stage, self.experiment, judgement.origin.key)
+                    if judgement.code_changes:
+                        print(f"{stage}: fresh, {describe_code_changes(judgement)}")
                 elif not self._use_earlier(judgement):
                     self._run_stage(judgement)
         finally:
@@ -157,29 +170,24 @@ class _Run:
                 self.guard.close()
             with contextlib.suppress(UserError):  # a cache
                 self.cache.save()
-        for judgement in fresh:
-            if judgement.code_changes:
-                print(f"{judgement.stage}: fresh, {describe_code_changes(judgement)}")
-        if len(fresh) == len(self.stages):
-            print(f"nothing to do: all {len(fresh)} stages are fresh")
-        elif fresh:
-            print(f"fresh, so not run: {_list([judgement.stage for judgement in fresh])}")
+        _report_fresh(fresh, self.stages)
 
     def _use_earlier(self, judgement: Judgement) -> bool:
-        """Put a training in use that was made from the same before; False when there is none."""
-        stage, experiment = judgement.stage, self.experiment
-        code = find_code(stage, experiment, self.cache) if self.request.strict else None
+        """Use an earlier training with the same settings and inputs; False if there is none."""
+        stage = judgement.stage
         if judgement.state == "fresh" or self.request.force:
             return False
-        found, damaged = find_training(stage, experiment, judgement.origin.key, self.cache, code)
+        strict = self.request.strict
+        found, damaged = find_training(stage, self.experiment, judgement.origin, self.cache, strict)
         for name in damaged:
-            print(f"{stage}: {name} is of the same settings, but its files have changed: not used")
+            print(f"{stage}: {name} has the same settings, but its files have changed: not used")
         if found is None:
             return False
         folder, record = found
-        publish(stage, experiment, folder, record)
+        publish(stage, self.experiment, folder, record)
         self._write_accounts(stage, record)
-        print(f"{stage}: {judgement.reason}\n{stage}: uses {folder.name}, which was made of the same before")
+        print(f"{stage}: {judgement.reason}")
+        print(f"{stage}: uses {folder.name}, which has these settings and inputs")
         return True
 
     def _run_stage(self, judgement: Judgement) -> None:
@@ -188,13 +196,10 @@ class _Run:
         print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
         check_inputs(stage, self.stages, self.experiment)
         folder, note = begin(stage, self.experiment, judgement.origin.key, self.request.force)
-        self.lock.say_stage(stage.name)
-        log = StageLog(
-            self.experiment.logs / f"{stage.name}.log",
-            f"{stage}: {reason}: {' '.join(self.request.command)}",
-        )
-        folders = {} if stage.command else {stage.name: folder}
-        working = dataclasses.replace(self.experiment, folders=folders)
+        self.lock.set_stage(stage.name)
+        title = f"{stage}: {reason}: {' '.join(self.request.command)}"
+        log = StageLog(self.experiment.logs / f"{stage.name}.log", title)
+        working = dataclasses.replace(self.experiment, folders={} if stage.command else {stage.name: folder})
         try:
             outcome = self._run_child(stage, working, folder, log)
             self._refuse_failure(stage, outcome, log)
@@ -203,12 +208,12 @@ class _Run:
             publish(stage, self.experiment, folder, record)
             self._write_accounts(stage, record)
             self.cache.save()
-            line = f"{stage}: done in {outcome.seconds:.1f} s, at most {outcome.peak_bytes / 1e6:.0f} MB"
+            line = f"{stage}: done in {outcome.seconds:.1f} s, peak memory {outcome.peak_bytes / 1e6:.0f} MB"
             print(line, flush=True)
             log.write_line(f"==== {line}")
         finally:
             log.close()
-            self.lock.say_stage(None)
+            self.lock.set_stage(None)
 
     def _run_child(self, stage: Stage, working: Experiment, folder: Path, log: StageLog) -> Outcome:
         if self.guard is None:
@@ -227,48 +232,45 @@ class _Run:
             raise
 
     def _refuse_failure(self, stage: Stage, outcome: Outcome, log: StageLog) -> None:
-        if outcome.status == 0 and outcome.report:
-            return
-        report = outcome.report
+        """Log a stage's failure and raise UserError for it."""
+        report, where, todo = outcome.report, str(log.file), ""
+        number = outcome.status & 0x7F  # of the signal that killed it, or 0
         if "user_error" in report:
-            fields = report["user_error"]
-            failure = UserError(f"{stage}: {fields.pop('found')}", **fields)
-            for line in f"==== {failure}".split("\n"):
-                log.write_line(line)
-            raise failure
-        todo = "the log holds the traceback; --debug shows it" if "traceback" in report else ""
-        if "traceback" in report:
+            found, expected, where, todo = report["user_error"]
+            failure = UserError(f"{stage}: {found}", expected, where, todo)
+        elif "traceback" in report:
             for line in report["traceback"].splitlines():
                 log.write_line(line)
             if self.request.debug:
                 print(report["traceback"], file=sys.stderr)
-            found = f"{stage} failed: {report['error']}"
-        elif outcome.status & 0x7F:
-            number = outcome.status & 0x7F
-            found = f"{stage} was ended by {signal.Signals(number).name}"
-            todo = "run the same command again: it resumes"
-            if number == signal.SIGKILL:
-                found += ", often because memory ran out"
+            todo = "the log has the traceback; --debug prints it"
+            failure = UserError(f"{stage} failed: {report['error']}", "", where, todo)
+        elif number:
+            hint = " (often: out of memory)" if number == signal.SIGKILL else ""
+            found = f"{stage} was killed by {signal.Signals(number).name}{hint}"
+            failure = UserError(found, "", where, "run the same command again: it resumes")
+        elif outcome.status or not report:
+            found = f"{stage} exited with status {outcome.status >> 8} and no error report"
+            failure = UserError(found, "", where)
         else:
-            found = f"{stage} ended without a word, with exit status {outcome.status >> 8}"
-        log.write_line(f"==== {found}")
-        raise UserError(found, where=str(log.file), todo=todo)
+            return
+        for line in f"==== {failure}".split("\n"):
+            log.write_line(line)
+        raise failure
 
-    def _make_record(
-        self, judgement: Judgement, working: Experiment, note: Note, outcome: Outcome
-    ) -> Record:
-        """The record of a stage that has ended; raises UserError if something that it writes is missing."""
+    def _make_record(self, judgement: Judgement, working: Experiment, note: Note, outcome: Outcome) -> Record:
+        """The record of a stage that has succeeded; raises UserError if an output is missing."""
         stage, origin = judgement.stage, judgement.origin
         outputs = find_outputs(stage, working, self.cache)
         missing = [display(name) for name, fingerprint in outputs.items() if fingerprint is None]
         if missing:
             raise UserError(
                 f"{stage} ended, but {', '.join(missing)} is missing",
-                expected=f"all that it writes: {', '.join(fill(stage.writes, working))}",
-                where=str(working.folder(stage.name)),
-                todo=(stage.command
-                and "check that the command writes what --writes names")
-                or "this is a bug in asrkit; please report it",
+                f"all declared outputs: {', '.join(fill(stage.writes, working))}",
+                str(working.folder(stage.name)),
+                "check that the command writes what --writes names"
+                if stage.command
+                else "this is a bug in asrkit; please report it",
             )
         write_listings(stage, working, self.cache)
         return Record(
@@ -288,7 +290,7 @@ class _Run:
         )
 
     def _write_accounts(self, stage: Stage, record: Record) -> None:
-        """Bring EXP/cost.json and EXP/recipe.yaml up to date: what the stages were really made with."""
+        """Update EXP/cost.json and EXP/recipe.yaml with what the stages were really run with."""
         records = [read_record(each, self.experiment) for each in self.stages]
         settings = made_with(each for each in records if each is not None)
         made = with_values(self.experiment.config, settings)
@@ -296,33 +298,24 @@ class _Run:
         add_stage(dataclasses.replace(self.experiment, config=made), stage.name, record)
 
 
-def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
-    for stage in stages:
-        if text in (str(stage.number), stage.name):
-            return stage
-    raise UserError(
-        f"{option} {text}: no such stage",
-        expected=f"one of {', '.join(f'{stage.number} {stage.name}' for stage in stages)}",
-        where="the command line",
-    )
-
-
 def _preload(library: str) -> None:
     """Import a library once, for all the children to come."""
     if library not in sys.modules:
         prepare_processor()
-        with signals_wait(), contextlib.suppress(ImportError):  # the stage says so, if it can't do without
+        with signals_wait(), contextlib.suppress(ImportError):  # the stage reports it if need be
             importlib.import_module(library)
 
 
 def _size(stage: Stage, working: Experiment) -> int:
-    """Bytes of what a stage wrote below the experiment."""
+    """Bytes that a stage wrote below the experiment."""
     writes = [stage.name, *(pattern for pattern in stage.writes if pattern != "{corpus}")]
     files = {file.path: file.size for found in find_all(writes, working) for file in found.files}
     return sum(files.values())
 
 
-def _list(stages: Sequence[Stage]) -> str:
-    if len(stages) == 1:
-        return str(stages[0])
-    return "stages " + ", ".join(f"{stage.number} {stage.name}" for stage in stages)
+def _report_fresh(fresh: Sequence[Stage], stages: Sequence[Stage]) -> None:
+    if len(fresh) == len(stages):
+        print(f"nothing to do: all {len(fresh)} stages are fresh")
+    elif fresh:
+        names = ", ".join(f"{stage.number} {stage.name}" for stage in fresh)
+        print(f"fresh, so not run: {fresh[0] if len(fresh) == 1 else f'stages {names}'}")

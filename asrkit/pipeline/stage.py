@@ -1,8 +1,8 @@
-"""What a stage is: what it reads, writes and depends on, as patterns that become files.
+"""A stage's declaration: its inputs, outputs and settings, as patterns that stand for files.
 
-    reads = ("manifests/{split}_cuts.jsonl.gz", "{recipe}/{units.lexicon}")
-    fill(reads, experiment)
-        -> ["manifests/train_cuts.jsonl.gz", "manifests/dev_cuts.jsonl.gz", ..., "{recipe}/lexicon.txt"]
+reads = ("manifests/{split}_cuts.jsonl.gz", "{recipe}/{units.lexicon}")
+fill(reads, experiment)
+    -> ["manifests/train_cuts.jsonl.gz", "manifests/dev_cuts.jsonl.gz", ..., "{recipe}/lexicon.txt"]
 """
 
 import dataclasses
@@ -22,14 +22,19 @@ AUDIO_OF = "audio of "
 class Stage:
     """One step of a recipe.
 
-    `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train}, {dev},
-    {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it may be absent), one
-    below "{recipe}/" (if it isn't there, in the corpus's folder), "{corpus}" for all files of the corpus, or
-    "audio of <cuts.jsonl.gz>" for the audio that a manifest names; with " if section.setting" at the end it
-    is read only when that setting has a value. A stage writes below the folder of its name.
+    `reads` and `writes` are patterns:
 
-    Settings are keys or whole sections. Those of `result` change what the stage makes, so another value
-    makes it stale; those of `how` (threads, what is kept) don't. It can read no others.
+    - "lm/lm.arpa": a file or folder below EXP; {train}, {dev}, {test}, {split} and {section.setting} are
+      filled in, and * is allowed
+    - "{recipe}/lexicon.txt": in the recipe's folder, else in the corpus
+    - "{corpus}": all files of the corpus
+    - "audio of manifests/{train}_cuts.jsonl.gz": the audio of a manifest
+
+    A "?" at the end means optional; with " if section.setting" at the end it is read only if that setting
+    has a value. A stage writes below EXP/STAGE.
+
+    Settings are keys or whole sections. A change of one in `result` makes the stage stale; one in `how`
+    (threads, what is kept) doesn't change the result. The stage can read no others.
     """
 
     name: str
@@ -38,25 +43,25 @@ class Stage:
     writes: Tuple[str, ...] = ()
     result: Tuple[str, ...] = ()
     how: Tuple[str, ...] = ()
-    version: int = 1  # raised by hand when a change of code changes what the stage makes
-    module: str = ""  # imported only when the stage runs; its entry is run(experiment)
+    version: int = 1  # raised by hand when a change of code changes the result
+    module: str = ""  # imported only when the stage runs, which calls its run(experiment)
     corpus_code: bool = False  # local/<corpus.module>.py is part of its code
     libraries: Tuple[str, ...] = ()  # slow to import, so imported once for all stages
-    kept: bool = False  # takes long: what it made of other settings is kept, see asrkit.pipeline.workspace
+    kept: bool = False  # takes long, so outputs of other settings are kept: asrkit.pipeline.workspace
     number: str = ""  # as run.sh gives it
-    command: Tuple[str, ...] = ()  # of a stage that run.sh declares itself
+    command: Tuple[str, ...] = ()  # of a stage that run.sh declares
 
     def __str__(self) -> str:
         return f"stage {self.number} ({self.name})"
 
     @property
     def order(self) -> Decimal:
-        """The number, to compare: 5.5 lies between 5 and 6."""
+        """The number as a Decimal: 5.5 is between 5 and 6."""
         return Decimal(self.number)
 
 
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
-    """Patterns with splits and settings filled in; one that names a setting without a value is left out.
+    """Patterns with splits and settings filled in, without those whose setting has no value.
 
     {augment.directory} stands for the directory of each transform that has one.
     """
@@ -78,12 +83,9 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
         for name in re.findall(r"\{([\w.]+)\}", pattern):
             if name not in ("corpus", "recipe"):
                 if name not in choices:
-                    raise UserError(
-                        f"no setting {name}, in the pattern {pattern}",
-                        expected="{train}, {dev}, {test}, {split}, {recipe}, {corpus} or {section.setting}",
-                        where="run.sh",
-                        todo="correct the pattern",
-                    )
+                    known = "{train}, {dev}, {test}, {split}, {recipe}, {corpus} or {section.setting}"
+                    found = f"no setting {name}, in the pattern {pattern}"
+                    raise UserError(found, known, "run.sh", "correct the pattern")
                 values = [str(value) for value in choices[name] if value is not None]
                 texts = [text.replace("{" + name + "}", value) for text in texts for value in values]
         filled += texts

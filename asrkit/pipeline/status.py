@@ -1,4 +1,4 @@
-"""Tables for --status and --dry-run."""
+"""Tables of --status and --dry-run."""
 
 import datetime
 from typing import List, Sequence
@@ -13,11 +13,11 @@ from asrkit.pipeline.runner import Request, cache_of, check_settings
 from asrkit.pipeline.stage import Stage, feeds
 from asrkit.pipeline.workspace import current_training, find_training, trainings, work_folder
 
-HEADER = ["stage", "state", "when", "how long", "size", "memory", "reason"]
+HEADER = ["stage", "state", "started", "duration", "size", "peak memory", "reason"]
 
 
 def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool = False) -> List[str]:
-    """The state of every stage as an aligned table, then the trainings; writes nothing and takes no lock."""
+    """A table of all stages, then one of the trainings; writes nothing and takes no lock."""
     holder = read_holder(experiment.directory)
     running = holder.stage if holder else None
     rows = [HEADER]
@@ -30,7 +30,7 @@ def status_lines(stages: Sequence[Stage], experiment: Experiment, strict: bool =
 
 
 def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]:
-    """The trainings that are kept, if there are several: which is used, when each began, how long it took."""
+    """The kept trainings, if there are several: which one is used, their start and duration."""
     known = trainings(experiment)
     used = {current_training(experiment, stage.name) for stage in stages if stage.kept}
     lines = []
@@ -41,7 +41,7 @@ def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]
 
 
 def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Request) -> List[str]:
-    """What a run would do, a line per stage; writes nothing and takes no lock."""
+    """What a run would do, one line per stage; writes nothing and takes no lock."""
     cache = cache_of(experiment)
     check_settings(request.stages, experiment)
     check_earlier_stages(stages, experiment, request.stages, cache)
@@ -58,14 +58,14 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
         asked = request.asks_for(stage)
         causes = [earlier for earlier in rerun if feeds(earlier, stage, experiment)]
         if judgement.state in ("stale", "new", "unfinished") or asked:
-            earlier = None if asked else find_training(stage, experiment, judgement.origin.key, cache)[0]
-            found = f"; {earlier[0].name} is the same, so it would be used" if earlier else ""
+            earlier = None if asked else find_training(stage, experiment, judgement.origin, cache)[0]
+            found = f"; would use {earlier[0].name}, with these settings and inputs" if earlier else ""
             lines.append(f"would run {stage}: {judgement.reason or 'asked for'}{found}")
         elif causes:
-            lines.append(f"may run {stage}: if {causes[0]} makes something else than before")
+            lines.append(f"may run {stage}: if outputs of {causes[0]} change")
         else:
             changes = f", {describe_code_changes(judgement)}" if judgement.code_changes else ""
-            lines.append(f"wouldn't run {stage}: fresh{changes}")
+            lines.append(f"would skip {stage}: fresh{changes}")
             continue
         rerun.append(stage)
     return lines
@@ -85,7 +85,7 @@ def _row(judgement: Judgement, experiment: Experiment, running: bool) -> List[st
 
 
 def align(rows: Sequence[Sequence[str]]) -> List[str]:
-    """Rows of cells as lines of aligned columns."""
+    """Rows of cells as lines with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 

@@ -1,18 +1,18 @@
-"""Where a running stage writes, and how its work takes the place of what was there.
+"""Where a running stage writes, and how its outputs replace the earlier ones.
 
-Nothing that a stage finished is touched before another run of it has finished. While EXP/features is in use,
-features are made again in EXP/features.next:
+Outputs of a finished stage stay in use until another run of it has finished. While EXP/features is in use, a
+new run writes EXP/features.next. Then:
 
-    1. EXP/features     -> EXP/features.old
+    1. EXP/features      -> EXP/features.old
     2. EXP/features.next -> EXP/features
-    3. the record is written, the note in the folder dropped
+    3. the record is written, the note in the folder removed
     4. EXP/features.old is removed
 
-A kill after 1 or 2 is undone by the next run, which then continues in features.next. Trainings are kept, each
-under what it was made from, and EXP/train is a link to one of them:
+After a kill between 1 and 3 the next run undoes these steps and resumes in features.next. Trainings are kept,
+each under the key of its settings and inputs, and EXP/train is a link to one of them:
 
-    EXP/train -> trainings/an4-3f29c1d07a52       finished: it holds record.json
-                 trainings/an4-b81e66f4c9d3       of other settings, as far as it came
+    EXP/train -> trainings/an4-3f29c1d07a52       finished: it has a record.json
+                 trainings/an4-b81e66f4c9d3       with other settings, interrupted
 """
 
 import contextlib
@@ -20,20 +20,24 @@ import dataclasses
 import itertools
 import os
 from pathlib import Path
-from typing import List, Mapping, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from asrkit.errors import UserError
+from asrkit.pipeline.command import command_folder, restore_outputs
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.record import (
     Note,
+    Origin,
     Record,
     drop_note,
     encode_record,
+    find_code,
     find_outputs,
     read_note,
     read_record,
     read_record_file,
     record_file,
+    under_current_names,
     write_note,
 )
 from asrkit.pipeline.stage import Stage
@@ -46,50 +50,46 @@ KEY_LENGTH = 12  # of 32 hexadecimal digits, in a training's name
 
 
 def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
-    """Where a stage made from `key` writes until it has finished; of a command, where its note lies."""
+    """Where a stage with this key writes until it has finished; of a command, where its note is."""
     if stage.command:
-        return experiment.directory / ".command" / stage.name
+        return command_folder(stage, experiment)
     if stage.kept:
-        name = f"{experiment.config.name}-{key[:KEY_LENGTH]}"
-        folder = experiment.directory / TRAININGS / name
-        number = 2
-        while os.path.lexists(folder / RECORD):  # one that has finished stays as it is
-            folder = experiment.directory / TRAININGS / f"{name}-{number}"
-            number += 1
-        return folder
+        kept, name = experiment.directory / TRAININGS, f"{experiment.config.name}-{key[:KEY_LENGTH]}"
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        # A finished one stays as it is
+        return next(kept / name for name in names if not os.path.lexists(kept / name / RECORD))
     here = experiment.directory / stage.name
     return here if read_record(stage, experiment) is None else here.with_name(f"{stage.name}.next")
 
 
 def begin(stage: Stage, experiment: Experiment, key: str, afresh: bool) -> Tuple[Path, Note]:
-    """The folder to work in, with a note in it: that of an interrupted run of the same, or an empty one."""
+    """The folder to work in, with a note: that of an interrupted run with the same key, or an empty one."""
     _set_aside_directory(stage, experiment)
     folder = work_folder(stage, experiment, key)
     earlier = read_note(folder)
-    if earlier is not None and (earlier.key != key or afresh):
+    if earlier is None or earlier.key != key or afresh:
         earlier = None
-    if earlier is None:
         _remove(folder, stage)
     note = write_note(folder, key, earlier)
     current = experiment.directory / stage.name
     if stage.kept and not (current / RECORD).exists():
-        link(current, folder)  # nothing finished is in use, so show what is being made
+        link(current, folder)  # no finished one is in use, so show the running one
     return folder, note
 
 
 def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) -> None:
-    """Put a finished stage's work in use, with its record."""
+    """Put the outputs of a finished stage in use, with its record."""
     current = experiment.directory / stage.name
+    old = current.with_name(f"{stage.name}.old")
     if stage.kept:
         write_bytes(folder / RECORD, encode_record(record))
         _set_aside_directory(stage, experiment)
         link(current, folder)
     elif folder != current and not stage.command:
-        old = current.with_name(f"{stage.name}.old")
         _remove(old, stage)
         if current.is_dir():
             current.rename(old)
-        _remove(current, stage)  # a file, or a link that leads nowhere
+        _remove(current, stage)  # a file, or a dangling link
         folder.rename(current)
         sync_directory(current.parent)
     if record_file(stage, experiment).is_dir():
@@ -98,20 +98,28 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
     for place in (folder, current):
         drop_note(place)
         with contextlib.suppress(OSError):
-            place.rmdir()  # empty if a stage writes elsewhere
-    if not stage.command:
-        with contextlib.suppress(UserError):
-            _remove(current.with_name(f"{stage.name}.old"), stage)
+            place.rmdir()  # empty if the stage writes elsewhere
+    with contextlib.suppress(UserError):
+        _remove(folder if stage.command else old, stage)
+
+
+def remove_unfinished(stage: Stage, experiment: Experiment, key: str) -> None:
+    """Remove what an interrupted run left beside a fresh stage; trainings are kept."""
+    folder = work_folder(stage, experiment, key)
+    if not stage.kept and os.path.lexists(folder):
+        print(f"{stage}: removes {folder.name}, left by an interrupted run", flush=True)
+        _remove(folder, stage)
 
 
 def recover(stage: Stage, experiment: Experiment) -> None:
-    """Undo a replacement that a kill interrupted; both works stay as they were before it."""
+    """Undo a replacement that a kill interrupted."""
+    if stage.command:
+        restore_outputs(stage, experiment)
+        return
     current = experiment.directory / stage.name
     old, following = (current.with_name(f"{stage.name}.{name}") for name in ("old", "next"))
-    if stage.command:
-        return
     if not old.is_dir() or (current.is_dir() and read_note(current) is None):
-        _remove(old, stage)  # the record was written: only this was left to do
+        _remove(old, stage)  # the record was written: only this step was left
         return
     if current.is_dir():
         _remove(following, stage)
@@ -121,20 +129,22 @@ def recover(stage: Stage, experiment: Experiment) -> None:
 
 
 def find_training(
-    stage: Stage,
-    experiment: Experiment,
-    key: str,
-    cache: FingerprintCache,
-    code: Optional[Mapping[str, str]] = None,
+    stage: Stage, experiment: Experiment, origin: Origin, cache: FingerprintCache, strict: bool = False
 ) -> Tuple[Optional[Tuple[Path, Record]], List[str]]:
-    """A finished training made from `key`, and by `code` if that is given; names of damaged ones."""
+    """A finished training with these settings and inputs, and of damaged ones the names.
+
+    `strict`: made by the same code, too.
+    """
     damaged: List[str] = []
     for folder, record in trainings(experiment) if stage.kept else []:
-        if record is not None and record.key == key and code in (None, record.code):
-            there = dataclasses.replace(experiment, folders={stage.name: folder})
-            if find_outputs(stage, there, cache) == record.outputs:
-                return (folder, record), damaged
-            damaged.append(folder.name)
+        if record is None or under_current_names(record, origin.settings).key != origin.key:
+            continue
+        if strict and record.code != find_code(stage, experiment, cache):
+            continue
+        there = dataclasses.replace(experiment, folders={stage.name: folder})
+        if find_outputs(stage, there, cache) == record.outputs:
+            return (folder, record), damaged
+        damaged.append(folder.name)
     return None, damaged
 
 
@@ -145,7 +155,7 @@ def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
 
 
 def current_training(experiment: Experiment, stage: str = "train") -> Optional[str]:
-    """Name of the training that EXP/<stage> is a link to; without one, of that which the record is of."""
+    """Name of the training that EXP/STAGE links to; in a copy without links, of the one with its record."""
     place = experiment.directory / stage
     if place.is_symlink() and place.is_dir():
         return place.resolve().name
@@ -155,7 +165,7 @@ def current_training(experiment: Experiment, stage: str = "train") -> Optional[s
 
 
 def _set_aside_directory(stage: Stage, experiment: Experiment) -> None:
-    """Move a training that lies in EXP/train itself, as in a copy without links, to where others are kept."""
+    """Move a training that is in EXP/train itself, as in a copy without links, to the other trainings."""
     current, kept = experiment.directory / stage.name, experiment.directory / TRAININGS
     if stage.kept and not kept.is_dir():
         _remove(kept, stage)
@@ -173,9 +183,6 @@ def _remove(folder: Path, stage: Stage) -> None:
     try:
         remove(folder)
     except OSError as error:
-        raise UserError(
-            f"{stage} can't remove what an interrupted run left: {error.strerror}",
-            expected="a folder that may be removed",
-            where=str(error.filename),
-            todo="fix the permissions or move it away, then run the same command",
-        ) from error
+        found = f"{stage} can't remove what an interrupted run left: {error.strerror}"
+        todo = "fix the permissions or move it away, then run the same command"
+        raise UserError(found, "a removable folder", str(error.filename), todo) from error

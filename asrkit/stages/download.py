@@ -1,13 +1,8 @@
 """Stage download: download the corpus."""
 
-from typing import get_args
-
-from asrkit.config import Augmentation
-from asrkit.config.recipe import kind_of
+from asrkit.config.recipe import TRANSFORMS
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
-
-TRANSFORMS = get_args(Augmentation)
 
 STAGE = Stage(
     name="download",
@@ -19,7 +14,7 @@ STAGE = Stage(
         *("corpus.train", "corpus.dev", "corpus.tests"),
         # Language models, noise and rooms that a corpus module may download
         *("lm.text", "lm.arpa", "lm.rescore_arpa"),
-        *(f"augment.{kind_of(each)}.directory" for each in TRANSFORMS if hasattr(each, "directory")),
+        *(f"augment.{kind}.directory" for kind, each in TRANSFORMS.items() if hasattr(each, "directory")),
     ),
     how=("corpus", "name"),  # mirror, partial
     corpus_code=True,

@@ -1,60 +1,45 @@
-"""The stages that asrkit has, and the pipeline that a recipe's run.sh makes of them."""
+"""asrkit's stages, and the pipeline that a recipe's run.sh declares."""
 
 import dataclasses
 import re
-from typing import Dict, FrozenSet, List, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from asrkit.errors import UserError
 from asrkit.pipeline.stage import Stage, overlap
-from asrkit.stages import (
-    average,
-    decode,
-    download,
-    features,
-    graph,
-    lm,
-    manifests,
-    score,
-    train,
-    units,
-)
+from asrkit.stages import average, decode, download, features, graph, lm, manifests, score, train, units
 
 MODULES = (download, manifests, features, units, lm, graph, train, average, decode, score)
-# As they are numbered when there is no run.sh
+# Numbered as without a run.sh
 STAGES: Tuple[Stage, ...] = tuple(
     dataclasses.replace(module.STAGE, number=str(number), module=module.__name__)
     for number, module in enumerate(MODULES)
 )
-# Below EXP, beside those of the stages
-OTHER_NAMES = frozenset(
-    [
-        *("stages", "logs", "trainings", "posteriors", "lattices", "evaluate", "corpus"),
-        *("recipe", "cost", "results", "RESULTS"),
-    ]
-)
-SEPARATOR = "\x1f"  # between the words of a line of run.sh, as utils/recipe.sh hands them over
+# Reserved names below EXP, besides those of the stages
+OTHER_FOLDERS = ("stages", "logs", "trainings", "posteriors", "lattices", "evaluate", "corpus")
+OTHER_NAMES = frozenset([*OTHER_FOLDERS, "recipe", "cost", "results", "RESULTS"])
+SEPARATOR = "\x1f"  # between the words of a line of run.sh, as utils/recipe.sh passes them
 USE = 'stage N NAME "what it does" [--reads PATTERN...] [--writes PATTERN...] [-- COMMAND...]'
 
 
 def stage_named(name: str) -> Stage:
-    """asrkit's stage of a name."""
+    """The stage of asrkit with a name."""
     return next(stage for stage in STAGES if stage.name == name)
 
 
 def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List[Stage]:
-    """The stages that run.sh declares, in its order; all of asrkit's when it declares none.
+    """The stages that run.sh declares, in order; all of asrkit's if it declares none.
 
-    A line with a command is a stage of the recipe's own. Raises UserError for a line that can't be
-    understood, a name that asrkit doesn't have, and numbers that don't rise.
+    A line with a command declares a stage of the recipe's own. Raises UserError for an invalid line, an
+    unknown name, and numbers that don't rise.
     """
     if not lines:
         return list(known)
     by_name = {stage.name: stage for stage in known}
     stages: List[Stage] = []
     for line in lines:
-        stage = _read_line(line.split(SEPARATOR), by_name)
+        stage = _read_line(line, by_name)
         if any(stage.name == other.name for other in stages):
-            raise _wrong(line, f"stage {stage.name} is there twice")
+            raise _wrong(line, f"stage {stage.name} is declared twice")
         if stages and stage.order <= stages[-1].order:
             raise _wrong(line, f"number {stage.number} after {stages[-1].number}; numbers must rise")
         for other in stages:
@@ -69,23 +54,21 @@ def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List
 
 
 def _shared(writes: Sequence[str], patterns: Sequence[str]) -> str:
-    """The first pattern that may stand for a file among `writes`, or nothing."""
+    """The first pattern that overlaps with `writes`, or ""."""
     bare = [pattern.rstrip("?") for pattern in patterns]
     return next((one for one in bare for write in writes if overlap(write.rstrip("?"), one)), "")
 
 
-def _read_line(words: List[str], known: Dict[str, Stage]) -> Stage:
-    line = SEPARATOR.join(words)
+def _read_line(line: str, known: Dict[str, Stage]) -> Stage:
+    words = line.split(SEPARATOR)
     if len(words) < 3 or not re.fullmatch(r"\d+(\.\d+)?", words[0]):
         raise _wrong(line, "no number, name and purpose")
     number, name, purpose, *rest = words
-    command: List[str] = []
-    if "--" in rest:
-        command = rest[rest.index("--") + 1 :]
-        rest = rest[: rest.index("--")]
+    end = rest.index("--") if "--" in rest else len(rest)
+    options, command = rest[:end], rest[end + 1 :]
     patterns: Dict[str, List[str]] = {"--reads": [], "--writes": []}
     option = ""
-    for word in rest:
+    for word in options:
         if word in patterns:
             option = word
         elif not option:
@@ -95,43 +78,25 @@ def _read_line(words: List[str], known: Dict[str, Stage]) -> Stage:
     if not command:
         if name not in known:
             raise _wrong(line, f"{name} is none of {' '.join(known)}, and there is no command")
-        if rest:
+        if options:
             raise _wrong(line, f"{name} declares itself what it reads and writes")
         return dataclasses.replace(known[name], number=number, purpose=purpose)
     if name in known:
-        raise _wrong(line, f"{name} is a stage of asrkit, so it can't be one with a command")
+        raise _wrong(line, f"{name} is a stage of asrkit, so it can't have a command")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise _wrong(line, f"the name {name}; a name has letters, digits, _ and -")
-    return _own_stage(number, name, purpose, patterns, command, line, OTHER_NAMES.union(known))
-
-
-def _own_stage(
-    number: str,
-    name: str,
-    purpose: str,
-    patterns: Dict[str, List[str]],
-    command: List[str],
-    line: str,
-    reserved: FrozenSet[str],
-) -> Stage:
+    if not patterns["--writes"]:
+        raise _wrong(line, f"{name} has no --writes, so nothing would show that it has run")
     for pattern in patterns["--writes"]:
         top, *below = pattern.split("/")
         if top.startswith((".", "{")) or not {"", ".", ".."}.isdisjoint((top, *below)):
             raise _wrong(line, f"--writes {pattern}, which isn't below EXP")
-        if "*" in top or top.partition(".")[0] in reserved:
+        if "*" in top or top.partition(".")[0] in OTHER_NAMES.union(known):
             raise _wrong(line, f"--writes {pattern}, where asrkit itself writes")
-    if not patterns["--writes"]:
-        raise _wrong(line, f"{name} has no --writes, so nothing would tell that it has run")
-    return Stage(
-        name=name,
-        purpose=purpose,
-        number=number,
-        reads=tuple(patterns["--reads"]),
-        writes=tuple(patterns["--writes"]),
-        command=tuple(command),
-    )
+    reads, writes = map(tuple, patterns.values())
+    return Stage(name, purpose, reads, writes, number=number, command=tuple(command))
 
 
 def _wrong(line: str, found: str) -> UserError:
-    shown = line.replace(SEPARATOR, " ")
-    return UserError(f"run.sh: {found}", expected=USE, where=f"stage {shown}", todo="correct the line")
+    where = f"stage {line.replace(SEPARATOR, ' ')}"
+    return UserError(f"run.sh: {found}", USE, where, "correct the line")

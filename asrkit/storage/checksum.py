@@ -1,4 +1,4 @@
-"""Checksums inside files: the hash of the whole file, in which the checksum's own digits count as zeros."""
+"""Checksums inside files: the hash of the whole file, with the checksum's own digits as zeros."""
 
 import hashlib
 import re
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from asrkit.errors import UserError
 
-BLANK = "0" * 32  # what a writer puts after the word checksum, for write_checksum to replace
-HEAD = 512  # bytes, within which it is
+BLANK = "0" * 32  # placeholder after the word checksum, which write_checksum replaces
+HEAD = 512  # bytes, which contain it
 FIELD = re.compile(rb"checksum\W{1,12}([0-9a-f]{32})\b")
 
 
 def write_checksum(file: Path) -> None:
-    """Replace BLANK, which follows the word checksum near the file's beginning, by the file's checksum."""
+    """Replace BLANK, after the word checksum in the file's first bytes, by the file's checksum."""
     with open(file, "r+b") as stream:
         found = FIELD.search(stream.read(HEAD))
         assert found is not None, "the file has no place for a checksum"
@@ -22,20 +22,17 @@ def write_checksum(file: Path) -> None:
 
 
 def check_checksum(file: Path, needed: bool = True) -> None:
-    """Raise UserError when a byte of the file has changed since write_checksum; reads 1 GB per second.
+    """Raise UserError if a byte of the file has changed since write_checksum; reads 1 GB per second.
 
-    `needed`: also when it has no checksum.
+    `needed`: also if it has no checksum.
     """
     with open(file, "rb") as stream:
         found = FIELD.search(stream.read(HEAD))
     if needed if found is None else found.group(1) != _compute(file):
-        fault = "it has no checksum" if found is None else "its checksum is another one"
-        raise UserError(
-            f"can't read {file}: it is damaged, {fault}",
-            expected="the bytes that asrkit wrote",
-            where=str(file),
-            todo="run.sh, without --stage, regenerates it",
-        )
+        fault = "it has no checksum" if found is None else "its checksum does not match"
+        message = f"can't read {file}: it is damaged, {fault}"
+        todo = "run.sh, without --stage, regenerates it"
+        raise UserError(message, "the bytes that asrkit wrote", str(file), todo)
 
 
 def _compute(file: Path) -> bytes:

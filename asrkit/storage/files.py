@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: temporary name in the same folder, sync, rename."""
+"""Write files atomically: a temporary name in the same folder, sync, rename. Read JSON and JSON lines."""
 
 import contextlib
 import gzip
@@ -16,17 +16,19 @@ import msgspec
 from asrkit.errors import UserError
 from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
 
-LONGEST_LINE = 16 << 20  # bytes; without a limit, 3 MB of gzip may hold a line of 3 GB
-# Of whole_file, and of safetensors while it writes one
+LONGEST_LINE = 16 << 20  # bytes; without a limit, 3 MB of gzip may contain a line of 3 GB
+# Of whole_file, and of safetensors while it writes
 TEMPORARY = re.compile(r"\..+\.\d+\.part|\.tmp\w{6}")
+SPACE = "a writable directory with free space"
+FREE = "free some space or fix the permissions, then run the same command"
 UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error)  # msgspec's errors are ValueErrors
 
 
 @contextlib.contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; on leaving without error it becomes `file`.
+    """Give a temporary path, which becomes `file` on leaving without an error.
 
-    Raises UserError when the disk is full or the folder can't be written.
+    Raises UserError if the disk is full or the folder isn't writable.
     """
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
@@ -40,12 +42,8 @@ def whole_file(file: Path) -> Iterator[Path]:
         os.replace(temporary, file)
         sync_directory(file.parent)
     except OSError as error:
-        raise UserError(
-            f"can't write {file}: {error.strerror or error}",
-            expected="a writable directory with free space",
-            where=str(file.parent),
-            todo="free some space or fix the permissions, then run the same command: nothing is damaged",
-        ) from error
+        found = f"can't write {file}: {error.strerror or error}"
+        raise UserError(found, SPACE, str(file.parent), f"{FREE}: nothing is damaged") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -53,27 +51,22 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder for temporary files, removed at the end; what a killed run left in it goes first.
+    """An empty folder for temporary files, removed at the end; leftovers of a killed run are removed first.
 
-    Raises UserError when the disk is full or the folder can't be written.
+    Raises UserError if the disk is full or the folder isn't writable.
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
         yield folder
     except OSError as error:
-        raise UserError(
-            f"can't write temporary files: {error}",
-            expected="a writable directory with free space",
-            where=str(folder),
-            todo="free some space or fix the permissions, then run the same command",
-        ) from error
+        raise UserError(f"can't write temporary files: {error}", SPACE, str(folder), FREE) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power cut."""
+    """Make renames in `directory` survive a power failure."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -82,7 +75,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def link(place: Path, target: Path) -> None:
-    """Make `place` a link to `target`, in one step; the link is relative, so both may move together."""
+    """Make `place` a link to `target`, atomically; it is relative, so both may move together."""
     temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
@@ -92,13 +85,13 @@ def link(place: Path, target: Path) -> None:
 
 
 def write_bytes(file: Path, content: bytes) -> None:
-    """Write `content`, whole or not at all."""
+    """Write `content` atomically."""
     with whole_file(file) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(file: Path, content: str) -> None:
-    """Write `content` as UTF-8, whole or not at all; a lone surrogate becomes an escape."""
+    """Write `content` as UTF-8, atomically; a lone surrogate becomes an escape."""
     write_bytes(file, content.encode("utf-8", "backslashreplace"))
 
 
@@ -120,9 +113,9 @@ def write_checked_json(file: Path, value: Dict[str, Any], indent: Optional[int] 
 
 
 def read_json(file: Path, kind: Any = Any, checked: bool = False) -> Any:
-    """Read JSON; raises UserError when it is missing or damaged, or not of a type that msgspec knows.
+    """Read JSON of type `kind`; raises UserError if it is missing, damaged or of another type.
 
-    `checked`: also when it has no checksum; one that it has is compared in any case, and left out.
+    A checksum is compared and left out. `checked`: one is required.
     """
     try:
         check_checksum(file, needed=checked)
@@ -141,17 +134,13 @@ def _parse(content: bytes, kind: Any) -> Any:
 
 
 def _unreadable(file: Path, error: BaseException, expected: str) -> UserError:
-    return UserError(
-        f"can't read {file}: {error}",
-        expected=expected,
-        where=str(file),
-        todo="run.sh, without --stage, regenerates it",
-    )
+    todo = "run.sh, without --stage, regenerates it"
+    return UserError(f"can't read {file}: {error}", expected, str(file), todo)
 
 
 @contextlib.contextmanager
 def jsonl_gz_writer(file: Path) -> Iterator[Callable[[Dict[str, Any]], None]]:
-    """Give what writes one row of gzipped JSON lines; the bytes depend on the rows alone (no time stamp)."""
+    """Give a function that writes one row of gzipped JSON lines; no time stamp is written."""
     with (
         whole_file(file) as temporary,
         open(temporary, "wb") as target,
@@ -172,12 +161,12 @@ def _write_row(stream: Any, row: Dict[str, Any]) -> None:
 
 
 def read_jsonl(file: Path, kind: Any = Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Read JSON lines, gzipped or not; UserError when it is missing or damaged or a row isn't `kind`."""
+    """Read JSON lines of type `kind`, gzipped or not; raises UserError as iterate_jsonl does."""
     return list(iterate_jsonl(file, kind))
 
 
 def iterate_jsonl(file: Path, kind: Any = Dict[str, Any]) -> Iterator[Dict[str, Any]]:
-    """Read JSON lines one at a time, as read_jsonl does; also UserError for a line of more than 16 MiB."""
+    """Iterate over JSON lines; UserError if missing, damaged, of another type, or a line exceeds 16 MiB."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
             for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE + 1), b""), start=1):
@@ -190,7 +179,7 @@ def iterate_jsonl(file: Path, kind: Any = Dict[str, Any]) -> Iterator[Dict[str, 
 
 
 def remove(place: Path) -> None:
-    """Remove a file, a link or a folder, whichever is there."""
+    """Remove a file, a link or a folder, if it exists."""
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:
@@ -199,7 +188,7 @@ def remove(place: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left half-written below a folder, except where another lock may be held."""
+    """Remove half-written files of killed runs below a folder, except in folders with a lock of their own."""
     for place, folders, files in os.walk(folder):
         if ".lock" in files and Path(place) != folder:
             folders.clear()

@@ -1,7 +1,7 @@
-"""Fingerprints of content, remembered by a file's stat so that an unchanged file is hashed once.
+"""Fingerprints of files, cached by their stat so that an unchanged file is hashed once.
 
-A single file has a fingerprint of its own. A group of files (a corpus, the shards of a split) has one for
-all: 300,000 entries need not be compared one by one to see that nothing changed.
+A group of files (a corpus, the shards of a split) has one fingerprint for all, so that 300,000 entries
+needn't be compared one by one.
 """
 
 import concurrent.futures
@@ -18,14 +18,14 @@ from asrkit.errors import UserError
 from asrkit.storage.checksum import check_checksum
 from asrkit.storage.files import json_bytes, write_checked_json
 
-# A file changed again within a tick of the file system's clock may keep its stat.
+# A file changed twice within a tick of the file system's clock may keep its stat
 SETTLING_NANOSECONDS = 20_000_000
-# Hashing less than this ends within a second or two and needs no progress bar
+# Hashing less takes a second or two and needs no progress bar
 SHOWN_BYTES, SHOWN_FILES = 500_000_000, 20_000
 
 
 class FileStamp(NamedTuple):
-    """A file of a group: its name there, where it lies, and its stat."""
+    """A file of a group: its name in the group, path and stat."""
 
     name: str
     path: str
@@ -38,7 +38,7 @@ class FileStamp(NamedTuple):
 def stamp_file(name: str, path: str, status: Optional[os.stat_result] = None) -> FileStamp:
     """The stamp of a file; raises OSError if it is missing."""
     found = status or os.stat(path)
-    if not name.isascii() or "\\" in name:  # one that isn't UTF-8 can't be written to a record as it is
+    if not name.isascii() or "\\" in name:  # JSON can't hold names that aren't UTF-8
         encoded = name.replace("\\", "\\\\").encode("utf-8", "surrogateescape")
         name = encoded.decode("utf-8", "backslashreplace")
     return FileStamp(name, path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
@@ -50,7 +50,7 @@ def hash_bytes(content: bytes) -> str:
 
 
 def hash_value(value: Any) -> str:
-    """Fingerprint of a JSON-able value, independent of the order of keys."""
+    """Fingerprint of a JSON-able value; the order of keys doesn't matter."""
     return hash_bytes(json_bytes(value, sort_keys=True))
 
 
@@ -76,9 +76,9 @@ class _Kept(msgspec.Struct):
 
 
 class FingerprintCache:
-    """What was computed from files, by their stats; everything below `directory` may be deleted.
+    """Values computed from files, by their stats; everything below `directory` may be deleted.
 
-    `show` gives a progress bar for (description, number of files), used when there is much to hash.
+    `show(description, number of files)` gives a progress bar, used if there is much to hash.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class FingerprintCache:
         kept = _load(directory / "files.json", _Kept, _Kept({}, {}))
         self._known, self._fingerprints = kept.files, kept.fingerprints
         self._changed = False
-        self._groups: Dict[str, Sequence[FileStamp]] = {}  # by name, as they were last asked for
+        self._groups: Dict[str, Sequence[FileStamp]] = {}  # by name, as of the last call of group
         self._digests: Dict[str, str] = {}  # of group_once
         self._listings: Dict[str, Dict[str, Entry]] = {}  # {group: {name: [stat..., hash]}}
         self._unsaved: List[str] = []  # groups whose listing has changed
 
     def fingerprint(self, file: Path) -> str:
-        """Hash of `file`'s content, computed only when its stat differs from the remembered one."""
+        """Hash of `file`'s content, computed only if its stat has changed."""
         return str(self.remember(file, "content", str, hash_file))
 
     def remember(self, file: Path, kind: str, shape: Any, compute: Callable[[Path], Any]) -> Any:
-        """`compute(file)`, JSON-able, of type `shape`; only if the stat isn't the remembered one."""
+        """`compute(file)`, JSON-able, of type `shape`, computed only if the file's stat has changed."""
         stamp = stamp_file(str(file), str(file))
         key = f"{kind}:{stamp.name}"
         known = self._known.get(key)
@@ -126,13 +126,13 @@ class FingerprintCache:
         return self._fingerprints[key]
 
     def group_once(self, name: str, find: Callable[[], Sequence[FileStamp]]) -> str:
-        """As group, but the files are looked for once, until forget_groups is called."""
+        """As group, but the files are listed only once, until forget_groups is called."""
         if name not in self._digests:
             self._digests[name] = self.group(name, find())
         return self._digests[name]
 
     def forget_groups(self) -> None:
-        """Look for the files of groups again: a stage may have changed them."""
+        """List the files of groups again: a stage may have changed them."""
         self._digests.clear()
 
     def recall(self, key: str) -> Optional[str]:
@@ -145,7 +145,7 @@ class FingerprintCache:
         self._changed = True
 
     def listing(self, name: str) -> Dict[str, str]:
-        """Fingerprint of each file of a group that was asked for before; {} if it wasn't."""
+        """Fingerprint of each file of a group, after a call of group; else {}."""
         if name not in self._groups:
             return {}
         if name not in self._listings:
@@ -155,24 +155,20 @@ class FingerprintCache:
         hashes = self._hash_all(name, new)
         if new or len(before) != len(files):
             fresh = {file.name: (*file[2:], value) for file, value in zip(new, hashes)}
-            # One that hasn't settled keeps its hash for this time alone.
+            # save leaves those out that haven't settled
             self._listings[name] = {file.name: fresh.get(file.name) or before[file.name] for file in files}
             self._unsaved.append(name)
         return {file: entry[4] for file, entry in self._listings[name].items()}
 
     def _hash_all(self, name: str, files: Sequence[FileStamp]) -> List[str]:
-        def compute(file: FileStamp) -> str:
-            return hash_file(Path(file.path))
-
+        paths = [Path(file.path) for file in files]
         few = len(files) < SHOWN_FILES and sum(file.size for file in files) < SHOWN_BYTES
         if self._show is None or few:
-            return list(map(compute, files))
+            return list(map(hash_file, paths))
         hashes: List[str] = []
-        with (
-            self._show(f"fingerprint {name}", len(files)) as bar,
-            concurrent.futures.ThreadPoolExecutor(self._jobs) as pool,  # hashing lets go of the GIL
-        ):
-            for value in pool.map(compute, files):
+        pool = concurrent.futures.ThreadPoolExecutor(self._jobs)  # hashing releases the GIL
+        with pool, self._show(f"fingerprint {name}", len(files)) as bar:
+            for value in pool.map(hash_file, paths):
                 hashes.append(value)
                 bar.advance()
         return hashes

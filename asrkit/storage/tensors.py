@@ -15,20 +15,20 @@ from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
 from asrkit.storage.files import whole_file
 
 METADATA = "asrkit"  # the header's entry that holds ours, as JSON
-ANYTHING = object()  # of made_of
+ANYTHING = object()  # any made_of
 
 
 def save_tensors(file: Path, tensors: Dict[str, torch.Tensor], metadata: Dict[str, Any]) -> None:
-    """Write tensors and JSON-able metadata with a checksum, whole or not at all; equal content, equal bytes.
+    """Write tensors and JSON-able metadata with a checksum, atomically; equal content gives equal bytes.
 
-    What the tensors were made of is metadata["made_of"].
+    metadata["made_of"] identifies what the tensors were computed from.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # One entry alone: safetensors writes several in an order that changes from run to run.
+    # A single entry: safetensors writes several in an order that differs between runs
     header = {METADATA: json.dumps({"checksum": BLANK, **metadata}, ensure_ascii=False)}
     with whole_file(file) as temporary:
         temporary.touch()
-        mode = temporary.stat().st_mode  # safetensors takes 0600, whatever the user's umask
+        mode = temporary.stat().st_mode  # safetensors sets 0600, whatever the umask
         try:
             safetensors.torch.save_file(contiguous, temporary, header)
         except safetensors.SafetensorError as error:
@@ -42,10 +42,9 @@ def load_tensors(
 ) -> Tuple[Dict[str, torch.Tensor], Dict[str, Any]]:
     """Read a safetensors file, with the metadata of save_tensors if it has any.
 
-    The tensors are the file's own pages, mapped when they are first used and shared by all processes that
-    read it; one that writes to a tensor gets copies of its own. Raises UserError when the file is missing or
-    damaged, or was made of anything but `made_of`. `check`: compare the checksum, for which the file is
-    read once; left out for files of others and for those that were checked before.
+    The tensors are mapped pages of the file, shared by all processes that read it, copied on write. Raises
+    UserError if the file is missing, damaged, or has another `made_of`. `check`: compare the checksum, which
+    reads the whole file; not for files of other tools, or checked before.
     """
     with _open(file, made_of, check) as (stored, metadata):
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
@@ -53,7 +52,7 @@ def load_tensors(
 
 
 def read_metadata(file: Path, made_of: Any = ANYTHING, check: bool = True) -> Dict[str, Any]:
-    """Read the metadata alone, without the tensors; raises UserError as load_tensors does."""
+    """Read only the metadata; raises UserError as load_tensors does."""
     with _open(file, made_of, check) as (_, metadata):
         return metadata
 
@@ -61,10 +60,10 @@ def read_metadata(file: Path, made_of: Any = ANYTHING, check: bool = True) -> Di
 def load_module(
     file: Path, build: Callable[[Dict[str, Any]], torch.nn.Module], kind: str, stage: str
 ) -> Tuple[Any, Dict[str, Any]]:
-    """The module that a file holds, built from its metadata, in evaluation mode; and the metadata.
+    """Build a module from a file's metadata and tensors, in evaluation mode; returns it and the metadata.
 
-    Raises UserError when the file is missing or damaged, or its tensors aren't those that the metadata ask
-    for, before memory is taken for these. `kind`: for example "a model", which `stage` writes.
+    Raises UserError if the file is missing or damaged, or its tensors don't fit the metadata, before it
+    allocates memory for them. `kind`: for example "a model", which `stage` writes.
     """
     tensors, about = load_tensors(file)
     try:
@@ -72,21 +71,18 @@ def load_module(
             planned = build(about).state_dict()
         wanted = {name: tensor.shape for name, tensor in planned.items()}
         if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
-            raise ValueError("its tensors aren't those that its settings give")
+            raise ValueError("its tensors don't fit its settings")
         module = build(about)
         module.load_state_dict(tensors)
-    except Exception as error:  # what settings of strangers lead to can't be listed
-        raise UserError(
-            f"{file.name} does not hold {kind} of this version: {error or type(error).__name__}",
-            expected=f"{kind} that stage {stage} wrote",
-            where=str(file),
-            todo=f"run.sh --stage {stage} --stop-stage {stage}",
-        ) from None
+    except Exception as error:  # untrusted settings may raise anything
+        found = f"{file.name} does not hold {kind} of this version: {error or type(error).__name__}"
+        todo = f"run.sh --stage {stage} --stop-stage {stage}"
+        raise UserError(found, f"{kind} that stage {stage} wrote", str(file), todo) from None
     return module.eval(), about
 
 
 class _Unallocated(TorchFunctionMode):  # type: ignore[misc]
-    """Makes new tensors without memory, so many at most."""
+    """Creates tensors without memory, at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -97,13 +93,13 @@ class _Unallocated(TorchFunctionMode):  # type: ignore[misc]
             return func(*args, **(kwargs or {}))
         self.left -= 1
         if self.left < 0:
-            raise ValueError("its settings give more tensors than it holds")
+            raise ValueError("its settings need more tensors than it has")
         return func(*args, **{**(kwargs or {}), "device": "meta"})
 
 
 @contextlib.contextmanager
 def _open(file: Path, made_of: Any, check: bool) -> Iterator[Tuple[Any, Dict[str, Any]]]:
-    """The open file and its metadata. What damaged bytes make of a library's calls can't be listed."""
+    """The open file and its metadata. Damaged bytes may make the library raise anything."""
     try:
         if check:
             check_checksum(file)
@@ -113,19 +109,15 @@ def _open(file: Path, made_of: Any, check: bool) -> Iterator[Tuple[Any, Dict[str
                 raise ValueError("its metadata is no object")
             metadata.pop("checksum", None)
             if made_of is not ANYTHING and metadata.get("made_of") != made_of:
-                raise UserError(
-                    f"{file} was made of something else",
-                    expected="a file of this experiment, its settings and its inputs",
-                    where=str(file),
-                    todo="run.sh, without --stage, regenerates it",
+                expected, todo = (
+                    "a file with these settings and inputs",
+                    "run.sh, without --stage, regenerates it",
                 )
+                raise UserError(f"{file} has other settings or inputs", expected, str(file), todo)
             yield stored, metadata
     except UserError:
         raise
     except Exception as error:
-        raise UserError(
-            f"can't read {file}: {error or type(error).__name__}",
-            expected="a safetensors file, whole",
-            where=str(file),
-            todo="run.sh, without --stage, regenerates what a stage wrote and has changed since",
-        ) from None
+        found = f"can't read {file}: {error or type(error).__name__}"
+        todo = "run.sh, without --stage, regenerates files of stages that have changed"
+        raise UserError(found, "a complete safetensors file", str(file), todo) from None

@@ -59,7 +59,7 @@ def test_compares_every_test_set_and_method_of_both(tmp_path: Path) -> None:
     assert run(a, b, "--set-name", "test", "--method", "greedy").splitlines() == lines
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_sets_and_methods_are_named(tmp_path: Path) -> None:
     a = make(tmp_path / "a", TEXTS, TEXTS)
     with pytest.raises(UserError, match="no results of test 1best in both") as error:
         run(a, a, "--set-name", "test", "--method", "1best")

@@ -68,7 +68,7 @@ def test_status_lists_ten_stages(repository: Path) -> None:
     status, output = run(repository, "--status")
     assert status == 0
     rows = [line.split()[:3] for line in output.splitlines()]
-    assert rows == [["stage", "state", "when"], *([str(s.number), s.name, "new"] for s in STAGES)]
+    assert rows == [["stage", "state", "started"], *([str(s.number), s.name, "new"] for s in STAGES)]
     assert not (repository / "recipes/yesno/exp").exists()
 
 
@@ -93,7 +93,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("options", "expected", "message"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
-def test_a_mistake_is_said_and_nothing_is_done(
+def test_a_mistake_is_reported_and_nothing_is_done(
     repository: Path, options: list, expected: int, message: str
 ) -> None:
     status, output = run(repository, *options, "--dry-run")
@@ -114,7 +114,7 @@ def test_a_mistake_is_said_and_nothing_is_done(
         ("name: yesno\ncorpus: {module: nothing}\n", "nothing"),
     ],
 )
-def test_a_damaged_recipe_is_said(repository: Path, content: str, message: str) -> None:
+def test_a_damaged_recipe_is_reported(repository: Path, content: str, message: str) -> None:
     file = repository / "recipes/yesno/recipe.yaml"
     file.unlink()
     if content is not None:
@@ -163,13 +163,13 @@ def test_debug_shows_the_traceback(repository: Path) -> None:
     assert "Traceback" in output
 
 
-def test_a_project_that_is_not_set_up_says_how(repository: Path) -> None:
+def test_without_an_environment_the_error_gives_the_command(repository: Path) -> None:
     status, output = run(repository, VIRTUAL_ENV="")
     assert status == 1
     assert "make setup" in output
 
 
-def test_run_sh_may_not_name_other_stages(repository: Path) -> None:
+def test_run_sh_with_unknown_stages_is_refused(repository: Path) -> None:
     file = repository / "recipes/yesno/run.sh"
     file.write_text(file.read_text().replace("stage 6 train ", "stage 6 training "))
     status, output = run(repository, "--status")

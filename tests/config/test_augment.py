@@ -1,7 +1,7 @@
 """The list `augment` in recipe.yaml, --config and --set."""
 
 from pathlib import Path
-from typing import Any, Tuple
+from typing import Any, Dict, Tuple
 
 import msgspec
 import pytest
@@ -17,7 +17,8 @@ from asrkit.config import (
     flatten,
     load_config,
 )
-from asrkit.config.load import move_to_augment, transforms_of
+from asrkit.config.earlier import current_settings
+from asrkit.config.load import transforms_of
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import with_values, write_settings
 
@@ -165,7 +166,7 @@ EARLIER = {
 
 
 def test_flat_settings_of_an_earlier_version_give_the_transforms_that_were_on(tmp_path: Path) -> None:
-    flat = move_to_augment(EARLIER)
+    flat = current_settings(EARLIER)
     expected = load_config(recipe(tmp_path), None, ["augment=" + str(transforms_of(flat))])
     assert expected.augment == (
         NOISE,
@@ -178,5 +179,41 @@ def test_flat_settings_of_an_earlier_version_give_the_transforms_that_were_on(tm
 
 def test_flat_settings_of_stage_download_move_one_by_one() -> None:
     directories = {"lm.text": None, "train.noise.directory": "musan", "train.rooms.directory": None}
-    assert move_to_augment(directories) == {"lm.text": None, "augment.noise.directory": "musan"}
-    assert move_to_augment({"augment": [], "train.epochs": 3}) == {"augment": [], "train.epochs": 3}
+    assert current_settings(directories) == {"lm.text": None, "augment.noise.directory": "musan"}
+    assert current_settings({"augment": [], "train.epochs": 3}) == {"augment": [], "train.epochs": 3}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "current"),
+    [
+        ({"model.depth": None, "model.block": "bottleneck"}, {"model.front": "resnet-bottleneck"}),
+        ({"model.depth": "resnet34", "model.block": "basic"}, {"model.front": "resnet34"}),
+        (
+            {"model.attention": True, "model.convolution_kernel": 31},
+            {"model.convolution_kernel": 31, "model.encoder": "conformer"},
+        ),
+        ({"model.attention": True, "model.convolution_kernel": 0}, {"model.encoder": "attention"}),
+        (
+            {"model.attention": False, "model.convolution_kernel": 15},
+            {"model.convolution_kernel": 15, "model.encoder": "convolution"},
+        ),
+        ({"train.accumulate": 2, "train.eden_steps": 5000.0}, {"train.gradient_accumulation": 2}),
+    ],
+)
+def test_settings_of_earlier_versions_have_todays_names(
+    earlier: Dict[str, Any], current: Dict[str, Any]
+) -> None:
+    assert current_settings(earlier) == current
+
+
+def test_an_experiments_settings_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(
+        "name: x\ncorpus: {module: x, lowest_rate: 8000}\n"
+        "model: {depth: null, block: basic, attention: true, convolution_kernel: 0}\n"
+        "train: {time_masks: 3, frequency_warp: 0.2, tilt_decibels: 0.0, accumulate: 2}\n"
+    )
+    config = load_config(file, earlier=True)
+    assert (config.corpus.min_sampling_rate, config.model.encoder) == (8000, "attention")
+    assert config.augment == (VtlpConfig(max_warp=0.2), SpecAugmentConfig(time_masks=3))
+    assert config.train.gradient_accumulation == 2

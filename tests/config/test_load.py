@@ -44,7 +44,7 @@ def test_a_number_without_a_point_is_a_number(recipe: Path, text: str) -> None:
         ("=3", "--set =3", "for example"),
     ],
 )
-def test_a_wrong_assignment_says_what_and_what_to_do(
+def test_a_wrong_assignment_is_reported_with_a_remedy(
     recipe: Path, assignment: str, found: str, todo: str
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -157,5 +157,5 @@ def test_an_earlier_name_gives_the_new_one(recipe: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match=r"corpus\.lowest_rate_of_all was renamed") as renamed:
         load_config(recipe, None, ["corpus.lowest_rate_of_all=8000"])
     assert renamed.value.todo == "write corpus.min_sampling_rate"
-    with pytest.raises(UserError, match=r"corpus\.guess is no setting any more; False always holds"):
+    with pytest.raises(UserError, match=r"corpus\.guess is no longer a setting; its value is always False"):
         load_config(recipe, None, ["corpus.guess=true"])

@@ -69,7 +69,7 @@ def end_at(monkeypatch: pytest.MonkeyPatch, end: str, factors: Sequence[float]) 
         return real(fst, log_probs, config, factor)
 
     monkeypatch.setattr(search, "_search", failing)
-    monkeypatch.setattr(parallel, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(parallel, "POLL_SECONDS", 0.05)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -130,7 +130,7 @@ def test_an_item_at_which_every_process_ends_is_named() -> None:
 
 
 def test_a_process_that_computes_for_long_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(parallel, "POLL_SECONDS", 0.05)
 
     def work(_: int) -> int:
         with at_risk("busy") as ends:

@@ -11,7 +11,7 @@ import pytest
 
 from asrkit.pipeline import process
 from asrkit.pipeline.interruption import Interrupted, signals_raise
-from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.output import StageLog
 from asrkit.pipeline.process import Guard, run_in_child
 from asrkit.pipeline.runner import _preload
 

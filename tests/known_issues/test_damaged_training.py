@@ -22,8 +22,8 @@ def test_a_whole_training_is_used_and_a_damaged_one_is_not(yesno: Finished) -> N
     train = stage_named("train")
     assert not must_run(train, experiment, Request([train]))
     output = yesno.run()
-    assert f"{first.name} is of the same settings, but its files have changed: not used" in output
-    assert f"uses {second.name}, which was made of the same before" in output
+    assert f"{first.name} has the same settings, but its files have changed: not used" in output
+    assert f"uses {second.name}, which has these settings and inputs" in output
     (yesno.exp / "train").unlink()
     shutil.rmtree(second)
     assert must_run(train, experiment, Request([train]))  # so further ranks join the first

@@ -8,7 +8,7 @@ from typing import Callable
 
 import pytest
 
-from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.output import StageLog
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
 
 

@@ -28,7 +28,7 @@ def test_settings_changed_and_changed_back_find_the_training(yesno: Finished) ->
     yesno.run(settings=["train.seed=5"])
     assert os.readlink(yesno.exp / "train") != used
     output = yesno.run()
-    assert f"uses {os.path.basename(used)}, which was made of the same before" in output
+    assert f"uses {os.path.basename(used)}, which has these settings and inputs" in output
     assert "epoch   1:" not in output
     assert os.readlink(yesno.exp / "train") == used
     assert errors(yesno) == results

@@ -105,5 +105,5 @@ def test_a_full_disk_does_not_matter_to_the_lock(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "pwrite", refuse)
     with hold_lock(tmp_path, []) as held:
-        held.say_stage(3)
+        held.set_stage(3)
         assert read_holder(tmp_path) == UNKNOWN

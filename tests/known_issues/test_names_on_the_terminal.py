@@ -140,6 +140,6 @@ def test_output_on_a_full_disk_is_said(toy: Toy) -> None:
         pytest.skip("no /dev/full")
     done = in_shell(toy, "$RUN --status >/dev/full")
     assert done.returncode == 1
-    assert b"error: can't write what is printed: No space left on device" in done.stderr
+    assert b"error: can't write the output: No space left on device" in done.stderr
     assert b"Traceback" not in done.stderr
     assert in_shell(toy, "$RUN --status >/dev/full 2>/dev/full").returncode == 1

@@ -1,4 +1,4 @@
-"""The source files that a stage's code is made of."""
+"""The source files that a stage runs."""
 
 from pathlib import Path
 from typing import Dict

@@ -1,4 +1,4 @@
-"""Facts about what an experiment cost."""
+"""cost.json."""
 
 import json
 from pathlib import Path

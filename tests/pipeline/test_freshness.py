@@ -1,4 +1,4 @@
-"""What makes a stage stale, what doesn't, and what is said of it."""
+"""What makes a stage stale, what does not, and the reasons shown."""
 
 from typing import Callable, Dict
 

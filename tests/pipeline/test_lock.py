@@ -1,4 +1,4 @@
-"""One run at a time on an experiment."""
+"""One run at a time per experiment."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import signal
 from tests.pipeline.toy import Toy, kill
 
 
-def test_a_second_run_is_refused_and_told_by_whom(toy: Toy) -> None:
+def test_a_second_run_is_refused_and_the_holder_named(toy: Toy) -> None:
     first = toy.hold("--set", "lm.order=2")
     try:
         output = toy.run(status=1)
@@ -38,7 +38,7 @@ def test_another_experiment_may_run_beside_it(toy: Toy) -> None:
         kill(first, signal.SIGTERM)
 
 
-def test_a_folder_that_cannot_be_made_is_said(toy: Toy) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(toy: Toy) -> None:
     toy.write("file", "")
     output = toy.run("--exp", str(toy.folder / "file" / "exp"), status=1)
     assert "error: can't write" in output

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import List
 
-from asrkit.pipeline.log import StageLog, text_decoder
+from asrkit.pipeline.output import StageLog
 
 
 def lines_of(file: Path) -> List[str]:
@@ -32,9 +32,3 @@ def test_a_second_log_is_appended(tmp_path: Path) -> None:
     for title in ("first", "second"):
         StageLog(tmp_path / "a.log", title).close()
     assert [line.rpartition(" ")[2] for line in lines_of(tmp_path / "a.log")] == ["first", "second"]
-
-
-def test_output_cut_inside_a_character_is_read() -> None:
-    decoder = text_decoder()
-    content = "ä\n".encode()
-    assert decoder.decode(content[:1]) + decoder.decode(content[1:]) + decoder.decode(b"\xff") == "ä\n\ufffd"

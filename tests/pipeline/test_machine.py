@@ -18,7 +18,7 @@ AMD = "vendor_id : AuthenticAMD\nflags : fpu sse avx avx2 bmi2\n"
         (AMD.replace("avx2", "avx512"), None),
     ],
 )
-def test_mkl_is_told_only_where_it_is_wrong(
+def test_mkl_variable_is_set_only_on_amd_with_avx2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, description: str, expected: str
 ) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "30000")

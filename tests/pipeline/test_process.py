@@ -1,11 +1,11 @@
-"""Children of a run."""
+"""A stage in a child process."""
 
 import os
 import pty
 import subprocess
 from pathlib import Path
 
-from asrkit.pipeline.log import StageLog
+from asrkit.pipeline.output import StageLog
 from asrkit.pipeline.process import Guard, run_in_child
 from tests.pipeline.toy import Toy
 

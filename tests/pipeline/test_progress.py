@@ -1,4 +1,4 @@
-"""Progress where a terminal is, and where none is."""
+"""Progress on a terminal and without one."""
 
 import io
 

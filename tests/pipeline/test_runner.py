@@ -1,4 +1,4 @@
-"""Which stages run, in what order, and what is left when one fails or is killed."""
+"""Which stages run, in what order, and what is left after a failure or a kill."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from tests.pipeline.toy import STAGES, Toy, is_running, kill, wait_until
 ALL = ["fetch", "collect", "count", "tell"]
 
 
-def test_a_first_run_runs_all_stages_in_order_and_says_why(toy: Toy) -> None:
+def test_a_first_run_runs_all_stages_in_order_with_reasons(toy: Toy) -> None:
     output = toy.run()
     assert toy.ran(output) == ALL
     assert output.index("stage 1 (collect): never run") < output.index("stage 2 (count): never run")
     assert json.loads((toy.exp / "count/counts.json").read_text()) == {"yes": 1, "no": 3}
 
 
-def test_the_record_tells_what_the_stage_was_made_from(finished: Toy) -> None:
+def test_the_record_has_inputs_outputs_settings_and_code(finished: Toy) -> None:
     record = finished.record("count")
     assert set(record["inputs"]) == {"collect/words.txt", "recipe/lexicon.txt"}
     assert set(record["outputs"]) == {"count/counts.json"}
@@ -30,7 +30,7 @@ def test_the_record_tells_what_the_stage_was_made_from(finished: Toy) -> None:
     assert record["output_bytes"] > 10
 
 
-def test_stage_runs_it_anew_and_later_ones_only_where_they_must(finished: Toy) -> None:
+def test_stage_runs_a_fresh_stage_again_and_later_ones_only_if_stale(finished: Toy) -> None:
     assert finished.ran(finished.run("--stage", "1")) == ["collect"]
     finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
     assert finished.ran(finished.run("--stage", "collect", "--stop-stage", "2")) == ["collect", "count"]
@@ -42,7 +42,7 @@ def test_force_runs_the_chosen_stages(finished: Toy) -> None:
     assert finished.ran(finished.run("--force")) == ALL
 
 
-def test_whether_a_stage_must_run_is_told_without_running_it(
+def test_must_run_without_running_anything(
     finished: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(finished.folder)  # with toykit, the stages' code
@@ -88,19 +88,19 @@ def test_a_missing_file_of_the_recipe_is_named(toy: Toy) -> None:
     assert str(toy.recipe / "lexicon.txt") in output
 
 
-def test_dry_run_says_what_would_run_and_does_nothing(finished: Toy) -> None:
+def test_dry_run_lists_what_would_run_and_does_nothing(finished: Toy) -> None:
     finished.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
     before = {file: file.stat().st_mtime_ns for file in finished.exp.rglob("*")}
     lines = finished.run("--dry-run").splitlines()
-    assert lines[1] == "wouldn't run stage 1 (collect): fresh"
+    assert lines[1] == "would skip stage 1 (collect): fresh"
     assert lines[2] == "would run stage 2 (count): lexicon.txt changed"
-    assert lines[3] == "may run stage 3 (tell): if stage 2 (count) makes something else than before"
+    assert lines[3] == "may run stage 3 (tell): if outputs of stage 2 (count) change"
     finished.run("--status")
     assert {file: file.stat().st_mtime_ns for file in finished.exp.rglob("*")} == before
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--status"])
-def test_looking_makes_no_folder(toy: Toy, option: str) -> None:
+def test_status_and_dry_run_create_no_folder(toy: Toy, option: str) -> None:
     toy.run(option)
     assert not toy.exp.exists()
 
@@ -130,22 +130,22 @@ def test_a_signal_ends_the_stage_with_all_that_it_started(toy: Toy, number: int,
     assert toy.ran(toy.run()) == ["count", "tell"]
 
 
-def test_ctrl_c_is_told_in_one_line(toy: Toy) -> None:
+def test_ctrl_c_is_reported_in_one_line(toy: Toy) -> None:
     run = toy.start(trouble="hold")
     wait_until((toy.exp / "held").exists)
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
-    assert err.split("\n") == ["", "interrupted by SIGINT: the same command goes on from here", ""]
+    assert err.split("\n") == ["", "interrupted by SIGINT: the same command resumes", ""]
 
 
-def test_a_killed_stage_says_so_and_leaves_nothing_running(toy: Toy) -> None:
+def test_a_killed_stage_is_reported_and_leaves_nothing_running(toy: Toy) -> None:
     run = toy.start(trouble="hold")
     wait_until((toy.exp / "held").exists)
     processes = toy.held_processes()
     os.kill(processes[0], signal.SIGKILL)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 1
-    assert "stage 2 (count) was ended by SIGKILL, often because memory ran out" in err
+    assert "stage 2 (count) was killed by SIGKILL (often: out of memory)" in err
     assert "it resumes" in err
     wait_until(lambda: not any(map(is_running, processes)))
 
@@ -157,7 +157,7 @@ def test_what_a_stage_leaves_running_ends_with_it(toy: Toy) -> None:
 def test_an_interrupted_stage_starts_again_when_what_it_is_made_from_changed(toy: Toy) -> None:
     kill(toy.hold())
     toy.replace("recipes/toy/lexicon.txt", "yes Y\n", "")
-    reason = "never finished, and what it is made from changed since"
+    reason = "never finished, and its inputs or settings have changed since"
     assert toy.states()["count"] == f"unfinished: {reason}"
     output = toy.run()
     assert reason in output
@@ -184,7 +184,7 @@ def test_a_run_that_fails_leaves_what_was_finished(finished: Toy) -> None:
 @pytest.mark.parametrize(
     "moment", ["current.rename(old)", "folder.rename(current)", "write_bytes(record_file"]
 )
-def test_a_kill_while_a_work_replaces_another_loses_neither(finished: Toy, moment: str) -> None:
+def test_a_kill_while_outputs_are_replaced_loses_none(finished: Toy, moment: str) -> None:
     """Killed after each step of the replacement: the earlier work is in use, the later one is not redone."""
     before = finished.files()
     hook = f"""
@@ -207,7 +207,7 @@ asrkit.pipeline.runner.publish = workspace.publish
     assert not list(finished.exp.glob("count.old"))
 
 
-def test_trainings_are_kept_and_found_again(finished: Toy) -> None:
+def test_trainings_are_kept_and_reused(finished: Toy) -> None:
     first = os.readlink(finished.exp / "tell")
     for confidence in (0.9, 0.8):
         output = finished.run("--set", f"score.confidence={confidence}")
@@ -215,7 +215,7 @@ def test_trainings_are_kept_and_found_again(finished: Toy) -> None:
     assert len(list((finished.exp / "trainings").iterdir())) == 3
     output = finished.run()
     assert finished.ran(output) == []
-    assert f"uses {first.partition('/')[2]}, which was made of the same before" in output
+    assert f"uses {first.partition('/')[2]}, which has these settings and inputs" in output
     assert os.readlink(finished.exp / "tell") == first
     assert finished.states() == {}
     listed = finished.run("--status")
@@ -266,11 +266,11 @@ def test_a_fault_is_one_line_and_its_traceback_is_in_the_log(toy: Toy) -> None:
     ("trouble", "message"),
     [
         ("exit", "stage 2 (count) failed: SystemExit: 3"),
-        ("killed", "stage 2 (count) was ended by SIGKILL"),
+        ("killed", "stage 2 (count) was killed by SIGKILL"),
         ("forget", "stage 2 (count) ended, but count/counts.json is missing"),
     ],
 )
-def test_a_stage_that_ends_otherwise_is_not_finished(toy: Toy, trouble: str, message: str) -> None:
+def test_a_stage_that_ends_abnormally_is_not_finished(toy: Toy, trouble: str, message: str) -> None:
     assert message in toy.run(trouble=trouble, status=1)
     assert toy.states()["count"].startswith("unfinished")
 

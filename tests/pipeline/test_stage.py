@@ -1,4 +1,4 @@
-"""Patterns of what stages read and write."""
+"""Patterns of inputs and outputs of stages."""
 
 import dataclasses
 import gzip
@@ -118,7 +118,7 @@ def test_audio_of_a_manifest_is_what_its_cuts_name(experiment: Experiment) -> No
     assert "if the corpus moved, run.sh --corpus-dir FOLDER" in caught.value.todo
 
 
-def test_names_are_said_as_a_reader_knows_them() -> None:
+def test_names_as_shown_to_users() -> None:
     assert display("corpus/sub/a.sph") == "audio sub/a.sph"
     assert display("corpus/etc/list.txt") == "corpus etc/list.txt"
     assert display("/elsewhere/c.WAV") == "audio /elsewhere/c.WAV"

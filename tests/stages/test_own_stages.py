@@ -145,7 +145,7 @@ MISTAKES = {
     'stage 1.2 own "what" --writes ../x -- echo': "--writes ../x, which isn't below EXP",
     'stage 1.2 own "what" --reads x -- echo': "own has no --writes",
     'stage 1.2 own/x "what" --writes x -- echo': "the name own/x",
-    'stage 1.2 manifests "what"': "stage manifests is there twice",
+    'stage 1.2 manifests "what"': "stage manifests is declared twice",
 }
 
 

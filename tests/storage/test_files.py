@@ -22,7 +22,7 @@ def little_space() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_where_space_ends_the_old_file_stays(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_old_file_stays(tmp_path: Path) -> None:
     file = tmp_path / "counts.json"
     write_text(file, "old")
     with pytest.raises(UserError, match=r"can't write .*counts\.json") as raised, little_space():
@@ -52,13 +52,13 @@ def test_a_fault_while_writing_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "a").iterdir()) == []
 
 
-def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="can't write"):
         write_text(tmp_path / "taken" / "counts.json", "new")
 
 
-def test_a_scratch_folder_begins_empty_and_is_gone_at_the_end_also_where_space_ends(tmp_path: Path) -> None:
+def test_a_scratch_folder_starts_empty_and_is_removed_even_on_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "sorting" / "left").mkdir(parents=True)
 
     def fill() -> None:

@@ -18,7 +18,7 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
     assert metadata == read_metadata(tmp_path / "x.safetensors") == {"words": ["ä", "b"], "n": 3}
 
 
-def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+def test_file_permissions_follow_the_umask(tmp_path: Path) -> None:
     save_tensors(tmp_path / "x.safetensors", {"a": torch.zeros(2)}, {})
     (tmp_path / "y").touch()
     assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "y").stat().st_mode
