@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
 from asrkit.config.checks import model_conflicts
+from asrkit.config.earlier import current_tree
 from asrkit.errors import UserError
 from asrkit.model.attention import Dropout
 from asrkit.model.decoder import Decoder
@@ -153,7 +154,8 @@ def load_model(file: Path) -> Tuple[AcousticModel, Dict[str, Any]]:
 
     def build(about: Dict[str, Any]) -> AcousticModel:
         msgspec.convert(about["made_of"], Dict[str, Any])
-        return AcousticModel(msgspec.convert(about["model"], ModelConfig), about["bins"], about["units"])
+        config = current_tree({"model": about["model"]})["model"]  # maybe of an earlier version
+        return AcousticModel(msgspec.convert(config, ModelConfig), about["bins"], about["units"])
 
     model, about = load_module(file, build, "a model", stage="average")
     return model, about["made_of"]
