@@ -21,6 +21,7 @@ RESULT = {
     "rtf": 0.01,
     "rate": 0.0,
     "interval": [0.0, 0.0],
+    "interval_by_speaker": None,
     "confidence": 0.95,
 }
 COST = {

@@ -22,7 +22,7 @@ def closure(name: str, tmp_path: Path, module: str = "yesno") -> Dict[str, str]:
 def test_training_depends_on_the_model_and_decoding_graphs_do_not(tmp_path: Path) -> None:
     training, graph = closure("train", tmp_path), closure("graph", tmp_path)
     assert {"asrkit/stages/train.py", "asrkit/train/session.py"} <= set(training)
-    assert {"asrkit/model/residual.py", "asrkit/train/loop.py"} <= set(training)
+    assert {"asrkit/model/front.py", "asrkit/train/loop.py"} <= set(training)
     assert "asrkit/graph/compile.py" in graph
     assert not [file for file in graph if file.startswith(("asrkit/model", "asrkit/train", "asrkit/signal"))]
     assert not [file for file in training if file.startswith(("asrkit/graph", "asrkit/lm", "asrkit/score"))]
