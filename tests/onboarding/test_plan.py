@@ -22,6 +22,8 @@ RESULT = {
     "rate": 0.0,
     "interval": [0.0, 0.0],
     "interval_by_speaker": None,
+    **{"normalise": [], "calibration": None, "settings": {}, "fallbacks": {}},
+    **{"speakers": {}, "lengths": {}, "snr": {}, "confusions": {}},
     "confidence": 0.95,
 }
 COST = {
