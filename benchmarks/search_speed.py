@@ -14,7 +14,7 @@ def measure() -> None:
     options = parser.parse_args()
     if options.exp is None or not (options.exp / "recipe.yaml").exists():
         raise UserError(f"no experiment in {options.exp}", expected="--exp DIR, a decoded experiment")
-    config = load_config(options.exp / "recipe.yaml")
+    config = load_config(options.exp / "recipe.yaml", earlier=True)
     audio = seconds = 0.0
     for split in config.corpus.tests:
         timing = read_json(options.exp / "decode" / split / "timing_hlg.json")

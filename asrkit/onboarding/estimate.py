@@ -27,7 +27,7 @@ def estimate_lines(
     hours = _published_hours(config, expected)
     train = hours[config.corpus.train] * sum(1 / factor for factor in config.features.speed_factors)
     others = sum(hours.values()) - hours[config.corpus.train]
-    cost, done = read_json(measured / "cost.json"), load_config(measured / "recipe.yaml")
+    cost, done = read_json(measured / "cost.json"), load_config(measured / "recipe.yaml", earlier=True)
     audio, seconds = cost["audio_hours"], {name: of["seconds"] for name, of in cost["stages"].items()}
     (parameters, work), (_, measured_work) = _size_of(config), _size_of(done)
     source = "--throughput"

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
 from asrkit.model.decoder import Decoder
 
@@ -21,7 +22,7 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
     flat = torch.tensor([unit for target in targets for unit in target], dtype=torch.long)
     lengths = torch.tensor([len(target) for target in targets])
     return F.ctc_loss(
-        log_probs.transpose(0, 1), flat.to(log_probs.device), frames.cpu(), lengths, blank=0, reduction="sum"
+        log_probs.transpose(0, 1), flat.to(log_probs.device), frames.cpu(), lengths, blank=BLANK, reduction="sum"
     )
 
 
