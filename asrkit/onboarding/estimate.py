@@ -74,7 +74,7 @@ def _decoded_bytes(config: RecipeConfig, units: int) -> float:
     """Of posteriors, perhaps the encoder's output, and lattices, for a second of audio."""
     from asrkit.model.acoustic import subsampling
 
-    numbers = units + config.model.attention_dim * ("attention" in config.decode.methods)
+    numbers = units + config.model.attention_dim * ("attention-decoder" in config.decode.methods)
     lattices = LATTICE_BYTES * config.decode.keep_lattices
     return numbers * NUMBER_BYTES / (config.features.frame_shift * subsampling(config.model)) + lattices
 

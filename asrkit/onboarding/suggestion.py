@@ -158,5 +158,5 @@ def _suggest_vocabulary(train: Sequence[str], dev: Sequence[str]) -> List[Sugges
     unknown = sum(word not in known and symbols.issuperset(word) for word in words)
     if unknown <= UNKNOWN * len(words):
         return []
-    reason = f"training lacks {unknown:,} of {len(words):,} words of dev, which hlg finds only with lm.text"
-    return [Suggestion("decode.methods", ["greedy", "prefix", "hlg"], reason)]
+    reason = f"training lacks {unknown:,} of {len(words):,} words of dev, which 1best finds only with lm.text"
+    return [Suggestion("decode.methods", ["greedy", "prefix-beam-search", "1best"], reason)]

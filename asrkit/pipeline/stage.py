@@ -25,8 +25,9 @@ class Stage:
     `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train}, {dev},
     {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it may be absent), one
     below "{recipe}/" (if it isn't there, in the corpus's folder), "{corpus}" for all files of the corpus, or
-    "audio of <cuts.jsonl.gz>" for the audio that a manifest names; with " if section.setting" at the end it
-    is read only when that setting has a value. A stage writes below the folder of its name.
+    "audio of <cuts.jsonl.gz>" for the audio that a manifest names. With " if section.setting" at the end it is
+    read only if that setting has a value; with " if section.setting=A,B", if it has one of these values. A
+    stage writes below the folder of its name.
 
     Settings are keys or whole sections. Those of `result` change what the stage makes, so another value
     makes it stale; those of `how` (threads, what is kept) don't. It can read no others.
@@ -69,7 +70,10 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")
-        texts = [pattern] if not condition or choices[condition] != [None] else []
+        setting, _, wanted = condition.partition("=")
+        values = [str(value) for value in choices[setting] if value is not None] if condition else []
+        applies = not condition or any(not wanted or value in wanted.split(",") for value in values)
+        texts = [pattern] if applies else []
         for name in re.findall(r"\{([\w.]+)\}", pattern):
             if name not in ("corpus", "recipe"):
                 if name not in choices:

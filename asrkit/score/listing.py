@@ -99,8 +99,8 @@ def _columns(text: str) -> int:
 
 def _utterance_lines(transcript: Transcript, counts: Counts, alignment: Alignment, unit: str) -> List[str]:
     head = f"{transcript.id}  {transcript.speaker}  {counts.errors}/{counts.reference}"
-    if transcript.way:
-        head += f"  fell back to {transcript.way}"
+    if transcript.outcome:
+        head += f"  fell back to {transcript.outcome}"
     if not counts.errors:
         return [f"{head}  {' '.join(transcript.reference)}"]
     if transcript.rejected:

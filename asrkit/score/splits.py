@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
+from asrkit.config.methods import METHODS
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
@@ -93,7 +94,7 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
         write_text(experiment.folder("score") / f"{name}.ref.stm", make_stm(counted))
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"), Timing)
     # The oracle knows the references: a bound on what rescoring can reach, and no result.
-    role = "bound" if method == "oracle" else "test" if split in experiment.config.corpus.tests else "dev"
+    role = "bound" if method in METHODS and METHODS[method].is_bound else "test" if split in experiment.config.corpus.tests else "dev"
     return [
         make_record(each, split, role, method, timing, len(lost), settings.normalise, calibration)
         for each in evaluations

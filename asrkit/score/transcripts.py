@@ -27,7 +27,7 @@ class _Hypothesis(msgspec.Struct):
     id: str
     hyp: List[str]
     timed: Optional[List[Tuple[float, float, float]]] = None
-    way: str = ""
+    outcome: str = ""
 
 
 class _Cut(msgspec.Struct):
@@ -48,7 +48,7 @@ class Transcript:
     # [start, duration, confidence] of each word of the hypothesis, in seconds, where its lattice told them
     timed: Optional[List[List[float]]] = None
     duration: float = 0.0  # seconds, where it is known
-    way: str = ""  # the step of the search's ladder that it was decoded by, where that isn't the first
+    outcome: str = ""  # of the search, if it isn't a lattice at the set beams: see decode.nbest.OUTCOMES
 
 
 def load_transcripts(
@@ -112,7 +112,7 @@ def join_transcripts(
             rejected="" if key in hypothesised else str(rejected[key]["reason"]),
             timed=hypothesised.get(key, {}).get("timed"),
             duration=float(row.get("duration") or 0.0),
-            way=hypothesised.get(key, {}).get("way", ""),
+            outcome=hypothesised.get(key, {}).get("outcome", ""),
         )
         for key, row in sorted(references.items())
     ]
