@@ -5,6 +5,7 @@ from typing import Optional
 
 import click
 
+from asrkit.config.methods import current_method
 from asrkit.errors import UserError
 from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.records import check_result, read_results
@@ -14,7 +15,7 @@ from asrkit.stages.table import stage_named
 @click.command("check-results")
 @click.option("--exp", required=True, type=click.Path(path_type=Path), help="The experiment's folder.")
 @click.option("--set-name", required=True, help="The test set.")
-@click.option("--method", required=True, help="greedy or hlg.")
+@click.option("--method", required=True, help="Decoding method, e.g. 1best.")
 @click.option("--max-rate", type=float, help="Highest error rate allowed, in percent.")
 @click.option("--max-errors", type=int, help="Highest number of errors allowed.")
 def command(
@@ -27,4 +28,4 @@ def command(
         )
     results = read_results(exp / "results.json")
     refuse_changed_results([stage_named("score")], exp)
-    print(check_result(results, set_name, method, max_rate, max_errors))
+    print(check_result(results, set_name, current_method(method, "--method"), max_rate, max_errors))

@@ -5,6 +5,7 @@ from typing import List, Optional, Tuple
 
 import click
 
+from asrkit.config.methods import current_method
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
@@ -21,7 +22,7 @@ EXPERIMENT = click.Path(path_type=Path)
 @click.argument("exp_a", type=EXPERIMENT)
 @click.argument("exp_b", type=EXPERIMENT)
 @click.option("--set-name", help="The set.  [default: every test set of both]")
-@click.option("--method", help="For example hlg.  [default: every method of both]")
+@click.option("--method", help="For example 1best.  [default: every method of both]")
 def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str]) -> None:
     """Compare EXP_A and EXP_B, utterance by utterance, in the unit that EXP_A reports."""
     a, b = open_experiment(exp_a), open_experiment(exp_b)
@@ -35,14 +36,15 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
             where="asrkit compare",
             todo="score one of them again: run.sh --stage score --set score.normalise=[...]",
         )
-    for split, way in _choose(a, b, set_name, method):
+    method = method and current_method(method, "--method")
+    for split, of_method in _choose(a, b, set_name, method):
         settings = a.config.score
         of_a, of_b = (
-            evaluate_transcripts(each, load_transcripts(each, split, way)[0], [settings.unit])[0]
+            evaluate_transcripts(each, load_transcripts(each, split, of_method)[0], [settings.unit])[0]
             for each in (a, b)
         )
         found = compare(of_a, of_b, settings.bootstrap_samples)
-        print(f"{split} {way}")
+        print(f"{split} {of_method}")
         for line in comparison_lines(found):
             print(f"  {line}")
 

@@ -61,8 +61,8 @@ def test_compares_every_test_set_and_method_of_both(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     a = make(tmp_path / "a", TEXTS, TEXTS)
-    with pytest.raises(UserError, match="no results of test hlg in both") as error:
-        run(a, a, "--set-name", "test", "--method", "hlg")
+    with pytest.raises(UserError, match="no results of test 1best in both") as error:
+        run(a, a, "--set-name", "test", "--method", "1best")
     assert error.value.expected.endswith("test greedy")
     with pytest.raises(UserError, match="is no experiment"):
         run(a, tmp_path / "absent")

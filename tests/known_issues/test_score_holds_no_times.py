@@ -15,7 +15,7 @@ def contents(made: Experiment) -> Dict[str, bytes]:
 def test_time_that_decoding_took_changes_no_file_of_score(experiment: Experiment) -> None:
     score.run(experiment)
     before, results = contents(experiment), read_json(experiment.directory / "results.json")
-    timing = experiment.folder("decode") / "test" / "timing_hlg.json"
+    timing = experiment.folder("decode") / "test" / "timing_1best.json"
     write_json(timing, {**read_json(timing), "seconds": 9.0})
     (experiment.directory / "results.json").unlink()
     (experiment.directory / "results.json").mkdir()  # which a file may replace

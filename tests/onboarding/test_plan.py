@@ -75,7 +75,7 @@ def test_hours_disk_and_where_they_are_from(folders: List[str]) -> None:
     assert rows["decode"][1:3] == ["0.1", "GB"]
     wider = plan(*folders, "--units", "50000", "--set", "decode.keep_lattices=false")
     assert wider[-2].split()[1:3] == ["45.0", "GB"]
-    assert "hlg not measured" in lines[-2]
+    assert "1best not measured" in lines[-2]
     assert "0.1  measured greedy RTF 0.01" in lines[-2]  # 5 h of dev and test
 
 

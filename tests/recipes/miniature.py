@@ -12,7 +12,7 @@ TINY = (
     *("model.attention_blocks=1", "model.attention_dim=32", "model.attention_heads=2"),
     *("model.feedforward_dim=32", "model.convolution_kernel=0", "model.intermediate_blocks=[]"),
     *("train.epochs=1", "train.batch_duration=200", "train.precision=float32", "train.time_warp_frames=0"),
-    *("average.candidates=[best-1]", "decode.methods=[greedy, hlg]", "decode.search_beam=5"),
+    *("average.candidates=[best-1]", "decode.methods=[greedy, 1best]", "decode.search_beam=5"),
     *("decode.output_beam=2", "decode.max_active_states=100", "decode.nbest_paths=10"),
     *("decode.lm_scales=[0.5]", "decode.word_bonuses=[0.0]", "score.bootstrap_samples=100"),
 )

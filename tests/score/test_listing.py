@@ -7,7 +7,7 @@ from asrkit.score.normalisation import characters, words
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
-    Transcript("u1", "anna", ["GO", "TO", "TEN"], ["GO", "TO", "TEN"], way="partial"),
+    Transcript("u1", "anna", ["GO", "TO", "TEN"], ["GO", "TO", "TEN"], outcome="partial"),
     Transcript("u2", "ben", ["STOP", "NOW"], ["STOP", "THE", "NOISE"]),
     Transcript("u3", "anna", ["GO", "ON"], [], rejected="zero samples"),
 ]

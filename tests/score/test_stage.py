@@ -40,7 +40,7 @@ def experiment(tmp_path: Path) -> Experiment:
         cuts = [{"id": key, "custom": {"snr": 7.5} if key == "u1" else None} for key in TEXTS]
         write_jsonl_gz(made.folder("manifests") / f"{split}_cuts.jsonl.gz", cuts)
         decode(made, split, "greedy", {"u1": "GO TWO TEN", "u2": "STOP", "u3": "GO ON"})
-        decode(made, split, "hlg", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
+        decode(made, split, "1best", {"u1": "GO TO TEN", "u2": "STOP NOW NOW", "u3": "GO ON"})
     return made
 
 
@@ -79,7 +79,7 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert [(row["set"], row["role"], row["method"], row["unit"]) for row in results] == [
         (split, split, method, unit)
         for split in ("test", "dev")
-        for method in ("greedy", "hlg")
+        for method in ("greedy", "1best")
         for unit in ("word", "character", "unit")
     ]
     greedy = results[0]
@@ -93,8 +93,8 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert greedy["confusions"]["substitutions"] == [["TO", "TWO", 1]]
     assert results[2]["errors"] == 4  # units: W, and the three of NOW
     assert "HYP: GO TWO TEN" in (experiment.folder("score") / "test_greedy.txt").read_text()
-    assert "test       hlg     WER 1/7 = 14.29 % [" in capsys.readouterr().out
-    assert "| test | hlg | WER 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
+    assert "test       1best   WER 1/7 = 14.29 % [" in capsys.readouterr().out
+    assert "| test | 1best | WER 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
 
 
 def test_character_language_has_its_unit_first(experiment: Experiment) -> None:
@@ -130,19 +130,19 @@ def test_files_for_sclite_hold_every_utterance(experiment: Experiment) -> None:
 
 
 def test_confidences_are_calibrated_and_in_a_ctm(experiment: Experiment) -> None:
-    hypotheses = experiment.folder("decode") / "test" / "hypotheses_hlg.jsonl"
+    hypotheses = experiment.folder("decode") / "test" / "hypotheses_1best.jsonl"
     row = {"id": "u1", "hyp": ["GO", "TEN"], "timed": [[0.1, 0.2, 0.75], [0.5, 0.3, 0.85]]}
     write_jsonl(hypotheses, [row, {"id": "u2", "hyp": ["STOP", "NOW"]}, {"id": "u3", "hyp": ["GO", "ON"]}])
     score.run(experiment)
-    greedy, hlg = read_json(experiment.directory / "results.json")[0:4:3]
+    greedy, one_best = read_json(experiment.directory / "results.json")[0:4:3]
     assert greedy["calibration"] is None
-    assert (hlg["calibration"]["words"], hlg["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
-    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_hlg.hyp.ctm").read_text()
+    assert (one_best["calibration"]["words"], one_best["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
+    assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_1best.hyp.ctm").read_text()
     assert not (experiment.folder("score") / "test_greedy.hyp.ctm").exists()
     said = "expected calibration error of confidences 0.200 (2 words)"
-    listing = (experiment.folder("score") / "test_hlg.txt").read_text()
+    listing = (experiment.folder("score") / "test_1best.txt").read_text()
     assert f"Words by confidence, {said}\n  0.7-0.8  1 words" in listing
-    assert f"- test, hlg: {said}.\n" in (experiment.directory / "RESULTS.md").read_text()
+    assert f"- test, 1best: {said}.\n" in (experiment.directory / "RESULTS.md").read_text()
 
 
 def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
@@ -156,7 +156,7 @@ def test_all_confusions_lie_beside_the_listing(experiment: Experiment) -> None:
 def test_undecoded_utterance_counts_as_deleted(experiment: Experiment) -> None:
     row = {"id": "u3", "split": "test", "reason": "shorter than its text"}
     write_jsonl(experiment.folder("features") / "rejected.jsonl", [row])
-    for method in ("greedy", "hlg"):
+    for method in ("greedy", "1best"):
         decode(experiment, "test", method, {"u1": "GO TO TEN", "u2": "STOP NOW"})
     score.run(experiment)
     first = read_json(experiment.directory / "results.json")[0]
@@ -223,7 +223,7 @@ def test_report_check_sees_a_figure_changed_by_hand(experiment: Experiment) -> N
 
 def test_check_results_fails_when_worse(experiment: Experiment) -> None:
     score.run(experiment)
-    where = ["--exp", str(experiment.directory), "--set-name", "test", "--method", "hlg"]
+    where = ["--exp", str(experiment.directory), "--set-name", "test", "--method", "1best"]
     passed = invoke(check_results.command, *where, "--max-rate", "15", "--max-errors", "1")
     assert passed.exit_code == 0
     assert "WER 1/7" in passed.output
@@ -241,7 +241,7 @@ def test_results_lacking_a_key_are_refused(experiment: Experiment) -> None:
     write_json(file, rows)
     failed = invoke(
         check_results.command,
-        *["--exp", str(experiment.directory), "--set-name", "test", "--method", "hlg", "--max-rate", "99"],
+        *["--exp", str(experiment.directory), "--set-name", "test", "--method", "1best", "--max-rate", "99"],
     )
     assert isinstance(failed.exception, UserError)
     assert failed.exception.found == "a result without interval"
