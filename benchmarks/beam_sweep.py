@@ -121,7 +121,8 @@ def try_beams(material: Material, beams: Beams, jobs: int) -> Tuple[List[Trial],
         outcome, lattice = search_lattice(material.fst, name, shorter, config)
         words: List[str] = []
         if lattice is not None:
-            words = list_hypotheses(lattice, material.symbols, outcome, material.point).best(material.point[0])
+            nbest = list_hypotheses(lattice, material.symbols, outcome, material.point)
+            words = nbest.best(material.point[0])
         seconds = time.process_time() - begun
         return Trial(word_errors(material.references[name], words), outcome, seconds, os.getpid(), _private())
 

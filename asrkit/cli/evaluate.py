@@ -42,7 +42,7 @@ TRAINED = ("units", "lm", "graph", "average")
 @click.command("evaluate")
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="A finished experiment.")
 @click.option("--cuts", required=True, type=FOLDER, metavar="FILE", help="A lhotse CutSet.")
-@click.option("--method", "methods", multiple=True, help="For example 1best; may be repeated.  [default: all]")
+@click.option("--method", "methods", multiple=True, help="E.g. 1best; may be repeated.  [default: all]")
 @click.option("--output", type=FOLDER, metavar="DIR", help="Folder to write.  [default: EXP/evaluate/NAME]")
 @click.option("--allow-pipes", is_flag=True, help="Run the CutSet's audio commands (with your privileges).")
 @click.option("--nj", type=click.IntRange(min=1), help="Number of processes.  [default: number of cores]")
@@ -82,7 +82,7 @@ def command(
 
 
 def _refuse_changed(trained: Experiment) -> None:
-    """Raise UserError unless what the evaluation takes from the experiment is as its stages left and used it."""
+    """Raise UserError unless all files taken from the experiment are as its stages left them."""
     if not has_records(trained.directory):
         return
     cache, decoding = cache_of(trained), stage_named("decode")

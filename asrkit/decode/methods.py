@@ -215,8 +215,9 @@ class PrefixBeamSearch:
         """The final beams as n-best list."""
         beams = self.search.decode_beams(utterance.log_probs.numpy(), beam_width=self.beams)
         words = [beam[0].split() for beam in beams]
-        scores = [[beam[3] for beam in beams], self.score(words), [len(each) for each in words]]
-        return NBest(words, np.column_stack(scores), "prefix")
+        acoustic = np.array([beam[3] for beam in beams])
+        counts = np.array([len(each) for each in words])
+        return NBest(words, np.column_stack([acoustic, self.score(words), counts]), "prefix")
 
 
 class CtcDecoding:
@@ -242,8 +243,8 @@ class CtcDecoding:
         acoustic_only = np.zeros((1, 2))  # a single weight point: the lattice has acoustic scores only
         paths = list_hypotheses(lattice, self.units.symbols, outcome, acoustic_only, drawn)
         words = [self.units.words([self.units.ids[unit] for unit in path]) for path in paths.words]
-        scores = [paths.scores[:, 0], self.score(words), [*map(len, words)]]
-        return NBest(words, np.column_stack(scores), outcome)
+        counts = np.array([len(each) for each in words])
+        return NBest(words, np.column_stack([paths.scores[:, 0], self.score(words), counts]), outcome)
 
 
 class OneBest:

@@ -79,8 +79,8 @@ def search_lattice(
 
     An empty lattice is retried with a wider beam, one that runs out of memory with a narrower beam. If no
     path reaches a final state, 1, 2, 4, ... trailing frames are dropped, up to half, until one with words
-    does. If all fail, the outcome is "greedy", without a lattice. `failures` is the number of attempts that ran
-    out of memory or ended their process before: after one only the narrower beam is tried, after two none.
+    does. If all fail, the outcome is "greedy", without a lattice. `failures` counts earlier attempts that ran
+    out of memory or ended their process: after one only the narrower beam is tried, after two none.
     """
     factor, frames = config.retry_beam_factor, len(log_probs)
     narrower = [("narrower_beam", 1 / factor, frames)] if frames else []

@@ -150,7 +150,8 @@ def _examine_package(environment: Environment, name: str) -> Finding:
         todo = "make setup, which compiles it with g++ and Python's headers (apt-get install g++ python3-dev)"
         return Finding("broken", name, text, todo)
     if name == "pyctcdecode":
-        return Finding("warn", name, "missing: no decode.methods: prefix-beam-search", "pip install pyctcdecode")
+        lost = "missing: no method prefix-beam-search"
+        return Finding("warn", name, lost, "pip install pyctcdecode")
     if name == "py-nanotts":
         return Finding("warn", name, "missing: recipes/demo can't speak its corpus", "pip install py-nanotts")
     return Finding("broken", name, "missing", f"make setup, or: pip install {name}")

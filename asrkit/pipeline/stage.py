@@ -25,9 +25,9 @@ class Stage:
     `reads` and `writes` are patterns: a file or folder below EXP ("lm/lm.arpa", with {train}, {dev},
     {test}, {split} and {section.setting} filled in, `*` allowed, a `?` at the end if it may be absent), one
     below "{recipe}/" (if it isn't there, in the corpus's folder), "{corpus}" for all files of the corpus, or
-    "audio of <cuts.jsonl.gz>" for the audio that a manifest names. With " if section.setting" at the end it is
-    read only if that setting has a value; with " if section.setting=A,B", if it has one of these values. A
-    stage writes below the folder of its name.
+    "audio of <cuts.jsonl.gz>" for the audio that a manifest names. With " if section.setting" at the end it
+    is read only if that setting has a value; with " if section.setting=A,B", if it has one of these values.
+    A stage writes below the folder of its name.
 
     Settings are keys or whole sections. Those of `result` change what the stage makes, so another value
     makes it stale; those of `how` (threads, what is kept) don't. It can read no others.

@@ -94,7 +94,8 @@ def _score(experiment: Experiment, split: str, hypotheses: Path) -> List[Dict[st
         write_text(experiment.folder("score") / f"{name}.ref.stm", make_stm(counted))
     timing = read_json(hypotheses.with_name(f"timing_{method}.json"), Timing)
     # The oracle knows the references: a bound on what rescoring can reach, and no result.
-    role = "bound" if method in METHODS and METHODS[method].is_bound else "test" if split in experiment.config.corpus.tests else "dev"
+    is_bound = method in METHODS and METHODS[method].is_bound
+    role = "bound" if is_bound else "test" if split in experiment.config.corpus.tests else "dev"
     return [
         make_record(each, split, role, method, timing, len(lost), settings.normalise, calibration)
         for each in evaluations

@@ -72,7 +72,8 @@ def decode(
 
 
 def test_a_larger_model_decides_where_the_sound_does_not(tmp_path: Path) -> None:
-    config = DecodeConfig(methods=("1best", "nbest-rescoring", "whole-lattice-rescoring", "nbest-oracle"), nbest_paths=50)
+    methods = ("1best", "nbest-rescoring", "whole-lattice-rescoring", "nbest-oracle")
+    config = DecodeConfig(methods=methods, nbest_paths=50)
     found = decode(tmp_path, config, [["B"], ["UH"], ["K"], ["D", "<blk>"]])
     assert found["1best"].best([1.0, 0.0]) == ["BOOK"]
     assert found["nbest-rescoring"].best([0.0, 0.0, 1.0]) == ["BOOKED"]

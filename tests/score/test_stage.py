@@ -136,7 +136,8 @@ def test_confidences_are_calibrated_and_in_a_ctm(experiment: Experiment) -> None
     score.run(experiment)
     greedy, one_best = read_json(experiment.directory / "results.json")[0:4:3]
     assert greedy["calibration"] is None
-    assert (one_best["calibration"]["words"], one_best["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
+    calibration = one_best["calibration"]
+    assert (calibration["words"], calibration["expected_error"]) == (2, pytest.approx(0.2))
     assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_1best.hyp.ctm").read_text()
     assert not (experiment.folder("score") / "test_greedy.hyp.ctm").exists()
     said = "expected calibration error of confidences 0.200 (2 words)"
