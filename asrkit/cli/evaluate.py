@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 import msgspec
 
-from asrkit.config.methods import RENAMED, current_method
+from asrkit.config.methods import RENAMED, current_method, method_order
 from asrkit.config.names import refuse_split_names
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
@@ -109,7 +109,7 @@ def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
             todo="run.sh, which runs the remaining stages",
         )
     names = [file.stem[len("hypotheses_") :] for file in decoded]
-    known = [RENAMED.get(name, name) for name in names]
+    known = sorted((RENAMED.get(name, name) for name in names), key=method_order)
     unknown = [method for method in methods if method not in known]
     if unknown:
         raise UserError(f"no method {unknown[0]}", expected=f"one of {', '.join(known)}", where="--method")

@@ -206,6 +206,12 @@ def current_methods(names: Tuple[str, ...]) -> Tuple[str, ...]:
     return current
 
 
+def method_order(name: str) -> Tuple[int, str]:
+    """Sorts names of methods as METHODS has them; others, of a recipe's own stage, come last."""
+    names = list(METHODS)
+    return (names.index(name) if name in METHODS else len(names), name)
+
+
 def files_by_method() -> Iterator[str]:
     """What methods read, as patterns of a stage: "graph/HLG.safetensors if decode.methods=1best,..."."""
     for file in dict.fromkeys(file for method in METHODS.values() for file in method.files):

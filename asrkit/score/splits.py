@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from asrkit.config.methods import METHODS
+from asrkit.config.methods import METHODS, method_order
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
@@ -27,7 +27,8 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     corpus = experiment.config.corpus
     results: List[Dict[str, Any]] = []
     for split in [*corpus.tests, *([] if corpus.dev in corpus.tests else [corpus.dev])]:
-        files = sorted((experiment.folder("decode") / split).glob("hypotheses_*.jsonl"))
+        found = (experiment.folder("decode") / split).glob("hypotheses_*.jsonl")
+        files = sorted(found, key=lambda file: method_order(_method_of(file)))
         if not files and split in corpus.tests:
             raise UserError(
                 f"{split} has not been decoded",
