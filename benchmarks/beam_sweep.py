@@ -27,7 +27,7 @@ from asrkit.config import DecodeConfig, GraphConfig
 from asrkit.decode.nbest import word_errors
 from asrkit.decode.paths import list_hypotheses
 from asrkit.decode.posteriors import compute_posteriors, read_posteriors
-from asrkit.decode.search import WAYS, prepare_graph, search_lattice, skip_blanks
+from asrkit.decode.search import prepare_graph, search_lattice, skip_blanks
 from asrkit.decode.shards import read_shard
 from asrkit.graph.compile import make_graph
 from asrkit.graph.store import load_graph, save_graph
@@ -87,7 +87,7 @@ def recorded(options: argparse.Namespace) -> Material:
     files = compute_posteriors(model, cuts, place, **sizes, jobs=1, model_made_of=hash_file(model_file))
     shards = [read_posteriors(file) for file in files]
     graph = load_graph(experiment.folder("graph") / "HLG.safetensors")
-    weights = read_json(experiment.folder("decode") / "scales.json")["weights"]["hlg"]
+    weights = read_json(experiment.folder("decode") / "scales.json")["weights"]["1best"]
     return Material(
         prepare_graph(graph),
         graph.words,
@@ -103,7 +103,7 @@ class Trial(NamedTuple):
     """What one utterance gave, and its process so far."""
 
     errors: int
-    way: str  # the step of the search's ladder
+    outcome: str  # of the search
     processor_seconds: float
     process: int
     private_megabytes: float  # at most, beside the files that are mapped: the graph is one
@@ -118,12 +118,13 @@ def try_beams(material: Material, beams: Beams, jobs: int) -> Tuple[List[Trial],
     def work(index: int) -> Trial:
         name, begun = longest_first[index], time.process_time()
         shorter = skip_blanks(material.log_probs[name], config.blank_skip_threshold)
-        way, lattice = search_lattice(material.fst, name, shorter, config)
+        outcome, lattice = search_lattice(material.fst, name, shorter, config)
         words: List[str] = []
         if lattice is not None:
-            words = list_hypotheses(lattice, material.symbols, way, material.point).best(material.point[0])
+            nbest = list_hypotheses(lattice, material.symbols, outcome, material.point)
+            words = nbest.best(material.point[0])
         seconds = time.process_time() - begun
-        return Trial(word_errors(material.references[name], words), way, seconds, os.getpid(), _private())
+        return Trial(word_errors(material.references[name], words), outcome, seconds, os.getpid(), _private())
 
     trials: List[Trial] = []
     begun = time.perf_counter()
@@ -182,7 +183,7 @@ def measure() -> None:
         rates.append(100 * sum(trial.errors for trial in trials) / words)
         factors.append(seconds / material.audio_seconds)
         processor = sum(trial.processor_seconds for trial in trials) / material.audio_seconds
-        back = sum(trial.way != WAYS[0] for trial in trials)
+        back = sum(trial.outcome != "lattice" for trial in trials)
         peaks = {trial.process: trial.private_megabytes for trial in trials}
         row = [f"{value or '-':>6}" for value in beams]
         row += [f"{rates[-1]:9.2f} {factors[-1]:8.4f} {processor:9.4f} {back:9} {sum(peaks.values()):6.0f}"]

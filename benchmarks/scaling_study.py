@@ -144,7 +144,7 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
 def _rate_of(row: Row, name: str) -> float:
     """Percent of errors in a set, with HLG where it was run."""
     of_set = [record for record in row["results"] if record["set"] == name]
-    chosen = next((record for record in of_set if record["method"] == "hlg"), of_set[0])
+    chosen = next((record for record in of_set if record["method"] == "1best"), of_set[0])
     return float(100 * chosen["errors"] / chosen["reference"])
 
 

@@ -17,7 +17,7 @@ def measure() -> None:
     config = load_config(options.exp / "recipe.yaml", earlier=True)
     audio = seconds = 0.0
     for split in config.corpus.tests:
-        timing = read_json(options.exp / "decode" / split / "timing_hlg.json")
+        timing = read_json(options.exp / "decode" / split / "timing_1best.json")
         audio, seconds = audio + timing["audio_seconds"], seconds + timing["seconds"]
         print(f"{split}: {timing['audio_seconds']} s of audio in {timing['seconds']} s; {timing['settings']}")
     print_figure(f"{config.name}_hlg_rtf", seconds / audio, digits=3)

@@ -5,6 +5,7 @@ from typing import Optional
 
 import click
 
+from asrkit.config.methods import current_method
 from asrkit.errors import UserError
 from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.records import headlines, read_results, summary_lines
@@ -25,6 +26,7 @@ def command(
         raise UserError("nothing to check against", "--max-rate or --max-errors", "asrkit check-results")
     results = headlines(read_results(exp / "results.json"))
     refuse_changed_results([stage_named("score")], exp)
+    method = current_method(method, "--method")
     found = [record for record in results if (record["set"], record["method"]) == (set_name, method)]
     if not found:
         there = ", ".join(f"{record['set']} {record['method']}" for record in results)

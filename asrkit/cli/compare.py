@@ -5,6 +5,7 @@ from typing import List, Optional, Tuple
 
 import click
 
+from asrkit.config.methods import current_method
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
@@ -35,6 +36,7 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
             "asrkit compare",
             "score one of them again: run.sh --stage score --set score.normalise=[...]",
         )
+    method = method and current_method(method, "--method")
     for split, name in _choose(a, b, set_name, method):
         settings = a.config.score
         of_a, of_b = (

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 import msgspec
 
+from asrkit.config.methods import RENAMED, current_method, method_order
 from asrkit.config.names import refuse_split_names
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
 from asrkit.corpus.derived_audio import derive_audio
@@ -25,6 +26,7 @@ from asrkit.pipeline.lock import hold_lock
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.record import read_record
 from asrkit.pipeline.runner import cache_of
+from asrkit.pipeline.stage import fill
 from asrkit.score.splits import score_all
 from asrkit.signal.features import Shard, compute_shards, join_shards, plan_shards
 from asrkit.stages.table import stage_named
@@ -32,17 +34,17 @@ from asrkit.storage.files import read_json, remove, write_checked_json, write_js
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 FOLDER = click.Path(path_type=Path)
-# What decoding takes from the trained experiment; each is a link in the folder of the evaluation.
+# Stages whose folders decoding may read in the trained experiment; the evaluation has links to them
 TRAINED = ("units", "lm", "graph", "average")
 
 
 @click.command("evaluate")
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="A finished experiment.")
 @click.option("--cuts", required=True, type=FOLDER, metavar="FILE", help="A lhotse CutSet.")
-@click.option("--method", "methods", multiple=True, help="For example hlg; may be repeated.  [default: all]")
+@click.option("--method", "methods", multiple=True, help="E.g. 1best; may be repeated.  [default: all]")
 @click.option("--output", type=FOLDER, metavar="DIR", help="Folder to write.  [default: EXP/evaluate/NAME]")
-@click.option("--allow-pipes", is_flag=True, help="Run the commands that the CutSet's audio comes from.")
-@click.option("--nj", type=click.IntRange(min=1), help="Processes at once.  [default: the cores]")
+@click.option("--allow-pipes", is_flag=True, help="Run the CutSet's audio commands (with your privileges).")
+@click.option("--nj", type=click.IntRange(min=1), help="Number of processes.  [default: number of cores]")
 def command(
     exp: Path,
     cuts: Path,
@@ -53,10 +55,11 @@ def command(
 ) -> None:
     """Decode and score a CutSet with the model, features and scales of a trained experiment.
 
-    Each cut has one supervision, the text of which is the reference. Nothing is chosen on these cuts.
-    NAME is the file's name up to the first full stop. The folder gets results.json, RESULTS.md and
-    the listings in score/, as an experiment does.
+    Each cut has one supervision, whose text is the reference. Nothing is tuned on these cuts. NAME is the
+    file's name up to the first full stop. The folder gets results.json, RESULTS.md and the listings in
+    score/, like an experiment.
     """
+    methods = tuple(dict.fromkeys(current_method(method, "--method") for method in methods))
     trained = open_experiment(exp, nj or count_cores())
     _refuse_unfinished(trained, methods)
     _refuse_changed(trained)
@@ -78,16 +81,18 @@ def command(
 
 
 def _refuse_changed(trained: Experiment) -> None:
-    """Raise UserError unless all that is taken from the experiment is what its stages made and used."""
+    """Raise UserError unless all files taken from the experiment are as its stages left them."""
     if not has_records(trained.directory):
         return
-    cache = cache_of(trained)
-    for name in (*TRAINED, "manifests"):
-        writes = ("manifests/statistics.json",) if name == "manifests" else None
-        refuse_changed(stage_named(name), trained, cache, reads=(), writes=writes)
-    refuse_changed(stage_named("features"), trained, cache, reads=(), writes=())  # of which settings matter
-    decoding = stage_named("decode")
-    reads = [pattern for pattern in decoding.reads if pattern.startswith(tuple(f"{of}/" for of in TRAINED))]
+    cache, decoding = cache_of(trained), stage_named("decode")
+    folders = {name: f"{name}/" for name in TRAINED}
+    reads = [file for file in fill(decoding.reads, trained) if file.startswith(tuple(folders.values()))]
+    for name, folder in folders.items():  # stages lm and graph may be missing, if no method needs them
+        stage = stage_named(name)
+        if read_record(stage, trained) is not None or any(file.startswith(folder) for file in reads):
+            refuse_changed(stage, trained, cache, reads=())
+    refuse_changed(stage_named("manifests"), trained, cache, reads=(), writes=("manifests/statistics.json",))
+    refuse_changed(stage_named("features"), trained, cache, reads=(), writes=())  # its settings matter
     refuse_changed(decoding, trained, cache, reads, writes=("decode/scales.json",))
     if read_record(stage_named("score"), trained) is not None:
         refuse_changed(stage_named("score"), trained, cache, reads=(), writes=())
@@ -97,12 +102,13 @@ def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
     decoded = sorted((trained.folder("decode") / trained.config.corpus.dev).glob("hypotheses_*.jsonl"))
     if not decoded or not (trained.folder("decode") / "scales.json").exists():
         raise UserError(
-            "the experiment has not been decoded, so no scale has been chosen on dev",
+            "the experiment has not been decoded, so no scales have been chosen on dev",
             expected="an experiment with all stages run",
             where=str(trained.folder("decode")),
-            todo="run.sh, which runs the stages that are left",
+            todo="run.sh, which runs the remaining stages",
         )
-    known = [file.stem[len("hypotheses_") :] for file in decoded]
+    names = [file.stem[len("hypotheses_") :] for file in decoded]
+    known = sorted((RENAMED.get(name, name) for name in names), key=method_order)
     unknown = [method for method in methods if method not in known]
     if unknown:
         raise UserError(f"no method {unknown[0]}", expected=f"one of {', '.join(known)}", where="--method")
@@ -115,7 +121,7 @@ def _evaluation_of(trained: Experiment, name: str, directory: Path, methods: Tup
         trained.config,
         name=f"{trained.config.name} on {name}",
         corpus=msgspec.structs.replace(trained.config.corpus, tests=(name,)),
-        decode=msgspec.structs.replace(of_decode, methods=tuple(dict.fromkeys(methods)) or of_decode.methods),
+        decode=msgspec.structs.replace(of_decode, methods=methods or of_decode.methods),
     )
     return Experiment(config, directory, directory, directory, trained.jobs)
 
@@ -138,7 +144,8 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
     for name in TRAINED:
         link = directory / name
         remove(link)
-        link.symlink_to(os.path.relpath(trained.directory / name, os.path.realpath(directory)))
+        if (trained.directory / name).exists():
+            link.symlink_to(os.path.relpath(trained.directory / name, os.path.realpath(directory)))
     write_json(directory / "cost.json", read_cost(trained))
     for file in ("decode/scales.json", "manifests/statistics.json"):
         if (trained.directory / file).exists():
@@ -147,7 +154,7 @@ def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
 
 
 def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None:
-    """As stage manifests does, though any number of cuts may be unusable as long as one isn't."""
+    """Like stage manifests, but any number of cuts may be unusable as long as one is usable."""
     config = evaluation.config.corpus
     listed = list(cut_utterances(cuts, name, Path.cwd(), config.max_duration))
     utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
@@ -161,13 +168,13 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
             + "".join(f"\n    {row['id']}: {row['reason']}" for row in rows),
             expected="cuts with audio and text",
             where=str(evaluation.folder("manifests") / "rejected.jsonl"),
-            todo="fix the CutSet; relative names of audio files count from the folder you are in",
+            todo="fix the CutSet; relative paths of audio files start at the current folder",
         )
     write_manifests(evaluation, name, valid)
 
 
 def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
-    """As stage features does for a test set."""
+    """Like stage features for a test set."""
     cuts = list(read_cuts(evaluation, name))
     shards = plan_shards(name, cuts, evaluation.config.features, train=False)
     compute_shards(evaluation, shards)
@@ -176,10 +183,10 @@ def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
 
 
 def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, Any]:
-    """What made_of.json says of this evaluation: "outputs" are there if its methods have been decoded.
+    """The content of made_of.json: "outputs" is empty unless the methods have been decoded.
 
-    They have if it was of the same audio, by the same model and settings, and nothing has changed since.
-    Else only what this very decoding has begun is left of an earlier one: it resumes.
+    Earlier outputs count if audio, model and settings are the same and the files are unchanged. Otherwise
+    they are removed, unless an interrupted decoding of the same methods can resume.
     """
     directory, methods = evaluation.directory, list(evaluation.config.decode.methods)
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
@@ -194,7 +201,7 @@ def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, 
     try:
         earlier = read_json(directory / MADE_OF, Dict[str, Any], checked=True)
     except UserError as error:
-        print(f"evaluate: {error.found}; all is decoded again", flush=True)
+        print(f"evaluate: {error.found}; decoding everything again", flush=True)
     same = earlier.get("made_of") == made_of
     outputs = [
         f"decode/{name}/{file}"
@@ -213,7 +220,7 @@ def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, 
 
 
 def _finish(evaluation: Experiment, name: str, begun: Dict[str, Any]) -> None:
-    """Add fingerprints of what scoring read and wrote to made_of.json, for asrkit compare."""
+    """Add the fingerprints of what scoring read and wrote to made_of.json, for asrkit compare."""
     directory = evaluation.directory
     patterns = ("manifests/*.gz", "*/rejected.jsonl", f"decode/{name}/*.json*", "units/*.txt", "results.json")
     files = sorted(file for pattern in patterns for file in directory.glob(pattern))

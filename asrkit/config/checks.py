@@ -2,6 +2,7 @@
 
 from typing import Iterator, NamedTuple
 
+from asrkit.config.methods import METHODS
 from asrkit.config.recipe import FeaturesConfig, ModelConfig, RecipeConfig, kind_of
 from asrkit.config.symbols import RESERVED_WORDS
 
@@ -126,22 +127,12 @@ def _candidate_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
 
 
 def _method_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
-    """Methods of decoding that other settings leave without what they need."""
+    """Decoding methods whose settings are missing."""
     for method in config.decode.methods:
-        lack = ""
-        if method in ("nbest", "lattice") and config.lm.rescore_order is None:
-            lack = "lm.rescore_order, the order of the n-gram that it rescores with"
-        elif method == "attention" and not (config.model.decoder_blocks and config.train.decoder_weight):
-            lack = "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder"
-        elif method == "neural" and config.lm.neural.layers is None:
-            lack = "lm.neural.layers, those of the language model that it rescores with"
-        elif method == "prefix" and config.units.kind == "phones":
-            lack = "units.kind bpe or characters: it has no lexicon, and phones don't spell words"
-        elif method in ("prefix", "h") and config.lm.order == 1:
-            lack = "lm.order 2 or more: kenlm reads no smaller model"
-        if lack:
-            todo = f"set it, or leave {method} out of decode.methods"
-            yield Conflict(f"decode.methods has {method}", lack, todo)
+        for need in METHODS[method].needs:
+            if not need.is_met(config):
+                todo = f"set it, or leave {method} out of decode.methods"
+                yield Conflict(f"decode.methods has {method}", need.expected, todo)
 
 
 def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:

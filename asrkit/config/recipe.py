@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Mapping, Optional, Tuple, 
 
 import msgspec
 
+from asrkit.config.methods import current_methods
 from asrkit.config.names import refuse_split_names
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -85,7 +86,7 @@ class UnitsConfig(Settings):
 
 
 class NeuralLmConfig(Settings):
-    """A recurrent word language model on the n-gram's text, for decode.methods: [neural]."""
+    """A recurrent word language model on the n-gram's text, for decode.methods: [neural-rescoring]."""
 
     layers: Optional[Positive] = None  # LSTM layers; None: no model is trained
     dim: Positive = 128  # of embeddings and layers
@@ -313,42 +314,40 @@ class AverageConfig(Settings):
 
 
 class DecodeConfig(Settings):
-    """Decoding; weights of language model and words are chosen on dev."""
+    """Decoding; the scales and the word insertion bonus are chosen on dev."""
 
-    # greedy; prefix: CTC prefix beam search, no lexicon; h: search in the CTC topology alone, no lexicon, and
-    # its n-best list with the graph's n-gram; hlg: search in the graph; of its lattice, with the n-gram of
-    # lm.rescore_order: nbest, lattice (whole); attention: the n-best list with the scores of
-    # model.decoder_blocks beside the graph's n-gram; neural: so with those of lm.neural; oracle: the
-    # n-best list's least errors, a bound
-    methods: Annotated[
-        Tuple[
-            Literal["greedy", "prefix", "h", "hlg", "nbest", "lattice", "attention", "neural", "oracle"], ...
-        ],
-        msgspec.Meta(min_length=1),
-    ] = ("greedy", "hlg")
-    # 10 is faster and loses nothing of voices like those of training, but 1.5 % of the demo's unseen one
+    renamed: ClassVar[Mapping[str, str]] = {"ladder_beam_factor": "decode.retry_beam_factor"}
+
+    # Names of METHODS in asrkit/config/methods.py, where each is described
+    methods: Annotated[Tuple[str, ...], msgspec.Meta(min_length=1)] = ("greedy", "1best")
+    # 10 is faster and loses nothing on voices like those of training, but 1.5 % on the demo's unseen voice
     search_beam: PositiveReal = 20.0
-    output_beam: PositiveReal = 10.0  # keeps what another lm_scale or word_bonus may make the best
+    output_beam: PositiveReal = 10.0  # keeps paths that another lm_scale or word bonus may make the best
     min_active_states: Positive = 30
-    max_active_states: Positive = 1000  # benchmarks/beam_sweep.py shows what these beams are worth
-    search_lm_scale: PositiveReal = 0.5  # during the search; about the middle of what lm_scales tries
-    # The grid that is tried on dev: weight of the language model, and what is added to the log score a word
+    max_active_states: Positive = 1000  # benchmarks/beam_sweep.py measures errors and speed of these beams
+    search_lm_scale: PositiveReal = 0.5  # during the search; about the middle of lm_scales
+    # The grid on dev: language-model scale and word insertion bonus (log domain, per word)
     lm_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
         *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5),
     )
     word_bonuses: Annotated[Tuple[float, ...], msgspec.Meta(min_length=1)] = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
-    # of the attention decoder, beside CTC's 1 and with the graph's n-gram or without; 0 makes it method hlg
+    # Scales of the attention decoder, with CTC's fixed at 1, with and without the n-gram; 0 gives 1best
     attention_scales: Annotated[Tuple[NotNegativeReal, ...], msgspec.Meta(min_length=1)] = (
         *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
     )
-    batch_duration: PositiveReal = 120.0  # seconds of audio passed through the model at once
-    shard_utterances: Positive = 64  # what a killed job loses at most, a process
-    keep_lattices: bool = True  # on disk, 5 kB a second of audio: other weights and methods need no search
-    nbest_paths: Positive = 200  # drawn for the n-best list, beside the best at each point of the grid
-    prefix_beams: Positive = 50  # prefixes kept a frame
-    # Frames whose blank is more probable are left out of the search, their scores are not; null: none are
+    batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
+    shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
+    # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
+    keep_lattices: bool = True
+    nbest_paths: Positive = 200  # paths drawn for the n-best list, beside the best at each point of the grid
+    prefix_beams: Positive = 50  # prefixes kept per frame in prefix-beam-search
+    # Frames with a more probable blank are skipped in the search, their scores are kept; null: none
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = 0.999
-    ladder_beam_factor: PositiveReal = 2.0  # an empty lattice is searched again, this much wider
+    retry_beam_factor: PositiveReal = 2.0  # beam multiplier when the first lattice is empty
+
+    def __post_init__(self) -> None:
+        """Translate former names of methods, refuse unknown ones."""
+        msgspec.structs.force_setattr(self, "methods", current_methods(self.methods))
 
 
 class ScoreConfig(Settings):

@@ -1,1 +1,1 @@
-"""Posteriors, lattices, transcripts."""
+"""Decoding: posteriors, lattices, n-best lists, transcripts."""

@@ -1,4 +1,4 @@
-"""How well a text fits its audio: its CTC score beside that of what the model hears by itself."""
+"""How well a transcript fits its audio: its CTC score relative to that of the greedy transcript."""
 
 import dataclasses
 from typing import Any, Dict, List, Optional, Sequence
@@ -13,24 +13,24 @@ from asrkit.pipeline.progress import Progress
 from asrkit.text.units import Units
 from asrkit.train.loss import ctc_loss, frames_needed
 
-PART = 64  # utterances that a process takes at once
+PART = 64  # utterances per piece of work
 
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """What became of one utterance."""
+    """Score of one utterance's transcript."""
 
     heard: str  # the model's greedy transcript
-    score: Optional[float]  # nats a unit; None where the text can't be aligned at all
+    score: Optional[float]  # nats per unit; None if the text can't be aligned
     reason: str = ""  # why it can't
 
 
 def score_alignments(
     model: AcousticModel, units: Units, cuts: Sequence[Any], batch_duration: float, jobs: int
 ) -> Dict[str, Alignment]:
-    """The alignment by id of each cut's text, by `jobs` processes; `batch_duration` in seconds.
+    """Align each cut's text in `jobs` processes; returns alignments by id. `batch_duration` in seconds.
 
-    The caller must have set torch to one thread before any work: torch's threads don't survive a fork.
+    The caller must set torch to one thread before any work: torch's threads don't survive a fork.
     """
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
     parts = [ordered[first : first + PART] for first in range(0, len(ordered), PART)]
@@ -53,9 +53,9 @@ def score_alignments(
 def align(log_probs: Tensor, units: Units, text: str) -> Alignment:
     """Score a text on log-probabilities (frame, unit).
 
-    The score is log p(text) - log p(what greedy finds), both summed over all CTC alignments, by the units of
-    the longer one: 0 where they are the same. Source: goodness of pronunciation (Witt and Young 2000),
-    with a whole utterance in place of a phone.
+    The score is log p(text) - log p(greedy transcript), both summed over all CTC alignments, divided by the
+    number of units of the longer one: 0 if they are the same. Source: goodness of pronunciation (Witt and
+    Young 2000), for a whole utterance instead of a phone.
     """
     heard = greedy_ctc(log_probs[None], [len(log_probs)])[0]
     words = " ".join(units.words(heard))

@@ -1,4 +1,11 @@
-"""Times of the best path's words, and how sure the lattice is of each."""
+"""Times and confidences of the words on a lattice's best path.
+
+frame            0  1  2  3  4  5  6
+best path        -  G  G  O  -  N  O       units of GO and NO, - is blank
+word_spans       GO: frames 1 to 3; NO: 5 to 6
+200 drawn paths  GO NO 150, GO 30, NO NO 20
+confidence       GO: 180/200 = 0.9, NO: 170/200 = 0.85
+"""
 
 import collections
 import re
@@ -13,7 +20,7 @@ from asrkit.config.symbols import BLANK
 from asrkit.decode.nbest import TimedWord
 from asrkit.decode.paths import draw_paths, weigh_lattice, words_on_arcs
 
-PATHS = 200  # drawn: a standard error of at most 0.035; on AN4 0.015, for k2 spaces the paths evenly
+PATHS = 200  # drawn: standard error at most 0.035; on AN4 0.015, since k2 spaces the paths evenly
 Pronunciations = Mapping[str, Sequence[Sequence[int]]]  # unit ids, by word
 
 
@@ -25,10 +32,10 @@ def time_words(
     frames: Tensor,
     silence: Optional[int] = None,
 ) -> Tuple[TimedWord, ...]:
-    """Words of the lattice's best path at one point (weight,), with their frames and confidences.
+    """Frames and confidences of the words on the lattice's best path at one point (weight,).
 
-    `frames` (frame,) are those of the utterance that the lattice's frames stand for: they differ where
-    blanks were skipped. `silence` is the unit of optional silence.
+    `frames` (frame,) maps the lattice's frames to those of the utterance: they differ if blanks were skipped.
+    `silence` is the unit of optional silence.
     """
     weighed = weigh_lattice(lattice, point[None])
     path = k2.shortest_path(weighed, use_double_scores=True)
@@ -44,12 +51,12 @@ def time_words(
 def word_spans(
     path: Sequence[int], words: Sequence[str], pronunciations: Pronunciations, silence: Optional[int] = None
 ) -> Sequence[Tuple[int, int]]:
-    """First and last frame of each of `words`, of a path that has a unit id or blank for every frame.
+    """First and last frame of each of `words` on a path, which has one unit id or blank per frame.
 
     The path may have `silence` around words. A word goes from the first frame of its first unit to the last
-    one of its last: CTC knows no more.
+    frame of its last: CTC gives no better boundaries. Raises ValueError if the path has other words.
     """
-    # A regular expression over frames, each of which is a character: a unit is one or more of them.
+    # A regular expression over frames, one character per frame: a unit is one or more of them.
     blanks = f"{re.escape(chr(BLANK))}*"
     groups = []
     for word in words:
@@ -65,11 +72,11 @@ def word_spans(
 
 
 def word_posteriors(lattice: k2.Fsa, words: Sequence[int]) -> List[float]:
-    """Posterior of each of `words` (ids), those of the best path: the share of paths that say it there.
+    """Posterior of each of `words` (ids of the best path): the fraction of paths with that word at its place.
 
-    The paths are drawn by the lattice's scores, and aligned by words as a hypothesis with its reference.
-    Arc posteriors over time would need no sample, but a word's arc is at the first frame of its last unit,
-    and which that is differs from path to path.
+    Paths are drawn by the lattice's scores and aligned with the best path word by word, as a hypothesis with
+    its reference. Arc posteriors over time would need no sampling, but a word's arc is at the first frame of
+    its last unit, which differs from path to path.
     """
     counts = [0] * len(words)
     for drawn, number in collections.Counter(draw_paths(lattice, PATHS)).items():

@@ -1,147 +1,98 @@
-"""The ways to decode, one table: what each searches, what its n-best lists hold, what is chosen on dev."""
+"""Decoding methods: one class per entry of METHODS in asrkit/config/methods.py, run on one utterance.
+
+    posteriors --> greedy, prefix-beam-search                                   (search nothing)
+               --> H --> lattice --> n-best list: ctc-decoding
+               --> HLG --> lattice --> 1best, whole-lattice-rescoring
+                                   --> n-best list: nbest-rescoring, attention-decoder, neural-rescoring, ...
+
+k2 is imported by what searches H or HLG, and not before.
+"""
 
 import collections
-import copy
 import dataclasses
+import logging
+import math
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import k2
-import msgspec
 import numpy as np
+import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.decode.confidence import time_words
-from asrkit.decode.lattices import Searched
-from asrkit.decode.nbest import NBest, make_points, single
-from asrkit.decode.paths import draw_hypotheses, list_hypotheses, words_on_arcs
-from asrkit.decode.prefix import make_prefix_search
-from asrkit.decode.rescore import (
-    make_attention_scorer,
-    make_ngram_scorer,
-    make_rescoring_grammar,
-    rescore_lattice,
-)
-from asrkit.decode.search import is_lack_of_memory, kept_frames, prepare_graph, search_lattice, skip_blanks
-from asrkit.decode.topology import make_topology_search
+from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, WORDS, Weight
+from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
 from asrkit.errors import UserError
-from asrkit.graph.store import DecodingGraph
+from asrkit.lm.kenlm import load_kenlm
 from asrkit.lm.neural import SentenceScorer, make_neural_scorer
-from asrkit.model.acoustic import greedy_ctc, load_model
+from asrkit.model.acoustic import AcousticModel, greedy_ctc, score_sequences
 from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units
 
-# Values that are tried of each weight, in the order of an n-best list's columns
-Grid = Dict[str, Sequence[float]]
+if TYPE_CHECKING:
+    import k2
 
-NBEST_METHODS = {"nbest", "attention", "neural", "oracle"}  # they share one n-best list
-HLG_METHODS = {"hlg", "lattice", *NBEST_METHODS}
-LATTICE_METHODS = {"h", *HLG_METHODS}
-BEAMS = ("search_beam", "output_beam", "min_active_states", "max_active_states", "ladder_beam_factor")
+    from asrkit.decode.search import Searched
+    from asrkit.graph.store import DecodingGraph
 
-
-def method_grids(config: DecodeConfig) -> Dict[str, Grid]:
-    """What is tried on dev for each method; nothing for greedy and for oracle, which takes the references."""
-    plain: Grid = {"lm_scale": config.lm_scales, "word_bonus": config.word_bonuses}
-    # The larger n-gram replaces the graph's own: the two know the same text.
-    rescored: Grid = {
-        "lm_scale": (0.0,),
-        "word_bonus": config.word_bonuses,
-        "rescore_scale": config.lm_scales,
-    }
-    # Beside a better model of the same text the n-gram may be worth nothing.
-    optional: Grid = {"lm_scale": lm_scales_from_zero(config), "word_bonus": config.word_bonuses}
-    every: Dict[str, Grid] = {
-        "greedy": {},
-        "h": optional,
-        "nbest": rescored,
-        "attention": {**optional, "attention_scale": config.attention_scales},
-        "neural": {**optional, "neural_scale": lm_scales_from_zero(config)},
-        "oracle": {},
-    }
-    return {method: every.get(method, plain) for method in config.methods}
+SEQUENCES_AT_ONCE = 16  # through the attention decoder: its states for 40 s of audio take about 200 MB
 
 
-def lm_scales_from_zero(config: DecodeConfig) -> Sequence[float]:
-    """The weights of the n-gram that are tried, and none."""
-    return tuple(dict.fromkeys((0.0, *config.lm_scales)))
+@dataclasses.dataclass
+class Utterance:
+    """What methods decode; lattice and n-best list are made once for all methods."""
 
-
-def method_settings(config: DecodeConfig, method: str) -> Dict[str, Any]:
-    """The settings that a method's result depends on, as its record names them."""
-    named: Dict[str, Sequence[str]] = {
-        "prefix": ("prefix_beams", "search_lm_scale"),
-        "h": (*BEAMS, "blank_skip_threshold", "nbest_paths"),
-    }
-    for each in HLG_METHODS:
-        named[each] = (*BEAMS, "search_lm_scale", "blank_skip_threshold")
-    for each in NBEST_METHODS:
-        named[each] = (*named[each], "nbest_paths")
-    settings = {name: getattr(config, name) for name in named.get(method, ())}
-    return {name: value for name, value in settings.items() if value is not None}
+    id: str
+    log_probs: Tensor  # (frame, unit)
+    encoded: Optional[Tensor] = None  # (frame, dim)
+    failures: int = 0  # earlier attempts that ran out of memory or ended their process
+    outcome: str = ""  # of the search in HLG
+    lattice: Any = None  # k2.Fsa, of HLG
+    nbest: Any = None  # NBest drawn from it
 
 
 class UtteranceDecoder:
-    """Decodes one utterance by all the methods of a recipe; the lattice is searched once for all."""
+    """Decodes one utterance with the methods of a recipe."""
 
     def __init__(
         self,
         config: DecodeConfig,
         units: Units,
-        graph: DecodingGraph,
-        words_file: Path,
-        arpa: Path,
-        larger: Path,
-        model: Path,
-        neural: Path,
+        graph: Optional["DecodingGraph"] = None,
+        files: Optional[Mapping[str, Path]] = None,
+        model: Optional[AcousticModel] = None,
     ) -> None:
-        """`arpa`: the language model of the graph; `larger`: the one that nbest and lattice rescore with;
-        `model`: the acoustic model, whose decoder attention rescores with; `neural`: that of lm.neural."""
-        self.config, self.units, self.symbols = config, units, graph.words
-        highest = int(graph.fst.arcs.values()[:, 2].max())
-        if highest >= len(units):  # k2 would read scores beyond the frame's end
-            raise UserError(
-                f"an arc of the graph has unit {highest}",
-                expected=f"units below {len(units)}, as in units.txt",
-                where="graph/HLG.safetensors",
-                todo="run.sh --stage graph --stop-stage graph regenerates it",
-            )
-        self.fst = prepare_graph(graph)
-        self.silence = units.ids.get(graph.made_of.get("optional_silence", ""))
-        self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
-        for entry in units.lexicon:
-            self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])
-        methods = config.methods
-        self.prefix = make_prefix_search(units, arpa, config) if "prefix" in methods else None
-        self.topology = make_topology_search(units, arpa, config) if "h" in methods else None
-        self.scorers: Dict[str, SentenceScorer] = {}
-        if "nbest" in methods:
-            self.scorers["nbest"] = make_ngram_scorer(larger)
-        if "neural" in methods:
-            self.scorers["neural"] = make_neural_scorer(neural)
-        self.model = load_model(model)[0] if "attention" in methods else None
-        self.grammar = None
-        if "lattice" in methods:
-            self.grammar = make_rescoring_grammar(larger, words_file, units.unknown_word)
+        """HLG, the files of METHODS by name and the acoustic model are given if a method needs them."""
+        self.config, self.units, self.graph, self.files, self.model = config, units, graph, files or {}, model
+        if graph is not None:
+            from asrkit.decode.search import prepare_graph
 
-    def only(self, method: str) -> "UtteranceDecoder":
-        """The same decoder for one of its methods alone."""
-        narrowed = copy.copy(self)
-        narrowed.config = msgspec.structs.replace(self.config, methods=(method,))
-        return narrowed
+            highest = int(graph.fst.arcs.values()[:, 2].max())
+            if highest >= len(units):  # k2 would read scores beyond the frame's end
+                raise UserError(
+                    f"an arc of the graph has unit {highest}",
+                    expected=f"units below {len(units)}, as in units.txt",
+                    where="graph/HLG.safetensors",
+                    todo="run.sh --stage graph --stop-stage graph regenerates it",
+                )
+            self.fst = prepare_graph(graph)
+        self.methods: Dict[str, Callable[[Utterance, np.ndarray], Optional[NBest]]] = {
+            name: CLASSES[name](self) for name in config.methods
+        }
 
-    def search(self, utterance: str, log_probs: Tensor) -> Searched:
-        """The lattice of log-probabilities (frame, unit); narrower after a process was ended at it."""
+    def search(self, utterance: str, log_probs: Tensor) -> "Searched":
+        """Search HLG for the lattice of log-probabilities (frame, unit); see asrkit.decode.search."""
         with at_risk(f"decode: {utterance}") as failures:
             return self._search(utterance, log_probs, failures)
 
-    def _search(self, utterance: str, log_probs: Tensor, failures: int) -> Searched:
+    def _search(self, utterance: str, log_probs: Tensor, failures: int) -> "Searched":
+        from asrkit.decode.search import Searched, search_lattice, skip_blanks
+
         started = time.perf_counter()
         shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
-        way, lattice = search_lattice(self.fst, utterance, shorter, self.config, failures)
-        return Searched(way, lattice, time.perf_counter() - started)
+        outcome, lattice = search_lattice(self.fst, utterance, shorter, self.config, failures)
+        return Searched(outcome, lattice, time.perf_counter() - started)
 
     def decode(
         self,
@@ -149,106 +100,264 @@ class UtteranceDecoder:
         log_probs: Tensor,
         points: Mapping[str, np.ndarray],
         encoded: Optional[Tensor] = None,
-        searched: Optional[Searched] = None,
+        searched: Optional["Searched"] = None,
     ) -> Dict[str, Tuple[NBest, float]]:
-        """n-best list and seconds of each method; `log_probs` (frame, unit), `encoded` (frame, dim).
+        """n-best list and seconds by method; `log_probs` (frame, unit), `encoded` (frame, dim).
 
-        `searched` is what search gave, if it was asked before. `points` (point, weight) are those at which
-        the list of "hlg" and of "lattice" must hold the best; where there is one, it is the chosen one, and
-        the words of "hlg" are timed. What fails for want of memory, or with its process, is done again from
-        a narrower lattice, and then by greedy.
+        `points` (point, weight) by method are those at which its list must contain the best hypothesis; the
+        methods in `points` are run. `searched` is the stored result of search. If memory runs out, or the
+        process ended at this utterance before, the search is retried with a narrower beam, then not at all.
         """
         with at_risk(f"decode: {utterance}") as failures:
             while True:
                 try:
-                    return self._decode(utterance, log_probs, points, encoded, searched, failures)
+                    return self._decode(Utterance(utterance, log_probs, encoded, failures), points, searched)
                 except (MemoryError, RuntimeError) as error:
-                    if failures > 1 or not is_lack_of_memory(error):
+                    if failures > 1 or not is_out_of_memory(error):
                         raise
-                    print(f"decode: {utterance}: no memory for its lattice", flush=True)
+                    print(f"decode: {utterance}: out of memory for its lattice", flush=True)
                     failures += 1
 
     def _decode(
-        self,
-        utterance: str,
-        log_probs: Tensor,
-        points: Mapping[str, np.ndarray],
-        encoded: Optional[Tensor],
-        searched: Optional[Searched],
-        failures: int,
+        self, utterance: Utterance, points: Mapping[str, np.ndarray], searched: Optional["Searched"]
     ) -> Dict[str, Tuple[NBest, float]]:
-        started = time.perf_counter()
-        words = self.units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
-        greedy = single(words, "greedy" if words else "empty")
-        found = {"greedy": (greedy, time.perf_counter() - started)}
-        if self.prefix is not None and "prefix" in self.config.methods:
+        chosen = {name: METHODS[name] for name in points}
+        seconds = {"search": 0.0, "nbest": 0.0}
+        if any(method.searches == "HLG" for method in chosen.values()):
+            if utterance.failures or searched is None or not self._fits(searched.lattice):
+                searched = self._search(utterance.id, utterance.log_probs, utterance.failures)
+            utterance.outcome, utterance.lattice = searched.outcome, searched.lattice
+            seconds["search"] = searched.seconds
+        if utterance.lattice is not None and any(method.rescores_nbest for method in chosen.values()):
             started = time.perf_counter()
-            found["prefix"] = (self.prefix(log_probs), time.perf_counter() - started)
-        if self.topology is not None and "h" in self.config.methods:
+            utterance.nbest = self._draw_nbest(utterance)
+            seconds["nbest"] = time.perf_counter() - started
+        found: Dict[str, Tuple[NBest, float]] = {}
+        for name, method in chosen.items():
             started = time.perf_counter()
-            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
-            listed = self.topology(utterance, shorter, failures) or greedy
-            found["h"] = (listed, time.perf_counter() - started)
-        if HLG_METHODS & set(self.config.methods):
-            if failures or searched is None or not self._fits(searched.lattice):
-                searched = self._search(utterance, log_probs, failures)
-            found.update(dict.fromkeys(HLG_METHODS, (greedy, searched.seconds)))
-            if searched.lattice is not None:
-                for method, nbest, seconds in self._lists(
-                    searched.lattice, searched.way, log_probs, points, encoded
-                ):
-                    found[method] = (nbest or greedy, searched.seconds + seconds)
-        return {method: found[method] for method in self.config.methods}
+            has_lattice = method.searches != "HLG" or utterance.lattice is not None
+            nbest = self.methods[name](utterance, points[name]) if has_lattice else None
+            spent = time.perf_counter() - started
+            spent += seconds["search"] if method.searches == "HLG" else 0.0
+            spent += seconds["nbest"] if method.rescores_nbest else 0.0
+            found[name] = (nbest or decode_greedily(self.units, utterance.log_probs), spent)
+        return found
 
-    def _fits(self, lattice: Optional[k2.Fsa]) -> bool:
-        """Whether a lattice from elsewhere has units and words of these tables only."""
-        if lattice is None:
+    def _fits(self, lattice: Optional["k2.Fsa"]) -> bool:
+        """Whether a stored lattice has only units and words of these tables."""
+        from asrkit.decode.paths import words_on_arcs
+
+        if lattice is None or self.graph is None:
             return True
-        known = words_on_arcs(lattice)[0] < len(self.symbols)
+        known = words_on_arcs(lattice)[0] < len(self.graph.words)
         return bool(known.all()) and int(lattice.labels.max()) < len(self.units)
 
-    def _lists(
-        self,
-        lattice: k2.Fsa,
-        way: str,
-        log_probs: Tensor,
-        points: Mapping[str, np.ndarray],
-        encoded: Optional[Tensor],
-    ) -> Iterator[Tuple[str, Optional[NBest], float]]:
-        """What each method makes of the lattice, and its seconds; None where the larger model allows none."""
-        started = time.perf_counter()
-        if "hlg" in self.config.methods:
-            nbest = list_hypotheses(lattice, self.symbols, way, points["hlg"])
-            if len(points["hlg"]) == 1:
-                nbest = self._timed(nbest, lattice, log_probs, points["hlg"][0])
-            yield "hlg", nbest, time.perf_counter() - started
-        started = time.perf_counter()
-        if "lattice" in self.config.methods:
-            whole = rescore_lattice(lattice, self.grammar)
-            found = list_hypotheses(whole, self.symbols, way, points["lattice"]) if whole.num_arcs else None
-            yield "lattice", found, time.perf_counter() - started
-        started = time.perf_counter()
-        if NBEST_METHODS & set(self.config.methods):
-            grid = make_points([lm_scales_from_zero(self.config), self.config.word_bonuses])
-            shorter = skip_blanks(log_probs, self.config.blank_skip_threshold)
-            drawn = draw_hypotheses(lattice, shorter, self.config.nbest_paths)
-            nbest = list_hypotheses(lattice, self.symbols, way, grid, drawn)
-            listed = time.perf_counter() - started
-            yield "oracle", nbest, listed
-            for method, score in self._scorers(encoded).items():
-                started = time.perf_counter()
-                yield method, nbest.with_column(score(nbest.words)), listed + time.perf_counter() - started
+    def _draw_nbest(self, utterance: Utterance) -> NBest:
+        """The n-best list that methods rescore: best paths on the grid, then drawn paths."""
+        from asrkit.decode.paths import draw_hypotheses, list_hypotheses
+        from asrkit.decode.search import skip_blanks
 
-    def _scorers(self, encoded: Optional[Tensor]) -> Dict[str, SentenceScorer]:
-        """What gives the n-best list its further column, by method."""
-        scorers = dict(self.scorers)
-        if self.model is not None:
-            if encoded is None:
-                raise ValueError("method attention without the encoder's output")
-            scorers["attention"] = make_attention_scorer(self.model, self.units, encoded)
-        return {method: scorers[method] for method in scorers if method in self.config.methods}
+        assert self.graph is not None
+        scales = Weight("lm_scales", (0.0,)).tried(self.config)
+        grid = make_points([scales, self.config.word_bonuses])
+        shorter = skip_blanks(utterance.log_probs, self.config.blank_skip_threshold)
+        drawn = draw_hypotheses(utterance.lattice, shorter, self.config.nbest_paths)
+        return list_hypotheses(utterance.lattice, self.graph.words, utterance.outcome, grid, drawn)
 
-    def _timed(self, nbest: NBest, lattice: k2.Fsa, log_probs: Tensor, point: np.ndarray) -> NBest:
-        frames = kept_frames(log_probs, self.config.blank_skip_threshold).nonzero()[:, 0]
-        timed = time_words(lattice, self.symbols, self.pronunciations, point, frames, self.silence)
+
+def decode_greedily(units: Units, log_probs: Tensor) -> NBest:
+    """The transcript of each frame's best unit, with scores of 0; the fallback of all methods."""
+    words = units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
+    return NBest([words], np.zeros((1, len(COLUMNS))), "greedy" if words else "empty")
+
+
+def make_ngram_scorer(arpa: Path) -> SentenceScorer:
+    """Score sentences with an ARPA model of order 2 or more."""
+    model = load_kenlm(arpa)
+
+    def score(sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        return math.log(10) * np.array([model.score(" ".join(words)) for words in sentences])
+
+    return score
+
+
+class Greedy:
+    """Best unit of each frame."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.units = decoder.units
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The one hypothesis; `points` don't matter."""
+        return decode_greedily(self.units, utterance.log_probs)
+
+
+class PrefixBeamSearch:
+    """CTC prefix beam search with an n-gram, without lexicon, by pyctcdecode; the units must spell words.
+
+    Prefixes are summed over their alignments (Hannun et al. 2014).
+    """
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        import pyctcdecode
+
+        logging.getLogger("pyctcdecode").setLevel(logging.ERROR)  # it warns of an unknown unit CTC never has
+        units, arpa, self.beams = decoder.units, decoder.files[LM], decoder.config.prefix_beams
+        words = {entry.word for entry in units.lexicon}
+        scale = decoder.config.search_lm_scale
+        model = pyctcdecode.LanguageModel(load_kenlm(arpa), words, alpha=scale, beta=0.0)
+        alphabet = pyctcdecode.Alphabet.build_alphabet(["", *units.symbols[1:]])  # "" is the blank
+        self.search = pyctcdecode.BeamSearchDecoderCTC(alphabet, model)
+        self.score = make_ngram_scorer(arpa)
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The final beams as n-best list."""
+        beams = self.search.decode_beams(utterance.log_probs.numpy(), beam_width=self.beams)
+        words = [beam[0].split() for beam in beams]
+        acoustic = np.array([beam[3] for beam in beams])
+        counts = np.array([len(each) for each in words])
+        return NBest(words, np.column_stack([acoustic, self.score(words), counts]), "prefix")
+
+
+class CtcDecoding:
+    """Search in the CTC topology H alone; the n-gram scores the words that greedy makes of the units."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        from asrkit.decode.search import ctc_topology
+
+        self.units, self.config = decoder.units, decoder.config
+        self.fst = ctc_topology(len(self.units))
+        self.score = make_ngram_scorer(decoder.files[LM])
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
+        """n-best list of paths through H, rescored; None without a lattice."""
+        from asrkit.decode.paths import draw_hypotheses, list_hypotheses
+        from asrkit.decode.search import search_lattice, skip_blanks
+
+        shorter = skip_blanks(utterance.log_probs, self.config.blank_skip_threshold)
+        outcome, lattice = search_lattice(self.fst, utterance.id, shorter, self.config, utterance.failures)
+        if lattice is None:
+            return None
+        drawn = draw_hypotheses(lattice, shorter, self.config.nbest_paths)
+        acoustic_only = np.zeros((1, 2))  # a single weight point: the lattice has acoustic scores only
+        paths = list_hypotheses(lattice, self.units.symbols, outcome, acoustic_only, drawn)
+        words = [self.units.words([self.units.ids[unit] for unit in path]) for path in paths.words]
+        counts = np.array([len(each) for each in words])
+        return NBest(words, np.column_stack([paths.scores[:, 0], self.score(words), counts]), outcome)
+
+
+class OneBest:
+    """Best path of the lattice at each point; at a single point, the chosen one, its words are timed."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        assert decoder.graph is not None
+        units = decoder.units
+        self.symbols, self.threshold = decoder.graph.words, decoder.config.blank_skip_threshold
+        self.silence = units.ids.get(decoder.graph.made_of.get("optional_silence", ""))
+        self.pronunciations: Dict[str, List[List[int]]] = collections.defaultdict(list)
+        for entry in units.lexicon:
+            self.pronunciations[entry.word].append([units.ids[unit] for unit in entry.units])
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The best paths; `points` (point, [lm_scale, word_bonus])."""
+        from asrkit.decode.confidence import time_words
+        from asrkit.decode.paths import list_hypotheses
+        from asrkit.decode.search import kept_frames
+
+        lattice = utterance.lattice
+        nbest = list_hypotheses(lattice, self.symbols, utterance.outcome, points)
+        if len(points) > 1:
+            return nbest
+        frames = kept_frames(utterance.log_probs, self.threshold).nonzero()[:, 0]
+        timed = time_words(lattice, self.symbols, self.pronunciations, points[0], frames, self.silence)
         return dataclasses.replace(nbest, timed=timed)
+
+
+class WholeLatticeRescoring:
+    """Best path of the lattice at each point, its n-gram scores replaced by a larger model's."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        from asrkit.graph.compile import make_acceptor
+        from asrkit.graph.grammar import make_grammar
+
+        assert decoder.graph is not None
+        self.symbols, files = decoder.graph.words, decoder.files
+        grammar = make_grammar(files[LARGER_LM], files[WORDS], decoder.units.unknown_word)
+        self.grammar = make_acceptor(grammar)  # with epsilon back-off arcs
+        self.grammar.lm_scores = self.grammar.scores.clone()
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
+        """The best paths; None if the larger model allows none of the lattice's word sequences."""
+        from asrkit.decode.paths import list_hypotheses, rescore_lattice
+
+        rescored = rescore_lattice(utterance.lattice, self.grammar)
+        if not rescored.num_arcs:
+            return None
+        return list_hypotheses(rescored, self.symbols, utterance.outcome, points)
+
+
+class NgramRescoring:
+    """n-best list with one more column of scores: those of the larger n-gram."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.score = make_ngram_scorer(decoder.files[LARGER_LM])
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The drawn n-best list with the model's column."""
+        nbest: NBest = utterance.nbest
+        return nbest.with_column(self.score(nbest.words))
+
+
+class NeuralRescoring(NgramRescoring):
+    """n-best list with one more column of scores: those of the neural language model."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.score = make_neural_scorer(decoder.files[NEURAL_LM])
+
+
+class AttentionDecoder:
+    """n-best list with one more column of scores: those of the attention decoder.
+
+    A word is spelled by its most probable pronunciation, as in the decoder's training.
+    """
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.model, self.units = decoder.model, decoder.units
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The drawn n-best list with the decoder's column."""
+        if self.model is None or utterance.encoded is None:
+            raise ValueError("attention-decoder without the encoder's output")
+        nbest: NBest = utterance.nbest
+        spelled = [self.units.encode(" ".join(words)) for words in nbest.words]
+        frames = torch.tensor([len(utterance.encoded)])
+        scores: List[float] = []
+        for first in range(0, len(spelled), SEQUENCES_AT_ONCE):
+            part = spelled[first : first + SEQUENCES_AT_ONCE]
+            scores += score_sequences(self.model, utterance.encoded[None], frames, [part])[0]
+        return nbest.with_column(np.array(scores))
+
+
+class NbestOracle:
+    """The drawn n-best list as it is; the references choose from it."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        pass
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The drawn n-best list."""
+        nbest: NBest = utterance.nbest
+        return nbest
+
+
+CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray], Optional[NBest]]]] = {
+    "greedy": Greedy,
+    "prefix-beam-search": PrefixBeamSearch,
+    "ctc-decoding": CtcDecoding,
+    "1best": OneBest,
+    "nbest-rescoring": NgramRescoring,
+    "whole-lattice-rescoring": WholeLatticeRescoring,
+    "attention-decoder": AttentionDecoder,
+    "neural-rescoring": NeuralRescoring,
+    "nbest-oracle": NbestOracle,
+}

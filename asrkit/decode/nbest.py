@@ -1,4 +1,9 @@
-"""n-best lists: word sequences of an utterance, each with a row of log scores, whose weights are chosen."""
+"""n-best lists: hypotheses of an utterance with their log scores, and the weights chosen for these on dev.
+
+words             acoustic      lm   words      total at lm_scale 0.5, word_bonus 1
+["GO", "NOW"]        -10.0    -4.0       2      -10.0 + 0.5 * -4.0 + 1 * 2 = -10.0   <- best
+["GO"]                -9.5    -5.0       1       -9.5 + 0.5 * -5.0 + 1 * 1 = -11.0
+"""
 
 import dataclasses
 import itertools
@@ -12,10 +17,24 @@ import torch
 from asrkit.decode.shards import read_shard, write_shard
 
 COLUMNS = ("acoustic", "lm", "words")  # of the scores; the last is the number of words
+# How the hypothesis was obtained, as files have it and as stage decode logs it. The last two have no lattice.
+OUTCOMES = {
+    "lattice": "lattice at the set beams",
+    "wider_beam": "empty lattice, retried with beam {wider:g}",
+    "narrower_beam": "out of memory, retried with beam {narrower:g}",
+    "partial": "no path to a final state, trailing frames dropped",
+    "greedy": "no lattice, fell back to greedy",
+    "empty": "no lattice and an empty greedy transcript",
+}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of k2, torch, NumPy or Python means that memory ran out."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
 
 
 class TimedWord(NamedTuple):
-    """Where a word of the best path is: first and last frame of its units; and its posterior."""
+    """First and last frame of a word's units on the best path, and its posterior probability."""
 
     first: int
     last: int
@@ -26,21 +45,21 @@ class TimedWord(NamedTuple):
 class NBest:
     """Hypotheses of one utterance.
 
-    `scores` (hypothesis, column) hold natural logarithms: acoustic, language model, then the number
-    of words, then what further columns were added; `way` is the step of the search's ladder; `timed`
-    are the words of the only hypothesis, where there is a lattice and its weights are chosen.
+    `scores` (hypothesis, column) are natural logarithms: acoustic, language model, then the number of words,
+    then columns of rescoring models. `timed` are the words of the only hypothesis, if it comes from a lattice
+    and the weights are chosen.
     """
 
     words: List[List[str]]
     scores: np.ndarray
-    way: str
+    outcome: str  # of OUTCOMES
     timed: Tuple[TimedWord, ...] = ()
 
     def totals(self, points: np.ndarray) -> np.ndarray:
-        """Weighed scores (hypothesis, point) at points (point, weight).
+        """Weighted sums of scores (hypothesis, point) at points (point, weight).
 
-        The weights are of the columns after the acoustic one: of a matrix product the same terms in the
-        same order, so that equal totals are equal to the last bit.
+        The weights belong to the columns after the acoustic one. Terms are added in a fixed order, which a
+        matrix product doesn't guarantee, so that equal totals are equal to the last bit.
         """
         totals = np.repeat(self.scores[:, :1], len(points), axis=1)
         for column, weights in zip(self.scores[:, 1:].T, points.T):
@@ -52,37 +71,33 @@ class NBest:
         return self.words[int(self.totals(np.array([point])).argmax())]
 
     def with_column(self, scores: np.ndarray) -> "NBest":
-        """With one more column of log scores (hypothesis,)."""
+        """Append a column of log scores (hypothesis,)."""
         return dataclasses.replace(self, scores=np.column_stack([self.scores, scores]))
 
 
-def single(words: List[str], way: str) -> NBest:
-    """What has no lattice: one hypothesis, whose scores decide nothing."""
-    return NBest([words], np.zeros((1, len(COLUMNS))), way)
-
-
 def make_points(grid: Iterable[Sequence[float]]) -> np.ndarray:
-    """All combinations (point, weight) of the weights that are tried."""
+    """All combinations (point, weight) of the values of each weight."""
     return np.array(list(itertools.product(*grid)))
 
 
 def write_lists(file: Path, lists: Mapping[str, NBest], about: Dict[str, Any]) -> None:
-    """Write n-best lists by name, and what belongs to them, as one shard."""
+    """Write n-best lists by name, and metadata `about` them, as one shard."""
     rows = {
-        key: {"way": nbest.way, "words": nbest.words, "timed": nbest.timed} for key, nbest in lists.items()
+        key: {"outcome": nbest.outcome, "words": nbest.words, "timed": nbest.timed}
+        for key, nbest in lists.items()
     }
     scores = {key: torch.from_numpy(nbest.scores) for key, nbest in lists.items()}
     write_shard(file, scores, {**about, "rows": rows})
 
 
 def read_lists(file: Path) -> Tuple[Dict[str, NBest], Dict[str, Any]]:
-    """Read what write_lists wrote and make_shards has checked."""
+    """Read what write_lists wrote and make_shards verified."""
     scores, about = read_shard(file, check=False)
     rows = about.pop("rows")
     lists = {}
     for key, each in scores.items():
         timed = tuple(TimedWord(*word) for word in rows[key]["timed"])
-        lists[key] = NBest(rows[key]["words"], each.numpy(), rows[key]["way"], timed)
+        lists[key] = NBest(rows[key]["words"], each.numpy(), rows[key]["outcome"], timed)
     return lists, about
 
 
@@ -91,9 +106,9 @@ def choose_weights(
     lists: Mapping[str, NBest],
     grid: Mapping[str, Sequence[float]],
 ) -> Tuple[Dict[str, float], List[Dict[str, Any]]]:
-    """The weights of `grid` ({name: values}) with the fewest word errors, and the errors of all.
+    """The weights of `grid` ({name: values}) with the fewest word errors, and the errors at every point.
 
-    Of equal ones the middle value of the first weight, then of the next, which is the least on an edge.
+    Of equal points, the one in the middle: the median of the first weight, then of the next.
     """
     points = make_points(grid.values())
     errors = np.zeros(len(points), dtype=np.int64)

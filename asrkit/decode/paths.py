@@ -1,7 +1,18 @@
-"""Paths of a lattice: the best at given weights, drawn ones, those of given words."""
+"""Paths of a lattice: the best at given weights, drawn ones, those of given words; lattices rescored whole.
+
+lattice of two frames, an arc is unit:word (acoustic, lm):
+
+    0 -- G:GO (-0.2, -2.0) --> 1 -- O:- (-0.1, 0.0) --> 3
+    0 -- N:NO (-1.7, -0.5) --> 2 -- O:- (-0.1, 0.0) --> 3
+
+best path at (lm_scale 0, word_bonus 0): GO, -0.3            NO has -1.8
+best path at (lm_scale 2, word_bonus 0): NO, -1.8 - 1.0      GO has -0.3 - 4.0
+list_hypotheses at both points: GO [-0.3, -2.0, 1], NO [-1.8, -0.5, 1] (acoustic, lm, number of words)
+draw_hypotheses: the same rows for whatever word sequences are drawn, in proportion to their probability
+"""
 
 import itertools
-from typing import Dict, Iterable, Iterator, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 import k2
 import numpy as np
@@ -12,46 +23,42 @@ from asrkit.config.symbols import BLANK
 from asrkit.decode.nbest import NBest
 
 ARCS_AT_ONCE = 2_000_000  # of a lattice's copies: about 100 MB
-# On scores while paths are drawn, a third of them at each: flatter, so that more of a good model's differ,
-# and sharper, for where every frame has its alternatives, as of a poor model, they are else far from the best
+MOST_ARCS = 8_000  # of a lattice composed with a grammar: a weak model's 140,000 became over 100 million
+# A third of the paths is drawn at each scale: scales < 1 (temperatures > 1) diversify the paths of a good
+# model's confident lattice, scales > 1 keep those of a weak model's diffuse lattice near the best
 SAMPLING_SCALES = (0.5, 1.0, 2.0)
 Words = Tuple[int, ...]
 Scored = Tuple[Words, List[float]]  # acoustic, lm, number of words
 
 
 def list_hypotheses(
-    lattice: k2.Fsa, symbols: Sequence[str], way: str, points: np.ndarray, drawn: Iterable[Scored] = ()
+    lattice: k2.Fsa, symbols: Sequence[str], outcome: str, points: np.ndarray, drawn: Iterable[Scored] = ()
 ) -> NBest:
-    """The lattice's exact best path at every point (point, weight), then what else was `drawn`.
+    """n-best list of the lattice's exact best path at every point (point, weight), then the `drawn` ones.
 
-    Without duplicates. At any of these points the best of the list is that of the lattice, which has
-    acoustic_scores and lm_scores, or a better one whose alignment the search's beams have left out.
+    Without duplicates. The lattice has acoustic_scores and lm_scores. At each point the best of the list is
+    the lattice's best path, or a drawn one whose best alignment was outside the beam.
     """
     found: Dict[Words, List[List[float]]] = {}
-    for words, row in _exact_paths(lattice, points):
-        rows = found.setdefault(words, [])
-        if not any(abs(row[0] - other[0]) + abs(row[1] - other[1]) < 1e-3 for other in rows):
-            rows.append(row)
+    step = max(1, ARCS_AT_ONCE // lattice.num_arcs)
+    for first in range(0, len(points), step):
+        copies = weigh_lattice(lattice, points[first : first + step])
+        for words, row in _path_rows(k2.shortest_path(copies, use_double_scores=True)):
+            rows = found.setdefault(words, [])
+            if not any(abs(row[0] - other[0]) + abs(row[1] - other[1]) < 1e-3 for other in rows):
+                rows.append(row)
     for words, row in drawn:
         found.setdefault(words, [row])
     pairs = [(words, row) for words, rows in found.items() for row in rows]
     return NBest(
         [[symbols[index] for index in words] for words, _ in pairs],
         np.array([row for _, row in pairs]),
-        way,
+        outcome,
     )
 
 
-def _exact_paths(lattice: k2.Fsa, points: np.ndarray) -> Iterator[Scored]:
-    """Word ids and scores of the best path at each point, by copies of the lattice with other scores."""
-    step = max(1, ARCS_AT_ONCE // lattice.num_arcs)
-    for first in range(0, len(points), step):
-        copies = weigh_lattice(lattice, points[first : first + step])
-        yield from _path_rows(k2.shortest_path(copies, use_double_scores=True))
-
-
 def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
-    """A copy of the lattice for each of `points` (point, weight), its scores weighed by them."""
+    """One copy of the lattice per point (point, [lm_scale, word_bonus]), with its total scores there."""
     _, arcs = words_on_arcs(lattice)
     counts = torch.bincount(arcs, minlength=lattice.num_arcs).float()
     weights = torch.from_numpy(points).float()
@@ -63,12 +70,12 @@ def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
 
 
 def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Scored]:
-    """Different word sequences of `samples` paths, which are drawn by flattened and by sharpened scores.
+    """Distinct word sequences of `samples` paths drawn at SAMPLING_SCALES, the same at every call.
 
-    The same at every call. Each has the acoustic score of its units' best alignment with `log_probs`
-    (frame, unit), those that were searched, and the lattice's other scores of its words; of several
-    pronunciations that were drawn, those with the highest sum. The modified topology needs no blank between
-    two of the same unit, so that what is drawn doesn't tell them from one, and they are aligned as one.
+    The acoustic score is that of the units' best alignment with the searched `log_probs` (frame, unit), the
+    others are the lattice's for these words; of several drawn pronunciations, the one with the highest sum
+    counts. In the modified topology a repeated unit needs no blank between, so a drawn path doesn't show
+    whether a unit is repeated: it is aligned as one.
     """
     scaled, parts = lattice.clone(), []
     for place, scale in enumerate(SAMPLING_SCALES):
@@ -90,16 +97,16 @@ def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Sc
 
 
 def _retrace(lattice: k2.Fsa, labels: List[List[int]], words: Sequence[Words]) -> List[Scored]:
-    """The best path of each row of `labels` [path][frame] with its `words`, which the lattice must hold.
+    """The lattice's best path for each row of `labels` [path][frame] and its `words`.
 
-    A drawn path may back off to shorter n-grams where the lattice has longer ones.
+    A drawn path may have backed off to shorter n-grams although the lattice has longer ones.
     """
     strings = k2.linear_fsa(labels)
     origin = torch.zeros(len(labels), dtype=torch.int32)
     traced = k2.intersect_device(k2.arc_sort(lattice), strings, origin, sorted_match_a=True)
     acceptors = k2.add_epsilon_self_loops(k2.linear_fsa([list(each) for each in words]))
     same = torch.arange(len(labels), dtype=torch.int32)
-    aligned = k2.intersect_device(words_outside(traced), acceptors, same, sorted_match_a=True)
+    aligned = k2.intersect_device(project_to_words(traced), acceptors, same, sorted_match_a=True)
     return _path_rows(k2.shortest_path(aligned, use_double_scores=True))
 
 
@@ -109,13 +116,13 @@ def draw_paths(lattice: k2.Fsa, samples: int) -> List[Words]:
 
 
 def _draw_arcs(lattice: k2.Fsa, samples: int) -> Tensor:
-    """Arcs (path, arc) of drawn paths, which k2 spaces evenly: one for each frame and one for the end."""
+    """Arcs (path, arc) of drawn paths, evenly spaced by k2: one arc per frame and the final one."""
     paths = k2.random_paths(lattice, use_double_scores=True, num_paths=samples)
     return paths.values.long().view(samples, -1)
 
 
 def _words_along(lattice: k2.Fsa, arcs: Tensor) -> List[Words]:
-    """Word ids of each of the paths `arcs` (path, arc)."""
+    """Word ids of each path in `arcs` (path, arc)."""
     ids, owners = words_on_arcs(lattice)
     words_of: Dict[int, List[int]] = {}
     for word, arc in zip(ids.tolist(), owners.tolist()):
@@ -123,15 +130,15 @@ def _words_along(lattice: k2.Fsa, arcs: Tensor) -> List[Words]:
     return [tuple(word for arc in path for word in words_of.get(arc, ())) for path in arcs.tolist()]
 
 
-def words_outside(lattice: k2.Fsa) -> k2.Fsa:
-    """The lattice as an acceptor of words, sorted."""
+def project_to_words(lattice: k2.Fsa) -> k2.Fsa:
+    """Output projection: the lattice as an acceptor of words, arcs sorted."""
     inverted = k2.invert(lattice)
     del inverted.aux_labels
     return k2.arc_sort(inverted)
 
 
 def _path_rows(paths: k2.Fsa) -> List[Scored]:
-    """Word ids and scores (acoustic, lm, number of words) of each of some linear FSAs."""
+    """Word ids and scores (acoustic, lm, number of words) of each of several linear FSAs."""
     shape = paths.arcs.shape()
     path_of_arc = shape.row_ids(1)[shape.row_ids(2).long()].long()
     sums = [
@@ -145,7 +152,7 @@ def _path_rows(paths: k2.Fsa) -> List[Scored]:
 
 
 def words_on_arcs(fst: k2.Fsa) -> Tuple[Tensor, Tensor]:
-    """Word ids (word,) and the arc that each is on (word,); an FSA without aux_labels accepts words."""
+    """Word ids (word,) and the arc of each (word,); without aux_labels, the labels are the words."""
     labels = fst.aux_labels if hasattr(fst, "aux_labels") else fst.labels
     if isinstance(labels, Tensor):
         ids, arcs = labels, torch.arange(fst.num_arcs)
@@ -156,19 +163,19 @@ def words_on_arcs(fst: k2.Fsa) -> Tuple[Tensor, Tensor]:
 
 
 def align_best(log_probs: Tensor, sequences: Sequence[Sequence[int]]) -> Tensor:
-    """Log-probability (sequence,) of the best alignment of each sequence of units; -inf where there is none.
+    """Viterbi score (sequence,) of each unit sequence under CTC; -inf if it can't be aligned.
 
     `log_probs` (frame, unit) are of one utterance. Source: Graves et al. 2006, section 4, with the best
-    alignment in place of the sum over all.
+    alignment instead of the sum over all.
     """
     lengths = torch.tensor([len(units) for units in sequences])
     states = torch.full((len(sequences), 2 * int(lengths.max()) + 1), BLANK)  # a blank around each unit
     for row, units in zip(states, sequences):
         row[1 : 2 * len(units) : 2] = torch.tensor(units, dtype=torch.long)
-    # (sequence, state), from the third: a unit that may follow another without the blank between them
+    # (sequence, state)
     direct = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
     barred = torch.zeros(direct.shape).masked_fill(~direct, -torch.inf)
-    scores = torch.full(states.shape, -torch.inf)  # of the best way to be there
+    scores = torch.full(states.shape, -torch.inf)  # of the best partial alignment
     scores[:, 0] = 0
     for frame in log_probs:
         entered = scores.clone()
@@ -177,3 +184,27 @@ def align_best(log_probs: Tensor, sequences: Sequence[Sequence[int]]) -> Tensor:
         scores = entered + frame[states]
     ends = torch.stack([2 * lengths, (2 * lengths - 1).clamp(min=0)], dim=1)
     return scores.gather(1, ends).amax(1)
+
+
+def prune_lattice(lattice: k2.Fsa, most_arcs: int) -> k2.Fsa:
+    """Prune to at most `most_arcs` arcs: those whose best path is nearest to the overall best path."""
+    if lattice.num_arcs <= most_arcs:
+        return lattice
+    # (arc,) best path through each arc, minus the overall best
+    differences = k2.Fsa.from_fsas([lattice]).get_arc_post(use_double_scores=True, log_semiring=False)
+    nearest = differences.argsort(descending=True, stable=True)[:most_arcs].sort().values
+    pruned = k2.Fsa(lattice.arcs.values()[nearest])
+    for name, values in lattice.named_tensor_attr(include_scores=False):
+        setattr(pruned, name, values[nearest])
+    return k2.connect(pruned)
+
+
+def rescore_lattice(lattice: k2.Fsa, grammar: k2.Fsa) -> k2.Fsa:
+    """Acceptor of the lattice's words with the scores of `grammar` in lm_scores instead of its own.
+
+    Empty if the grammar allows none of its word sequences. The lattice is first pruned to MOST_ARCS.
+    """
+    words = prune_lattice(project_to_words(lattice)[0], MOST_ARCS)
+    del words.lm_scores
+    rescored = k2.top_sort(k2.connect(k2.intersect(words, grammar, treat_epsilons_specially=True)))
+    return k2.Fsa.from_fsas([rescored])

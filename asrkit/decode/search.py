@@ -1,7 +1,15 @@
-"""Beam search of one utterance through the decoding graph, without certain blanks, down a ladder of beams."""
+"""Beam search of one utterance in a decoding graph (HLG, or H alone), and the lattices on disk.
 
+posteriors (frame, unit) -> skip_blanks -> search_lattice -> Searched(outcome, lattice, seconds)
+
+beam 20 -> lattice          empty: beam 40 -> wider_beam          still empty: drop 1, 2, 4, ... trailing
+                            out of memory: beam 10 -> narrower_beam            frames -> partial; greedy
+"""
+
+import dataclasses
 import math
-from typing import Optional, Tuple
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import k2
 import torch
@@ -9,19 +17,29 @@ from torch import Tensor
 
 from asrkit.config import DecodeConfig
 from asrkit.config.symbols import BLANK
+from asrkit.decode.nbest import is_out_of_memory
 from asrkit.decode.paths import words_on_arcs
-from asrkit.graph.store import DecodingGraph
+from asrkit.decode.shards import read_shard, write_shard
+from asrkit.graph.store import DecodingGraph, find_fault
 
-MOST_ACTIVE = 1 << 24  # states: k2's table of them takes 32 bytes for each that there may be
-# What an utterance can have been recognised by. The last two have no lattice.
-WAYS = ("lattice", "wider_beam", "narrower_beam", "partial", "greedy", "empty")
+MOST_ACTIVE = 1 << 24  # states: k2's table of them takes 32 bytes for each possible one
+SCORES = ("acoustic_scores", "lm_scores")
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """Result of the search of one utterance."""
+
+    outcome: str  # of OUTCOMES
+    lattice: Optional[k2.Fsa]  # FsaVec of one, its words on arcs, with acoustic_scores, lm_scores and frame
+    seconds: float
 
 
 def skip_blanks(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
     """Log-probabilities (frame, unit) with one frame left of each run whose blank is above `threshold`.
 
-    One must stay, for the two sides may be the same unit twice. All its units get the blanks' scores
-    of the frames left out, so that every path keeps them (Chen et al. 2016, phone-synchronous decoding).
+    One must stay, to separate the same unit on both sides. The blanks' scores of the skipped frames are added
+    to all its units, so that every path keeps them (Chen et al. 2016, phone-synchronous decoding).
     """
     kept = kept_frames(log_probs, threshold)
     if bool(kept.all()):
@@ -32,7 +50,7 @@ def skip_blanks(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
 
 
 def kept_frames(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
-    """True for each frame (frame,) of log-probabilities (frame, unit) that skip_blanks leaves."""
+    """Mask (frame,) of the frames of log-probabilities (frame, unit) that skip_blanks keeps."""
     blank = log_probs[:, BLANK].exp() > (math.inf if threshold is None else threshold)
     kept = ~blank
     kept[:1] = True
@@ -41,7 +59,7 @@ def kept_frames(log_probs: Tensor, threshold: Optional[float]) -> Tensor:
 
 
 def prepare_graph(graph: DecodingGraph) -> k2.Fsa:
-    """HLG as the search takes it: the same memory, which is the file's where it was read from one."""
+    """The graph as an FsaVec that shares its memory, which is the mapped file if it was loaded from one."""
     import _k2  # it needs torch's libraries, which k2 has loaded
 
     fst = k2.Fsa(_k2.fsa_to_fsa_vec(graph.fst.arcs))  # k2.Fsa.from_fsas would copy the arcs
@@ -49,44 +67,43 @@ def prepare_graph(graph: DecodingGraph) -> k2.Fsa:
     return fst
 
 
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Whether an error of k2, torch, NumPy or Python says that there is no memory."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+def ctc_topology(units: int) -> k2.Fsa:
+    """H alone, the CTC topology over `units` units with blank, as the search takes it."""
+    return prepare_graph(DecodingGraph(k2.ctc_topo(units - 1), [], {}))
 
 
 def search_lattice(
     fst: k2.Fsa, utterance: str, log_probs: Tensor, config: DecodeConfig, failures: int = 0
 ) -> Tuple[str, Optional[k2.Fsa]]:
-    """Search one utterance's log-probabilities (frame, unit) for a lattice.
+    """Search log-probabilities (frame, unit) for a lattice; returns the outcome and the lattice.
 
-    An empty lattice is searched again with wider beams, one that there is no memory for with
-    narrower ones. Where no word ends at the end, the last frames are left out, 1, 2, 4 and so on up to half
-    of them, as long as there is memory, until words are found: of silence alone greedy knows more. Returns
-    the step of the ladder and the lattice; ("greedy", None) after the last. After one of `failures`, as for
-    want of memory, the narrower beams are all that is tried, and after two nothing.
+    An empty lattice is retried with a wider beam, one that runs out of memory with a narrower beam. If no
+    path reaches a final state, 1, 2, 4, ... trailing frames are dropped, up to half, until one with words
+    does. If all fail, the outcome is "greedy", without a lattice. `failures` counts earlier attempts that ran
+    out of memory or ended their process: after one only the narrower beam is tried, after two none.
     """
-    wider, frames = config.ladder_beam_factor, len(log_probs)
-    narrower = [("narrower_beam", 1 / wider, frames)] if frames else []
-    ladder = [("lattice", 1.0, frames), ("wider_beam", wider, frames)] if frames else []
-    ladder += [("partial", 1.0, frames - 2**power) for power in range(frames.bit_length() - 1)]
+    factor, frames = config.retry_beam_factor, len(log_probs)
+    narrower = [("narrower_beam", 1 / factor, frames)] if frames else []
+    attempts = [("lattice", 1.0, frames), ("wider_beam", factor, frames)] if frames else []
+    attempts += [("partial", 1.0, frames - 2**power) for power in range(frames.bit_length() - 1)]
     if failures:
-        ladder = narrower if failures == 1 else []
-    while ladder:
-        way, factor, kept = ladder.pop(0)
+        attempts = narrower if failures == 1 else []
+    while attempts:
+        outcome, scale, kept = attempts.pop(0)
         try:
-            lattice = _search(fst, log_probs[:kept], config, factor)
+            lattice = _search(fst, log_probs[:kept], config, scale)
         except (MemoryError, RuntimeError) as error:
-            if not is_lack_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-            print(f"decode: {utterance}: no memory for a lattice at beam {config.search_beam * factor:g}")
-            lattice, ladder = None, narrower if kept == frames and way != "narrower_beam" else []
+            print(f"decode: {utterance}: out of memory for a lattice at beam {config.search_beam * scale:g}")
+            lattice, attempts = None, narrower if kept == frames and outcome != "narrower_beam" else []
         if lattice is not None and (kept == frames or len(words_on_arcs(lattice)[0])):
-            return way, lattice
+            return outcome, lattice
     return "greedy", None
 
 
 def _search(fst: k2.Fsa, log_probs: Tensor, config: DecodeConfig, factor: float) -> Optional[k2.Fsa]:
-    # Instead of the graph's scores, which processes share, the sound's and the beams are scaled.
+    # Processes share the graph, so acoustic scores and beams are scaled instead of the graph's LM scores.
     scale = config.search_lm_scale
     least = min(config.min_active_states, MOST_ACTIVE - 1)
     segments = torch.tensor([[0, 0, len(log_probs)]], dtype=torch.int32)
@@ -108,3 +125,47 @@ def _search(fst: k2.Fsa, log_probs: Tensor, config: DecodeConfig, factor: float)
     lattice.lm_scores = lattice.scores - acoustic / scale
     lattice.scores = acoustic + scale * lattice.lm_scores
     return lattice
+
+
+def write_lattices(file: Path, searched: Mapping[str, Searched], made_of: str) -> None:
+    """Write lattices by utterance id, atomically."""
+    tensors: Dict[str, Tensor] = {}
+    for utterance, one in searched.items():
+        if one.lattice is not None:
+            tensors[f"arcs/{utterance}"] = one.lattice.arcs.values()  # (arc, [from, to, unit, score bits])
+            tensors[f"words/{utterance}"] = one.lattice.aux_labels  # (arc,), as the next
+            for name in ("frame", *SCORES):
+                tensors[f"{name}/{utterance}"] = getattr(one.lattice, name)
+    rows: List[List[object]] = [[utterance, one.outcome, one.seconds] for utterance, one in searched.items()]
+    write_shard(file, tensors, {"made_of": made_of, "rows": rows})
+
+
+def read_lattices(file: Path) -> Dict[str, Searched]:
+    """Read what write_lattices wrote and make_shards verified, without lattices that would crash k2."""
+    tensors, about = read_shard(file, check=False)
+    searched: Dict[str, Searched] = {}
+    for utterance, outcome, seconds in about["rows"]:
+        lattice = None
+        if f"arcs/{utterance}" in tensors:
+            arcs, words = tensors[f"arcs/{utterance}"], tensors.get(f"words/{utterance}")
+            others = {name: tensors.get(f"{name}/{utterance}") for name in ("frame", *SCORES)}
+            fault = find_fault(arcs, words, acyclic=True) or _find_fault(others, len(arcs))
+            if fault:
+                print(f"decode: {utterance}: the lattice in {file} is damaged: {fault}", flush=True)
+                continue
+            fst = k2.Fsa(arcs.clone(), aux_labels=words)
+            for name, values in others.items():
+                setattr(fst, name, values)
+            lattice = k2.Fsa.from_fsas([fst])
+        searched[utterance] = Searched(outcome, lattice, seconds)
+    return searched
+
+
+def _find_fault(others: Mapping[str, Optional[Tensor]], arcs: int) -> str:
+    for name, values in others.items():
+        kind = torch.int32 if name == "frame" else torch.float32
+        if values is None or (values.dtype, values.shape) != (kind, (arcs,)):
+            return f"not one {name} per arc"
+        if not bool(values.isfinite().all()):
+            return f"infinity or NaN in {name}"
+    return ""

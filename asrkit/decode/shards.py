@@ -14,21 +14,21 @@ from asrkit.storage.tensors import load_tensors, read_metadata, save_tensors
 
 
 def write_shard(file: Path, tensors: Dict[str, Tensor], about: Dict[str, Any]) -> None:
-    """Write tensors by utterance and what belongs to them, whole or not at all."""
+    """Write tensors by utterance, and metadata `about` them, atomically."""
     save_tensors(file, tensors, {**about, "order": list(tensors)})
 
 
 def read_shard(file: Path, check: bool = True) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """Read what write_shard wrote, in its order; raises UserError when a byte of it has changed.
+    """Read what write_shard wrote, in the same order; raises UserError if the checksum doesn't match.
 
-    `check`: left out for what make_shards has checked or written.
+    `check=False` skips the checksum of a shard that make_shards has verified or written.
     """
     stored, about = load_tensors(file, check=check)
     return {name: stored[name] for name in about.pop("order")}, about
 
 
 def made_of(file: Path) -> str:
-    """What a shard that make_shards has checked or written was made of."""
+    """Fingerprint of the inputs of a shard that make_shards has verified or written."""
     return str(read_metadata(file, check=False)["made_of"])
 
 
@@ -39,16 +39,16 @@ def make_shards(
     done: Callable[[int], None],
     origins: Sequence[str],
 ) -> None:
-    """Call work(index), which writes files[index], for all that aren't there whole; `done` for each.
+    """Call work(index), which writes files[index], for each shard that must be made; `done` for every shard.
 
-    A file that is damaged, which is reported, or that wasn't made of its entry of `origins`, is made again.
-    Other shards of its kind in its folder are removed.
+    A shard is kept if it is undamaged and was made of origins[index]. Shards of the same kind in the folder
+    that are not in `files` are removed.
     """
     for file in {*files[0].parent.glob(re.sub(r"\d+", "*", files[0].name))} - {*files}:
         remove(file)
     missing: List[int] = []
     for index, file in enumerate(files):
-        if is_whole(file, origins[index]):
+        if _is_fresh(file, origins[index]):
             done(index)
         else:
             missing.append(index)
@@ -60,11 +60,11 @@ def make_shards(
     )
 
 
-def is_whole(file: Path, origin: str) -> bool:
-    """Whether a shard is there, undamaged and made of this; a damaged one is reported."""
+def _is_fresh(file: Path, origin: str) -> bool:
+    """Whether a shard exists, undamaged and made of `origin`; a damaged one is reported."""
     try:
         return bool(read_metadata(file).get("made_of") == origin)
     except UserError as error:
         if os.path.lexists(file):
-            print(f"decode: {error.found}; it is made again", flush=True)
+            print(f"decode: {error.found}; regenerating it", flush=True)
         return False

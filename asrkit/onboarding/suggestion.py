@@ -129,5 +129,5 @@ def _suggest_methods(train: Sequence[str], dev: Sequence[str]) -> List[Suggestio
     unknown = sum(word not in known and symbols.issuperset(word) for word in words)
     if unknown <= MAX_OOV * len(words):
         return []
-    reason = f"{unknown:,} of {len(words):,} words of dev are OOV; hlg decodes those of lm.text only"
-    return [Suggestion("decode.methods", ["greedy", "prefix", "hlg"], reason)]
+    reason = f"{unknown:,} of {len(words):,} words of dev are OOV; 1best decodes those of lm.text only"
+    return [Suggestion("decode.methods", ["greedy", "prefix-beam-search", "1best"], reason)]

@@ -31,7 +31,7 @@ class Stage:
     - "audio of manifests/{train}_cuts.jsonl.gz": the audio of a manifest
 
     A "?" at the end means optional; with " if section.setting" at the end it is read only if that setting
-    has a value. A stage writes below EXP/STAGE.
+    has a value, with " if section.setting=A,B" if it has one of these values. A stage writes below EXP/STAGE.
 
     Settings are keys or whole sections. A change of one in `result` makes the stage stale; one in `how`
     (threads, what is kept) doesn't change the result. The stage can read no others.
@@ -79,7 +79,10 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")
-        texts = [pattern] if not condition or choices[condition] not in ([None], []) else []
+        setting, _, wanted = condition.partition("=")
+        values = [str(value) for value in choices[setting] if value is not None] if condition else []
+        applies = not condition or any(not wanted or value in wanted.split(",") for value in values)
+        texts = [pattern] if applies else []
         for name in re.findall(r"\{([\w.]+)\}", pattern):
             if name not in ("corpus", "recipe"):
                 if name not in choices:

@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, List, Sequence, Tuple
 
+from asrkit.config.methods import METHODS, method_order
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
@@ -16,8 +17,6 @@ from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units
 
-BOUND = "nbest-oracle"  # chooses by the reference: a bound on what rescoring can reach, no result
-
 
 def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     """Score the test sets, then dev if it was decoded; print the summary last.
@@ -28,15 +27,15 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     results: List[Dict[str, Any]] = []
     for split in dict.fromkeys([*corpus.tests, corpus.dev]):
         folder = experiment.folder("decode") / split
-        files = {file.stem.partition("_")[2]: file for file in sorted(folder.glob("hypotheses_*.jsonl"))}
-        if not files and split in corpus.tests:
+        found = [file.stem.partition("_")[2] for file in folder.glob("hypotheses_*.jsonl")]
+        if not found and split in corpus.tests:
             raise UserError(
                 f"{split} has not been decoded",
                 "hypotheses_{method}.jsonl",
                 str(folder),
                 "run.sh --stage decode",
             )
-        for method in files:
+        for method in sorted(found, key=method_order):
             if not methods or method in methods:
                 results += _score(experiment, split, method)
     facts_file = experiment.folder("manifests") / "statistics.json"
@@ -84,7 +83,8 @@ def _score(experiment: Experiment, split: str, method: str) -> List[Dict[str, An
         write_text(folder / f"{name}.hyp.ctm", make_ctm(counted))
         write_text(folder / f"{name}.ref.stm", make_stm(counted))
     timing = read_json(experiment.folder("decode") / split / f"timing_{method}.json", Timing)
-    role = "bound" if method == BOUND else "test" if split in experiment.config.corpus.tests else "dev"
+    is_bound = method in METHODS and METHODS[method].is_bound
+    role = "bound" if is_bound else "test" if split in experiment.config.corpus.tests else "dev"
     return [
         make_record(each, split, role, method, timing, len(lost), settings.normalise, calibration)
         for each in evaluations

@@ -47,7 +47,7 @@ class Transcript:
     # [start, duration, confidence] per hypothesis word, in seconds; None without a lattice
     timed: Optional[List[List[float]]] = None
     duration: float = 0.0  # seconds; 0 if unknown
-    outcome: str = ""  # the fallback that gave the hypothesis; "" for the normal search
+    outcome: str = ""  # the fallback (decode.nbest.OUTCOMES) that gave the hypothesis; "" for none
 
 
 def load_transcripts(

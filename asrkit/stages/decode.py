@@ -1,26 +1,29 @@
-"""Stage decode: by each method; its weights are chosen on dev, then each test set is decoded once."""
+"""Stage decode: each method on dev, its weights chosen there, then once on each test set."""
 
+import importlib.util
 from typing import Tuple
 
 from asrkit.config import RecipeConfig
+from asrkit.config.methods import INSTALL, METHODS, files_by_method
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.stages import units
 from asrkit.stages.features import features_of
-from asrkit.stages.lm import LARGER, NEURAL
 
 
 def decoded(*splits: str) -> Tuple[str, ...]:
-    """Patterns of what is left of some splits for good."""
+    """Patterns of the permanent output for some splits."""
     names = ("hypotheses_{decode.methods}.jsonl", "timing_{decode.methods}.json")
     return tuple(f"decode/{split}/{name}" for split in splits for name in names)
 
 
 STAGE = Stage(
     name="decode",
-    purpose="decode by each method; weights chosen on dev, then the tests once",
+    purpose="decode with each method; scales chosen on dev, then the test sets once",
     reads=(
-        *("average/model.safetensors", "graph/HLG.safetensors", "lm/lm.arpa", LARGER, NEURAL),
+        "average/model.safetensors",
+        *files_by_method(),  # graph and language models: only those that a chosen method needs
         *features_of("{dev}", "{test}"),
         *units.STAGE.writes,
     ),
@@ -30,20 +33,25 @@ STAGE = Stage(
         *("model", "features.frame_shift"),  # seconds per frame
     ),
     how=("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices"),
-    libraries=("torch", "lhotse", "k2"),
+    libraries=("torch", "lhotse"),  # and k2, which methods such as greedy do without
 )
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for a method whose package isn't installed."""
-    if "prefix" in config.decode.methods:
-        from asrkit.decode.prefix import import_pyctcdecode
-
-        import_pyctcdecode()
+    """Raise UserError for a method whose packages aren't installed."""
+    for method in config.decode.methods:
+        for package in METHODS[method].packages:
+            if importlib.util.find_spec(package) is None:
+                raise UserError(
+                    f"{package} isn't installed",
+                    expected=f"{package}, for method {method}",
+                    where="decode.methods",
+                    todo=INSTALL.get(package, f"pip install {package}"),
+                )
 
 
 def run(experiment: Experiment) -> None:
-    """Write decode/scales.json, and for each split its hypotheses and timings by method."""
+    """Write decode/scales.json, and hypotheses and timings of each split by method."""
     from asrkit.decode.splits import decode_all
 
     decode_all(experiment)

@@ -21,9 +21,8 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
     """
     flat = torch.tensor([unit for target in targets for unit in target], dtype=torch.long)
     lengths = torch.tensor([len(target) for target in targets])
-    return F.ctc_loss(
-        log_probs.transpose(0, 1), flat.to(log_probs.device), frames.cpu(), lengths, blank=BLANK, reduction="sum"
-    )
+    log_probs, flat = log_probs.transpose(0, 1), flat.to(log_probs.device)
+    return F.ctc_loss(log_probs, flat, frames.cpu(), lengths, blank=BLANK, reduction="sum")
 
 
 def import_k2() -> Any:

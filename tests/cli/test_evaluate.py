@@ -42,7 +42,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json(folder / "decode" / "scales.json", {"lm_scale": 0.5})
     write_json(folder / "cost.json", {"parameters": 7})
     write_json(folder / "manifests" / "statistics.json", {"partial": "1 of 9 utterances"})
-    for method in ("greedy", "hlg"):
+    for method in ("greedy", "1best"):
         write_jsonl(folder / "decode" / "dev" / f"hypotheses_{method}.jsonl", [])
 
     def decode_frozen(experiment: Experiment, split: str) -> None:
@@ -113,7 +113,7 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
     folder = trained / "evaluate" / "noisy"
     results = read_json(folder / "results.json")
     assert [(row["set"], row["role"], row["method"], row["unit"]) for row in results[::3]] == [
-        ("noisy", "test", method, "word") for method in ("greedy", "hlg")
+        ("noisy", "test", method, "word") for method in ("greedy", "1best")
     ]
     first = results[0]
     # Three decoded with an insertion each; of two there is a text, the words of which are deleted.
@@ -125,7 +125,7 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
     assert found["silent"].startswith("other than one supervision: found 0, expected 1")
     assert found["two"].startswith("other than one supervision: found 2, expected 1")
     assert "WARNING: 3 utterances of test set noisy can't be used" in output
-    listing = (folder / "score" / "noisy_hlg.txt").read_text()
+    listing = (folder / "score" / "noisy_1best.txt").read_text()
     assert "  absent  missing audio file" in listing and "excluded from scoring" in listing
     assert {row["partial"] for row in results} == {"1 of 9 utterances"}  # what it was trained on
     assert "# Results of tiny on noisy" in (folder / "RESULTS.md").read_text()
@@ -133,27 +133,27 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
 
 def test_method_and_output_are_chosen(trained: Path, cuts: Cuts, tmp_path: Path) -> None:
     cuts.add("good")
-    run(trained, cuts.write(), "--method", "hlg", "--output", tmp_path / "there")
+    run(trained, cuts.write(), "--method", "1best", "--output", tmp_path / "there")
     results = read_json(tmp_path / "there" / "results.json")
-    assert {row["method"] for row in results} == {"hlg"}
+    assert {row["method"] for row in results} == {"1best"}
     assert not (trained / "evaluate").exists()
     assert open_experiment(tmp_path / "there").config.corpus.tests == ("noisy",)
     with pytest.raises(UserError, match="no method viterbi") as error:
         run(trained, cuts.write(), "--method", "viterbi")
-    assert error.value.expected == "one of greedy, hlg"
+    assert error.value.expected == "one of greedy, 1best"
 
 
 def test_only_the_methods_asked_for_are_decoded(trained: Path, cuts: Cuts) -> None:
     cuts.add("good")
     decoding = trained / "evaluate" / "noisy" / "decode" / "noisy"
-    assert "decoded anew hlg\n" in run(trained, cuts.write(), "--method", "hlg")
-    assert "decoded anew greedy hlg\n" in run(trained, cuts.write())
-    assert "decoded" not in run(trained, cuts.write(), "--method", "hlg")  # it has been
+    assert "decoded anew 1best\n" in run(trained, cuts.write(), "--method", "1best")
+    assert "decoded anew greedy 1best\n" in run(trained, cuts.write())
+    assert "decoded" not in run(trained, cuts.write(), "--method", "1best")  # it has been
     assert (decoding / "hypotheses_greedy.jsonl").exists()
-    (decoding / "timing_hlg.json").unlink()  # as when it was killed
-    assert "resumed greedy hlg\n" in run(trained, cuts.write())
-    (decoding / "timing_hlg.json").unlink()
-    assert "decoded anew hlg\n" in run(trained, cuts.write(), "--method", "hlg")
+    (decoding / "timing_1best.json").unlink()  # as when it was killed
+    assert "resumed greedy 1best\n" in run(trained, cuts.write())
+    (decoding / "timing_1best.json").unlink()
+    assert "decoded anew 1best\n" in run(trained, cuts.write(), "--method", "1best")
 
 
 def test_what_another_model_decoded_is_not_taken(trained: Path, cuts: Cuts) -> None:

@@ -3,7 +3,8 @@ from typing import List
 
 import pytest
 
-from asrkit.config import flatten, load_config
+from asrkit.config import DecodeConfig, flatten, load_config
+from asrkit.config.methods import METHODS, RENAMED, current_method
 from asrkit.config.recipe import CorpusConfig
 from asrkit.errors import UserError
 
@@ -78,23 +79,60 @@ def test_settings_are_frozen_and_flatten_to_plain_values(recipe: Path) -> None:
     assert flatten(config)["corpus.tests"] == ["test"]
 
 
-def test_a_method_of_decoding_without_what_it_needs_is_refused_before_training(recipe: Path) -> None:
-    with pytest.raises(UserError, match="methods has lattice") as error:
-        load_config(recipe, assignments=["decode.methods=[greedy, lattice]"])
-    assert "lm.rescore_order" in error.value.expected
-    assert load_config(recipe, assignments=["decode.methods=[greedy, lattice]", "lm.rescore_order=5"])
-    with pytest.raises(UserError, match="methods has neural") as error:
-        load_config(recipe, assignments=["decode.methods=[neural]", "lm.neural.dim=64"])
-    assert "lm.neural.layers" in error.value.expected
-    load_config(recipe, assignments=["decode.methods=[neural]", "lm.neural.layers=1"])
-    attention = ["decode.methods=[attention]", "model.decoder_blocks=1"]
-    for assignments in (attention[:1], [*attention, "train.decoder_weight=0"]):
-        with pytest.raises(UserError, match="methods has attention") as error:
-            load_config(recipe, assignments=assignments)
-        assert "model.decoder_blocks" in error.value.expected
-    load_config(recipe, assignments=attention)
-    with pytest.raises(UserError, match="methods has h\n"):
-        load_config(recipe, assignments=["decode.methods=[h]", "lm.order=1"])
+@pytest.mark.parametrize(
+    ("method", "missing", "expected", "enough"),
+    [
+        ("whole-lattice-rescoring", [], "lm.rescore_order", ["lm.rescore_order=5"]),
+        ("nbest-rescoring", [], "lm.rescore_order", ["lm.rescore_order=5"]),
+        ("neural-rescoring", ["lm.neural.dim=64"], "lm.neural.layers", ["lm.neural.layers=1"]),
+        ("attention-decoder", [], "model.decoder_blocks", ["model.decoder_blocks=1"]),
+        (
+            "attention-decoder",
+            ["model.decoder_blocks=1", "train.decoder_weight=0"],
+            "train.decoder_weight above 0",
+            ["model.decoder_blocks=1"],
+        ),
+        ("ctc-decoding", ["lm.order=1"], "lm.order 2 or more", []),
+        ("prefix-beam-search", ["units.kind=phones"], "units.kind", []),
+    ],
+)
+def test_a_decoding_method_whose_settings_are_missing_is_refused(
+    recipe: Path, method: str, missing: List[str], expected: str, enough: List[str]
+) -> None:
+    chosen = f"decode.methods=[greedy, {method}]"
+    with pytest.raises(UserError, match=f"decode.methods has {method}\n") as error:
+        load_config(recipe, assignments=[chosen, *missing])
+    assert expected in error.value.expected
+    assert load_config(recipe, assignments=[chosen, *enough]).decode.methods == ("greedy", method)
+
+
+def test_former_names_of_methods_are_translated_with_a_line(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    current_method.cache_clear()
+    former = "decode.methods=[greedy, hlg, 1best, oracle]"
+    for _ in range(2):
+        config = load_config(recipe, assignments=[former])
+        assert config.decode.methods == ("greedy", "1best", "nbest-oracle")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "decode.methods: hlg is now called 1best",
+        "decode.methods: oracle is now called nbest-oracle",
+    ]
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name(recipe: Path) -> None:
+    with pytest.raises(UserError, match="no decoding method 1-best") as error:
+        load_config(recipe, assignments=["decode.methods=[1-best]"])
+    assert error.value.todo == "did you mean 1best?" and "nbest-rescoring" in error.value.expected
+
+
+def test_every_method_of_the_table_has_settings_that_exist() -> None:
+    config = DecodeConfig()
+    for method in METHODS.values():
+        assert method.description and method.settings_of(config).keys() <= set(method.settings)
+        assert all(values for values in method.grid(config).values())
+    assert set(RENAMED.values()) < set(METHODS) and not set(RENAMED) & set(METHODS)
 
 
 def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -> None:

@@ -74,22 +74,22 @@ def test_times_are_the_utterances_own_where_blanks_are_skipped(
     blanks = ["<blk>"] * 3
     names = [*blanks, "R", "EH", "EH", "D", *blanks, "B", "UH", *blanks[1:], "K", *blanks[1:]]
     graph, units = build(tmp_path), make_units()
-    config = DecodeConfig(methods=("hlg",), blank_skip_threshold=threshold)
-    decoder = UtteranceDecoder(config, units, graph, tmp_path / "words.txt", *[tmp_path] * 4)
+    config = DecodeConfig(methods=("1best",), blank_skip_threshold=threshold)
+    decoder = UtteranceDecoder(config, units, graph)
     log_probs = torch.full((len(names), len(units)), -14.0)
     log_probs[range(len(names)), [units.ids[name] for name in names]] = 0.0
-    chosen = {"hlg": np.array([[1.0, 0.0]])}
-    nbest, _ = decoder.decode("u1", log_probs, chosen)["hlg"]
+    chosen = {"1best": np.array([[1.0, 0.0]])}
+    nbest, _ = decoder.decode("u1", log_probs, chosen)["1best"]
     assert nbest.words[0][1] == "BOOK"
     assert [word[:2] for word in nbest.timed] == [(3, 6), (10, 14)]
     assert nbest.timed[1].confidence == 1.0
     # Weights that are still to be chosen have no confidences.
-    grid = {"hlg": np.array([[1.0, 0.0], [0.5, 0.0]])}
-    assert decoder.decode("u1", log_probs, grid)["hlg"][0].timed == ()
-    assert decoder.decode("u1", log_probs[:0], chosen)["hlg"][0].timed == ()
+    grid = {"1best": np.array([[1.0, 0.0], [0.5, 0.0]])}
+    assert decoder.decode("u1", log_probs, grid)["1best"][0].timed == ()
+    assert decoder.decode("u1", log_probs[:0], chosen)["1best"][0].timed == ()
 
 
 def test_times_outlive_a_shard(tmp_path: Path) -> None:
     timed = (TimedWord(3, 6, 0.25), TimedWord(10, 14, 1.0))
-    write_lists(tmp_path / "s", {"hlg/u1": NBest([["A", "B"]], np.zeros((1, 3)), "lattice", timed)}, {})
-    assert read_lists(tmp_path / "s")[0]["hlg/u1"].timed == timed
+    write_lists(tmp_path / "s", {"1best/u1": NBest([["A", "B"]], np.zeros((1, 3)), "lattice", timed)}, {})
+    assert read_lists(tmp_path / "s")[0]["1best/u1"].timed == timed

@@ -12,8 +12,12 @@ pytestmark = pytest.mark.k2
 from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode import search  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
-from asrkit.decode.paths import draw_hypotheses, list_hypotheses, words_outside  # noqa: E402
-from asrkit.decode.rescore import prune_lattice  # noqa: E402
+from asrkit.decode.paths import (  # noqa: E402
+    draw_hypotheses,
+    list_hypotheses,
+    project_to_words,
+    prune_lattice,
+)
 from asrkit.decode.search import (  # noqa: E402
     prepare_graph,
     search_lattice,
@@ -48,8 +52,8 @@ def search_words(frames: int, of_right: float, config: Optional[DecodeConfig] = 
         search_beam=10, output_beam=10, lm_scales=(0.0, 2.0), word_bonuses=(0.0, 4.0)
     )
     fst = prepare_graph(make_graph())
-    way, lattice = search_lattice(fst, "u1", posteriors(frames, of_right), config)
-    return way, lattice and list_hypotheses(lattice, SYMBOLS, way, points_of(config))
+    outcome, lattice = search_lattice(fst, "u1", posteriors(frames, of_right), config)
+    return outcome, lattice and list_hypotheses(lattice, SYMBOLS, outcome, points_of(config))
 
 
 def points_of(config: DecodeConfig) -> np.ndarray:
@@ -62,8 +66,8 @@ def best(nbest: NBest, scale: float, bonus: float) -> List[str]:
 
 def test_the_scale_decides_between_sound_and_language_model() -> None:
     # RIGHT leads by sound: 2 ln(0.7 / 0.25) = 2.06; the language model's lead for LEFT is 2 times the scale.
-    way, nbest = search_words(2, 0.7)
-    assert way == "lattice"
+    outcome, nbest = search_words(2, 0.7)
+    assert outcome == "lattice"
     assert best(nbest, 0.0, 0.0) == ["RIGHT"]
     assert best(nbest, 2.0, 0.0) == ["LEFT"]
     row = nbest.scores[nbest.words.index(["RIGHT"])]
@@ -92,11 +96,11 @@ def test_drawn_hypotheses_have_the_scores_of_their_best_paths(tmp_path: Path) ->
     graph, units = build(tmp_path), make_units()
     log_probs = torch.randn(12, len(units), generator=torch.Generator().manual_seed(0)).log_softmax(1)
     config = DecodeConfig(search_beam=50, output_beam=50)  # nothing is left out
-    way, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, config)
+    outcome, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, config)
     drawn = draw_hypotheses(lattice, log_probs, 300)
     assert len(drawn) > 20 and drawn == draw_hypotheses(lattice, log_probs, 300)
     assert len(draw_hypotheses(lattice, log_probs, 1)) == 1
-    outside = words_outside(lattice)
+    outside = project_to_words(lattice)
     for words, row in drawn:
         acceptor = k2.add_epsilon_self_loops(k2.linear_fsa([list(words)]))
         aligned = k2.intersect_device(outside, acceptor, torch.zeros(1, dtype=torch.int32))
@@ -104,8 +108,8 @@ def test_drawn_hypotheses_have_the_scores_of_their_best_paths(tmp_path: Path) ->
         expected = [float(path.acoustic_scores.sum()), float(path.lm_scores.sum()), float(len(words))]
         assert row == pytest.approx(expected, abs=1e-3)
     point = np.array([[1.0, 0.0]])
-    both = list_hypotheses(lattice, graph.words, way, point, drawn)
-    alone = list_hypotheses(lattice, graph.words, way, point)
+    both = list_hypotheses(lattice, graph.words, outcome, point, drawn)
+    alone = list_hypotheses(lattice, graph.words, outcome, point)
     assert len(both.words) > len(alone.words) == 1
     assert both.best([1.0, 0.0]) == alone.best([1.0, 0.0])
 
@@ -114,7 +118,7 @@ def test_a_pruned_lattice_keeps_its_best_paths(tmp_path: Path) -> None:
     graph, units = build(tmp_path), make_units()
     log_probs = torch.randn(12, len(units), generator=torch.Generator().manual_seed(1)).log_softmax(1)
     _, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig())
-    whole = words_outside(lattice)[0]
+    whole = project_to_words(lattice)[0]
     assert prune_lattice(whole, whole.num_arcs) is whole
     for most in (whole.num_arcs // 2, whole.num_arcs // 10):
         pruned = prune_lattice(whole, most)
@@ -136,9 +140,9 @@ def test_of_an_utterance_that_ends_within_a_word_the_words_before_it_are_found(t
     log_probs = torch.full((7, len(units)), -1000.0)
     for row, name in zip(log_probs, ["R", "EH", "D", "<blk>", "B", "B", "UH"]):
         row[units.ids[name]] = 0.0
-    way, lattice = search_lattice(prepare_graph(graph), "u1", log_probs[:6], DecodeConfig())
-    nbest = list_hypotheses(lattice, graph.words, way, np.array([[1.0, 0.0]]))
-    assert (way, nbest.best([1.0, 0.0])) == ("partial", ["RED"])
+    outcome, lattice = search_lattice(prepare_graph(graph), "u1", log_probs[:6], DecodeConfig())
+    nbest = list_hypotheses(lattice, graph.words, outcome, np.array([[1.0, 0.0]]))
+    assert (outcome, nbest.best([1.0, 0.0])) == ("partial", ["RED"])
     # Two frames are left out, and the bigrams of RED after <s> and of the end after it remain.
     assert nbest.scores[0] == pytest.approx([0.0, -0.5 * math.log(10), 1.0], abs=1e-3)
     # Without its last three frames it could be decoded, but none and four, more than half, are left out.
@@ -174,9 +178,9 @@ def test_lack_of_memory_costs_one_utterance_its_beam(
         return real(fst, log_probs, config, factor)
 
     monkeypatch.setattr(search, "_search", narrow_only)
-    way, nbest = search_words(2, 0.7)
-    assert way == "narrower_beam" and nbest.words
-    assert "u1: no memory for a lattice at beam 10" in capsys.readouterr().out
+    outcome, nbest = search_words(2, 0.7)
+    assert outcome == "narrower_beam" and nbest.words
+    assert "u1: out of memory for a lattice at beam 10" in capsys.readouterr().out
 
 
 def test_a_lattice_that_lacks_memory_and_last_frames_is_not_called_a_narrower_one(

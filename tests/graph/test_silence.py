@@ -42,10 +42,10 @@ def test_silence_costs_its_probability_and_is_not_part_of_words(
 ) -> None:
     units = make_units(tmp_path)
     graph = make_graph(tmp_path / "units", tmp_path / "lm.arpa", SILENT)
-    decoder = UtteranceDecoder(DecodeConfig(methods=("hlg",)), units, graph, *[tmp_path] * 5)
+    decoder = UtteranceDecoder(DecodeConfig(methods=("1best",)), units, graph)
     log_probs = torch.full((len(frames), len(units)), -200.0)
     log_probs[range(len(frames)), [units.ids[name] for name in frames]] = 0.0
-    nbest, _ = decoder.decode("u1", log_probs, {"hlg": np.array([[1.0, 0.0]])})["hlg"]
+    nbest, _ = decoder.decode("u1", log_probs, {"1best": np.array([[1.0, 0.0]])})["1best"]
     assert nbest.words == [["YES", "NO"]]
     assert nbest.scores[0, 1] == pytest.approx(-1.2 * math.log(10) + math.log(probability), abs=1e-4)
     assert [word[:2] for word in nbest.timed] == spans

@@ -14,7 +14,7 @@ k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this to
 pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig, load_config  # noqa: E402
-from asrkit.decode import methods, search  # noqa: E402
+from asrkit.decode import paths, search  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.pipeline import parallel  # noqa: E402
@@ -42,17 +42,16 @@ def log_probs_of(frames: Sequence[str]) -> torch.Tensor:
 
 def decode_all(folder: Path, jobs: int = 1, **settings: Any) -> Dict[str, Tuple[str, List[str]]]:
     """How each utterance was recognised, and its words, as stage decode finds them."""
-    nothing = Path("none")
-    config = DecodeConfig(methods=("greedy", "hlg", "oracle"), **settings)
-    decoder = UtteranceDecoder(config, make_units(), build(folder), *[nothing] * 5)
-    points = {"hlg": np.array([[1.0, 0.0]])}
+    config = DecodeConfig(methods=("greedy", "1best", "nbest-oracle"), **settings)
+    decoder = UtteranceDecoder(config, make_units(), build(folder))
+    points = {"1best": np.array([[1.0, 0.0]]), "nbest-oracle": np.zeros((1, 0))}
     found: Dict[str, Tuple[str, List[str]]] = {}
 
     def work(index: int) -> Dict[str, Tuple[str, List[str]]]:
         decoded = {}
         for utterance, frames in UTTERANCES.items():
-            nbest, _ = decoder.decode(f"{utterance}-{index}", log_probs_of(frames), points)["hlg"]
-            decoded[f"{utterance}-{index}"] = (nbest.way, nbest.words[0])
+            nbest, _ = decoder.decode(f"{utterance}-{index}", log_probs_of(frames), points)["1best"]
+            decoded[f"{utterance}-{index}"] = (nbest.outcome, nbest.words[0])
         return decoded
 
     run_parallel(work, 2, jobs, lambda _, decoded: found.update(decoded))
@@ -73,30 +72,30 @@ def end_at(monkeypatch: pytest.MonkeyPatch, end: str, factors: Sequence[float]) 
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize(("factors", "way"), [([1.0], "narrower_beam"), ([1.0, 0.5], "greedy")])
+@pytest.mark.parametrize(("factors", "outcome"), [([1.0], "narrower_beam"), ([1.0, 0.5], "greedy")])
 def test_an_utterance_whose_search_ends_its_process_falls_back_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture,
     end: str,
     factors: Sequence[float],
-    way: str,
+    outcome: str,
 ) -> None:
     end_at(monkeypatch, end, factors)
     found = decode_all(tmp_path, jobs=2)
     for index in range(2):
-        assert found.pop(f"bad-{index}")[0] == way
+        assert found.pop(f"bad-{index}")[0] == outcome
     assert len(found) == 4
     assert set(map(str, found.values())) == {"('lattice', ['RED'])"}
     assert capfd.readouterr().out.count("decode: bad-0: the process was ended by") == len(factors)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 7 bytes")])
-@pytest.mark.parametrize(("times", "way"), [(1, "narrower_beam"), (2, "greedy")])
+@pytest.mark.parametrize(("times", "outcome"), [(1, "narrower_beam"), (2, "greedy")])
 def test_what_is_made_of_a_lattice_is_made_of_a_narrower_one_where_memory_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int, way: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int, outcome: str
 ) -> None:
-    real, calls = methods.list_hypotheses, [0]
+    real, calls = paths.list_hypotheses, [0]
 
     def failing(*arguments: Any) -> Any:
         calls[0] += 1
@@ -104,16 +103,16 @@ def test_what_is_made_of_a_lattice_is_made_of_a_narrower_one_where_memory_lacks(
             raise error
         return real(*arguments)
 
-    monkeypatch.setattr(methods, "list_hypotheses", failing)
-    ways = [found[0] for found in decode_all(tmp_path).values()]
-    assert ways == 2 * [way, "lattice", "lattice"] or ways == [way, *["lattice"] * 5]
+    monkeypatch.setattr(paths, "list_hypotheses", failing)
+    outcomes = [found[0] for found in decode_all(tmp_path).values()]
+    assert outcomes == 2 * [outcome, "lattice", "lattice"] or outcomes == [outcome, *["lattice"] * 5]
 
 
 def test_other_errors_and_ends_are_no_fallbacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(*_: Any) -> Any:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(methods, "list_hypotheses", wrong)
+    monkeypatch.setattr(paths, "list_hypotheses", wrong)
     with pytest.raises(RuntimeError, match="shapes differ"):
         decode_all(tmp_path)
     with pytest.raises(UserError, match=r"ended by signal SIGKILL\n"):
@@ -149,7 +148,7 @@ def test_narrower_beams_leave_states_to_the_search(tmp_path: Path) -> None:
     fst = search.prepare_graph(build(tmp_path))
     config = DecodeConfig(min_active_states=30, max_active_states=31)
     assert search.search_lattice(fst, "u1", log_probs_of(SPOKEN), config, failures=1)[0] == "narrower_beam"
-    config = DecodeConfig(min_active_states=10**12, max_active_states=10**13, ladder_beam_factor=1e300)
+    config = DecodeConfig(min_active_states=10**12, max_active_states=10**13, retry_beam_factor=1e300)
     assert search.search_lattice(fst, "u1", log_probs_of(SPOKEN), config)[0] == "lattice"
 
 

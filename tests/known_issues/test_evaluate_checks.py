@@ -74,7 +74,7 @@ def test_a_changed_experiment_is_not_evaluated(finished: Path, cuts: Cuts, name:
 
 
 @pytest.mark.parametrize(
-    "file", ["decode/noisy/hypotheses_hlg.jsonl", "decode/noisy/timing_hlg.json", "made_of.json"]
+    "file", ["decode/noisy/hypotheses_1best.jsonl", "decode/noisy/timing_1best.json", "made_of.json"]
 )
 def test_a_changed_evaluation_is_done_again(finished: Path, cuts: Cuts, file: str) -> None:  # noqa: F811
     assert "decoded" in run(finished, cuts.folder / "noisy.jsonl.gz")
@@ -87,4 +87,4 @@ def test_a_changed_evaluation_is_done_again(finished: Path, cuts: Cuts, file: st
     output = run(finished, cuts.folder / "noisy.jsonl.gz")
     assert "resumed" in output or "decoded anew" in output
     assert read_json(folder / "results.json") == results
-    assert "noisy hlg" in compare(folder, folder)
+    assert "noisy 1best" in compare(folder, folder)

@@ -11,9 +11,14 @@ k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this to
 pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig  # noqa: E402
-from asrkit.decode.lattices import Searched, read_lattices, write_lattices  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
-from asrkit.decode.search import prepare_graph, search_lattice  # noqa: E402
+from asrkit.decode.search import (  # noqa: E402
+    Searched,
+    prepare_graph,
+    read_lattices,
+    search_lattice,
+    write_lattices,
+)
 from asrkit.errors import UserError  # noqa: E402
 from asrkit.graph import store  # noqa: E402
 from asrkit.graph.store import DecodingGraph, find_fault, load_graph  # noqa: E402
@@ -88,9 +93,8 @@ def test_a_graph_of_more_units_than_the_model_has_is_refused(graph: DecodingGrap
     arcs = graph.fst.arcs.values().clone()
     arcs[1, 2] = 7  # of 0 to 6: k2 would read behind the frame
     wider = DecodingGraph(k2.Fsa(arcs, aux_labels=graph.fst.aux_labels), graph.words, {})
-    nothing = Path("none")
     with pytest.raises(UserError, match="unit 7"):
-        UtteranceDecoder(DecodeConfig(), make_units(), wider, *[nothing] * 5)
+        UtteranceDecoder(DecodeConfig(), make_units(), wider)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +108,10 @@ def test_a_lattice_with_changed_arcs_is_left_out_and_so_searched_again(
     tmp_path: Path, graph: DecodingGraph, change: str, capsys: pytest.CaptureFixture
 ) -> None:
     log_probs = torch.randn(9, 7, generator=torch.Generator().manual_seed(1)).log_softmax(1)
-    way, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig())
+    outcome, lattice = search_lattice(prepare_graph(graph), "u1", log_probs, DecodeConfig())
     assert lattice is not None
     file = tmp_path / "lattices.safetensors"
-    write_lattices(file, {"u1": Searched(way, lattice, 0.1)}, "x")
+    write_lattices(file, {"u1": Searched(outcome, lattice, 0.1)}, "x")
     assert read_lattices(file)["u1"].lattice.num_arcs == lattice.num_arcs
     arcs = lattice.arcs.values()
     if change == "backwards":
@@ -118,20 +122,19 @@ def test_a_lattice_with_changed_arcs_is_left_out_and_so_searched_again(
         lattice.lm_scores[2] = -torch.inf
     else:
         CHANGES[change][0](arcs, lattice.aux_labels)
-    write_lattices(file, {"u1": Searched(way, lattice, 0.1)}, "x")
+    write_lattices(file, {"u1": Searched(outcome, lattice, 0.1)}, "x")
     assert read_lattices(file) == {}
     assert "u1: the lattice in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("column", ["labels", "aux_labels"])
 def test_a_lattice_of_other_tables_is_searched_again(graph: DecodingGraph, column: str) -> None:
-    nothing = Path("none")
-    decoder = UtteranceDecoder(DecodeConfig(methods=("hlg",)), make_units(), graph, *[nothing] * 5)
+    decoder = UtteranceDecoder(DecodeConfig(methods=("1best",)), make_units(), graph)
     log_probs = torch.randn(9, 7, generator=torch.Generator().manual_seed(1)).log_softmax(1)
-    points = {"hlg": np.array([[1.0, 0.0], [0.5, 0.0]])}
-    expected = decoder.decode("u1", log_probs, points)["hlg"][0]
+    points = {"1best": np.array([[1.0, 0.0], [0.5, 0.0]])}
+    expected = decoder.decode("u1", log_probs, points)["1best"][0]
     searched = decoder.search("u1", log_probs)
     values = getattr(searched.lattice, column)
     values[(values > 0).nonzero()[0]] = 7  # of 0 to 6
-    found = decoder.decode("u1", log_probs, points, searched=searched)["hlg"][0]
-    assert (found.words, found.way) == (expected.words, "lattice")
+    found = decoder.decode("u1", log_probs, points, searched=searched)["1best"][0]
+    assert (found.words, found.outcome) == (expected.words, "lattice")

@@ -277,7 +277,7 @@ def test_suggestions_depend_on_hours_and_text() -> None:
 def test_oov_words_in_dev_suggest_lexicon_free_decoding() -> None:
     sentence = ["THE QUICK BROWN FOX"]
     lacking = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"])
-    assert lacking["decode.methods"] == ["greedy", "prefix", "hlg"]
+    assert lacking["decode.methods"] == ["greedy", "prefix-beam-search", "1best"]
     for few in (["THE FOX"] * 10 + ["THE THORN"], ["THE DAY"]):  # characters of the last are unseen
         assert "decode.methods" not in settings(600, sentence, dev_texts=few)
 
@@ -370,7 +370,7 @@ def test_spoken_digits_as_a_table_run_to_a_score(tmp_path: Path) -> None:
     speak_files(jobs, 1)
     write_table(corpus / "digits.tsv", ("path", "text", "speaker"), rows)
     new_recipe(corpus / "digits.tsv", tmp_path)
-    assert scores(run_recipe(tmp_path, corpus)) == {("test", "greedy"): 10, ("test", "hlg"): 10}
+    assert scores(run_recipe(tmp_path, corpus)) == {("test", "greedy"): 10, ("test", "1best"): 10}
 
 
 @pytest.mark.k2
@@ -389,8 +389,8 @@ def test_an4_as_a_table_runs_to_a_score(tmp_path: Path, corpora: Callable[[str],
     words = sum(len(row[1].split()) for row in rows if row[3] == "test")
     assert scores(run_recipe(tmp_path, tmp_path / "an4")) == {
         ("test", "greedy"): words,
-        ("test", "prefix"): words,  # because train is small and dev has many OOV words
-        ("test", "hlg"): words,
+        ("test", "prefix-beam-search"): words,  # because train is small and dev has many OOV words
+        ("test", "1best"): words,
     }
 
 
@@ -413,8 +413,8 @@ def test_librispeech_as_kaldi_directories_runs_to_a_score(
         for name, content in lines.items():
             (tmp_path / "data" / split / name).write_text("".join(content))
     new_recipe(tmp_path / "data", tmp_path)
-    methods = ("--set", "decode.methods=[greedy, hlg]")  # prefix is tested with an4
+    methods = ("--set", "decode.methods=[greedy, 1best]")  # prefix-beam-search is tested with an4
     assert scores(run_recipe(tmp_path, tmp_path / "data", *methods)) == {
         ("test-other", "greedy"): words,
-        ("test-other", "hlg"): words,
+        ("test-other", "1best"): words,
     }

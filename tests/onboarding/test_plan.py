@@ -22,8 +22,8 @@ RESULT = {
     "rate": 0.0,
     "interval": [0.0, 0.0],
     "interval_by_speaker": None,
-    **{"normalise": [], "calibration": None, "settings": {}, "fallbacks": {}},
-    **{"speakers": {}, "lengths": {}, "snr": {}, "confusions": {}},
+    "normalise": [], "calibration": None, "settings": {}, "fallbacks": {},
+    "speakers": {}, "lengths": {}, "snr": {}, "confusions": {},
     "confidence": 0.95,
 }
 COST = {
@@ -74,7 +74,7 @@ def test_disk_and_hours_are_extrapolated_from_records(folders: List[str]) -> Non
         "train: 60.0 h for 20 epochs of 300.0 h, at 100.0 seconds of audio per second "
         "(planned on 2 cores, a processor)"
     )
-    assert lines[5] == "decode, hlg: not measured"
+    assert lines[5] == "decode, 1best: not measured"
     twice = plan(*folders, "--set", "train.consistency_weight=0.2", "--set", "features.speed_factors=[1.0]")
     assert twice[3].startswith("train: 40.0 h for 20 epochs of 100.0 h, at 50.0 ")
 

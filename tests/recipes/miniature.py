@@ -13,7 +13,7 @@ TINY = (
     *("model.feedforward_dim=32", "model.encoder=attention", "model.intermediate_blocks=[]"),
     *("train.epochs=1", "train.batch_duration=200", "train.precision=float32"),
     "augment.spec_augment.time_warp_frames=0",
-    *("average.candidates=[best-1]", "decode.methods=[greedy, hlg]", "decode.search_beam=5"),
+    *("average.candidates=[best-1]", "decode.methods=[greedy, 1best]", "decode.search_beam=5"),
     *("decode.output_beam=2", "decode.max_active_states=100", "decode.nbest_paths=10"),
     *("decode.lm_scales=[0.5]", "decode.word_bonuses=[0.0]", "score.bootstrap_samples=100"),
 )

@@ -35,7 +35,7 @@ def test_all_stages_on_the_sample(finished: Path) -> None:
     assert all(of["words"] == of["characters"] for of in statistics["splits"].values())
     results = read_json(finished / "results.json")
     tested = [row for row in results if row["role"] == "test"]
-    assert [(row["set"], row["method"]) for row in tested[::3]] == [("dev", "greedy"), ("dev", "hlg")]
+    assert [(row["set"], row["method"]) for row in tested[::3]] == [("dev", "greedy"), ("dev", "1best")]
     assert {row["unit"] for row in tested[::3]} == {"character"}
     assert {row["partial"] for row in results} == {PARTIAL}
     table = [

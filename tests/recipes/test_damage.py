@@ -106,16 +106,16 @@ DAMAGES: Dict[str, Tuple[Damage, str]] = {
         "the graph was made for another lexicon.txt",
     ),
     "half a model": (changed("average/model.safetensors", 8, cut), "can't read"),
-    "half the hypotheses": (changed("decode/test/hypotheses_hlg.jsonl", 9, cut), "can't read"),
+    "half the hypotheses": (changed("decode/test/hypotheses_1best.jsonl", 9, cut), "can't read"),
     "an utterance too few": (
-        changed("decode/test/hypotheses_hlg.jsonl", 9, lambda content: content.partition(b"\n")[2]),
+        changed("decode/test/hypotheses_1best.jsonl", 9, lambda content: content.partition(b"\n")[2]),
         "utterance ids don't match; 1 without a hypothesis",
     ),
     "an utterance twice": (
-        changed("decode/test/hypotheses_hlg.jsonl", 9, lambda rows: rows + rows.splitlines(True)[0]),
+        changed("decode/test/hypotheses_1best.jsonl", 9, lambda rows: rows + rows.splitlines(True)[0]),
         "1 duplicate ids",
     ),
-    "no timing": (removed("decode/test/timing_hlg.json", 9), "timing_hlg.json, which is missing"),
+    "no timing": (removed("decode/test/timing_1best.json", 9), "timing_1best.json, which is missing"),
 }
 
 

@@ -64,7 +64,7 @@ def test_all_stages_on_the_fragments(finished: Path) -> None:
     assert read_jsonl(manifests / "rejected.jsonl") == []
     results = {(row["set"], row["method"], row["unit"]): row for row in read_json(finished / "results.json")}
     assert len(results) == 18
-    assert results["test-other", "hlg", "word"]["reference"] == 1473
+    assert results["test-other", "1best", "word"]["reference"] == 1473
     assert {row["partial"] for row in results.values()} == {PARTIAL}
     table = [line for line in (finished / "RESULTS.md").read_text().splitlines() if "| test-other |" in line]
     assert len(table) == 6

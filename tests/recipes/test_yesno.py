@@ -83,7 +83,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, corpora: Callable[[str], 
 
 def test_few_of_240_words_are_wrong(finished: Run) -> None:
     """The goal is one error at most (icefall has one)."""
-    result = finished.results()["test hlg"]
+    result = finished.results()["test 1best"]
     assert result["reference"] == 240
     assert result["utterances"] == 30
     assert result["errors"] <= 1
@@ -153,7 +153,7 @@ def test_other_weights_and_methods_need_neither_model_nor_search(finished: Run) 
 
     posteriors, lattices = written("posteriors"), written("lattices")
     assert len(posteriors) == len(lattices) == 3
-    methods = "decode.methods=[greedy, hlg, oracle]"
+    methods = "decode.methods=[greedy, 1best, nbest-oracle]"
     finished("--set", "decode.lm_scales=[0.4]", "--set", methods, "--stop-stage", "8")
     assert (written("posteriors"), written("lattices")) == (posteriors, lattices)
     finished("--set", "decode.search_beam=18", "--stop-stage", "8")
@@ -176,12 +176,12 @@ def test_evaluated_cuts_of_the_test_set_give_what_the_stages_gave(finished: Run)
     main = "from asrkit.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", main, *arguments], env=finished.environment(), check=True)
     evaluation = finished.experiment / "evaluate" / "test_cuts"
-    for method in ("greedy", "hlg"):
+    for method in ("greedy", "1best"):
         theirs = finished.experiment / "decode" / "test" / f"hypotheses_{method}.jsonl"
         ours = evaluation / "decode" / "test_cuts" / theirs.name
         assert ours.read_bytes() == theirs.read_bytes()
     record = json.loads((evaluation / "results.json").read_text())[3]
-    expected = finished.results()["test hlg"]
+    expected = finished.results()["test 1best"]
     same = ("errors", "reference", "interval", "settings", "speakers", "lengths", "confusions")
     assert {key: record[key] for key in same} == {key: expected[key] for key in same}
     assert "# Results of yesno on test_cuts" in (evaluation / "RESULTS.md").read_text()
@@ -216,7 +216,7 @@ def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
 ) -> None:
     run = Run(tmp_path, corpora("yesno"))
     run(
-        *("--set", "decode.methods=[hlg, attention, neural]"),
+        *("--set", "decode.methods=[1best, attention-decoder, neural-rescoring]"),
         *("--set", "model.decoder_blocks=1", "--set", "lm.neural.layers=1"),
         *("--set", "train.epochs=1", "--set", "train.threads=1", "--set", "average.candidates=[best-1]"),
         # So little training makes wide lattices.
@@ -224,15 +224,14 @@ def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
         *("--set", "decode.word_bonuses=[0, 2]", "--set", "decode.attention_scales=[0, 0.5, 1]"),
     )
     results = run.results()
-    assert results["dev hlg"]["errors"] > 0  # after one epoch
+    assert results["dev 1best"]["errors"] > 0  # after one epoch
     tried = json.loads((run.experiment / "decode" / "scales.json").read_text())["tried"]
-    for method in ("attention", "neural"):
-        assert results[f"dev {method}"]["errors"] <= results["dev hlg"]["errors"]
-        scale = f"{method}_scale"
+    for method, scale in (("attention-decoder", "attention_scale"), ("neural-rescoring", "neural_scale")):
+        assert results[f"dev {method}"]["errors"] <= results["dev 1best"]["errors"]
         chosen = results[f"test {method}"]["settings"]
         assert {"lm_scale", "word_bonus", scale, "nbest_paths"} <= set(chosen)
         plain = [point for point in tried[method] if point[scale] == 0 and point["lm_scale"] > 0]
-        assert [point["errors"] for point in plain] == [point["errors"] for point in tried["hlg"]]
+        assert [point["errors"] for point in plain] == [point["errors"] for point in tried["1best"]]
 
 
 STAGES = ["download", "manifests", "features", "units", "lm", "graph", "train", "average", "decode", "score"]

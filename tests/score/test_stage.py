@@ -79,10 +79,10 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert [(row["set"], row["role"], row["method"], row["unit"]) for row in results] == [
         (split, split, method, unit)
         for split in ("test", "dev")
-        for method in ("1best", "greedy")
+        for method in ("greedy", "1best")
         for unit in ("word", "character", "unit")
     ]
-    greedy = results[3]
+    greedy = results[0]
     counts = [greedy[key] for key in ("errors", "reference", "insertions", "deletions", "substitutions")]
     assert counts == [2, 7, 0, 1, 1]
     assert greedy["rate"] == pytest.approx(200 / 7)
@@ -91,7 +91,7 @@ def test_records_listings_and_table(experiment: Experiment, capsys: pytest.Captu
     assert greedy["interval_by_speaker"] is None
     assert greedy["snr"] == {"5 to 10 dB": [1, 3]}
     assert greedy["confusions"]["substitutions"] == [["TO", "TWO", 1]]
-    assert results[5]["errors"] == 4  # units: W, and the three of NOW
+    assert results[2]["errors"] == 4  # units: W, and the three of NOW
     assert "HYP: GO TWO TEN" in (experiment.folder("score") / "test_greedy.txt").read_text()
     assert "test       1best   WER 1/7 = 14.29 % [" in capsys.readouterr().out
     assert "| test | **1best** | 1/7 = 14.29 % [" in (experiment.directory / "RESULTS.md").read_text()
@@ -134,9 +134,10 @@ def test_confidences_are_calibrated_and_in_a_ctm(experiment: Experiment) -> None
     row = {"id": "u1", "hyp": ["GO", "TEN"], "timed": [[0.1, 0.2, 0.75], [0.5, 0.3, 0.85]]}
     write_jsonl(hypotheses, [row, {"id": "u2", "hyp": ["STOP", "NOW"]}, {"id": "u3", "hyp": ["GO", "ON"]}])
     score.run(experiment)
-    timed, greedy = read_json(experiment.directory / "results.json")[0:4:3]
+    greedy, one_best = read_json(experiment.directory / "results.json")[0:4:3]
     assert greedy["calibration"] is None
-    assert (timed["calibration"]["words"], timed["calibration"]["expected_error"]) == (2, pytest.approx(0.2))
+    calibration = one_best["calibration"]
+    assert (calibration["words"], calibration["expected_error"]) == (2, pytest.approx(0.2))
     assert "u1 1 0.50 0.30 TEN 0.8500\n" in (experiment.folder("score") / "test_1best.hyp.ctm").read_text()
     assert not (experiment.folder("score") / "test_greedy.hyp.ctm").exists()
     listing = (experiment.folder("score") / "test_1best.txt").read_text()
