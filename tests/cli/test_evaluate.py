@@ -49,7 +49,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         directory = experiment.folder("decode") / split
         cuts = list(load_cuts(experiment, split))
         assert all(cut.load_features().shape == (50, 20) for cut in cuts)  # half a second
-        print("decoded anew" if not directory.exists() else "resumed", *experiment.config.decode.methods)
+        print("decoded from scratch" if not directory.exists() else "resumed", *experiment.config.decode.methods)
         for method in experiment.config.decode.methods:
             rows = [{"id": cut.id, "hyp": [*cut.supervisions[0].text.split(), "UM"]} for cut in cuts]
             write_jsonl(directory / f"hypotheses_{method}.jsonl", rows)
@@ -146,27 +146,27 @@ def test_method_and_output_are_chosen(trained: Path, cuts: Cuts, tmp_path: Path)
 def test_only_the_methods_asked_for_are_decoded(trained: Path, cuts: Cuts) -> None:
     cuts.add("good")
     decoding = trained / "evaluate" / "noisy" / "decode" / "noisy"
-    assert "decoded anew 1best\n" in run(trained, cuts.write(), "--method", "1best")
-    assert "decoded anew greedy 1best\n" in run(trained, cuts.write())
+    assert "decoded from scratch 1best\n" in run(trained, cuts.write(), "--method", "1best")
+    assert "decoded from scratch greedy 1best\n" in run(trained, cuts.write())
     assert "decoded" not in run(trained, cuts.write(), "--method", "1best")  # it has been
     assert (decoding / "hypotheses_greedy.jsonl").exists()
     (decoding / "timing_1best.json").unlink()  # as when it was killed
     assert "resumed greedy 1best\n" in run(trained, cuts.write())
     (decoding / "timing_1best.json").unlink()
-    assert "decoded anew 1best\n" in run(trained, cuts.write(), "--method", "1best")
+    assert "decoded from scratch 1best\n" in run(trained, cuts.write(), "--method", "1best")
 
 
 def test_what_another_model_decoded_is_not_taken(trained: Path, cuts: Cuts) -> None:
     cuts.add("good")
-    assert "decoded anew" in run(trained, cuts.write())
-    assert "decoded anew" not in run(trained, cuts.write())
+    assert "decoded from scratch" in run(trained, cuts.write())
+    assert "decoded from scratch" not in run(trained, cuts.write())
     (trained / "average" / "model.safetensors").write_text("second")
-    assert "decoded anew" in run(trained, cuts.write())
+    assert "decoded from scratch" in run(trained, cuts.write())
     for model in ("lm.arpa", "neural.safetensors"):
         write_text(trained / "lm" / model, "another")
-        assert "decoded anew" in run(trained, cuts.write())
+        assert "decoded from scratch" in run(trained, cuts.write())
     write_audio(cuts.folder / "good.wav", noise(0.5, 9, RATE), RATE)
-    assert "decoded anew" in run(trained, cuts.write())
+    assert "decoded from scratch" in run(trained, cuts.write())
 
 
 def test_cuts_without_supervisions_are_refused(trained: Path, cuts: Cuts) -> None:

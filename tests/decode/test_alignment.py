@@ -11,7 +11,7 @@ from tests.train.tiny import UNITS
 LOG_PROBS = torch.tensor([[0.2, 0.7, 0.1], [0.6, 0.1, 0.3]]).log()
 
 
-def test_what_the_model_hears_scores_nothing() -> None:
+def test_the_models_own_transcript_scores_nothing() -> None:
     found = align(LOG_PROBS, UNITS, "A")
     assert (found.heard, found.score, found.reason) == ("A", 0.0, "")
 

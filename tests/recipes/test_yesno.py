@@ -65,7 +65,7 @@ class Run:
             process.wait()
 
     def states(self, *options: str) -> Dict[str, str]:
-        """Stage to its state and the reason, as --status tells them."""
+        """Stage to its state and the reason, as --status prints them."""
         rows = [line.split(None, 2) for line in self("--status", *options).splitlines()]
         return {row[1]: row[2] for row in rows if len(row) == 3 and row[0].isdigit()}
 
@@ -187,7 +187,7 @@ def test_evaluated_cuts_of_the_test_set_give_what_the_stages_gave(finished: Run)
     assert "# Results of yesno on test_cuts" in (evaluation / "RESULTS.md").read_text()
 
 
-def test_swapped_transcripts_are_least_like_what_the_model_hears(finished: Run, tmp_path: Path) -> None:
+def test_swapped_transcripts_are_least_like_the_models_output(finished: Run, tmp_path: Path) -> None:
     (tmp_path / "stages").mkdir()  # without records, which tell that the texts were changed by hand
     for name in ("recipe.yaml", "stages/corpus_dir", "manifests", "features", "units", "average"):
         source = finished.experiment / name
