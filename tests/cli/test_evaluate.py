@@ -49,7 +49,8 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         directory = experiment.folder("decode") / split
         cuts = list(load_cuts(experiment, split))
         assert all(cut.load_features().shape == (50, 20) for cut in cuts)  # half a second
-        print("decoded from scratch" if not directory.exists() else "resumed", *experiment.config.decode.methods)
+        state = "resumed" if directory.exists() else "decoded from scratch"
+        print(state, *experiment.config.decode.methods)
         for method in experiment.config.decode.methods:
             rows = [{"id": cut.id, "hyp": [*cut.supervisions[0].text.split(), "UM"]} for cut in cuts]
             write_jsonl(directory / f"hypotheses_{method}.jsonl", rows)

@@ -1,5 +1,5 @@
-"""A flipped bit in a checkpoint, the weights of an epoch or a list of shards went unnoticed. Every file that is
-read back now has a checksum of tensors, names, shapes and metadata, and records what it is made of."""
+"""A flipped bit in a checkpoint, the weights of an epoch or a list of shards went unnoticed. Every file that
+is read back now has a checksum of tensors, names, shapes and metadata, and records what it is made of."""
 
 import json
 import random
