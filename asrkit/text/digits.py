@@ -110,7 +110,8 @@ ENGLISH: Sequence[Rule] = (
     (_number("hour") + r"(?P<after> o'? ?clock\b)", r"\g<hour>\g<after>"),
     # nineteen ninety one, twenty oh five
     (_number("century", "1[3-9]|20") + " " + _number("year", r"\d\d"), r"\g<century>\g<year>"),
-    (_number("century", "1[0-2]") + " " + _number("year", r"[02-9]\d"), r"\g<century>\g<year>"),  # ten sixty six
+    # ten sixty six, but not ten eleven
+    (_number("century", "1[0-2]") + " " + _number("year", r"[02-9]\d"), r"\g<century>\g<year>"),
     # nineteen nineties
     *(
         (_number("century", "1[3-9]|20") + rf" {ten[:-1]}ies\b", rf"\g<century>{index}0s")
@@ -132,7 +133,7 @@ ENGLISH: Sequence[Rule] = (
 
 
 def _write_english(text: str) -> str:
-    marked = _mark_numbers(text.split())
+    marked = _mark_numbers(re.sub(f"[{LEFT}-{RIGHT}]", "", text).split())
     for pattern, replacement in ENGLISH:
         marked = re.sub(pattern, replacement, marked, flags=re.IGNORECASE)
     return re.sub(f"{LEFT}([^{MIDDLE}]*){MIDDLE}([^{RIGHT}]*){RIGHT}", _written_or_spoken, marked)
