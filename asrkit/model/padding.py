@@ -1,9 +1,15 @@
 """Padding of a batch, kept at zero through the convolutions."""
 
+import functools
 from typing import Any, List
 
 import torch
 from torch import Tensor
+
+
+def is_exporting() -> bool:
+    """Whether the model is traced for export: then numbers of tensors and custom gradients can't be used."""
+    return torch.jit.is_tracing()
 
 
 class Padding:
@@ -11,8 +17,15 @@ class Padding:
 
     def __init__(self, lengths: Tensor, longest: int) -> None:
         self.lengths, self.longest = lengths, longest
-        self.frames = int(lengths.sum())
-        self._ends: List[int] = lengths.tolist()
+
+    @functools.cached_property
+    def frames(self) -> int:
+        """Frames of all utterances, without padding."""
+        return int(self.lengths.sum())
+
+    @functools.cached_property
+    def _ends(self) -> List[int]:
+        return self.lengths.tolist()
 
     def strided(self, stride: int) -> "Padding":
         """After a convolution of kernel 3, padding 1 and this stride in time."""
@@ -28,6 +41,8 @@ class Padding:
 
     def erase(self, x: Tensor) -> Tensor:
         """Set padding of (batch, channel, time, frequency) to zero, in place, outside of autograd."""
+        if is_exporting():
+            return x * self.inside()[:, None, :, None]
         values = x.detach()
         if values.is_cuda:
             values.mul_(self.inside()[:, None, :, None])
@@ -54,5 +69,7 @@ class _Rectify(torch.autograd.Function):
 
 def rectify(x: Tensor, padding: Padding) -> Tensor:
     """ReLU in place, with padding (and its gradient) set to zero."""
+    if is_exporting():
+        return padding.erase(torch.relu(x))
     rectified: Tensor = _Rectify.apply(x, padding)
     return rectified
