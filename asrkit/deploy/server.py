@@ -1,4 +1,4 @@
-"""A server with the interface of OpenAI's speech recognition, a page to try it, and figures for Prometheus."""
+"""A server with the interface of OpenAI's speech recognition, a page to try it, figures for Prometheus."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,8 @@ class Figures:
     def text(self, workers: Workers) -> str:
         """In Prometheus's text format 0.0.4."""
         lines = ["# TYPE asrkit_requests_total counter"]
-        lines += [f'asrkit_requests_total{{status="{code}"}} {n}' for code, n in sorted(self.requests.items())]
+        for status, count in sorted(self.requests.items()):
+            lines.append(f'asrkit_requests_total{{status="{status}"}} {count}')
         for name, kind, value in (
             ("asrkit_audio_seconds_total", "counter", self.audio_seconds),
             ("asrkit_recognition_seconds_total", "counter", self.busy_seconds),
@@ -95,7 +96,7 @@ def make_app(workers: Workers, options: ServerOptions) -> Starlette:
             except _Refused as error:
                 response = _error(error.status, str(error), error.param, error.code)
             except UserError as error:
-                response = _error(400, str(error), "file")
+                response = _error(400, f"{error.found} (expected: {error.expected})", "file")
             except Overloaded:
                 response = _error(503, "all workers are busy and the queue is full", code="overloaded")
             except WorkerFailed as error:

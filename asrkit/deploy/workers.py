@@ -36,7 +36,7 @@ Recognise = Callable[[Request], Any]
 
 
 def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> None:
-    """Loop of a worker process: receive requests, send ("duration", seconds), ("segment", ...), ("done", None)."""
+    """Receive requests; send ("duration", seconds), ("segment", Segment)..., then ("done", None)."""
     recognise = open_recogniser()
     connection.send(("ready", None))
     while True:
@@ -53,8 +53,10 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
                     break
                 connection.send(message)
             connection.send(("done", None))
-        except (AudioProblem, UserError) as error:
-            connection.send(("refused", str(error)))
+        except UserError as error:
+            connection.send(("refused", (error.found, error.expected)))
+        except AudioProblem as error:
+            connection.send(("refused", (str(error), "a recording of speech")))
 
 
 class Worker:
@@ -90,7 +92,7 @@ class Workers:
         """Start `count` workers; `waiting` requests may wait, and each takes `time_limit` seconds at most."""
         self._open, self._waiting, self._time_limit = open_recogniser, waiting, time_limit
         self.count, self.pending = count, 0
-        self._idle: "queue.Queue[Worker]" = queue.Queue()
+        self._idle: queue.Queue[Worker] = queue.Queue()
         started = [Worker(open_recogniser) for _ in range(count)]
         for worker in started:
             worker.wait_until_ready(time_limit)
@@ -128,7 +130,7 @@ class Workers:
                 if kind == "done":
                     return
                 if kind == "refused":
-                    raise UserError(content)
+                    raise UserError(content[0], expected=content[1], where="the uploaded file")
                 if kind == "failed":
                     raise WorkerFailed(content)
                 yield kind, content
