@@ -20,6 +20,7 @@ class SegmentOptions:
     min_silence: float = 0.3  # seconds; shorter pauses stay inside a segment
     padding: float = 0.2  # seconds kept on each side: detection cuts into first and last sounds
     max_duration: float = 30.0  # seconds; longer speech is cut at its longest pause
+    whole: bool = False  # one segment, without detection of speech
 
 
 def find_speech(samples: np.ndarray, rate: int, options: SegmentOptions) -> List[Tuple[int, int]]:
@@ -27,6 +28,8 @@ def find_speech(samples: np.ndarray, rate: int, options: SegmentOptions) -> List
 
     They don't overlap. Raises UserError if silero-vad or onnxruntime is missing.
     """
+    if options.whole:
+        return [(0, len(samples))]
     detector = _detector()
     timestamps = detector.find(
         resample(samples, rate, VAD_RATE),

@@ -92,7 +92,8 @@ def test_openai_client_gets_text_words_and_models(address: str) -> None:
         timestamp_granularities=["word"],
     )
     assert verbose.duration == 1.0
-    assert [(word.word, word.start, word.end) for word in verbose.words] == [("one", 0, 0.5), ("two", 0.5, 1.0)]
+    times = [(word.word, word.start, word.end) for word in verbose.words]
+    assert times == [("one", 0, 0.5), ("two", 0.5, 1.0)]
     assert [segment.text for segment in verbose.segments] == ["one", "two"]
 
 
