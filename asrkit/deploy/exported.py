@@ -1,11 +1,17 @@
 """The acoustic model as a file that needs no asrkit: ONNX or TorchScript, traced from the model itself."""
 
+import contextlib
+import importlib
+import inspect
+import logging
 from pathlib import Path
+from types import ModuleType
 from typing import Dict, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.storage.files import whole_file
 
@@ -46,6 +52,7 @@ def export_onnx(model: AcousticModel, file: Path, metadata: Dict[str, str]) -> N
     kind zipformer_ctc (offline-zipformer-ctc-model.cc), which takes them by position.
     """
     names = {"input_names": ["x", "x_lens"], "output_names": ["log_probs", "lens"]}
+    has_dynamo = "dynamo" in inspect.signature(torch.onnx.export).parameters
     axes = {"x": {0: "N", 1: "T"}, "x_lens": {0: "N"}, "log_probs": {0: "N", 1: "T_out"}, "lens": {0: "N"}}
     with torch.no_grad(), whole_file(file) as partial:
         torch.onnx.export(
@@ -55,5 +62,49 @@ def export_onnx(model: AcousticModel, file: Path, metadata: Dict[str, str]) -> N
             opset_version=OPSET,
             dynamic_axes=axes,
             **names,
-            **({"dynamo": False} if torch.__version__ >= "2.5" else {}),
+            **({"dynamo": False} if has_dynamo else {}),  # which writes the weights into a second file
         )
+        _add_metadata(partial, metadata)
+
+
+def quantise(file: Path, quantised: Path) -> None:
+    """Write an ONNX model whose matrix products are of 8-bit integers; convolutions stay in float32.
+
+    Quantised convolutions are slower on CPUs and cost more errors.
+    """
+    quantization = _import("onnxruntime.quantization")
+    logging.getLogger().setLevel(logging.ERROR)  # it advises preprocessing on the root logger
+    with whole_file(quantised) as partial:
+        quantization.quantize_dynamic(
+            str(file), str(partial), op_types_to_quantize=["MatMul"], weight_type=quantization.QuantType.QInt8
+        )
+
+
+def to_half_precision(file: Path, halved: Path) -> None:
+    """Write an ONNX model in float16, with float32 inputs and outputs."""
+    float16, onnx = _import("onnxruntime.transformers.float16"), _import("onnx")
+    converted = float16.convert_float_to_float16(onnx.load(str(file)), keep_io_types=True)
+    with whole_file(halved) as partial:
+        onnx.save(converted, str(partial))
+
+
+def _add_metadata(file: Path, metadata: Dict[str, str]) -> None:
+    """Add metadata where onnx is installed; sherpa-onnx's current versions don't need it."""
+    with contextlib.suppress(ImportError):
+        import onnx
+
+        content = onnx.load(str(file))
+        onnx.helper.set_model_props(content, metadata)
+        onnx.save(content, str(file))
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"the package {error.name} is missing",
+            expected="the extra [export]",
+            where="asrkit export",
+            todo="pip install 'asrkit[export]'",
+        ) from None

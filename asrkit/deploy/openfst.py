@@ -15,6 +15,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
+from asrkit.errors import UserError
 from asrkit.storage.files import whole_file
 
 MAGIC = 2125659606
@@ -124,3 +125,50 @@ def _header(states: int, arcs: int) -> bytes:
     """OpenFst's FstHeader: magic, kind of FST and arc, version, flags, properties, start, states, arcs."""
     names = b"".join(struct.pack("<i", len(name)) + name for name in (b"const", b"standard"))
     return struct.pack("<i", MAGIC) + names + struct.pack("<iiQqqq", VERSION, 0, EXPANDED, 0, states, arcs)
+
+
+def read_graph(file: Path) -> Tuple[np.ndarray, np.ndarray]:
+    """What write_graph wrote: arcs (arc, [source, target, token, bits of the score]) and words (arc,), int32.
+
+    Scale and bonus stay in the scores. Raises UserError for any other file: k2 takes arcs as they are.
+    """
+    content = np.memmap(file, dtype=np.uint8, mode="r") if file.stat().st_size else np.empty(0, np.uint8)
+    fixed = len(_header(0, 0))
+    states, count = -1, -1
+    if len(content) >= fixed:
+        states, count = struct.unpack("<qq", content[fixed - 16 : fixed].tobytes())
+    arcs_at = fixed + states * STATE.itemsize
+    if content[:fixed].tobytes() != _header(states, count) or len(content) != arcs_at + count * ARC.itemsize:
+        raise _unreadable(file, "its header is of another kind of FST, or of another length")
+    table = content[fixed:arcs_at].view(STATE)
+    rows = content[arcs_at:].view(ARC)
+    ends = np.cumsum(table["arcs"].astype(np.int64))
+    final = table["final"].view("<f4")
+    if states < 1 or ends[-1] != count or np.any(table["first"] != ends - table["arcs"]):
+        raise _unreadable(file, "its states don't have its arcs")
+    is_final = np.isfinite(final)
+    total = count + int(is_final.sum())
+    if max(total, states + 1) > np.iinfo(np.int32).max:
+        raise _unreadable(file, f"{total:,} arcs are more than k2 can number")
+    source = np.repeat(np.arange(states, dtype=np.int32), table["arcs"].astype(np.int64))
+    arcs, words = np.empty((total, 4), dtype=np.int32), np.empty(total, dtype=np.int32)
+    # Each final cost becomes an arc after the other arcs of its state
+    place = np.arange(count) + np.cumsum(np.concatenate([[0], is_final[:-1]]))[source]
+    last = ends[is_final] + np.arange(int(is_final.sum()))
+    for rows_at, columns in (
+        (place, (source, rows["target"], rows["input"] - 1, (-rows["cost"]).view(np.int32))),
+        (last, (np.flatnonzero(is_final), states, END, (-final[is_final]).view(np.int32))),
+    ):
+        for column, values in enumerate(columns):
+            arcs[rows_at, column] = values
+    words[place], words[last] = rows["output"], END
+    return arcs, words
+
+
+def _unreadable(file: Path, reason: str) -> UserError:
+    return UserError(
+        f"{file.name} is no graph: {reason}",
+        expected="an OpenFst ConstFst with standard arcs, as asrkit export writes it",
+        where=str(file),
+        todo="export the bundle again",
+    )
