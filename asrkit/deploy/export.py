@@ -25,8 +25,8 @@ HOMOPHONE_COST = 1.0  # per word: of two ways to cut phones into words, that wit
 def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bool = False) -> Bundle:
     """Write a bundle of a finished experiment into a folder, and return what bundle.json says.
 
-    An existing bundle there stays until the new one is whole. Raises UserError for a folder with other files, or a package that
-    int8 or fp16 need and that is missing.
+    An existing bundle there stays until the new one is whole. Raises UserError for a folder with other files,
+    or a package that int8 or fp16 need and that is missing.
     """
     _refuse_other_files(directory)
     partial = directory.with_name(f".{directory.name}.next")

@@ -1,6 +1,5 @@
 """Open a finished experiment as a recogniser."""
 
-import threading
 from pathlib import Path
 from typing import Any, Mapping, Optional, Tuple
 
@@ -8,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrkit.config import RecipeConfig
-from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, load_model, subsampling
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.recognise.recognizer import Found, Greedy, Recognizer, Searcher

@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from asrkit.signal.filterbank import FilterBank
 from asrkit.text.units import Units
 
 BATCH_SECONDS = 120.0  # of audio through the model at once
+CUT_AT_PAUSES = SegmentOptions()
 Audio = Union[str, Path, bytes, Tuple[np.ndarray, int]]
 
 
@@ -65,7 +66,7 @@ class Recognizer:
 
     @classmethod
     def open(cls, place: Union[str, Path], method: Optional[str] = None, device: str = "cpu") -> "Recognizer":
-        """Open a finished experiment or a bundle; `method` as in decode.methods, by default the best it has."""
+        """Open a finished experiment or a bundle; `method` is one of decode.methods, by default its last."""
         from asrkit.recognise.opening import open_recognizer
 
         return open_recognizer(Path(place), method, device)
@@ -75,7 +76,7 @@ class Recognizer:
         """Hz of the model's features; other audio is resampled."""
         return self._filter_bank.config.sampling_rate
 
-    def transcribe(self, audio: Audio, options: SegmentOptions = SegmentOptions()) -> Transcript:
+    def transcribe(self, audio: Audio, options: SegmentOptions = CUT_AT_PAUSES) -> Transcript:
         """Recognise a file, the content of one, or samples (sample,) with their rate.
 
         Raises AudioProblem for audio that can't be used.
@@ -86,7 +87,7 @@ class Recognizer:
         return Transcript(name, len(samples) / rate, tuple(self.segments(samples, rate, options)))
 
     def segments(
-        self, samples: np.ndarray, rate: int, options: SegmentOptions = SegmentOptions()
+        self, samples: np.ndarray, rate: int, options: SegmentOptions = CUT_AT_PAUSES
     ) -> Iterator[Segment]:
         """The segments of samples (sample,) of `rate` Hz, as they are recognised."""
         stretches = find_speech(samples, rate, options)

@@ -54,7 +54,6 @@ def find_recordings(names: Tuple[Path, ...]) -> List[Path]:
         elif str(name) == "-" or name.exists():
             found.append(name)
         else:
-            raise UserError(
-                f"{name} is missing", expected="an audio file, a folder, or - for stdin", todo="check the name"
-            )
+            expected = "an audio file, a folder, or - for stdin"
+            raise UserError(f"{name} is missing", expected=expected, todo="check the name")
     return found
