@@ -27,6 +27,7 @@ VERBS = {
     "graph": "Print what a decoding graph was made of, or draw a small one.",
     "doctor": "Say whether the environment is in order, and what to type if not.",
     "report": "Write RESULTS.md of every recipe and README's table from the kept records.",
+    "serve": "Serve a trained model over HTTP, with OpenAI's interface.",
     "evaluate": "Score a trained experiment on any lhotse CutSet.",
     "compare": "Compare two experiments on the same test sets, utterance by utterance.",
     "check-results": "Fail when a result is worse than it may be.",

@@ -30,7 +30,7 @@ FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
     "style-src 'self' 'unsafe-inline'; worker-src blob:; script-src-elem 'self' 'unsafe-inline' blob:; "
-    "media-src blob:; frame-ancestors 'none'",
+    "media-src blob:; img-src data:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 
