@@ -9,6 +9,7 @@ import click
 
 from asrkit.errors import UserError
 from asrkit.pipeline.machine import count_cores
+from asrkit.recognise.opening import one_of
 
 FOLDER = click.Path(path_type=Path)
 KEY = "ASRKIT_API_KEY"
@@ -41,14 +42,7 @@ def command(
 
     If the environment has ASRKIT_API_KEY, clients must send it. Without --host nobody else can reach it.
     """
-    place = model or exp
-    if place is None or (model and exp):
-        raise UserError(
-            "no model to serve" if place is None else "both --exp and --model",
-            expected="one of --exp EXP and --model BUNDLE",
-            where="the command line",
-            todo="asrkit serve --exp EXP",
-        )
+    place = one_of(exp, model)
     try:
         from asrkit.deploy.server import ServerOptions, make_app
         from asrkit.deploy.serving import serve, start_workers
@@ -68,7 +62,8 @@ def command(
         limit = options.upload_bytes
         beside = functools.partial(serve_wyoming, started, host, wyoming, options.model, limit)
         print(f"Wyoming on tcp://{host}:{wyoming}", flush=True)
-    print(f"serving {place} with {started.count} workers on http://{host}:{port}; Ctrl-C stops it", flush=True)
+    address = f"http://{host}:{port}"
+    print(f"serving {place} with {started.count} workers on {address}; Ctrl-C stops it", flush=True)
     try:
         serve(make_app(started, options), host, port, beside)
     finally:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, load_model, subsampling
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.recognise.recognizer import Found, Greedy, Recognizer, Searcher
@@ -51,6 +52,18 @@ class GraphSearcher:
         return Found(found, nbest.way)
 
 
+def one_of(exp: Optional[Path], model: Optional[Path]) -> Path:
+    """The experiment or the bundle that a command is given; raises UserError for none, and for both."""
+    if (exp is None) == (model is None):
+        raise UserError(
+            "no model" if exp is None else "both --exp and --model",
+            expected="one of --exp EXP and --model BUNDLE",
+            where="the command line",
+            todo="--exp EXP, the folder of a finished experiment",
+        )
+    return exp or model  # type: ignore[return-value]
+
+
 def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cpu") -> Recognizer:
     """Open a finished experiment; raises UserError for what is none, or lacks what the method needs."""
     experiment = open_experiment(place)
@@ -62,7 +75,7 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
     searcher: Searcher = Greedy(units, step)
     if method != "greedy":
         searcher = _graph_searcher(experiment, units, step)
-    return Recognizer(FilterBank(config.features), TorchEncoder(model, device), searcher)
+    return Recognizer(FilterBank(config.features), TorchEncoder(model, device), searcher, units, step)
 
 
 def _graph_searcher(experiment: Experiment, units: Units, step: float) -> GraphSearcher:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrkit.errors import AudioProblem
+from asrkit.errors import AudioProblem, UserError
+from asrkit.recognise.forced_alignment import align_words
 from asrkit.recognise.greedy import greedy_words
 from asrkit.recognise.recording import read_recording
 from asrkit.recognise.segmentation import SegmentOptions, find_speech
@@ -60,8 +61,12 @@ class Greedy:
 class Recognizer:
     """Audio to words; `transcribe` may be called from several threads."""
 
-    def __init__(self, filter_bank: FilterBank, encoder: Encoder, searcher: Searcher) -> None:
+    def __init__(
+        self, filter_bank: FilterBank, encoder: Encoder, searcher: Searcher, units: Units, step: float
+    ) -> None:
+        """`step`: seconds per frame of the encoder's output."""
         self._filter_bank, self._encoder, self._searcher = filter_bank, encoder, searcher
+        self.units, self.step = units, step
         self._lock = threading.Lock()  # lhotse's filter bank and k2's search keep state
 
     @classmethod
@@ -104,6 +109,18 @@ class Recognizer:
                 yield from self._recognise(batch)
                 batch = []
         yield from self._recognise(batch)
+
+    def align(self, samples: np.ndarray, rate: int, text: str) -> List[Word]:
+        """Words of a known text with their times in samples (sample,) of `rate` Hz.
+
+        Raises UserError for words that the model's tokens can't spell, and for too little or too much audio.
+        """
+        try:
+            features = torch.from_numpy(self._features(samples, rate))
+        except AudioProblem as problem:
+            raise UserError(f"the recording is {problem}", expected="audio of the text") from None
+        log_probs, frames = self._encoder(features[None], torch.tensor([len(features)]))
+        return align_words(log_probs[0][: int(frames[0])], self.units, text, self.step)
 
     def _features(self, samples: np.ndarray, rate: int) -> np.ndarray:
         with self._lock:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 CUE_SECONDS = 6.0  # a subtitle stays no longer, and is no longer than two lines of 42 characters,
 CUE_CHARACTERS = 84  # as broadcasters' guidelines ask
@@ -31,11 +31,12 @@ class Segment:
     end: float
     words: Tuple[Word, ...]
     outcome: str = "lattice"
+    written: Optional[str] = None  # the text as people write it, with numbers in digits
 
     @property
     def text(self) -> str:
-        """Words separated by spaces."""
-        return " ".join(word.word for word in self.words)
+        """As it is written, else words separated by spaces."""
+        return " ".join(word.word for word in self.words) if self.written is None else self.written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """Words of all segments separated by spaces."""
-        return " ".join(word.word for word in self.words)
+        """Text of all segments separated by spaces."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
 
 
 def to_text(transcript: Transcript) -> str:
