@@ -24,6 +24,7 @@ ORDER = [
     "train",
     "decode",
     "score",
+    "recognise",
     "deploy",
     "onboarding",
     "stages",

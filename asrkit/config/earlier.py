@@ -6,6 +6,7 @@ from typing import Any, Dict, Mapping, Optional
 
 import msgspec
 
+from asrkit.config.methods import RENAMED
 from asrkit.config.recipe import MOVED_TO_AUGMENT, TRANSFORMS, RecipeConfig, Settings
 
 # Settings that switch a transform of section train off by 0 or by having no value
@@ -18,6 +19,8 @@ def current_settings(flat: Mapping[str, Any]) -> Dict[str, Any]:
     A removed setting is dropped if it had the value that always holds now; otherwise it keeps its name.
     """
     known = _move_to_model(_move_to_augment(flat))
+    if "decode.methods" in known:
+        known["decode.methods"] = [RENAMED.get(name, name) for name in known["decode.methods"]]
     named = ((_current_name(key, value), value) for key, value in known.items())
     return {name: value for name, value in named if name is not None}
 

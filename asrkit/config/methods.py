@@ -6,6 +6,7 @@ A new method is an entry of METHODS here and a class of the same name in CLASSES
 import dataclasses
 import difflib
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Literal, Mapping, NamedTuple, Tuple
 
 from asrkit.errors import UserError
@@ -187,7 +188,7 @@ def current_method(name: str, where: str) -> str:
     """The current name of a method; a former one is accepted, with a line that gives the new name."""
     if name not in RENAMED:
         return name
-    print(f"{where}: {name} is now called {RENAMED[name]}", flush=True)
+    print(f"{where}: {name} is now called {RENAMED[name]}", file=sys.stderr, flush=True)
     return RENAMED[name]
 
 

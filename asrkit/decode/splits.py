@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import torch
 
-from asrkit.config.methods import BEAMS, GRAPH, METHODS, Method, current_method
+from asrkit.config.methods import BEAMS, GRAPH, METHODS, RENAMED, Method
 from asrkit.decode.methods import UtteranceDecoder
 from asrkit.decode.nbest import (
     OUTCOMES,
@@ -68,7 +68,7 @@ def decode_frozen(experiment: Experiment, split: str) -> None:
     """Decode one set with the weights in decode/scales.json."""
     decoder = SplitDecoder(experiment)
     scales = read_json(experiment.folder("decode") / "scales.json")["weights"]
-    chosen = {current_method(name, "decode/scales.json"): values for name, values in scales.items()}
+    chosen = {RENAMED.get(name, name): values for name, values in scales.items()}
     weights = {
         method: {name: chosen[method][name] for name in grid} for method, grid in decoder.grids.items()
     }

@@ -42,7 +42,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: flo
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # (batch, head, query, key)
     scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
-    return F.dropout(scores.softmax(dim=-1), dropout) @ value
+    weights = scores.softmax(dim=-1)
+    return (F.dropout(weights, dropout) if dropout else weights) @ value
 
 
 class StackedLinear(nn.Linear):

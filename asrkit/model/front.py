@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from asrkit.config import ModelConfig
 from asrkit.errors import UserError
 from asrkit.model.description import Stage
-from asrkit.model.padding import MaskedBatchNorm, Padding, rectify
+from asrkit.model.padding import MaskedBatchNorm, Padding, is_exporting, rectify
 from asrkit.storage.tensors import load_tensors
 
 
@@ -49,6 +49,14 @@ class SqueezeExcitation(nn.Module):
         mean = (x * inside).sum(dim=(2, 3), keepdim=True) / count  # (batch, channel, 1, 1)
         scaled: Tensor = x * torch.sigmoid(self.fc2(torch.relu(self.fc1(mean))))
         return scaled
+
+
+def _subsample(x: Tensor, stride: Tuple[int, int]) -> Tensor:
+    """Every stride-th frame and bin of (batch, channel, time, frequency)."""
+    if is_exporting():
+        return x[:, :, :: stride[0], :: stride[1]]
+    subsampled: Tensor = _Subsample.apply(x, stride)
+    return subsampled
 
 
 class _Subsample(torch.autograd.Function):
@@ -118,7 +126,7 @@ class ResidualBlock(nn.Module):
         if self.downsample:
             # Stride by slicing: the oneDNN in torch 1.13.1 writes out of bounds in a strided 1x1
             # convolution of fewer than 8 channels (tests/known_issues/test_strided_shortcut.py).
-            x = x if self.stride == (1, 1) else _Subsample.apply(x, self.stride)
+            x = x if self.stride == (1, 1) else _subsample(x, self.stride)
             x = self.downsample[1](self.downsample[0](x), padding)
         return rectify(x + y, padding), padding
 

@@ -7,6 +7,11 @@ import torch
 from torch import Tensor, nn
 
 
+def is_exporting() -> bool:
+    """Whether the model is traced for export: then numbers of tensors and custom gradients can't be used."""
+    return torch.jit.is_tracing()
+
+
 class Padding:
     """Lengths (batch,) of the utterances in a batch of `longest` frames."""
 
@@ -32,6 +37,8 @@ class Padding:
 
     def erase(self, x: Tensor) -> Tensor:
         """Zero the padding of (batch, channel, time, frequency) in place, outside autograd."""
+        if is_exporting():
+            return x * self.inside()[:, None, :, None]
         values = x.detach()
         if values.is_cuda:
             values.mul_(self.inside()[:, None, :, None])
@@ -58,6 +65,8 @@ class _Rectify(torch.autograd.Function):
 
 def rectify(x: Tensor, padding: Padding) -> Tensor:
     """In-place ReLU that zeroes padding and its gradient."""
+    if is_exporting():
+        return padding.erase(torch.relu(x))
     rectified: Tensor = _Rectify.apply(x, padding)
     return rectified
 

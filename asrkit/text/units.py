@@ -3,7 +3,7 @@
 import contextlib
 import io
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from asrkit.config import CorpusConfig, UnitsConfig
 from asrkit.config.symbols import BLANK_SYMBOL, END, EPSILON, START
@@ -66,28 +66,37 @@ class Units:
         return self._first.get(word, self._first.get(self.unknown_word or "", []))
 
     def words(self, ids: Sequence[int]) -> List[str]:
-        """Words of a unit sequence without blanks and repeats.
+        """Words of a unit sequence without blanks and repeats; see word_spans."""
+        return [word for word, _, _ in self.word_spans(ids)]
+
+    def word_spans(self, ids: Sequence[int]) -> List[Tuple[str, int, int]]:
+        """Words of a unit sequence, each with the positions of its first unit and after its last.
 
         With word-start marks (BPE, characters, marked phones), a word begins at each mark, and units that
         are no pronunciation are joined. Phones without marks are segmented greedily into the longest
         pronunciations of the lexicon; a phone that begins none is kept.
         """
         symbols = [self.symbols[index] for index in ids]
-        if self._marked:
-            spelled = " ".join(symbols).replace(f" {WORD_START}", f"\n{WORD_START}").splitlines()
-            joined = [self._words.get(units, units.replace(" ", "")) for units in spelled]
-            return " ".join(joined).replace(WORD_START, " ").split()
+        return list(self._marked_spans(symbols) if self._marked else self._longest_spans(symbols))
+
+    def _marked_spans(self, symbols: Sequence[str]) -> Iterator[Tuple[str, int, int]]:
+        starts = [place for place, symbol in enumerate(symbols) if symbol.startswith(WORD_START) or not place]
+        for start, end in zip(starts, [*starts[1:], len(symbols)]):
+            units = symbols[start:end]
+            spelled = self._words.get(" ".join(units), "".join(units))
+            for word in spelled.replace(WORD_START, " ").split():
+                yield word, start, end
+
+    def _longest_spans(self, symbols: Sequence[str]) -> Iterator[Tuple[str, int, int]]:
         longest = max(len(entry.units) for entry in self.lexicon)
-        words: List[str] = []
-        position = 0
-        while position < len(symbols):
-            for length in range(min(longest, len(symbols) - position), 0, -1):
-                word = self._words.get(" ".join(symbols[position : position + length]))
+        start = 0
+        while start < len(symbols):
+            for end in range(min(start + longest, len(symbols)), start, -1):
+                word = self._words.get(" ".join(symbols[start:end]))
                 if word is not None:
                     break
-            words.append(word if word is not None else symbols[position])
-            position += length
-        return words
+            yield word if word is not None else symbols[start], start, end
+            start = end
 
     def refuse_lost_words(self, where: str) -> None:
         """Raise UserError if units have word-start marks and don't give each word of the lexicon back."""

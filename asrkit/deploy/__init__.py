@@ -1,0 +1,1 @@
+"""What programs other than asrkit run: bundles of a model, its graph and its tokens."""

@@ -1,0 +1,134 @@
+"""Export a finished experiment as a bundle."""
+
+import datetime
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from asrkit.config.methods import RENAMED
+from asrkit.corpus.text import WORD_START
+from asrkit.deploy.card import write_card
+from asrkit.deploy.exported import export_onnx, export_torchscript, quantise, to_half_precision
+from asrkit.errors import UserError
+from asrkit.model.acoustic import load_model, subsampling
+from asrkit.pipeline.cost import read_cost
+from asrkit.pipeline.experiment import Experiment
+from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
+from asrkit.recognise.openfst import write_graph, write_rules
+from asrkit.storage.files import read_json, write_bytes
+from asrkit.storage.tensors import load_tensors
+from asrkit.text.units import Units, load_units
+
+SUBSAMPLING = 4  # that sherpa-onnx assumes where it gives times
+HOMOPHONE_COST = 1.0  # per word: of two ways to cut phones into words, that with fewer words is taken
+
+
+def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bool = False) -> Bundle:
+    """Write a bundle of a finished experiment into a folder, and return what bundle.json says.
+
+    An existing bundle there stays until the new one is whole. Raises UserError for a folder with other files,
+    or a package that int8 or fp16 need and that is missing.
+    """
+    _refuse_other_files(directory)
+    partial = directory.with_name(f".{directory.name}.next")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    bundle = _export(experiment, partial, int8, fp16)
+    old = directory.with_name(f".{directory.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    partial.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+    return bundle
+
+
+def _export(experiment: Experiment, directory: Path, int8: bool, fp16: bool) -> Bundle:
+    config = experiment.config
+    model, about = load_model(experiment.folder("average") / "model.safetensors")
+    units = load_units(experiment.folder("units"))
+    weights = _weights(experiment)
+    bundle = Bundle(
+        format=FORMAT,
+        name=config.name,
+        features=config.features,
+        frame_shift=config.features.frame_shift * subsampling(config.model),
+        subsampling=subsampling(config.model),
+        tokens=len(units),
+        token_kind=config.units.kind,
+        search=_search(experiment),
+        weights=weights or {},
+        files={},
+        commit=read_cost(experiment).get("commit"),
+        configuration=read_cost(experiment).get("configuration"),
+        training=about.get("training"),
+        exported=datetime.date.today().isoformat(),
+        results=_results(experiment),
+    )
+    export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
+    export_torchscript(model, directory / "model.pt")
+    if int8:
+        quantise(directory / "model.onnx", directory / "model.int8.onnx")
+    if fp16:
+        to_half_precision(directory / "model.onnx", directory / "model.fp16.onnx")
+    _write_symbols(experiment, directory, units)
+    if weights is not None:
+        tensors, _ = load_tensors(experiment.folder("graph") / "HLG.safetensors")
+        arcs, words = tensors["arcs"].numpy(), tensors["words"].numpy()
+        write_graph(directory / "HLG.fst", arcs, words, weights["lm_scale"], weights["word_bonus"])
+    write_card(directory / "README.md", bundle, experiment)
+    write_bundle(directory, bundle)
+    return bundle
+
+
+def _refuse_other_files(directory: Path) -> None:
+    others = [file.name for file in directory.glob("*") if file.name not in {*FILES, DESCRIPTION}]
+    if others:
+        raise UserError(
+            f"{directory} holds other files: {others[0]}",
+            expected="a new or empty folder, or an earlier bundle",
+            where="the folder of the bundle",
+            todo="give another folder",
+        )
+
+
+def _weights(experiment: Experiment) -> Optional[Dict[str, float]]:
+    """Language-model scale and word bonus that were chosen on dev for the graph; None without one."""
+    if not (experiment.folder("graph") / "HLG.safetensors").is_file():
+        return None
+    weights = read_json(experiment.folder("decode") / "scales.json")["weights"]
+    return {RENAMED.get(name, name): values for name, values in weights.items()}.get("1best")
+
+
+def _search(experiment: Experiment) -> Dict[str, Any]:
+    decode = experiment.config.decode
+    names = ("search_beam", "output_beam", "min_active_states", "max_active_states")
+    return {name: getattr(decode, name) for name in names}
+
+
+def _results(experiment: Experiment) -> List[Dict[str, Any]]:
+    """Rows of results.json, of the test sets, without what is of single utterances or speakers."""
+    file = experiment.directory / "results.json"
+    names = ("set", "method", "unit", "errors", "reference", "rate", "interval", "rtf")
+    rows = read_json(file) if file.is_file() else []
+    return [{name: row[name] for name in names} for row in rows if row.get("role", "test") == "test"]
+
+
+def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> None:
+    """tokens.txt, words.txt and lexicon.txt; for phones rules.fst too."""
+    folder = experiment.folder("units")
+    for name in ("units.txt", "words.txt", "lexicon.txt"):
+        exported = "tokens.txt" if name == "units.txt" else name
+        write_bytes(directory / exported, (folder / name).read_bytes())
+    if experiment.config.units.kind == "phones":
+        spellings, are_marked = _spellings(units)
+        write_rules(directory / "rules.fst", spellings, are_marked)
+
+
+def _spellings(units: Units) -> Tuple[List[Tuple[str, str, float]], bool]:
+    """Text of each word's tokens, the word and its cost; whether words are separated in that text."""
+    are_marked = any(symbol.startswith(WORD_START) for symbol in units.symbols)
+    spellings = [
+        ("".join(entry.units).replace(WORD_START, ""), entry.word, HOMOPHONE_COST) for entry in units.lexicon
+    ]
+    return spellings, are_marked

@@ -1,0 +1,314 @@
+"""A server with the interface of OpenAI's speech recognition, a page to try it, figures for Prometheus."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Tuple
+
+from starlette.applications import Starlette
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
+from asrkit.deploy.workers import Request as Recording
+from asrkit.errors import UserError, escape
+from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+PAGE = Path(__file__).with_name("page.html")
+RETRY_SECONDS = 2
+FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+# The page loads nothing from elsewhere, and no other page may frame it
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; worker-src blob:; script-src-elem 'self' 'unsafe-inline' blob:; "
+    "media-src blob:; img-src data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """Limits, and who may use the server."""
+
+    model: str = "asrkit"  # its name in /v1/models
+    api_key: Optional[str] = None
+    upload_bytes: int = 100 << 20
+    upload_seconds: float = 60.0  # a slower client is refused
+
+
+class Figures:
+    """Counts for /metrics."""
+
+    def __init__(self) -> None:
+        self.requests: Dict[int, int] = {}  # by status
+        self.audio_seconds = self.busy_seconds = 0.0
+
+    def text(self, workers: Workers) -> str:
+        """In Prometheus's text format 0.0.4."""
+        lines = ["# TYPE asrkit_requests_total counter"]
+        for status, count in sorted(self.requests.items()):
+            lines.append(f'asrkit_requests_total{{status="{status}"}} {count}')
+        for name, kind, value in (
+            ("asrkit_audio_seconds_total", "counter", self.audio_seconds),
+            ("asrkit_recognition_seconds_total", "counter", self.busy_seconds),
+            ("asrkit_requests_pending", "gauge", workers.pending),
+            ("asrkit_workers", "gauge", workers.count),
+        ):
+            lines += [f"# TYPE {name} {kind}", f"{name} {value:g}"]
+        return "\n".join(lines) + "\n"
+
+
+class _Refused(Exception):
+    """An answer in OpenAI's form of errors."""
+
+    def __init__(
+        self, status: int, message: str, param: Optional[str] = None, code: Optional[str] = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+
+def _error(status: int, message: str, param: Optional[str] = None, code: Optional[str] = None) -> Response:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    content = {"error": {"message": escape(message), "type": kind, "param": param, "code": code}}
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return JSONResponse(content, status, headers)
+
+
+def make_app(workers: Workers, options: ServerOptions) -> Starlette:
+    """The server as an ASGI application."""
+    figures = Figures()
+
+    def guarded(endpoint: Endpoint) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            try:
+                _check_key(request, options)
+                response = await endpoint(request)
+            except _Refused as error:
+                response = _error(error.status, str(error), error.param, error.code)
+            except UserError as error:
+                response = _error(400, f"{error.found} (expected: {error.expected})", "file")
+            except Overloaded:
+                response = _error(503, "all workers are busy and the queue is full", code="overloaded")
+            except WorkerFailed as error:
+                response = _error(500, str(error), code="worker_failed")
+            except ClientDisconnect:
+                response = _error(400, "the client has gone")
+            figures.requests[response.status_code] = figures.requests.get(response.status_code, 0) + 1
+            return response
+
+        return answer
+
+    async def transcribe(request: Request) -> Response:
+        form = await _read_form(request, options)
+        recognised = workers.recognise(form.recording)
+        if form.stream:
+            # The first message is awaited here, so that what is refused has its status
+            first = await recognised.__anext__()
+            return StreamingResponse(_events(first, recognised, form), media_type="text/event-stream")
+        started = time.monotonic()
+        transcript = await _until_gone(request, _collect(recognised, form.recording.name))
+        figures.audio_seconds += transcript.duration
+        figures.busy_seconds += time.monotonic() - started
+        return _answer(transcript, form.format, form.word_times)
+
+    async def models(_: Request) -> Response:
+        model = {"id": options.model, "object": "model", "created": 0, "owned_by": "asrkit"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok", "pending": workers.pending, "workers": workers.count})
+
+    async def metrics(_: Request) -> Response:
+        return PlainTextResponse(figures.text(workers), media_type="text/plain; version=0.0.4")
+
+    async def page(_: Request) -> Response:
+        return Response(PAGE.read_text(encoding="utf-8"), media_type="text/html", headers=PAGE_HEADERS)
+
+    async def not_found(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _error(error.status_code, error.detail)
+
+    return Starlette(
+        routes=[
+            Route("/v1/audio/transcriptions", guarded(transcribe), methods=["POST"]),
+            Route("/v1/models", guarded(models)),
+            Route("/health", health),
+            Route("/metrics", guarded(metrics)),
+            Route("/", page),
+        ],
+        exception_handlers={HTTPException: not_found},
+    )
+
+
+def _check_key(request: Request, options: ServerOptions) -> None:
+    if options.api_key is None:
+        return
+    given = request.headers.get("authorization", "").encode()
+    if not hmac.compare_digest(given, f"Bearer {options.api_key}".encode()):
+        raise _Refused(401, "the API key is missing or wrong", code="invalid_api_key")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    recording: Recording
+    format: str
+    stream: bool
+    word_times: bool
+
+
+async def _read_form(request: Request, options: ServerOptions) -> _Form:
+    """The upload and its fields; raises _Refused for what is missing, too large, or too slow."""
+    _limit_upload(request, options.upload_bytes)
+    try:
+        reading = request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
+        fields = await asyncio.wait_for(_awaited(reading), options.upload_seconds)
+        upload = fields.get("file")
+        if not isinstance(upload, UploadFile):
+            raise _Refused(400, "the field file is missing: the audio, as multipart/form-data", "file")
+        audio, name = await upload.read(), upload.filename or "audio"
+    except asyncio.TimeoutError:
+        raise _Refused(408, f"the upload took longer than {options.upload_seconds:g} s") from None
+    except HTTPException as error:  # not multipart, or too many fields
+        raise _Refused(400, error.detail, "file") from None
+    finally:
+        await request.close()
+    form = str(fields.get("response_format", "json"))
+    if form not in FORMATS:
+        expected = ", ".join(FORMATS)
+        raise _Refused(400, f"response_format is {form}, expected one of {expected}", "response_format")
+    hotwords = tuple(str(each) for key in ("keywords[]", "keywords") for each in fields.getlist(key))
+    granularities = fields.getlist("timestamp_granularities[]")
+    return _Form(
+        Recording(name, audio, hotwords),
+        form,
+        str(fields.get("stream", "")).lower() == "true",
+        "word" in granularities,
+    )
+
+
+async def _awaited(reading: Awaitable[FormData]) -> FormData:
+    return await reading
+
+
+def _limit_upload(request: Request, limit: int) -> None:
+    """Refuse a body that is, or becomes, larger than the limit."""
+    declared = request.headers.get("content-length", "0")
+    too_large = _Refused(413, f"the upload is larger than {limit >> 20} MB", "file")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large
+    receive, read = request.receive, 0
+
+    async def counted() -> Any:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > limit:
+            raise too_large
+        return message
+
+    request._receive = counted
+
+
+async def _collect(recognised: AsyncIterator[Tuple[str, Any]], name: str) -> Transcript:
+    duration, segments = 0.0, []
+    async for kind, content in recognised:
+        if kind == "duration":
+            duration = content
+        else:
+            segments.append(content)
+    return Transcript(name, duration, tuple(segments))
+
+
+async def _until_gone(request: Request, work: Any) -> Transcript:
+    """Wait for work, unless its client disconnects before."""
+    task = asyncio.ensure_future(work)
+    try:
+        while True:
+            done, _ = await asyncio.wait([task], timeout=0.2)
+            if done:
+                return task.result()
+            if await request.is_disconnected():
+                raise ClientDisconnect
+    finally:
+        task.cancel()
+
+
+async def _events(
+    first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, Any]], form: _Form
+) -> AsyncIterator[str]:
+    """Server-sent events: a transcript.text.delta per segment, transcript.text.done at the end."""
+
+    def event(content: Dict[str, Any]) -> str:
+        return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+
+    said: List[str] = []
+    messages: List[Tuple[str, Any]] = [first]
+    try:
+        while messages:
+            for kind, content in messages:
+                if kind == "segment" and content.text:
+                    delta = (" " if said else "") + content.text
+                    said.append(content.text)
+                    yield event({"type": "transcript.text.delta", "delta": delta})
+            messages = [message async for message in _next(recognised)]
+        yield event({"type": "transcript.text.done", "text": " ".join(said)})
+    except (UserError, WorkerFailed) as error:
+        yield event({"type": "error", "error": {"message": escape(str(error)), "type": "server_error"}})
+
+
+async def _next(recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:
+    with contextlib.suppress(StopAsyncIteration):
+        yield await recognised.__anext__()
+
+
+def _answer(transcript: Transcript, form: str, word_times: bool) -> Response:
+    if form == "text":
+        return PlainTextResponse(transcript.text + "\n")
+    if form in ("srt", "vtt"):
+        return PlainTextResponse(to_srt(transcript) if form == "srt" else to_vtt(transcript))
+    if form == "json":
+        return JSONResponse({"text": transcript.text})
+    verbose: Dict[str, Any] = {
+        "task": "transcribe",
+        "language": "",
+        "duration": round(transcript.duration, 3),
+        "text": transcript.text,
+        "segments": [_segment(number, segment) for number, segment in enumerate(transcript.segments)],
+    }
+    if word_times:
+        verbose["words"] = [
+            {
+                "word": word.word,
+                "start": round(word.start, 3),
+                "end": round(word.end, 3),
+                "confidence": round(word.confidence, 3),
+            }
+            for word in transcript.words
+        ]
+    return JSONResponse(verbose)
+
+
+def _segment(number: int, segment: Segment) -> Dict[str, Any]:
+    """A segment with the fields that OpenAI's clients expect; those of their decoder are constants."""
+    return {
+        "id": number,
+        "seek": 0,
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": 0.0,
+        "compression_ratio": 1.0,
+        "no_speech_prob": 0.0,
+    }

@@ -1,0 +1,67 @@
+"""Run the server: a recogniser in each worker process, OpenAI's interface, and Wyoming if asked for."""
+
+import asyncio
+import functools
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional, Tuple
+
+import torch
+
+from asrkit.deploy.workers import Recognise, Request, Workers
+from asrkit.errors import UserError
+from asrkit.recognise.recording import read_recording
+
+
+def open_recognise(place: Path, method: Optional[str]) -> Recognise:
+    """Open the recogniser of a worker process, with one thread: the processes are the parallelism."""
+    from asrkit.recognise.opening import open_recognizer
+
+    torch.set_num_threads(1)
+    recognizer = open_recognizer(place, method)
+
+    def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
+        samples, rate = read_recording(request.audio)
+        yield "duration", len(samples) / rate
+        for segment in recognizer.segments(samples, rate):
+            yield "segment", segment
+
+    return recognise
+
+
+def start_workers(
+    place: Path, method: Optional[str], count: int, waiting: int, time_limit: float
+) -> Workers:
+    """Start worker processes for an experiment or bundle; raises UserError if it can't be opened."""
+    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method)
+    return Workers(opener, count, waiting, time_limit)
+
+
+def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None:
+    """Serve until SIGINT or SIGTERM; requests that have begun are finished.
+
+    `wyoming`: a coroutine function that serves that protocol, beside. Raises UserError for a port in use.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=30, limit_concurrency=1000
+    )
+    server = uvicorn.Server(config)
+
+    async def run() -> None:
+        beside = asyncio.ensure_future(wyoming()) if wyoming else None
+        try:
+            await server.serve()
+        finally:
+            if beside is not None:
+                beside.cancel()
+
+    try:
+        asyncio.run(run())
+    except SystemExit:  # uvicorn's, after it logged that it can't bind
+        raise UserError(
+            f"can't listen on {host}:{port}",
+            expected="a free port and an address of this machine",
+            where="--host and --port",
+            todo="choose another port, for example --port 8001",
+        ) from None

@@ -1,0 +1,182 @@
+"""Processes that recognise for the server: audio that ends or stalls one of them harms nobody else."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import queue
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any, AsyncIterator, Callable, List, NamedTuple, Optional, Tuple
+
+from asrkit.errors import AudioProblem, UserError
+
+CANCEL = "cancel"
+POLL_SECONDS = 0.1  # between looks at whether the client is still there
+
+
+class Request(NamedTuple):
+    """A recording as it was uploaded, and what its client asks for."""
+
+    name: str
+    audio: bytes
+    hotwords: Tuple[str, ...] = ()
+
+
+class Overloaded(Exception):
+    """As many requests wait as may."""
+
+
+class WorkerFailed(Exception):
+    """A worker ended or took too long; another one has taken its place."""
+
+
+# Opens the recogniser in a worker: from a request to its duration in seconds, then segments
+Recognise = Callable[[Request], Any]
+
+
+def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> None:
+    """Receive requests; send ("duration", seconds), ("segment", Segment)..., then ("done", None)."""
+    recognise = open_recogniser()
+    connection.send(("ready", None))
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:  # the server has ended
+            return
+        if request == CANCEL:  # sent when its request was done already
+            continue
+        try:
+            for message in recognise(request):
+                if connection.poll():  # the client has gone
+                    connection.recv()
+                    break
+                connection.send(message)
+            connection.send(("done", None))
+        except UserError as error:
+            connection.send(("refused", (error.found, error.expected)))
+        except AudioProblem as error:
+            connection.send(("refused", (str(error), "a recording of speech")))
+
+
+class Worker:
+    """A worker process and the pipe to it."""
+
+    def __init__(self, open_recogniser: Callable[[], Recognise]) -> None:
+        context = multiprocessing.get_context("spawn")  # threads of the server don't survive a fork
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, open_recogniser), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Raise WorkerFailed unless the recogniser was opened within some seconds."""
+        with contextlib.suppress(EOFError, OSError):
+            if self.connection.poll(seconds) and self.connection.recv()[0] == "ready":
+                return
+        raise WorkerFailed("a worker couldn't open the model")
+
+    def end(self) -> None:
+        """Kill the process."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class Workers:
+    """Some workers, and a bounded number of requests that wait for one."""
+
+    def __init__(
+        self, open_recogniser: Callable[[], Recognise], count: int, waiting: int, time_limit: float
+    ) -> None:
+        """Start `count` workers; `waiting` requests may wait, and each takes `time_limit` seconds at most."""
+        self._open, self._waiting, self._time_limit = open_recogniser, waiting, time_limit
+        self.count, self.pending = count, 0
+        self._idle: queue.Queue[Worker] = queue.Queue()
+        started = [Worker(open_recogniser) for _ in range(count)]
+        for worker in started:
+            worker.wait_until_ready(time_limit)
+            self._idle.put(worker)
+
+    async def recognise(self, request: Request) -> AsyncIterator[Tuple[str, Any]]:
+        """("duration", seconds), then ("segment", Segment) for each; ends early if the caller does.
+
+        Raises Overloaded, WorkerFailed, and UserError for audio that can't be used.
+        """
+        if self.pending >= self.count + self._waiting:
+            raise Overloaded
+        loop, messages = asyncio.get_running_loop(), asyncio.Queue()  # type: ignore[var-annotated]
+        gone = threading.Event()
+        self.pending += 1
+
+        def send(message: Tuple[str, Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(messages.put_nowait, message)
+
+        def finished() -> None:
+            self.pending -= 1
+
+        def run() -> None:
+            try:
+                self._run(request, send, gone)
+            finally:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(finished)
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            while True:
+                kind, content = await messages.get()
+                if kind == "done":
+                    return
+                if kind == "refused":
+                    raise UserError(content[0], expected=content[1], where="the uploaded file")
+                if kind == "failed":
+                    raise WorkerFailed(content)
+                yield kind, content
+        finally:
+            gone.set()
+
+    def _run(
+        self, request: Request, send: Callable[[Tuple[str, Any]], None], gone: threading.Event
+    ) -> None:
+        """Wait for an idle worker, and pass on what it sends, in a thread of its own."""
+        worker = self._borrow(gone)
+        if worker is None:
+            return
+        deadline, cancelled = time.monotonic() + self._time_limit, False
+        try:
+            worker.connection.send(request)
+            while True:
+                if gone.is_set() and not cancelled:
+                    worker.connection.send(CANCEL)
+                    cancelled = True
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"recognition took longer than {self._time_limit:g} s")
+                if worker.connection.poll(POLL_SECONDS):
+                    kind, content = worker.connection.recv()
+                    send((kind, content))
+                    if kind in ("done", "refused"):
+                        break
+        except (EOFError, OSError, TimeoutError) as error:
+            worker.end()
+            send(("failed", str(error) or "the worker process ended"))
+            worker = Worker(self._open)
+            with contextlib.suppress(WorkerFailed):
+                worker.wait_until_ready(self._time_limit)
+        self._idle.put(worker)
+
+    def _borrow(self, gone: threading.Event) -> Optional[Worker]:
+        while not gone.is_set():
+            with contextlib.suppress(queue.Empty):
+                return self._idle.get(timeout=POLL_SECONDS)
+        return None
+
+    def end(self) -> None:
+        """Kill the workers that are idle; the others are daemons and end with the server."""
+        idle: List[Worker] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for worker in idle:
+            worker.end()

@@ -1,0 +1,1 @@
+"""Audio to text with a trained model."""

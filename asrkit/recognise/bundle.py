@@ -1,0 +1,138 @@
+"""A bundle: a folder with a trained model that needs no recipe, no corpus and no asrkit.
+
+    model.onnx     features to log-probabilities (also .int8.onnx, .fp16.onnx, and model.pt in TorchScript)
+    tokens.txt     "token id" lines
+    words.txt      "word id" lines, the output labels of HLG.fst
+    HLG.fst        the decoding graph in OpenFst's format, language-model scale and word bonus in its costs
+    lexicon.txt    the tokens of each word
+    rules.fst      phones to words, for decoders whose text is of tokens
+    bundle.json    settings of features and search, results, and a checksum of each file
+    README.md      the model card
+
+What a bundle holds is data: nothing of it is executed, and each file is compared with its checksum.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Dict, List, Optional, Union
+
+import msgspec
+
+from asrkit.config.recipe import FeaturesConfig
+from asrkit.errors import UserError
+from asrkit.storage.files import read_json, write_checked_json
+
+DESCRIPTION = "bundle.json"
+FORMAT = 1  # raised when an older asrkit can't read it
+MODELS = ("model.onnx", "model.int8.onnx", "model.fp16.onnx")
+FILES = {*MODELS, "model.pt", "tokens.txt", "words.txt", "HLG.fst", "lexicon.txt", "rules.fst", "README.md"}
+LARGEST_DESCRIPTION = 16 << 20  # bytes
+Size = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """A file of the bundle."""
+
+    bytes: Size
+    blake2b: str  # hexadecimal, of 16 bytes
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """What bundle.json says."""
+
+    format: int
+    name: str
+    features: FeaturesConfig
+    frame_shift: Positive  # seconds between the model's frames
+    subsampling: Annotated[int, msgspec.Meta(ge=1)]
+    tokens: Annotated[int, msgspec.Meta(ge=2)]
+    token_kind: str  # bpe, characters or phones
+    search: Dict[str, Union[int, float]]  # search_beam, output_beam, min_active_states, max_active_states
+    weights: Dict[str, float]  # lm_scale and word_bonus, in the costs of HLG.fst already
+    files: Dict[str, FileEntry]
+    commit: Optional[str] = None
+    configuration: Optional[str] = None
+    training: Optional[str] = None
+    exported: str = ""  # date
+    results: List[Dict[str, Any]] = []
+
+    def has(self, name: str) -> bool:
+        """Whether a file is part of the bundle."""
+        return name in self.files
+
+
+def write_bundle(directory: Path, bundle: Bundle) -> None:
+    """Write bundle.json with the sizes and checksums of the files that are there; last, when all are."""
+    files = {
+        file.name: FileEntry(file.stat().st_size, hash_content(file))
+        for file in sorted(directory.iterdir())
+        if file.name in FILES
+    }
+    complete = msgspec.structs.replace(bundle, files=files)
+    write_checked_json(directory / DESCRIPTION, msgspec.to_builtins(complete), indent=1)
+
+
+def open_bundle(directory: Path) -> Bundle:
+    """Read bundle.json; raises UserError for what is no bundle, damaged, or of a later format."""
+    file = directory / DESCRIPTION
+    if not file.is_file() or file.stat().st_size > LARGEST_DESCRIPTION:
+        raise UserError(
+            f"{directory} is no bundle",
+            expected=f"a folder with {DESCRIPTION}, as asrkit export writes it",
+            where=str(directory),
+            todo="asrkit export --exp EXP BUNDLE",
+        )
+    content = read_json(file, Dict[str, Any], checked=True)
+    if content.get("format") != FORMAT:
+        raise UserError(
+            f"the bundle's format is {content.get('format')!r}",
+            expected=f"format {FORMAT}",
+            where=str(file),
+            todo="export it again with this asrkit, or use the asrkit that wrote it",
+        )
+    try:
+        bundle = msgspec.convert(content, Bundle)
+    except msgspec.ValidationError as error:
+        raise _damaged(file, str(error)) from None
+    others = set(bundle.files) - FILES
+    if others:
+        raise _damaged(file, f"it lists {min(others)!r}, which is no file of bundles")
+    return bundle
+
+
+def checked_file(directory: Path, bundle: Bundle, name: str) -> Path:
+    """A file of the bundle, compared with its size and checksum; raises UserError for another one."""
+    file, entry = directory / name, bundle.files.get(name)
+    if entry is None:
+        raise UserError(
+            f"the bundle has no {name}",
+            expected=f"one of {', '.join(bundle.files)}",
+            where=str(directory),
+            todo="export it with that file, or choose another method",
+        )
+    try:
+        same = file.stat().st_size == entry.bytes and hash_content(file) == entry.blake2b
+    except OSError as error:
+        raise _damaged(file, str(error.strerror)) from None
+    if not same:
+        raise _damaged(file, "its content is not what bundle.json says")
+    return file
+
+
+def hash_content(file: Path) -> str:
+    """Checksum of a file's content."""
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _damaged(file: Path, reason: str) -> UserError:
+    return UserError(
+        f"{file.name} of the bundle is damaged: {reason}",
+        expected="the file that asrkit export wrote",
+        where=str(file),
+        todo="copy the bundle again, or export it again",
+    )

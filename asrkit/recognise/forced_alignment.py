@@ -1,0 +1,134 @@
+"""Forced alignment of a text with its audio by CTC (Viterbi over the blank-extended tokens).
+
+Three tokens in seven frames; the best path has a token or a blank (-) for each frame:
+
+    frame   0 1 2 3 4 5 6
+    path    - C C - A T T      ->      C: 1 to 2, A: 4 to 4, T: 5 to 6
+
+CTC models are sure of a token in few frames, mostly late in its sound, and the blanks around them belong to
+words too. Blanks between two words are therefore shared by them, up to SHARE_AFTER and SHARE_BEFORE; what is
+left is a pause.
+"""
+
+from typing import List, Sequence, Tuple
+
+import numpy as np
+from torch import Tensor
+
+from asrkit.errors import UserError
+from asrkit.graph.topology import BLANK
+from asrkit.recognise.transcript import Word
+from asrkit.text.units import Units
+
+LARGEST_TABLE = 1 << 31  # back pointers, a byte each
+SHARE_BEFORE = 0.12  # seconds of blanks that a word takes at most, before its first token,
+SHARE_AFTER = 0.08  # and after its last one
+
+
+def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> List[Tuple[int, int]]:
+    """First and last frame of each token on the best path through log-probabilities (frame, token).
+
+    Raises UserError for fewer frames than the tokens need: one each, and one between equal neighbours.
+    """
+    frames, needed = len(log_probs), len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:]))
+    states = 2 * len(tokens) + 1
+    if frames < needed or frames * states > LARGEST_TABLE:
+        expected, todo = "a recording of at most some minutes", "cut the recording"
+        if frames < needed:
+            expected, todo = f"at least {needed} frames", "check that the text belongs to this recording"
+        found = f"a text of {len(tokens)} tokens for {frames} frames of audio"
+        raise UserError(found, expected=expected, where="alignment", todo=todo)
+    if not tokens:
+        return []
+    labels = np.full(states, BLANK)
+    labels[1::2] = tokens
+    skips = np.zeros(states, dtype=bool)  # a token may follow the one before it without a blank
+    skips[3::2] = labels[3::2] != labels[1:-2:2]
+    score = np.full(states, -np.inf)
+    score[:2] = log_probs[0, labels[:2]]
+    back = np.zeros((frames, states), dtype=np.uint8)  # how many states before
+    for frame in range(1, frames):
+        choices = np.full((3, states), -np.inf)
+        choices[0], choices[1, 1:], choices[2, 2:] = score, score[:-1], score[:-2]
+        choices[2, ~skips] = -np.inf
+        back[frame] = choices.argmax(axis=0)
+        score = choices.max(axis=0) + log_probs[frame, labels]
+    state = states - 1 if score[-1] >= score[-2] else states - 2
+    spans = [(frames, -1)] * len(tokens)
+    for frame in range(frames - 1, -1, -1):
+        if state % 2:
+            first, last = spans[state // 2]
+            spans[state // 2] = (min(first, frame), max(last, frame))
+        state -= int(back[frame, state])
+    return spans
+
+
+def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List[Word]:
+    """Times of the words of a text; `step`: seconds per frame of log-probabilities (frame, token).
+
+    A word's confidence is the geometric mean of its tokens' probabilities on the path. Raises UserError for a
+    word that the model's tokens can't spell, or a text that is too long for the audio.
+    """
+    words = text.split()
+    unknown = units.unknown_words(text)
+    if unknown:
+        raise UserError(
+            f"the model has no tokens for {', '.join(unknown[:5])}",
+            expected="words of its lexicon, in its letter case",
+            where="the text",
+            todo="write them as the training text does",
+        )
+    per_word = [units.encode(word) for word in words]
+    table = log_probs.numpy()
+    tokens = [token for each in per_word for token in each]
+    spans = align_tokens(table, tokens)
+    found: List[Word] = []
+    place, edges = 0, []
+    for each in per_word:
+        edges.append((spans[place][0] * step, (spans[place + len(each) - 1][1] + 1) * step))
+        place += len(each)
+    place = 0
+    for index, (word, each) in enumerate(zip(words, per_word)):
+        before = edges[index - 1][1] if index else 0.0
+        after = edges[index + 1][0] if index + 1 < len(words) else len(table) * step
+        start, end = edges[index]
+        start -= min(SHARE_BEFORE, (start - before) * SHARE_BEFORE / (SHARE_BEFORE + SHARE_AFTER))
+        end += min(SHARE_AFTER, (after - end) * SHARE_AFTER / (SHARE_BEFORE + SHARE_AFTER))
+        chosen = [
+            table[first : last + 1, token].max()
+            for token, (first, last) in zip(each, spans[place : place + len(each)])
+        ]
+        place += len(each)
+        found.append(Word(word, max(start, 0.0), end - max(start, 0.0), float(np.exp(np.mean(chosen)))))
+    return found
+
+
+def to_textgrid(words: Sequence[Word], duration: float) -> str:
+    """A TextGrid of Praat with one tier of words; pauses are empty intervals."""
+    intervals: List[Tuple[float, float, str]] = []
+    place = 0.0
+    for word in words:
+        if word.start > place:
+            intervals.append((place, word.start, ""))
+        intervals.append((max(place, word.start), word.end, word.word))
+        place = word.end
+    if place < duration:
+        intervals.append((place, duration, ""))
+    lines = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        *("xmin = 0", f"xmax = {duration:.3f}", "tiers? <exists>", "size = 1", "item []:"),
+        *("    item [1]:", '        class = "IntervalTier"', '        name = "words"'),
+        *("        xmin = 0", f"        xmax = {duration:.3f}"),
+        f"        intervals: size = {len(intervals)}",
+    ]
+    for number, (start, end, text) in enumerate(intervals, 1):
+        escaped = text.replace('"', '""')
+        lines += [
+            f"        intervals [{number}]:",
+            f"            xmin = {start:.3f}",
+            f"            xmax = {end:.3f}",
+            f'            text = "{escaped}"',
+        ]
+    return "\n".join(lines) + "\n"

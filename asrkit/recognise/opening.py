@@ -1,0 +1,211 @@
+"""Open a finished experiment or a bundle as a recogniser."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from asrkit.config import DecodeConfig
+from asrkit.config.methods import METHODS, RENAMED, current_method
+from asrkit.decode.methods import UtteranceDecoder
+from asrkit.decode.nbest import NBest
+from asrkit.decode.splits import SplitDecoder
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel, subsampling
+from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.recognise.bundle import DESCRIPTION, Bundle, checked_file, open_bundle
+from asrkit.recognise.forced_alignment import align_words
+from asrkit.recognise.recognizer import Encoded, Found, Greedy, Recognizer, Searcher
+from asrkit.recognise.transcript import Word
+from asrkit.signal.filterbank import FilterBank
+from asrkit.storage.files import read_json
+from asrkit.text.lexicon import read_lexicon
+from asrkit.text.units import Units, read_symbols
+
+
+def one_of(exp: Optional[Path], model: Optional[Path]) -> Path:
+    """The experiment or the bundle that a command is given; raises UserError for none, and for both."""
+    place = exp or model
+    if place is None or (exp is not None and model is not None):
+        found = "no model" if place is None else "both --exp and --model"
+        expected = "one of --exp EXP and --model BUNDLE"
+        raise UserError(found, expected, "the command line", "--exp EXP, a finished experiment's folder")
+    return place
+
+
+def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cpu") -> Recognizer:
+    """Open an experiment with one of its decoding methods, or a bundle with greedy or 1best.
+
+    `method`: by default 1best if there is a graph, else greedy. Raises UserError for a folder that is
+    neither, and for a method that was not run or is unknown.
+    """
+    if (place / DESCRIPTION).exists():
+        return _open_bundle(place, method)
+    return _open_experiment(open_experiment(place), method, device)
+
+
+class TorchEncoder:
+    """The acoustic model in PyTorch, on a device."""
+
+    def __init__(self, model: AcousticModel, device: str) -> None:
+        try:
+            self._model = model.to(device).eval()
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            expected = "cpu, or cuda if there is a GPU"
+            raise UserError(f"device {device}: {reason}", expected, "--device") from None
+        self._device = device
+
+    @torch.no_grad()
+    def __call__(self, features: Tensor, lengths: Tensor) -> Encoded:
+        """Encode features (utterance, time, bin) of lengths (utterance,)."""
+        normalised = self._model.normalise(features.to(self._device))
+        encoded, log_probs, frames = self._model.encode(normalised, lengths.to(self._device))
+        # In the precision of the posteriors that stage decode stores: its transcripts are the same
+        halved = log_probs.float().clamp(min=torch.finfo(torch.float16).min).half()
+        return Encoded(halved.float().cpu(), frames.cpu(), encoded.float().cpu())
+
+
+class OnnxEncoder:
+    """The acoustic model of a bundle, in onnxruntime on the CPU."""
+
+    def __init__(self, file: Path, bundle: Bundle) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(
+                "the package onnxruntime is missing",
+                "the extra [use]",
+                "a bundle's model.onnx",
+                "pip install 'asrkit[use]'",
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+        try:  # from memory: a model in memory can't name other files
+            self._session = onnxruntime.InferenceSession(file.read_bytes(), options, ["CPUExecutionProvider"])
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            shapes = inputs[0].shape[-1], len(inputs), outputs[0].shape[-1], len(outputs)
+        except Exception as error:
+            raise UserError(
+                f"{file.name} is no model: {str(error).splitlines()[0]}",
+                "ONNX with x (N, T, C), x_lens (N) to log_probs (N, T', V), lens (N)",
+                str(file),
+                "export the bundle again",
+            ) from None
+        expected = bundle.features.bins, 2, bundle.tokens, 2
+        if shapes != expected:
+            found = f"{file.name} has (bins, inputs, tokens, outputs) {shapes}"
+            raise UserError(found, f"{expected}", str(file), "export the bundle again")
+
+    def __call__(self, features: Tensor, lengths: Tensor) -> Encoded:
+        """Encode features (utterance, time, bin) of lengths (utterance,)."""
+        found = self._session.run(None, {"x": features.numpy(), "x_lens": lengths.to(torch.int64).numpy()})
+        return Encoded(torch.from_numpy(found[0]), torch.from_numpy(found[1]), None)
+
+
+class MethodSearcher:
+    """A decoding method at its chosen weights."""
+
+    def __init__(
+        self, decoder: UtteranceDecoder, method: str, weights: Sequence[float], units: Units, step: float
+    ) -> None:
+        self._decoder, self._method, self._units, self._step = decoder, method, units, step
+        self._point = np.array([weights])
+
+    def __call__(self, log_probs: Tensor, encoded: Optional[Tensor], offset: float) -> Found:
+        """Search one segment; words that the method doesn't time are aligned by CTC."""
+        found = self._decoder.decode(f"{offset:.2f} s", log_probs, {self._method: self._point}, encoded)
+        nbest, _ = found[self._method]
+        words = nbest.best(self._point[0])
+        if len(nbest.timed) == len(words):
+            return Found(self._timed(nbest, words, offset), nbest.outcome)
+        try:
+            aligned = align_words(log_probs, self._units, " ".join(words), self._step)
+        except UserError:  # the words need more frames than there are
+            each = len(log_probs) * self._step / max(1, len(words))
+            aligned = [Word(word, index * each, each, 0.0) for index, word in enumerate(words)]
+        shifted = [word.moved(offset) for word in aligned]
+        return Found(shifted, nbest.outcome)
+
+    def _timed(self, nbest: NBest, words: Sequence[str], offset: float) -> List[Word]:
+        step = self._step
+        return [
+            Word(word, offset + time.first * step, (time.last + 1 - time.first) * step, time.confidence)
+            for word, time in zip(words, nbest.timed)
+        ]
+
+
+def _open_experiment(experiment: Experiment, method: Optional[str], device: str) -> Recognizer:
+    config = experiment.config
+    method = _chosen_method(method, config.decode.methods, f"{experiment.directory}/recipe.yaml")
+    decode = msgspec.structs.replace(config.decode, methods=(method,))
+    narrowed = msgspec.structs.replace(config, decode=decode)
+    threads = torch.get_num_threads()
+    try:
+        split_decoder = SplitDecoder(_with_config(experiment, narrowed))
+    finally:
+        torch.set_num_threads(threads)
+    units, step = split_decoder.decoder.units, config.features.frame_shift * subsampling(config.model)
+    searcher: Searcher = Greedy(units, step)
+    if method != "greedy":
+        scales = read_json(experiment.folder("decode") / "scales.json", Dict[str, Any])["weights"]
+        weights = {RENAMED.get(name, name): values for name, values in scales.items()}
+        values = [weights[method][name] for name in METHODS[method].weights] if method in weights else []
+        searcher = MethodSearcher(split_decoder.decoder, method, values, units, step)
+    encoder = TorchEncoder(split_decoder.model, device)
+    return Recognizer(FilterBank(config.features), encoder, searcher, units, step)
+
+
+def _with_config(experiment: Experiment, config: Any) -> Experiment:
+    return dataclasses.replace(experiment, config=config)
+
+
+def _chosen_method(method: Optional[str], there: Sequence[str], where: str) -> str:
+    if method is None:
+        return "1best" if "1best" in there else "greedy"
+    method = current_method(method, "--method")
+    if method not in (*there, "greedy") or METHODS[method].is_bound:
+        usable = [name for name in dict.fromkeys(("greedy", *there)) if not METHODS[name].is_bound]
+        todo = f"choose one of these, or decode with it: run.sh --set decode.methods=[greedy,{method}]"
+        raise UserError(f"method {method}", f"one of {', '.join(usable)}", where, todo)
+    return method
+
+
+def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
+    bundle = open_bundle(directory)
+    there = ("greedy", "1best") if bundle.has("HLG.fst") else ("greedy",)
+    method = _chosen_method(method, there, str(directory))
+    symbols = read_symbols(checked_file(directory, bundle, "tokens.txt"))
+    units = Units(symbols, read_lexicon(checked_file(directory, bundle, "lexicon.txt")))
+    if len(units) != bundle.tokens:
+        raise UserError(f"tokens.txt has {len(units)} tokens", f"{bundle.tokens}", str(directory))
+    searcher: Searcher = Greedy(units, bundle.frame_shift)
+    if method == "1best":
+        searcher = _bundle_searcher(directory, bundle, units)
+    encoder = OnnxEncoder(checked_file(directory, bundle, "model.onnx"), bundle)
+    return Recognizer(FilterBank(bundle.features), encoder, searcher, units, bundle.frame_shift)
+
+
+def _bundle_searcher(directory: Path, bundle: Bundle, units: Units) -> MethodSearcher:
+    try:
+        import k2
+    except ImportError:
+        raise UserError("1best needs k2", "k2", "--method", "--method greedy; or asrkit doctor") from None
+    from asrkit.graph.store import DecodingGraph, find_fault
+    from asrkit.recognise.openfst import read_graph
+
+    file = checked_file(directory, bundle, "HLG.fst")
+    arcs, labels = (torch.from_numpy(each) for each in read_graph(file))
+    words = read_symbols(checked_file(directory, bundle, "words.txt"))
+    fault = find_fault(arcs, labels, len(words))
+    if fault:
+        raise UserError(f"HLG.fst is no decoding graph: {fault}", where=str(file), todo="export it again")
+    graph = DecodingGraph(k2.Fsa(arcs, aux_labels=labels), words, {})
+    # Scale and bonus are in the graph's scores
+    decode = msgspec.convert({**bundle.search, "methods": ["1best"], "search_lm_scale": 1.0}, DecodeConfig)
+    decoder = UtteranceDecoder(decode, units, graph)
+    return MethodSearcher(decoder, "1best", (1.0, 0.0), units, bundle.frame_shift)

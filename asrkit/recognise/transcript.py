@@ -1,0 +1,167 @@
+"""What was recognised, and how it is written: text, JSON, subtitles, CTM."""
+
+import dataclasses
+import json
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+CUE_SECONDS = 6.0  # a subtitle stays no longer, and is no longer than two lines of 42 characters,
+CUE_CHARACTERS = 84  # as broadcasters' guidelines ask
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """A word, where it is in the recording, in seconds, and how sure it is, from 0 to 1."""
+
+    word: str
+    start: float
+    duration: float
+    confidence: float
+
+    @property
+    def end(self) -> float:
+        """Where it ends, in seconds."""
+        return self.start + self.duration
+
+    def moved(self, seconds: float) -> "Word":
+        """The same word later."""
+        return dataclasses.replace(self, start=self.start + seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Words between two pauses, and how they were found (decode.search.OUTCOMES)."""
+
+    start: float
+    end: float
+    words: Tuple[Word, ...]
+    outcome: str = "lattice"
+    written: Optional[str] = None  # the text as people write it, with numbers in digits
+
+    @property
+    def text(self) -> str:
+        """As it is written, else words separated by spaces."""
+        return " ".join(word.word for word in self.words) if self.written is None else self.written
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcript:
+    """All segments of a recording of so many seconds."""
+
+    name: str
+    duration: float
+    segments: Tuple[Segment, ...]
+
+    @property
+    def words(self) -> Tuple[Word, ...]:
+        """Words of all segments, in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def text(self) -> str:
+        """Text of all segments separated by spaces."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+
+def to_text(transcript: Transcript) -> str:
+    """One line."""
+    return transcript.text + "\n"
+
+
+def to_json(transcript: Transcript) -> str:
+    """One line: name, duration, text, words and segments; seconds to the millisecond."""
+
+    def words(found: Sequence[Word]) -> List[Dict[str, object]]:
+        return [
+            {
+                "word": word.word,
+                "start": round(word.start, 3),
+                "end": round(word.end, 3),
+                "confidence": round(word.confidence, 3),
+            }
+            for word in found
+        ]
+
+    segments = [
+        {
+            "start": round(segment.start, 3),
+            "end": round(segment.end, 3),
+            "text": segment.text,
+            "words": words(segment.words),
+            "outcome": segment.outcome,
+        }
+        for segment in transcript.segments
+    ]
+    content = {
+        "audio": transcript.name,
+        "duration": round(transcript.duration, 3),
+        "text": transcript.text,
+        "segments": segments,
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def to_ctm(transcript: Transcript) -> str:
+    """A line per word: recording, channel, start, duration, word, confidence (NIST's CTM)."""
+    name = "_".join(transcript.name.split()) or "audio"
+    return "".join(
+        f"{name} 1 {word.start:.2f} {word.duration:.2f} {word.word} {word.confidence:.2f}\n"
+        for word in transcript.words
+    )
+
+
+def to_srt(transcript: Transcript) -> str:
+    """SubRip subtitles."""
+    return "".join(
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n\n"
+        for number, (start, end, text) in enumerate(_cues(transcript), 1)
+    )
+
+
+def to_vtt(transcript: Transcript) -> str:
+    """WebVTT subtitles."""
+    escaped = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+    cues = (
+        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text.translate(escaped)}\n\n"
+        for start, end, text in _cues(transcript)
+    )
+    return "WEBVTT\n\n" + "".join(cues)
+
+
+FORMATS: Dict[str, Callable[[Transcript], str]] = {
+    "text": to_text,
+    "json": to_json,
+    "srt": to_srt,
+    "vtt": to_vtt,
+    "ctm": to_ctm,
+}
+
+
+def _clock(seconds: float, mark: str) -> str:
+    """Hours, minutes, seconds, milliseconds, such as 00:01:02,500."""
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds // 1000:02d}{mark}{milliseconds % 1000:03d}"
+
+
+def _cues(transcript: Transcript) -> Iterator[Tuple[float, float, str]]:
+    """Start, end and text of subtitles; none goes beyond its segment."""
+    for segment in transcript.segments:
+        cue: List[Word] = []
+        for word in segment.words:
+            characters = sum(len(each.word) + 1 for each in cue) + len(word.word)
+            if cue and (word.end - cue[0].start > CUE_SECONDS or characters > CUE_CHARACTERS):
+                yield cue[0].start, cue[-1].end, _two_lines(cue)
+                cue = []
+            cue.append(word)
+        if cue:
+            yield cue[0].start, cue[-1].end, _two_lines(cue)
+
+
+def _two_lines(words: Sequence[Word]) -> str:
+    """One line, or two of about the same length."""
+    text = " ".join(word.word for word in words)
+    if len(text) <= CUE_CHARACTERS // 2 or " " not in text:
+        return text
+    spaces = [position for position, character in enumerate(text) if character == " "]
+    middle = min(spaces, key=lambda position: abs(position - len(text) / 2))
+    return text[:middle] + "\n" + text[middle + 1 :]

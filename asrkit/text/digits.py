@@ -1,0 +1,273 @@
+"""Inverse text normalisation: numbers in digits, as people write them.
+
+    nineteen ninety one              ->  1991
+    four one two two six eight       ->  412268
+    three thirty p m                 ->  3:30 p.m.
+    five dollars and fifty cents     ->  $5.50
+    one of them, two thirds          ->  the same: such numbers are written as words
+    二零二二年三月五日                  ->  2022年3月5日
+
+text2num finds and evaluates English numbers, cn2an evaluates Chinese ones. The rules here are for what they
+get wrong in recognised text, which has no punctuation: years, spelled digits, money, times, and numbers that
+stay words.
+"""
+
+import re
+from types import ModuleType
+from typing import Callable, Dict, List, Sequence, Tuple, Union
+
+from asrkit.errors import UserError
+
+Rule = Tuple[str, Union[str, Callable[["re.Match[str]"], str]]]
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGITS = dict(zip(NAMES, "0123456789"))
+SPELLED = {**DIGITS, "oh": "0", "o": "0"}
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+SCALES = ("hundred", "thousand", "million", "billion", "trillion")
+MONTH = r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b"
+MEASURE = r"(?:degrees|kilomet(?:er|re)s?|met(?:er|re)s?|miles?|kilos?|kilograms?|grams?)\b"
+NUMBERED = r"\b(?:chapter|page|room|number|flight|line|gate|platform|section|step|version|channel|track) "
+SMALLEST = 10  # numbers from here on are written in digits wherever they stand
+
+# A number is marked in the text while the rules run: LEFT, digits, MIDDLE, the words it was spoken by, RIGHT
+LEFT, MIDDLE, RIGHT = "\ue000", "\ue001", "\ue002"
+
+
+def write_digits(text: str, language: str = "en") -> str:
+    """Text with its numbers in digits; `language` is "en" or "zh".
+
+    Letter case and all other words are kept. Raises UserError for another language or a missing package.
+    """
+    writers: Dict[str, Callable[[str], str]] = {"en": _write_english, "zh": _write_chinese}
+    if language not in writers:
+        raise UserError(
+            f"no digits for language {language}",
+            expected=f"one of {', '.join(writers)}",
+            where="--digits",
+            todo="for example --digits en",
+        )
+    return writers[language](text)
+
+
+def _import(package: str) -> ModuleType:
+    try:
+        return __import__(package)
+    except ImportError:
+        raise UserError(
+            f"the package {package} is missing",
+            expected="the extra [use]",
+            where="--digits",
+            todo="pip install 'asrkit[use]'",
+        ) from None
+
+
+# English
+
+
+def _number(name: str, digits: str = r"\d[\d.]*", ordinal: bool = False) -> str:
+    """Pattern of a marked number, whose digits become a group."""
+    suffix = "(?:st|nd|rd|th)" if ordinal else ""
+    return f"{LEFT}(?P<{name}>{digits}{suffix}){MIDDLE}[^{RIGHT}]*{RIGHT}"
+
+
+HOUR, MINUTE = _number("hour", r"1[0-2]|[1-9]"), _number("minute", r"[0-5]\d")
+MERIDIEM = r" (?P<half>[ap])(?: ?m\b|\.m\.)"
+
+
+def _time(match: "re.Match[str]") -> str:
+    found = match.groupdict()
+    time = found["hour"] + (f":{found['minute']}" if found.get("minute") else "")
+    half = found.get("half")
+    return (found.get("before") or "") + time + (f" {half}.{'M' if half.isupper() else 'm'}." if half else "")
+
+
+def _past(match: "re.Match[str]") -> str:
+    hour, fraction = int(match["hour"]), match["fraction"].lower()
+    if match["side"].lower() == "to":
+        return f"{(hour - 2) % 12 + 1}:45"
+    return f"{hour}:{'30' if fraction == 'half' else '15'}"
+
+
+def _money(match: "re.Match[str]") -> str:
+    sign = {"d": "$", "e": "€", "p": "£"}[match["currency"][0].lower()]
+    cents = match.groupdict().get("cents")
+    return f"{sign}{match['amount']}" + (f".{int(cents):02d}" if cents else "")
+
+
+CURRENCY = r" (?P<currency>dollars?|euros?|pounds?)\b(?! sterling)"
+# Applied in this order to the marked text; what a rule writes is no longer marked
+ENGLISH: Sequence[Rule] = (
+    # three thirty p m, three oh five p m, three p m
+    (HOUR + " " + MINUTE + MERIDIEM, _time),
+    (rf"{LEFT}(?P<hour>1[0-2]|[1-9])(?P<minute>[0-5]\d){MIDDLE}[^{RIGHT}]*{RIGHT}" + MERIDIEM, _time),
+    (HOUR + MERIDIEM, _time),
+    # at three thirty
+    (r"(?P<before>\b(?:at|by|until|till|before|after|around|from|to) )" + HOUR + " " + MINUTE, _time),
+    # half past three, quarter to four
+    (r"\b(?:a )?(?P<fraction>half|quarter) (?P<side>past|to) " + HOUR, _past),
+    # three o'clock
+    (_number("hour") + r"(?P<after> o'? ?clock\b)", r"\g<hour>\g<after>"),
+    # nineteen ninety one, twenty oh five
+    (_number("century", "1[3-9]|20") + " " + _number("year", r"\d\d"), r"\g<century>\g<year>"),
+    # ten sixty six, but not ten eleven
+    (_number("century", "1[0-2]") + " " + _number("year", r"[02-9]\d"), r"\g<century>\g<year>"),
+    # nineteen nineties
+    *(
+        (_number("century", "1[3-9]|20") + rf" {ten[:-1]}ies\b", rf"\g<century>{index}0s")
+        for index, ten in enumerate(TENS, 2)
+    ),
+    # five dollars and fifty cents, a hundred euros
+    (_number("amount", r"\d+") + CURRENCY + "(?: and)? " + _number("cents", r"\d\d?") + r" cents?\b", _money),
+    (_number("amount") + CURRENCY, _money),
+    (_number("amount") + r" (?:percent|per cent)\b", r"\g<amount>%"),
+    # may third, third of may
+    (rf"(?P<month>{MONTH} )" + _number("day", r"[0-3]?\d", ordinal=True), r"\g<month>\g<day>"),
+    (_number("day", r"[0-3]?\d", ordinal=True) + rf"(?P<month> of {MONTH})", r"\g<day>\g<month>"),
+    (rf"(?P<month>(?!may\b){MONTH} )" + _number("day", r"[0-3]?\d"), r"\g<month>\g<day>"),  # may one go
+    # minus five, three degrees, chapter three
+    (r"\bminus " + _number("amount"), r"-\g<amount>"),
+    (_number("amount") + f"(?= {MEASURE})", r"\g<amount>"),
+    (f"(?P<noun>{NUMBERED})" + _number("value"), r"\g<noun>\g<value>"),
+)
+
+
+def _write_english(text: str) -> str:
+    marked = _mark_numbers(re.sub(f"[{LEFT}-{RIGHT}]", "", text).split())
+    for pattern, replacement in ENGLISH:
+        marked = re.sub(pattern, replacement, marked, flags=re.IGNORECASE)
+    return re.sub(f"{LEFT}([^{MIDDLE}]*){MIDDLE}([^{RIGHT}]*){RIGHT}", _written_or_spoken, marked)
+
+
+def _written_or_spoken(match: "re.Match[str]") -> str:
+    """Digits of a number that no rule has taken, or the words of a small one."""
+    digits, words = match.groups()
+    value = float(re.sub("[a-z]", "", digits.lower()))
+    is_small = value < SMALLEST and " " not in words
+    return words if is_small else digits
+
+
+def _mark_numbers(words: Sequence[str]) -> str:
+    """The text with its numbers marked."""
+    lowered = [word.lower() for word in words]
+    spelled = _spelled_digits(lowered)
+    starts = {start: (end, digits) for start, end, digits in [*spelled, *_cardinals(lowered, spelled)]}
+    marked: List[str] = []
+    position = 0
+    while position < len(words):
+        end, digits = starts.get(position, (position + 1, ""))
+        spoken = " ".join(words[position:end])
+        written = digits.upper() if spoken.isupper() else digits
+        marked.append(f"{LEFT}{written}{MIDDLE}{spoken}{RIGHT}" if digits else spoken)
+        position = end
+    return " ".join(marked)
+
+
+def _spelled_digits(words: Sequence[str]) -> List[Tuple[int, int, str]]:
+    """Runs of at least two digits, as (start, end, digits); "double" and "triple" repeat the next one."""
+    runs: List[Tuple[int, int, str]] = []
+    position = 0
+    while position < len(words):
+        start, digits = position, ""
+        while position < len(words):
+            times = {"double": 2, "triple": 3}.get(words[position], 1)
+            spoken = position + (times > 1)
+            if spoken >= len(words) or words[spoken] not in (SPELLED if digits else {**DIGITS, "oh": "0"}):
+                break
+            digits += SPELLED[words[spoken]] * times
+            position = spoken + 1
+        if position < len(words) and digits and words[position] in (*SCALES, "point"):
+            position, digits = position - 1, digits[:-1]  # the last one begins another number
+        if start and digits and words[start - 1] in TENS and digits[0] != "0":
+            start, digits = start + 1, digits[1:]  # and the first one ends another
+        before = words[start - 1] if start else "oh" if words[start : start + 1] == ["oh"] else ""
+        shortest = 3 if before in (*SCALES, "and", "oh") else 2  # two hundred and one; oh one of them
+        if len(digits) >= shortest and before != "point":
+            runs.append((start, position, digits))
+        position = max(position, start + 1)
+    return runs
+
+
+def _cardinals(words: Sequence[str], spelled: Sequence[Tuple[int, int, str]]) -> List[Tuple[int, int, str]]:
+    """Numbers outside the runs of digits, as (start, end, digits)."""
+    text_to_num = _import("text_to_num")
+    taken = {position for start, end, _ in spelled for position in range(start, end)}
+
+    class Word(text_to_num.Token):  # type: ignore[name-defined, misc]
+        def __init__(self, position: int) -> None:
+            self.position = position
+
+        def text(self) -> str:
+            return words[self.position]
+
+        def not_a_number_part(self) -> bool:
+            plural = words[self.position].endswith("s") and words[self.position][:-1] in SCALES
+            return plural or self.position in taken
+
+    found: List[Tuple[int, int, str]] = []
+    for number in text_to_num.find_numbers([Word(index) for index in range(len(words))], "en", threshold=0.0):
+        start, end = number.start, number.end
+        if number.is_ordinal and (number.text.endswith("s") or (found and found[-1][1] == start)):
+            if found and found[-1][1] == start:
+                found.pop()  # two thirds
+            continue
+        if words[start] in SCALES:
+            if words[start - 1 : start] not in (["a"], ["an"]):
+                continue  # a couple of hundred
+            start -= 1
+        found.append((start, end, number.text))
+    return found
+
+
+# Chinese
+
+CHINESE_DIGITS = dict(zip("零一二三四五六七八九〇幺两", "0123456789012"))
+DIGIT, UNIT = "[零一二三四五六七八九〇两]", "[十百千万亿]"
+CARDINAL = f"(?:{DIGIT}|{UNIT})+"
+
+
+def _digit_by_digit(text: str) -> str:
+    return "".join(CHINESE_DIGITS[character] for character in text)
+
+
+def _value(text: str) -> str:
+    """Digits of a number such as 三百二十一 or 三点一四; the text itself where it is no number."""
+    cn2an = _import("cn2an")
+    if re.fullmatch("[零一二三四五六七八九〇幺两]+", text):
+        return _digit_by_digit(text)
+    try:
+        value = cn2an.cn2an(text.replace("〇", "零"), "smart")
+    except ValueError:
+        return text
+    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
+
+
+def _values(pattern: str) -> Callable[["re.Match[str]"], str]:
+    """A replacement whose groups are written as numbers into the pattern."""
+    return lambda match: pattern.format(*(_value(group) for group in match.groups()))
+
+
+# Two neighbouring digits before a unit, or a unit before 几 and 多, make an approximate number: 二三十, 十几
+EXACT = f"(?<!{DIGIT})(?<!{UNIT})(?<!几)(?!{DIGIT}{DIGIT}{UNIT})"
+ALONE = "(?<![零一二三四五六七八九〇十几])"
+CHINESE: Sequence[Rule] = (
+    ("[零一二三四五六七八九〇]{2,4}(?=年)", lambda match: _digit_by_digit(match[0])),
+    (f"百分之({CARDINAL}(?:点{DIGIT}+)?)", _values("{}%")),
+    (f"({CARDINAL})分之({CARDINAL})", lambda match: f"{_value(match[2])}/{_value(match[1])}"),
+    (f"({CARDINAL})点({CARDINAL})(?=分)", _values("{}点{}")),  # a time
+    (f"({CARDINAL})点({DIGIT}?十{DIGIT}?)(?!{UNIT})", _values("{}点{}")),
+    (f"({CARDINAL}点{DIGIT}+)", _values("{}")),
+    (f"(?<=负)({CARDINAL})", _values("{}")),
+    (f"{ALONE}(十[一二]?|[一二三四五六七八九])(?=月(?!亮))", _values("{}")),
+    (f"{ALONE}([一二三]?十[一二三四五六七八九]?|[一二三四五六七八九])(?=[号日](?!本))", _values("{}")),
+    (f"{ALONE}(十[一二]?|[一二三四五六七八九两])(?=点(?:半|钟|整|一刻|三刻))", _values("{}")),
+    ("[零一二三四五六七八九〇幺]{3,}(?![十百千万亿])", lambda match: _digit_by_digit(match[0])),
+    (f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}|{DIGIT}{UNIT})(?![几多])(?!{UNIT})", _values("{}")),
+    ("负(?=[0-9])", "-"),
+)
+
+
+def _write_chinese(text: str) -> str:
+    for pattern, replacement in CHINESE:
+        text = re.sub(pattern, replacement, text)
+    return text
