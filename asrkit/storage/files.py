@@ -19,8 +19,6 @@ from asrkit.storage.checksum import BLANK, check_checksum, write_checksum
 LONGEST_LINE = 16 << 20  # bytes; without a limit, 3 MB of gzip may contain a line of 3 GB
 # Of whole_file, and of safetensors while it writes
 TEMPORARY = re.compile(r"\..+\.\d+\.part|\.tmp\w{6}")
-SPACE = "a writable directory with free space"
-FREE = "free some space or fix the permissions, then run the same command"
 UNREADABLE = (OSError, EOFError, ValueError, RecursionError, zlib.error)  # msgspec's errors are ValueErrors
 
 
@@ -43,7 +41,8 @@ def whole_file(file: Path) -> Iterator[Path]:
         sync_directory(file.parent)
     except OSError as error:
         found = f"can't write {file}: {error.strerror or error}"
-        raise UserError(found, SPACE, str(file.parent), f"{FREE}: nothing is damaged") from error
+        todo = "free some space or fix the permissions, then run the same command: nothing is damaged"
+        raise UserError(found, "a writable directory with free space", str(file.parent), todo) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -60,7 +59,9 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True)
         yield folder
     except OSError as error:
-        raise UserError(f"can't write temporary files: {error}", SPACE, str(folder), FREE) from error
+        found = f"can't write temporary files: {error}"
+        todo = "free some space or fix the permissions, then run the same command"
+        raise UserError(found, "a writable directory with free space", str(folder), todo) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

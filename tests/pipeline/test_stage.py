@@ -135,7 +135,7 @@ NEEDS = {
     "graph": ["units", "lm"],
     "train": ["features", "units"],
     "average": ["features", "units", "train"],
-    "decode": ["features", "units", "lm", "graph", "average"],
+    "decode": ["features", "units", "graph", "average"],  # greedy and 1best need no n-gram
     "score": ["manifests", "features", "units", "decode"],
 }
 

@@ -1,5 +1,6 @@
 """The recipe aishell in miniature on a real sample: from manifests to scores, as a partial corpus."""
 
+import re
 from pathlib import Path
 from typing import Callable, Set
 
@@ -38,10 +39,9 @@ def test_all_stages_on_the_sample(finished: Path) -> None:
     assert [(row["set"], row["method"]) for row in tested[::3]] == [("dev", "greedy"), ("dev", "1best")]
     assert {row["unit"] for row in tested[::3]} == {"character"}
     assert {row["partial"] for row in results} == {PARTIAL}
-    table = [
-        line for line in (finished / "RESULTS.md").read_text().splitlines() if line.startswith("| dev |")
-    ]
-    assert table[0].startswith("| dev | greedy | CER ")
+    lines = (finished / "RESULTS.md").read_text().splitlines()
+    table = [line for line in lines if re.match(r"\| dev \| \S+ \| \d+/", line)]
+    assert table[0].startswith("| dev | greedy | ")
     assert all(f"partial: {PARTIAL}" in line for line in table)
 
 

@@ -99,11 +99,11 @@ DAMAGES: Dict[str, Tuple[Damage, str]] = {
     "half a graph": (changed("graph/HLG.safetensors", 8, cut), "can't read"),
     "units of another lexicon": (
         changed("units/units.txt", 8, lambda content: content.replace(b"OW", b"AW")),
-        "the lexicon has OW, which units.txt lacks",
+        "the model was made with another units.txt",
     ),
     "a graph of another lexicon": (
         changed("units/lexicon.txt", 8, lambda content: content.replace(b"L OW", b"L EH")),
-        "the graph was made for another lexicon.txt",
+        "the graph was made with another lexicon.txt",
     ),
     "half a model": (changed("average/model.safetensors", 8, cut), "can't read"),
     "half the hypotheses": (changed("decode/test/hypotheses_1best.jsonl", 9, cut), "can't read"),

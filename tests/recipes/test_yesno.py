@@ -208,7 +208,7 @@ def test_swapped_transcripts_are_least_like_the_models_output(finished: Run, tmp
     assert len(rows) == 5
     assert [row["score"] for row in rows] == sorted(row["score"] for row in rows)
     page = (tmp_path / "corpus" / "report.html").read_text()
-    assert page.index("Texts least like") < page.index(f"heard: {rows[0]['heard']}")
+    assert page.index("Transcripts that disagree most") < page.index(f"recognised: {rows[0]['heard']}")
 
 
 def test_rescored_lists_are_on_dev_at_least_as_good_as_one_best(
@@ -269,7 +269,7 @@ def test_a_setting_makes_stale_what_depends_on_it(
         ("recipe/expect.json", ('"words"', ' "words"'), "manifests"),
         ("corpus/waves_yesno/0_0_0_0_1_1_1_1.wav", None, "manifests"),
         ("code/local/yesno.py", ("def utterances(", "ADDED = 1\n\n\ndef utterances("), "manifests"),
-        ("code/asrkit/train/schedule.py", ("0.5 *", "0.4 *"), "train"),
+        ("code/asrkit/train/optimizer.py", ("0.5 *", "0.4 *"), "train"),
         ("code/asrkit/decode/paths.py", ("ids > 0", "ids > 1"), "decode"),
     ],
 )
@@ -299,7 +299,7 @@ def test_a_changed_file_makes_stale_what_reads_it(
 
 
 def test_a_changed_comment_makes_nothing_stale(finished: Run) -> None:
-    path = finished.project / "asrkit" / "train" / "schedule.py"
+    path = finished.project / "asrkit" / "train" / "optimizer.py"
     before = path.read_text()
     path.write_text(before.replace("\n\n", "\n\n# a comment\n", 1))
     try:

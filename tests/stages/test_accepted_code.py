@@ -27,7 +27,10 @@ def test_no_stage_has_changed_without_a_decision() -> None:
 
 
 def test_a_change_is_found_and_a_message_is_none(tmp_path: Path) -> None:
-    source = '"""A docstring."""\ndef f(x):\n    """One."""\n    print("a", x)\n    raise ValueError("b")\n'
+    source = (
+        '"""A docstring."""\ndef f(x):\n    """One."""\n    print("a", x)\n'
+        '    todo = "b"\n    raise ValueError(todo)\n'
+    )
     file = tmp_path / "a.py"
     file.write_text(source)
     before = code._analyse(file)
