@@ -41,7 +41,7 @@ def _example(model: AcousticModel) -> Tuple[Tensor, Tensor]:
 
 @contextlib.contextmanager
 def _without_tracer_warnings() -> Iterator[None]:
-    """Without warnings of constants in the trace: they are numbers of heads and dimensions, which are fixed."""
+    """Ignore warnings of constants in the trace: numbers of heads and dimensions, which are fixed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -21,7 +21,7 @@ from asrkit.recognise.transcript import Segment, Word
 
 
 def measure(request: Request) -> Iterator[Tuple[str, Any]]:
-    """A recogniser that hears how much audio there is."""
+    """A recogniser that returns the number of bytes of audio."""
     yield "duration", 1.0
     yield "segment", Segment(0, 1, (Word(f"{len(request.audio) - 44}bytes", 0, 1, 1.0),))
 

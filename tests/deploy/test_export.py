@@ -1,0 +1,142 @@
+"""A finished experiment in use: recognised as stage decode does, exported, and run by sherpa-onnx."""
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asrkit.deploy.export import export
+from asrkit.errors import UserError
+from asrkit.model.acoustic import load_model
+from asrkit.pipeline.experiment import open_experiment
+from asrkit.recognise.bundle import open_bundle
+from asrkit.recognise.recognizer import Recognizer
+from asrkit.recognise.segmentation import SegmentOptions
+from asrkit.storage.files import read_jsonl
+
+pytestmark = pytest.mark.k2
+WHOLE = SegmentOptions(whole=True)
+
+
+@pytest.fixture(scope="module")
+def bundle(finished_yesno: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "bundle"
+    export(open_experiment(finished_yesno), folder)
+    return folder
+
+
+def recordings(exp: Path) -> Iterator[Tuple[str, np.ndarray, int]]:
+    """Id, samples and rate of each test utterance."""
+    from lhotse import load_manifest
+
+    corpus = open_experiment(exp).corpus_directory
+    for cut in load_manifest(exp / "manifests" / "test_cuts.jsonl.gz"):
+        samples, rate = soundfile.read(corpus / cut.recording.sources[0].source, dtype="float32")
+        yield cut.id, samples, rate
+
+
+def hypotheses(exp: Path, method: str) -> Dict[str, List[str]]:
+    rows = read_jsonl(exp / "decode" / "test" / f"hypotheses_{method}.jsonl")
+    return {row["id"]: row["hyp"] for row in rows}
+
+
+@pytest.mark.parametrize("method", ["greedy", "1best"])
+def test_a_recogniser_finds_the_words_of_stage_decode(finished_yesno: Path, method: str) -> None:
+    recognizer = Recognizer.open(finished_yesno, method)
+    expected = hypotheses(finished_yesno, method)
+    found = {key: recognizer.transcribe((x, rate), WHOLE) for key, x, rate in recordings(finished_yesno)}
+    assert {key: transcript.text.split() for key, transcript in found.items()} == expected
+    assert len(found) == 30
+    for transcript in found.values():
+        times = [time for word in transcript.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert times[0] >= 0 and times[-1] <= transcript.duration + 0.1
+
+
+def test_known_text_is_aligned_to_the_times_of_recognised_words(finished_yesno: Path) -> None:
+    recognizer = Recognizer.open(finished_yesno, "1best")
+    _, samples, rate = next(recordings(finished_yesno))
+    recognised = recognizer.transcribe((samples, rate), WHOLE)
+    aligned = recognizer.align(samples, rate, recognised.text)
+    assert [word.word for word in aligned] == recognised.text.split()
+    for known, found in zip(aligned, recognised.words):
+        assert abs((known.start + known.end) / 2 - (found.start + found.end) / 2) < 0.2
+    with pytest.raises(UserError, match="the model has no tokens for MAYBE"):
+        recognizer.align(samples, rate, "YES MAYBE")
+
+
+def test_a_bundle_is_complete_and_its_torchscript_equals_the_model(
+    finished_yesno: Path, bundle: Path
+) -> None:
+    expected_files = {"model.onnx", "model.pt", "tokens.txt", "words.txt", "HLG.fst", "rules.fst"}
+    assert expected_files <= set(open_bundle(bundle).files)
+    assert "WER" in (bundle / "README.md").read_text()
+    model, _ = load_model(finished_yesno / "average" / "model.safetensors")
+    traced = torch.jit.load(str(bundle / "model.pt"))
+    features, lengths = torch.randn(3, 301, model.bins), torch.tensor([301, 100, 7])
+    with torch.no_grad():
+        expected, frames = model(model.normalise(features), lengths)
+        found, found_frames = traced(features, lengths)
+    assert frames.tolist() == found_frames.tolist()
+    for row, other, count in zip(expected, found, frames.tolist()):
+        torch.testing.assert_close(other[:count], row[:count], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["greedy", "1best"])
+def test_a_bundle_finds_the_words_of_the_experiment(finished_yesno: Path, bundle: Path, method: str) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra [use]")
+    recognizer, expected = Recognizer.open(bundle, method), hypotheses(finished_yesno, method)
+    for key, samples, rate in recordings(finished_yesno):
+        assert recognizer.transcribe((samples, rate), WHOLE).text.split() == expected[key]
+
+
+def test_sherpa_onnx_finds_the_same_words(finished_yesno: Path, bundle: Path) -> None:
+    sherpa = pytest.importorskip("sherpa_onnx", reason="needs the package sherpa-onnx")
+    recognizer = sherpa.OfflineRecognizer.from_zipformer_ctc(
+        str(bundle / "model.onnx"),
+        tokens=str(bundle / "tokens.txt"),
+        sample_rate=8000,
+        feature_dim=40,
+        ctc_graph=str(bundle / "HLG.fst"),
+        rule_fsts=str(bundle / "rules.fst"),
+    )
+    expected = hypotheses(finished_yesno, "1best")
+    for key, samples, rate in recordings(finished_yesno):
+        stream = recognizer.create_stream()
+        stream.accept_waveform(rate, samples)
+        recognizer.decode_stream(stream)
+        assert stream.result.text.split() == expected[key]
+
+
+def damaged(name: str, change: Callable[[bytes], bytes]) -> Any:
+    return pytest.param(name, change, id=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        damaged("bundle.json", lambda content: content.replace(b'"format": 1', b'"format": 9')),
+        damaged("tokens.txt", lambda content: content + b"x 99\n"),
+        damaged("HLG.fst", lambda content: content[:-16]),
+        damaged("lexicon.txt", lambda content: content[1:]),
+    ],
+)
+def test_a_damaged_bundle_is_refused(bundle: Path, tmp_path: Path, name: str, change: Any) -> None:
+    import shutil
+
+    pytest.importorskip("onnxruntime", reason="needs the extra [use]")
+    shutil.copytree(bundle, tmp_path / "copy")
+    file = tmp_path / "copy" / name
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(UserError):
+        Recognizer.open(tmp_path / "copy", "1best")
+
+
+def test_a_folder_with_other_files_is_not_written_over(finished_yesno: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"holds other files: thesis\.txt"):
+        export(open_experiment(finished_yesno), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
