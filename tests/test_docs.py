@@ -22,7 +22,7 @@ SECTIONS = {field.name: field.type for field in msgspec.structs.fields(recipe.Re
 SETTING = re.compile(rf"(?<![\w./-])({'|'.join(SECTIONS)})\.([a-z_]+)(?![\w/*]|\.[a-z]|\()")
 FILE = re.compile(r"(?<![\w/])((?:asrkit|benchmarks|docs|local|tests|utils)/[\w/.-]*\w\.(?:py|md|sh))")
 VERB = re.compile(r"(?:^|`|bin/)asrkit ([a-z-]+)(?= (?:--|[A-Z]|report|info|draw|lg)|`)", re.MULTILINE)
-FILE_ENDINGS = {"py", "md", "tsv", "yaml", "json", "jsonl", "txt", "arpa", "svg", "safetensors"}
+FILE_ENDINGS = {"py", "md", "tsv", "yaml", "json", "jsonl", "txt", "arpa", "svg", "safetensors", "onnx", "pt"}
 
 
 def names(pattern: "re.Pattern[str]", file: Path) -> List["re.Match[str]"]:
