@@ -114,7 +114,7 @@ def test_former_names_of_methods_are_translated_with_a_line(
     for _ in range(2):
         config = load_config(recipe, assignments=[former])
         assert config.decode.methods == ("greedy", "1best", "nbest-oracle")
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "decode.methods: hlg is now called 1best",
         "decode.methods: oracle is now called nbest-oracle",
