@@ -17,8 +17,8 @@ VAD_RATE = 16000  # of the batched model in silero-vad's wheel
 class SegmentOptions:
     """How a recording is cut."""
 
-    min_silence: float = 0.3  # seconds; shorter pauses stay inside a segment
-    padding: float = 0.2  # seconds kept on each side: detection cuts into first and last sounds
+    min_silence: float = 0.5  # seconds; shorter pauses stay inside a segment
+    padding: float = 0.3  # seconds kept on each side: detection cuts into first and last sounds
     max_duration: float = 30.0  # seconds; longer speech is cut at its longest pause
     whole: bool = False  # one segment, without detection of speech
 
