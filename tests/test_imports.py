@@ -27,6 +27,7 @@ ORDER = [
     "score",
     "recognise",
     "deploy",
+    "show",
     "onboarding",
     "stages",
     "cli",

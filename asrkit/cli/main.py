@@ -27,6 +27,7 @@ VERBS = {
     "graph": "Print statistics of a decoding graph, or draw a small one.",
     "doctor": "Check the environment, and print how to fix it.",
     "report": "Generate RESULTS.md of all recipes and README's table from their records.",
+    "show": "Write one HTML page of an experiment, with a browser of its utterances.",
     "transcribe": "Transcribe recordings: text, JSON with word times, subtitles, CTM.",
     "align": "Align texts with recordings: TextGrid, CTM, JSON.",
     "export": "Export a bundle: ONNX, TorchScript and an OpenFst graph, for use without asrkit.",

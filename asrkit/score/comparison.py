@@ -36,7 +36,7 @@ def compare(a: Evaluation, b: Evaluation, samples: int) -> Comparison:
     from both systems (Bisani and Ney 2004, section 4). The p-value is from matched_pairs. Raises
     UserError unless ids and references agree.
     """
-    _refuse_unpaired(a.transcripts, b.transcripts)
+    refuse_unpaired(a.transcripts, b.transcripts)
     differences = [second.errors - first.errors for first, second in zip(a.counts, b.counts)]
     lengths = [counts.reference for counts in a.counts]
     interval = bootstrap_interval(differences, lengths, samples, a.confidence)
@@ -67,7 +67,7 @@ def matched_pairs(differences: Sequence[int]) -> float:
     return math.erfc(abs(values.mean()) / deviation / math.sqrt(2)) if deviation else 0.0
 
 
-def _refuse_unpaired(a: Sequence[Transcript], b: Sequence[Transcript]) -> None:
+def refuse_unpaired(a: Sequence[Transcript], b: Sequence[Transcript]) -> None:
     """Raise UserError unless both hold the same ids with the same references."""
     of_a, of_b = ({each.id: each.reference for each in transcripts} for transcripts in (a, b))
     for where, keys in (

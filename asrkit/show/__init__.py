@@ -1,0 +1,1 @@
+"""One page of a finished experiment: results, curves, confusions, and a browser of its utterances."""
