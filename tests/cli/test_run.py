@@ -92,6 +92,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.k2  # stage decode asks for it before any stage runs
 @pytest.mark.parametrize(("options", "expected", "message"), MISTAKES, ids=[" ".join(m[0]) for m in MISTAKES])
 def test_a_mistake_is_reported_and_nothing_is_done(
     repository: Path, options: list, expected: int, message: str
@@ -102,6 +103,7 @@ def test_a_mistake_is_reported_and_nothing_is_done(
     assert not (repository / "recipes/yesno/exp").exists()
 
 
+@pytest.mark.k2  # stage decode asks for it before any stage runs
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -125,6 +127,7 @@ def test_a_damaged_recipe_is_reported(repository: Path, content: str, message: s
     assert "error: " in output
 
 
+@pytest.mark.k2  # stage decode asks for it before any stage runs
 def test_init_from_is_a_file_of_the_current_folder(repository: Path) -> None:
     weights = repository / "a: weights.safetensors"  # a name that YAML would take for a mapping
     weights.write_bytes(b"")
