@@ -1,7 +1,6 @@
 """Padding of a batch: kept at zero through the convolutions, and left out of batch normalisation."""
 
-import functools
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +16,9 @@ class Padding:
 
     def __init__(self, lengths: Tensor, longest: int) -> None:
         self.lengths, self.longest = lengths, longest
-
-    @functools.cached_property
-    def frames(self) -> int:
-        """Frames outside padding; on a GPU the first access waits for the device."""
-        return int(self.lengths.sum())
+        if not is_exporting():
+            self.frames = int(lengths.sum())
+            self._ends: List[int] = lengths.tolist()
 
     def strided(self, stride: int) -> "Padding":
         """After a convolution with "same" padding and this stride over time."""
@@ -43,7 +40,7 @@ class Padding:
         if values.is_cuda:
             values.mul_(self.inside()[:, None, :, None])
         else:  # writes the padding only, while a product with a mask passes over the whole tensor
-            for row, end in enumerate(self.lengths.tolist()):
+            for row, end in enumerate(self._ends):
                 if end < self.longest:
                     values[row, :, end:].zero_()
         return x
