@@ -7,12 +7,12 @@ from asrkit.errors import UserError
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.breakdown import break_down, calibrate
+from asrkit.score.ctm import make_ctm, make_stm, make_trn
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.listing import make_listing
 from asrkit.score.normalisation import Tokenise, characters, normalise_transcripts, unit_tokeniser
 from asrkit.score.records import RATES, Timing, make_record, summary_lines
 from asrkit.score.report import render_results
-from asrkit.score.sclite import make_ctm, make_stm, make_trn
 from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units

@@ -4,7 +4,7 @@ import urllib.parse
 
 import pytest
 
-from asrkit.score.sclite import make_ctm, make_stm, make_trn
+from asrkit.score.ctm import make_ctm, make_stm, make_trn
 from asrkit.score.transcripts import Transcript
 
 WORDS = [

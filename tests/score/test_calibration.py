@@ -3,9 +3,9 @@
 import pytest
 
 from asrkit.score.breakdown import calibrate, measure_calibration, reliability_table
+from asrkit.score.ctm import make_ctm, make_stm
 from asrkit.score.evaluation import evaluate
 from asrkit.score.normalisation import normalise_transcripts
-from asrkit.score.sclite import make_ctm, make_stm
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
