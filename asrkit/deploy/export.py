@@ -13,6 +13,7 @@ from asrkit.errors import UserError
 from asrkit.model.acoustic import load_model, subsampling
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
 from asrkit.recognise.openfst import write_graph, write_rules
 from asrkit.storage.files import read_json, write_bytes
@@ -30,6 +31,7 @@ def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bo
     or a package that int8 or fp16 need and that is missing.
     """
     _refuse_other_files(directory)
+    refuse_changed_model(experiment)
     partial = directory.with_name(f".{directory.name}.next")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

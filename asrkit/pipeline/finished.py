@@ -1,17 +1,28 @@
 """Whether the files of a finished experiment are still those that its stages read and wrote."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+import msgspec
+
+from asrkit.config import current_settings, flatten
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
-from asrkit.pipeline.record import find_origin, find_outputs, read_record, under_current_names
+from asrkit.pipeline.record import (
+    find_origin,
+    find_outputs,
+    read_record,
+    read_record_file,
+    under_current_names,
+)
 from asrkit.pipeline.stage import Stage, fill
 from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
+USED_BY_MODEL = ("features", "units", "lm", "graph", "average", "decode")  # stages
 MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: its inputs and outputs
 
 
@@ -64,6 +75,28 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
         for stage in stages[:-1]:
             refuse_changed(stage, experiment, cache, reads=(), writes=())
         refuse_changed(stages[-1], experiment, cache)
+
+
+def refuse_changed_model(experiment: Experiment) -> None:
+    """Raise UserError unless settings, units, graph, model and scales are as the finished stages left them.
+
+    It goes by the records alone, so programs that only use a trained model need no declarations of stages.
+    """
+    if not has_records(experiment.directory):
+        return
+    found = json.loads(msgspec.json.encode(flatten(experiment.config)))
+    for stage in USED_BY_MODEL:
+        record = read_record_file(experiment.records / f"{stage}.json")
+        if record is None:
+            continue  # a recipe may do without lm and graph
+        settings = current_settings(record.settings)
+        changed = [f"setting {name}" for name in settings if name in found and found[name] != settings[name]]
+        for name, fingerprint in record.outputs.items():
+            file = experiment.place(name)
+            is_of_split = name.count("/") > 1  # hypotheses, which no model uses
+            if file.is_file() and not is_of_split and hash_file(file) != fingerprint:
+                changed.append(name)
+        _refuse(changed, f"stage {stage}", experiment.directory)
 
 
 def has_records(directory: Path) -> bool:

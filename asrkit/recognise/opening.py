@@ -17,6 +17,7 @@ from asrkit.decode.splits import SplitDecoder
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, subsampling
 from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, Bundle, checked_file, open_bundle
 from asrkit.recognise.forced_alignment import align_words
 from asrkit.recognise.recognizer import Encoded, Found, Greedy, Recognizer, Searcher
@@ -140,6 +141,7 @@ class MethodSearcher:
 
 
 def _open_experiment(experiment: Experiment, method: Optional[str], device: str) -> Recognizer:
+    refuse_changed_model(experiment)
     config = experiment.config
     method = _chosen_method(method, config.decode.methods, f"{experiment.directory}/recipe.yaml")
     decode = msgspec.structs.replace(config.decode, methods=(method,))

@@ -1,5 +1,6 @@
 """A finished experiment in use: recognised as stage decode does, exported, and run by sherpa-onnx."""
 
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
@@ -125,8 +126,6 @@ def damaged(name: str, change: Callable[[bytes], bytes]) -> Any:
     ],
 )
 def test_a_damaged_bundle_is_refused(bundle: Path, tmp_path: Path, name: str, change: Any) -> None:
-    import shutil
-
     pytest.importorskip("onnxruntime", reason="needs the extra [use]")
     shutil.copytree(bundle, tmp_path / "copy")
     file = tmp_path / "copy" / name
@@ -140,3 +139,26 @@ def test_a_folder_with_other_files_is_not_written_over(finished_yesno: Path, tmp
     with pytest.raises(UserError, match=r"holds other files: thesis\.txt"):
         export(open_experiment(finished_yesno), tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "found"),
+    [
+        ("recipe.yaml", "frame_shift: 0.01", "frame_shift: 0.02", r"setting features\.frame_shift"),
+        ("decode/scales.json", '"lm_scale"', '"lm_scale" ', r"decode/scales\.json"),
+        ("units/words.txt", "YES", "YEA", r"units/words\.txt"),
+    ],
+)
+def test_a_changed_experiment_is_neither_used_nor_exported(
+    finished_yesno: Path, tmp_path: Path, name: str, old: str, new: str, found: str
+) -> None:
+    exp = tmp_path / "exp"
+    shutil.copytree(finished_yesno, exp, symlinks=True)
+    content = (exp / name).read_text()
+    assert old in content
+    (exp / name).write_text(content.replace(old, new))
+    with pytest.raises(UserError, match=f"{found} isn't as stage"):
+        Recognizer.open(exp, "1best")
+    with pytest.raises(UserError, match=f"{found} isn't as stage"):
+        export(open_experiment(exp), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
