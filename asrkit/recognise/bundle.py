@@ -77,20 +77,13 @@ def open_bundle(directory: Path) -> Bundle:
     """Read bundle.json; raises UserError for what is no bundle, damaged, or of a later format."""
     file = directory / DESCRIPTION
     if not file.is_file() or file.stat().st_size > LARGEST_DESCRIPTION:
-        raise UserError(
-            f"{directory} is no bundle",
-            expected=f"a folder with {DESCRIPTION}, as asrkit export writes it",
-            where=str(directory),
-            todo="asrkit export --exp EXP BUNDLE",
-        )
+        expected = f"a folder with {DESCRIPTION}, as asrkit export writes it"
+        todo = "asrkit export --exp EXP BUNDLE"
+        raise UserError(f"{directory} is no bundle", expected, str(directory), todo)
     content = read_json(file, Dict[str, Any], checked=True)
     if content.get("format") != FORMAT:
-        raise UserError(
-            f"the bundle's format is {content.get('format')!r}",
-            expected=f"format {FORMAT}",
-            where=str(file),
-            todo="export it again with this asrkit, or use the asrkit that wrote it",
-        )
+        todo = "export it again with this asrkit, or use the asrkit that wrote it"
+        raise UserError(f"the bundle's format is {content.get('format')!r}", f"{FORMAT}", str(file), todo)
     try:
         bundle = msgspec.convert(content, Bundle)
     except msgspec.ValidationError as error:
@@ -105,12 +98,8 @@ def checked_file(directory: Path, bundle: Bundle, name: str) -> Path:
     """A file of the bundle, compared with its size and checksum; raises UserError for another one."""
     file, entry = directory / name, bundle.files.get(name)
     if entry is None:
-        raise UserError(
-            f"the bundle has no {name}",
-            expected=f"one of {', '.join(bundle.files)}",
-            where=str(directory),
-            todo="export it with that file, or choose another method",
-        )
+        todo = "export it with that file, or choose another method"
+        raise UserError(f"the bundle has no {name}", ", ".join(bundle.files), str(directory), todo)
     try:
         same = file.stat().st_size == entry.bytes and hash_content(file) == entry.blake2b
     except OSError as error:
@@ -130,9 +119,5 @@ def hash_content(file: Path) -> str:
 
 
 def _damaged(file: Path, reason: str) -> UserError:
-    return UserError(
-        f"{file.name} of the bundle is damaged: {reason}",
-        expected="the file that asrkit export wrote",
-        where=str(file),
-        todo="copy the bundle again, or export it again",
-    )
+    found = f"{file.name} of the bundle is damaged: {reason}"
+    return UserError(found, "the file that asrkit export wrote", str(file), "copy or export it again")

@@ -15,8 +15,8 @@ from typing import List, Sequence, Tuple
 import numpy as np
 from torch import Tensor
 
+from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
-from asrkit.graph.topology import BLANK
 from asrkit.recognise.transcript import Word
 from asrkit.text.units import Units
 

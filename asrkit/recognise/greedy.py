@@ -5,12 +5,13 @@ from typing import List
 
 from torch import Tensor
 
+from asrkit.config.symbols import BLANK
 from asrkit.recognise.transcript import Word
 from asrkit.text.units import Units
 
 
 def greedy_words(
-    log_probs: Tensor, units: Units, step: float, offset: float = 0.0, blank: int = 0
+    log_probs: Tensor, units: Units, step: float, offset: float = 0.0
 ) -> List[Word]:
     """Words of log-probabilities (frame, token), whose frames are `step` seconds apart.
 
@@ -23,7 +24,7 @@ def greedy_words(
     tokens: List[int] = []
     spans: List[List[int]] = []  # first and last frame of each token
     for frame, token in enumerate(best):
-        if token == blank:
+        if token == BLANK:
             continue
         if frame and best[frame - 1] == token:
             spans[-1][1] = frame

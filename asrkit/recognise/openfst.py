@@ -16,12 +16,12 @@ from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 import numpy as np
 
 from asrkit.errors import UserError
+from asrkit.graph.arcs import FINAL
 from asrkit.storage.files import whole_file
 
 MAGIC = 2125659606
 VERSION = 2  # unaligned
 EXPANDED = 1  # property: the number of states is known
-END = -1  # k2's token of arcs to the final state
 COUNTS = ("arcs", "input_epsilons", "output_epsilons")  # of a state
 STATE = np.dtype([(name, "<u4") for name in ("final", "first", *COUNTS)])
 ARC_COLUMNS = {"input": "<i4", "output": "<i4", "cost": "<f4", "target": "<i4"}
@@ -31,7 +31,7 @@ ARCS_AT_ONCE = 1 << 20  # bounds the memory of a graph of any size
 
 
 class Piece(NamedTuple):
-    """Columns (arc,) of some arcs, sorted by source; those whose target is END are final costs."""
+    """Columns (arc,) of some arcs, sorted by source; those whose target is FINAL are final costs."""
 
     source: np.ndarray
     target: np.ndarray
@@ -55,7 +55,7 @@ def write_graph(
             source, target, token, bits = arcs[first : first + ARCS_AT_ONCE].T
             word = words[first : first + ARCS_AT_ONCE]
             score = lm_scale * bits.copy().view(np.float32) + word_bonus * (word > 0)
-            yield Piece(source, np.where(token == END, END, target), token + 1, word, -score)
+            yield Piece(source, np.where(token == FINAL, FINAL, target), token + 1, word, -score)
 
     _write(file, int(arcs[:, 1].max()), pieces)  # k2's final state, the last one, isn't counted
 
@@ -87,7 +87,7 @@ def write_rules(file: Path, spellings: Iterable[Tuple[str, str, float]], are_sep
     for byte in (byte for byte in range(1, 256) if byte != space):
         rows.extend(((start, other, byte, byte, UNKNOWN_COST), (other, other, byte, byte, UNKNOWN_COST)))
     rows.append((other, start, space, space, 0.0))
-    rows.extend((state, END, 0, 0, 0.0) for state in (start, end, other))
+    rows.extend((state, FINAL, 0, 0, 0.0) for state in (start, end, other))
     rows.sort(key=lambda row: row[0])
     source, target, read_labels, written_labels, costs = (np.array(column) for column in zip(*rows))
     _write(file, states + 1, lambda: [Piece(source, target, read_labels, written_labels, costs)])
@@ -99,7 +99,7 @@ def _write(file: Path, states: int, pieces: Callable[[], Iterable[Piece]]) -> No
     final = np.full(states, np.inf, dtype=np.float32)
     counts: Dict[str, np.ndarray] = {name: np.zeros(states, dtype=np.int64) for name in COUNTS}
     for piece in pieces():
-        ends = piece.target == END
+        ends = piece.target == FINAL
         np.minimum.at(final, piece.source[ends], piece.cost[ends].astype(np.float32))
         for name, which in (
             ("arcs", ~ends),
@@ -114,7 +114,7 @@ def _write(file: Path, states: int, pieces: Callable[[], Iterable[Piece]]) -> No
         stream.write(_header(states, int(counts["arcs"].sum())))
         stream.write(table.tobytes())
         for piece in pieces():
-            kept = piece.target != END
+            kept = piece.target != FINAL
             rows = np.empty(int(kept.sum()), dtype=ARC)
             for name in ARC_COLUMNS:
                 rows[name] = getattr(piece, name)[kept]
@@ -157,11 +157,11 @@ def read_graph(file: Path) -> Tuple[np.ndarray, np.ndarray]:
     last = ends[is_final] + np.arange(int(is_final.sum()))
     for rows_at, columns in (
         (place, (source, rows["target"], rows["input"] - 1, (-rows["cost"]).view(np.int32))),
-        (last, (np.flatnonzero(is_final), states, END, (-final[is_final]).view(np.int32))),
+        (last, (np.flatnonzero(is_final), states, FINAL, (-final[is_final]).view(np.int32))),
     ):
         for column, values in enumerate(columns):
             arcs[rows_at, column] = values
-    words[place], words[last] = rows["output"], END
+    words[place], words[last] = rows["output"], FINAL
     return arcs, words
 
 

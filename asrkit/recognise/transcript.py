@@ -29,7 +29,7 @@ class Word:
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """Words between two pauses, and how they were found (decode.search.OUTCOMES)."""
+    """Words between two pauses, and how they were found (decode.nbest.OUTCOMES)."""
 
     start: float
     end: float

@@ -29,6 +29,7 @@ from asrkit.score.breakdown import break_down
 from asrkit.score.comparison import compare, refuse_unpaired
 from asrkit.score.evaluation import Evaluation
 from asrkit.score.records import RATES, headlines, read_results
+from asrkit.score.report import chosen_method
 from asrkit.score.transcripts import Transcript
 from asrkit.show import stored
 from asrkit.show.word_graph import largest_graph, lay_out
@@ -110,17 +111,6 @@ def collect(
         "notes": notes,
     }
     return Page(main, details)
-
-
-def chosen_method(results: Sequence[Dict[str, Any]]) -> str:
-    """The method with the lowest error rate on dev (on the test sets, if dev is one of them).
-
-    Of equal ones greedy is taken last and the fastest first, so that no test result has a part in it.
-    """
-    found = headlines(results, "dev") or headlines(results, "test")
-    usable = [record for record in found if record["method"] not in stored.BOUNDS]
-    order = sorted(usable, key=lambda each: (each["rate"], each["method"] == "greedy", each["rtf"] or 0.0))
-    return str(order[0]["method"])
 
 
 def sample(
@@ -228,7 +218,7 @@ def _open(label: str, experiment: Experiment) -> System:
     results = read_results(experiment.directory / "results.json")
     decoded = {record["method"] for record in results}
     timed = next((each for each in stored.FIRST_PASS if each in decoded), "")
-    return System(label, experiment, headlines(results), chosen_method(results), timed)
+    return System(label, experiment, headlines(results), chosen_method(results) or "", timed)
 
 
 def _choose_sets(systems: Sequence[System], sets: Sequence[str]) -> List[str]:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 import msgspec
 import numpy as np
 
+from asrkit.config.methods import METHODS
 from asrkit.corpus.cuts import iterate_cuts
 from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import Experiment
@@ -16,20 +17,10 @@ from asrkit.score.transcripts import load_transcripts
 from asrkit.signal.audio import read_samples
 from asrkit.storage.files import iterate_jsonl, read_json, read_jsonl
 
-# Methods whose n-best lists are stored, the first that was decoded is shown. The lists are equal but for the
-# columns of scores; that of the oracle has those of the lattice alone.
-LISTED = (
-    "nbest",
-    "nbest-rescoring",
-    "neural",
-    "neural-rescoring",
-    "attention",
-    "attention-decoder",
-    "oracle",
-    "nbest-oracle",
-)
-FIRST_PASS = ("hlg", "1best")  # gives the times and confidences of words, and the weights of a lattice
-BOUNDS = ("oracle", "nbest-oracle")  # know the reference
+# Methods with stored n-best lists, which differ only in a last column; the oracle, a bound, has none
+RESCORING = [name for name, each in METHODS.items() if each.rescores_nbest]
+LISTED = sorted(RESCORING, key=lambda name: METHODS[name].is_bound)
+FIRST_PASS = [name for name, each in METHODS.items() if each.timed]  # times and confidences of words
 DRAWN_PATHS = 100  # of a lattice, where no n-best list is stored
 LEAST_POSTERIOR = 0.01  # of a token in a frame; below, nothing would be seen
 

@@ -18,7 +18,6 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.show import stored
 from asrkit.show.data import (
     Page,
-    chosen_method,
     collect,
     describe_nbest,
     draw_graph,
@@ -55,14 +54,6 @@ def test_headline_is_the_method_chosen_on_dev(experiment: Experiment) -> None:
     assert overview["facts"] == [
         *(["parameters", "1,234,567"], ["training time", "1.5 min"], ["all stages", "1.5 min"])
     ]
-
-
-def test_of_equal_methods_greedy_is_last_and_bounds_never() -> None:
-    rows = [
-        {"set": "dev", "role": "dev", "method": method, "rate": rate, "rtf": 0.1}
-        for method, rate in (("greedy", 5.0), (FIRST_PASS, 5.0), (LISTED, 1.0))
-    ]
-    assert chosen_method(rows) == FIRST_PASS
 
 
 def test_curves_and_scales(experiment: Experiment) -> None:
