@@ -99,7 +99,7 @@ def open_whole(file: Path, max_seconds: float) -> Any:
 
 
 def open_audio(file: Path) -> Any:
-    """A soundfile.SoundFile of the whole file, even for MP3 without a frame count; raises AudioProblem."""
+    """Open the whole file with soundfile, including MP3 without a frame count. Raises AudioProblem."""
     import soundfile
 
     try:
@@ -143,7 +143,7 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
 
 def _seek_position(sound: Any, first: int) -> int:
     """A sample at or before `first` from which decoding is exact."""
-    if sound.format == "MP3":  # a frame needs earlier ones, which libsndfile skips
+    if sound.format == "MP3":  # decoding a frame needs the previous ones, which libsndfile skips
         return max(0, first - int(sound.samplerate))
     if sound.format == "OGG":  # seeking is inexact in the last page
         return max(0, min(first, sound.frames - OGG_PAGE * int(sound.samplerate)) - int(sound.samplerate))

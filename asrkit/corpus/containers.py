@@ -170,7 +170,7 @@ def _flac_samples(file: Path) -> int:
 
 
 def _flac_frame(head: bytes, usual: int) -> Optional[Tuple[int, int]]:
-    """First and end sample of a frame; None if the bytes aren't a frame header."""
+    """Index of a frame's first sample, and of the sample after its last; None without a frame header."""
     if len(head) < 6:
         return None
     size_code, rate_code = head[2] >> 4, head[2] & 15
@@ -204,7 +204,7 @@ class MpegFrame(NamedTuple):
 
 
 def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
-    """The MPEG file with a frame that has the frame count put first; None if `declared` samples are right.
+    """Prepend a frame with the frame count to an MPEG file; returns None if `declared` is already right.
 
     Without the count libsndfile assumes the first frame's bit rate for all. Raises AudioProblem if the file
     has no frames, ends inside a frame, or has fewer than its own count.

@@ -41,8 +41,8 @@ def make_shards(
 ) -> None:
     """Call work(index), which writes files[index], for each shard that must be made; `done` for every shard.
 
-    A shard is kept if it is undamaged and was made of origins[index]. Shards of the same kind in the folder
-    that are not in `files` are removed.
+    An intact shard is kept if its fingerprint of inputs equals origins[index]. Other shards of the same kind
+    in the folder, which are not in `files`, are removed.
     """
     for file in {*files[0].parent.glob(re.sub(r"\d+", "*", files[0].name))} - {*files}:
         remove(file)
@@ -61,7 +61,7 @@ def make_shards(
 
 
 def _is_fresh(file: Path, origin: str) -> bool:
-    """Whether a shard exists, undamaged and made of `origin`; a damaged one is reported."""
+    """Whether an intact shard with the fingerprint `origin` exists; a damaged one is reported."""
     try:
         return bool(read_metadata(file).get("made_of") == origin)
     except UserError as error:

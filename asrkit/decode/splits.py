@@ -129,8 +129,8 @@ class SplitDecoder:
     def search(self, split: str) -> List[Tuple[Path, Optional[Path]]]:
         """Shards of posteriors, each with its shard of lattices, or None if lattices aren't kept or needed.
 
-        They are outside the stage's folder and record what they were made of, so that other scales or methods
-        need neither the model nor the search again.
+        The shards are stored outside the stage's folder, with fingerprints of their inputs. Other scales and
+        methods reuse them: neither the model nor the search runs again.
         """
         experiment, config = self.experiment, self.config
         posteriors = compute_posteriors(
