@@ -79,8 +79,7 @@ def _export(experiment: Experiment, directory: Path, int8: bool, fp16: bool) -> 
         arcs, words = tensors["arcs"].numpy(), tensors["words"].numpy()
         write_graph(directory / "HLG.fst", arcs, words, weights["lm_scale"], weights["word_bonus"])
     write_card(directory / "README.md", bundle, experiment)
-    write_bundle(directory, bundle)
-    return bundle
+    return write_bundle(directory, bundle)
 
 
 def _refuse_other_files(directory: Path) -> None:

@@ -62,8 +62,8 @@ class Bundle(msgspec.Struct, frozen=True):
         return name in self.files
 
 
-def write_bundle(directory: Path, bundle: Bundle) -> None:
-    """Write bundle.json with the sizes and checksums of the files that are there; last, when all are."""
+def write_bundle(directory: Path, bundle: Bundle) -> Bundle:
+    """Write bundle.json, last, with sizes and checksums of the files in the folder; returns its content."""
     files = {
         file.name: FileEntry(file.stat().st_size, hash_content(file))
         for file in sorted(directory.iterdir())
@@ -71,6 +71,7 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     }
     complete = msgspec.structs.replace(bundle, files=files)
     write_checked_json(directory / DESCRIPTION, msgspec.to_builtins(complete), indent=1)
+    return complete
 
 
 def open_bundle(directory: Path) -> Bundle:

@@ -25,7 +25,9 @@ WHOLE = SegmentOptions(whole=True)
 @pytest.fixture(scope="module")
 def bundle(finished_yesno: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "bundle"
-    export(open_experiment(finished_yesno), folder)
+    written = export(open_experiment(finished_yesno), folder)
+    assert written.files == open_bundle(folder).files
+    assert "model.onnx" in written.files  # asrkit export prints them
     return folder
 
 
