@@ -37,7 +37,11 @@ Recognise = Callable[[Request], Any]
 
 def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> None:
     """Receive requests; send ("duration", seconds), ("segment", Segment)..., then ("done", None)."""
-    recognise = open_recogniser()
+    try:
+        recognise = open_recogniser()
+    except UserError as error:
+        connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
+        return
     connection.send(("ready", None))
     while True:
         try:
@@ -70,10 +74,13 @@ class Worker:
         theirs.close()
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Raise WorkerFailed unless the recogniser was opened within some seconds."""
+        """Raise UserError for a model that can't be opened, WorkerFailed if that ended or took too long."""
         with contextlib.suppress(EOFError, OSError):
-            if self.connection.poll(seconds) and self.connection.recv()[0] == "ready":
-                return
+            if self.connection.poll(seconds):
+                kind, content = self.connection.recv()
+                if kind == "ready":
+                    return
+                raise UserError(*content)
         raise WorkerFailed("a worker couldn't open the model")
 
     def end(self) -> None:
@@ -162,7 +169,7 @@ class Workers:
             worker.end()
             send(("failed", str(error) or "the worker process ended"))
             worker = Worker(self._open)
-            with contextlib.suppress(WorkerFailed):
+            with contextlib.suppress(WorkerFailed, UserError):
                 worker.wait_until_ready(self._time_limit)
         self._idle.put(worker)
 

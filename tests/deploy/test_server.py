@@ -203,3 +203,13 @@ def test_page_and_metrics(address: str) -> None:
     metrics = httpx.get(f"{address}/metrics").text
     assert 'asrkit_requests_total{status="200"}' in metrics
     assert json.dumps(metrics)
+
+
+def open_nothing() -> Callable[[Request], Iterator[Tuple[str, Any]]]:
+    raise UserError("no model there", "a bundle", "/nowhere", "check the name")
+
+
+def test_a_model_that_cannot_be_opened_is_reported_before_serving() -> None:
+    with pytest.raises(UserError, match="no model there") as error:
+        Workers(open_nothing, count=1, waiting=1, time_limit=20)
+    assert error.value.todo == "check the name"
