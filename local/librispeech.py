@@ -1,4 +1,6 @@
-"""LibriSpeech (OpenSLR 12) and Mini LibriSpeech (31): read English audio books, 16 kHz FLAC.
+"""LibriSpeech (OpenSLR 12) and Mini LibriSpeech (31): read English audio books, 16 kHz.
+
+FLAC as published, or other files of the same names: MP3 as in original-mp3, Opus as in MLS, WAV.
 
 If the recipe uses them, download also fetches the LibriSpeech language models and LM text (OpenSLR 11), MUSAN
 noise (17) and the room impulse responses of RIRS_NOISES (28).
@@ -15,6 +17,7 @@ from asrkit.corpus.utterance import Utterance
 from asrkit.errors import UserError
 
 TOP = "LibriSpeech"
+SUFFIXES = (".flac", ".wav", ".ogg", ".opus", ".mp3")  # the first of these that an utterance has is read
 SETS = {
     name: Archive(
         openslr_addresses(resource, f"{name}.tar.gz"), TOP, md5=md5
@@ -75,5 +78,8 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         own_set, speaker, number = chapter.parts[-3:]
         lines = read_keyed_lines(chapter / f"{speaker}-{number}.trans.txt")
         texts = {id: text for id, (_, text) in lines.items()}
-        for id in sorted({*texts, *(file.stem for file in chapter.glob("*.flac"))}):
-            yield Utterance(id, chapter / f"{id}.flac", texts.get(id, ""), speaker, own_set)
+        names = {file.name for file in chapter.iterdir()}
+        audio = {Path(name).stem for name in names if name.endswith(SUFFIXES)}
+        for id in sorted({*texts, *audio}):
+            present = [f"{id}{suffix}" for suffix in SUFFIXES if f"{id}{suffix}" in names]
+            yield Utterance(id, chapter / (present or [f"{id}.flac"])[0], texts.get(id, ""), speaker, own_set)

@@ -140,10 +140,11 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     lm, corpus = config.lm, config.corpus
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
     silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
-    unknown, ready = config.units.unknown_word, "lm.arpa gives a ready model"
+    ready = "lm.arpa gives a ready model"
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_phones = "units.kind is not phones"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
         ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
@@ -152,7 +153,10 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
-        ("units.unknown_word", bool(unknown) and config.units.kind != "phones", "units.kind is not phones"),
+        *(
+            (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
+            for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
+        ),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

@@ -83,6 +83,11 @@ class UnitsConfig(Settings):
     # for phones: a word of the lexicon, such as <OOV>, that replaces out-of-vocabulary words of the training
     # text in training, language model and graph; None: they are an error
     unknown_word: Optional[str] = None
+    # for phones: AH0, AH1 and AH2 of CMUdict become AH; few hours of speech don't train 70 phones
+    merge_stress: bool = False
+    # for phones: words of the training text and of lm.text that the lexicon lacks get the pronunciation that
+    # Phonetisaurus learns from the lexicon (extra [lexicon]); None: they are left out, or an error
+    grapheme_to_phoneme: Optional[Literal["phonetisaurus"]] = None
 
 
 class NeuralLmConfig(Settings):
@@ -104,7 +109,7 @@ class LmConfig(Settings):
     order: Positive = 3
     # Both sort in temporary files in the experiment's lm/: builtin in about 60 bytes per word of text
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    # Extra LM text, a file in the recipe's folder: one sentence per line (.gz or not), or a grammar (.yaml),
+    # Extra LM text, a file in the recipe's folder: one sentence per line (or .gz, .xz), or a grammar (.yaml),
     # from which the same sentences are drawn each time. Its words are added to the vocabulary.
     text: Optional[str] = None
     text_sentences: Optional[Positive] = None  # drawn from the grammar; None: 5,000
@@ -116,7 +121,7 @@ class LmConfig(Settings):
     # Entropy pruning of the graph's model, for a smaller graph: n-grams are left out if that raises the
     # perplexity by a smaller factor than 1 + this, such as 1e-8. The model of rescore_order isn't pruned
     prune: NotNegativeReal = 0.0
-    arpa: Optional[str] = None  # a ready model instead, in the recipe's folder or the corpus's, .gz or not
+    arpa: Optional[str] = None  # a ready model instead, in the recipe's folder or the corpus's, or .gz, .xz
     # order of a second, larger n-gram model for rescoring
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = None
     rescore_arpa: Optional[str] = None  # a ready model of that order

@@ -44,7 +44,7 @@ def _header(counts: List[int]) -> str:
 
 
 def read_arpa(file: Path) -> NgramModel:
-    """Read an ARPA file, gzipped if its name ends in .gz.
+    """Read an ARPA file, compressed if its name ends in .gz or .xz.
 
     A back-off may be missing where it has no effect: in the highest order, and if no longer n-gram
     begins with this one. Raises UserError with the line and the reason.

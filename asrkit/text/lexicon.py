@@ -32,8 +32,8 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
     """Read "WORD unit unit ..." lines, or Kaldi's "WORD probability unit ..." ones.
 
     A number in the second field is a probability. `config`: normalise the words of a user's lexicon, skip
-    its comments, and read READ(2) as READ if that has a line too, as in CMUdict. Raises UserError with the
-    line that is wrong.
+    its comments, and read READ(2) as READ if that has a line too, as in CMUdict. A pronunciation given twice,
+    as some are in CMUdict, counts once. Raises UserError with the line that is wrong.
     """
     lines = [(number, line.split()) for number, line in read_lines(file, f"a lexicon: lines {LAYOUT}", TODO)]
     if config is not None:
@@ -43,7 +43,6 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
     written = {fields[0] for _, fields in lines}
     weighed = _has_probability(lines[0][1])
     entries: Dict[Tuple[str, Tuple[str, ...]], Pronunciation] = {}  # in the file's order
-    spelled: Dict[Tuple[str, Tuple[str, ...]], str] = {}  # as in the file
     for number, fields in lines:
         fault = _find_fault(fields, weighed)
         try:
@@ -54,14 +53,9 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
                 entry = _normalised(entry, written, config)
         except AudioProblem as problem:
             fault = (str(problem), "a word and its units", "rename it, or remove the line")
-        key = entry[:2]
-        if spelled.get(key) == fields[0] and not fault:
-            found = f"{fields[0]} is given twice with the same units"
-            fault = (found, "each pronunciation once", "remove the line")
         if fault:
             raise UserError(fault[0], fault[1], f"{file}, line {number}", fault[2])
-        spelled[key] = fields[0]
-        entries[key] = max(entry, entries.get(key, entry))  # the more probable of two spellings
+        entries[entry[:2]] = max(entry, entries.get(entry[:2], entry))  # of equal ones the more probable
     return list(entries.values())
 
 

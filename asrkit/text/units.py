@@ -11,6 +11,7 @@ from asrkit.corpus.text import WORD_START, normalise_word
 from asrkit.errors import UserError
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
+from asrkit.text.pronunciation import merge_stress, pronounce
 
 OOV = "oov.txt"  # the word for all out-of-vocabulary words, as in Kaldi
 ANY_CORPUS = CorpusConfig(module="")  # as-is
@@ -120,7 +121,8 @@ def build_units(
     """Write units.txt, lexicon.txt, words.txt, and maybe bpe.model and oov.txt, from training sentences.
 
     For BPE and characters, the lexicon also has the `extra_words` that the training text's units spell. For
-    phones it is all of `given_lexicon`, with its words normalised. Raises UserError if a training word has
+    phones it is all of `given_lexicon`, with its words normalised, and with units.grapheme_to_phoneme the
+    other words of the training text and of `extra_words`, too. Raises UserError if a training word has
     no units, or units don't give the word back.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
@@ -133,6 +135,10 @@ def build_units(
     if config.kind == "phones":
         assert given_lexicon is not None  # a recipe without units.lexicon is refused when it is read
         lexicon = read_lexicon(given_lexicon, corpus)
+        lexicon = merge_stress(lexicon) if config.merge_stress else lexicon
+        if config.grapheme_to_phoneme is not None:
+            known = {entry.word for entry in lexicon}
+            lexicon += pronounce(sorted({*vocabulary, *extra_words} - known), lexicon)
         _refuse_missing(vocabulary, {entry.word for entry in lexicon}, unknown_word, given_lexicon)
         trained = {unit for entry in lexicon for unit in entry.units}
     else:

@@ -21,7 +21,7 @@ def add_chapter(root: Path, chapter: str, lines: str, *audio: str) -> None:
     folder.mkdir(parents=True)
     (folder / f"{folder.parent.name}-{folder.name}.trans.txt").write_text(lines)
     for name in audio:
-        (folder / f"{name}.flac").touch()
+        (folder / (name if "." in name else f"{name}.flac")).touch()
 
 
 def test_every_utterance_of_every_set(tmp_path: Path) -> None:
@@ -39,6 +39,15 @@ def test_every_utterance_of_every_set(tmp_path: Path) -> None:
     ]
     assert [one.audio.is_file() for one in found] == [True, True, True, True, False]
     assert found == list(librispeech.utterances(tmp_path / "LibriSpeech", CorpusConfig(module="librispeech")))
+
+
+def test_other_codecs_are_read_and_flac_is_preferred(tmp_path: Path) -> None:
+    names = ["84-1-0000.mp3", "84-1-0001.opus", "84-1-0002.ogg", "84-1-0002.flac", "84-1-0003.wav", "a.md"]
+    add_chapter(tmp_path, "dev-clean/84/1", "".join(f"84-1-000{n} GO ON\n" for n in range(4)), *names)
+    librispeech = load_corpus_module("librispeech", LOCAL)
+    found = list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
+    audio = ["84-1-0000.mp3", "84-1-0001.opus", "84-1-0002.flac", "84-1-0003.wav"]
+    assert [(one.id, one.audio.name) for one in found] == [(Path(name).stem, name) for name in audio]
 
 
 def test_missing_folders_and_a_repeated_line_are_errors(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ def test_writing_and_reading_round_trip(tmp_path: Path, unit: str, probability: 
         ("YES Y\nNO\n", "word NO has no units"),
         ("YES Y #1\n", "reserved symbol"),
         ("YES <blk>\n", "reserved symbol"),
-        ("YES Y\nYES Y\n", "given twice"),
         ("YES Y\n\nNO 0.5 N\n", "NO has a probability, unlike the lines above"),
         ("YES .5 Y\nNO N\n", "NO has no probability"),
         ("YES 0 Y\n", "YES has probability 0"),
@@ -43,9 +42,10 @@ def test_faults_of_a_lexicon_are_reported_with_their_place(tmp_path: Path, text:
     assert "lexicon.txt" in str(caught.value)
 
 
-def test_a_repeated_pronunciation_is_refused_anywhere(tmp_path: Path) -> None:
+def test_a_repeated_pronunciation_counts_once(tmp_path: Path) -> None:
     file = tmp_path / "lexicon.txt"
-    file.write_text("A 0.5 EY\nB 1 B IY\nA 0.2 EY\n")
-    with pytest.raises(UserError, match="given twice") as caught:
-        read_lexicon(file)
-    assert "line 3" in caught.value.where
+    file.write_text("A 0.5 EY\nB 1 B IY\nA 0.2 EY\nA 0.1 AH\n")  # CMUdict repeats some, too
+    a, b, other = ("A", ("EY",), 0.5), ("B", ("B", "IY")), ("A", ("AH",), 0.1)
+    expected = [Pronunciation(*entry) for entry in (a, b, other)]
+    assert read_lexicon(file, CorpusConfig(module="any")) == expected
+    assert read_lexicon(file) == expected
