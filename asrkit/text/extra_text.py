@@ -15,10 +15,10 @@ LONGEST_LINE = 1 << 24  # bytes
 
 
 def read_extra_text(file: Path, config: CorpusConfig, drawn: Optional[int] = None) -> Iterator[str]:
-    """Normalised sentences from a text file, one per line (or .gz, .xz), or `drawn` ones from a .yaml grammar.
+    """Normalised sentences from a text file, one per line, or `drawn` ones from a .yaml grammar.
 
-    Blank lines and sentences that couldn't be a transcript are left out; the latter are reported at the
-    end. Raises UserError if the file can't be read or no sentence can be used.
+    A text may be compressed: .gz, .xz. Blank lines and sentences that couldn't be a transcript are left out;
+    the latter are reported at the end. Raises UserError if the file can't be read or no sentence can be used.
     """
     lines: Iterable[str] = stream_lines(file, LONGEST_LINE)
     if file.suffix == ".yaml":
