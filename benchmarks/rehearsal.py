@@ -203,7 +203,7 @@ def _rehearse_features(experiment: Experiment, step: Step) -> None:
         shards: List[Shard] = []
         for name in names:
             cuts = list(read_cuts(experiment, name))
-            shards += plan_shards(name, cuts, config, train=name == corpus.train)
+            shards += plan_shards(name, cuts, experiment.config, train=name == corpus.train)
         for shard in shards:
             file = experiment.folder("features") / "shards" / f"{shard.name}.json"
             write_bytes(file, json.dumps(_shard_record(shard, config)).encode())

@@ -176,7 +176,7 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
 def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     """Like stage features for a test set."""
     cuts = list(read_cuts(evaluation, name))
-    shards = plan_shards(name, cuts, evaluation.config.features, train=False)
+    shards = plan_shards(name, cuts, evaluation.config, train=False)
     compute_shards(evaluation, shards)
     join_shards(evaluation, shards)
     return shards

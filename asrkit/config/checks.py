@@ -23,6 +23,7 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     """All that is wrong and can be told without data."""
     yield from model_conflicts(config.model)
     yield from _feature_conflicts(config.features)
+    yield from _step_conflicts(config)
     yield from _split_conflicts(config)
     kinds = [kind_of(transform) for transform in config.augment]
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
@@ -98,6 +99,16 @@ def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
             "overlapping or adjacent frames, so that no audio is skipped",
             "the usual values are 0.025 and 0.01 seconds",
         )
+
+
+def _step_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
+    """Filters at frequencies that the audio doesn't have."""
+    highest = config.features.sampling_rate / 2
+    for step in config.signal.steps:
+        hertz = getattr(step, "hertz", 0.0)
+        if hertz >= highest:
+            found = f"signal.steps: {kind_of(step)} at {hertz:g} Hz, and audio of {2 * highest:g} Hz"
+            yield Conflict(found, f"a frequency below {highest:g} Hz", "set hertz")
 
 
 def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:

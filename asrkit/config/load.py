@@ -116,12 +116,12 @@ def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:
         key = f"{prefix}{name}"
         if isinstance(value, msgspec.Struct):
             flat.update(flatten(value, key + "."))
-        elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+        elif key == "augment":  # at most one of each kind
             flat[key] = [kind_of(each) for each in value]
             for each in value:
                 flat.update(flatten(each, f"{key}.{kind_of(each)}."))
         else:
-            flat[key] = list(value) if isinstance(value, tuple) else value
+            flat[key] = msgspec.to_builtins(list(value)) if isinstance(value, tuple) else value
     return flat
 
 

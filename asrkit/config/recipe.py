@@ -60,6 +60,58 @@ class CorpusConfig(Settings):
             refuse_split_names([names] if isinstance(names, str) else names, f"corpus.{setting}")
 
 
+class DcConfig(Settings, tag_field="kind", tag="dc"):
+    """Removal of a constant offset."""
+
+
+class HighPassConfig(Settings, tag_field="kind", tag="high_pass"):
+    """High-pass filter, against rumble and wind."""
+
+    hertz: PositiveReal = 80.0  # below most voices
+    order: Positive = 4
+
+
+class LowPassConfig(Settings, tag_field="kind", tag="low_pass"):
+    """Low-pass filter, against hiss."""
+
+    hertz: PositiveReal = 7000.0
+    order: Positive = 4
+
+
+class NotchConfig(Settings, tag_field="kind", tag="notch"):
+    """Narrow filters against the hum of mains and its harmonics."""
+
+    hertz: PositiveReal = 50.0  # 60 in the Americas
+    harmonics: Positive = 4
+    quality: PositiveReal = 30.0  # frequency over bandwidth
+
+
+class DenoiseConfig(Settings, tag_field="kind", tag="denoise"):
+    """Noise suppression."""
+
+    # webrtc is light; rnnoise and deepfilternet are networks, for Python 3.10 and later
+    by: Literal["webrtc", "rnnoise", "deepfilternet"] = "webrtc"
+    mix: Fraction = 0.5  # share of the denoised signal; 1 hurts models that were trained without denoising
+    level: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2  # webrtc's strength
+
+
+class DereverberateConfig(Settings, tag_field="kind", tag="dereverberate"):
+    """Weighted prediction error (Nakatani et al. 2010); the package's defaults."""
+
+    taps: Positive = 10  # frames of 8 ms
+    delay: Positive = 3
+    iterations: Positive = 3
+
+
+SignalStep = Union[DcConfig, HighPassConfig, LowPassConfig, NotchConfig, DenoiseConfig, DereverberateConfig]
+
+
+class SignalConfig(Settings):
+    """What happens to samples before features are computed, in training and in recognition."""
+
+    steps: Tuple[SignalStep, ...] = ()  # in this order, such as [{kind: high_pass, hertz: 80}]
+
+
 class FeaturesConfig(Settings):
     """Log-Mel filter bank, computed by lhotse."""
 
@@ -182,14 +234,14 @@ class ConcatenateConfig(Settings, tag_field="kind", tag="concatenate"):
 class ReverberationConfig(Settings, tag_field="kind", tag="reverberation"):
     """Room impulse responses (RIRs) convolved with training speech, such as RIRS_NOISES (OpenSLR 28)."""
 
-    directory: str  # in the recipe's or corpus's folder, or absolute: all WAV and FLAC files below it
+    directory: str  # in the recipe's or corpus's folder, or absolute: all audio files below it
     probability: Fraction = 0.5  # per utterance, redrawn every epoch
 
 
 class NoiseConfig(Settings, tag_field="kind", tag="noise"):
     """Recorded noise added to training speech, such as MUSAN (OpenSLR 17)."""
 
-    directory: str  # in the recipe's or corpus's folder, or absolute: all WAV and FLAC files below it
+    directory: str  # in the recipe's or corpus's folder, or absolute: all audio files below it
     probability: Fraction = 0.5  # per utterance, redrawn every epoch
     snr: Tuple[float, float] = (10.0, 30.0)  # dB, drawn uniformly between the two
 
@@ -371,6 +423,7 @@ class RecipeConfig(Settings):
 
     name: str
     corpus: CorpusConfig
+    signal: SignalConfig = SignalConfig()
     features: FeaturesConfig = FeaturesConfig()
     units: UnitsConfig = UnitsConfig()
     lm: LmConfig = LmConfig()

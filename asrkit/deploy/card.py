@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Dict, List
 
+import msgspec
+
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.recognise.bundle import Bundle
@@ -28,6 +30,7 @@ def write_card(file: Path, bundle: Bundle, experiment: Experiment) -> None:
         f"| audio | {bundle.features.sampling_rate} Hz, one channel |",
         f"| features | {bundle.features.bins} log-Mel bins, {bundle.features.frame_length * 1000:g} ms every "
         f"{bundle.features.frame_shift * 1000:g} ms (Kaldi's, without dither) |",
+        f"| before the features | {_steps(bundle)} |",
         f"| subsampling | {bundle.subsampling}: a frame of the model is {bundle.frame_shift * 1000:g} ms |",
         f"| exported | {bundle.exported}, commit {bundle.commit or '?'}, "
         f"configuration {bundle.configuration or '?'}, training {bundle.training or '?'} |",
@@ -48,6 +51,13 @@ def write_card(file: Path, bundle: Bundle, experiment: Experiment) -> None:
         "log_probs (N, T', V) and lens (N). `model.pt` is the same in TorchScript.",
     ]
     write_text(file, "\n".join(lines) + "\n")
+
+
+def _steps(bundle: Bundle) -> str:
+    if not bundle.steps:
+        return "nothing"
+    steps = ", ".join(str(msgspec.to_builtins(step)) for step in bundle.steps)
+    return f"{steps}: asrkit does this; other programs have to do it before they call the model"
 
 
 def _results(rows: List[Dict[str, Any]]) -> List[str]:

@@ -66,6 +66,7 @@ def _export(experiment: Experiment, directory: Path, int8: bool, fp16: bool) -> 
         training=about.get("training"),
         exported=datetime.date.today().isoformat(),
         results=_results(experiment),
+        steps=config.signal.steps,
     )
     export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
     export_torchscript(model, directory / "model.pt")

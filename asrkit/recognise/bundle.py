@@ -14,11 +14,11 @@ What a bundle holds is data: nothing of it is executed, and each file is compare
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Dict, List, Optional, Union
+from typing import Annotated, Any, Dict, List, Optional, Tuple, Union
 
 import msgspec
 
-from asrkit.config.recipe import FeaturesConfig
+from asrkit.config.recipe import FeaturesConfig, SignalStep
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_checked_json
 
@@ -56,6 +56,7 @@ class Bundle(msgspec.Struct, frozen=True):
     training: Optional[str] = None
     exported: str = ""  # date
     results: List[Dict[str, Any]] = []
+    steps: Tuple[SignalStep, ...] = ()  # before the features
 
     def has(self, name: str) -> bool:
         """Whether a file is part of the bundle."""

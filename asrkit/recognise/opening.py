@@ -159,7 +159,7 @@ def _open_experiment(experiment: Experiment, method: Optional[str], device: str)
         values = [weights[method][name] for name in METHODS[method].weights] if method in weights else []
         searcher = MethodSearcher(split_decoder.decoder, method, values, units, step)
     encoder = TorchEncoder(split_decoder.model, device)
-    return Recognizer(FilterBank(config.features), encoder, searcher, units, step)
+    return Recognizer(FilterBank(config.features, config.signal.steps), encoder, searcher, units, step)
 
 
 def _with_config(experiment: Experiment, config: Any) -> Experiment:
@@ -189,7 +189,7 @@ def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     if method == "1best":
         searcher = _bundle_searcher(directory, bundle, units)
     encoder = OnnxEncoder(checked_file(directory, bundle, "model.onnx"), bundle)
-    return Recognizer(FilterBank(bundle.features), encoder, searcher, units, bundle.frame_shift)
+    return Recognizer(FilterBank(bundle.features, bundle.steps), encoder, searcher, units, bundle.frame_shift)
 
 
 def _bundle_searcher(directory: Path, bundle: Bundle, units: Units) -> MethodSearcher:

@@ -31,7 +31,7 @@ from asrkit.errors import UserError
 from asrkit.pipeline.inputs import walk
 
 DECIBEL = math.log(10.0) / 10.0  # in features, which are natural logarithms of energies
-AUDIO_SUFFIXES = (".wav", ".flac")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 
 class WaveformTransform:
@@ -41,16 +41,16 @@ class WaveformTransform:
     """
 
     def __init__(self, settings: Any, directory: Path, rate: int) -> None:
-        """List the WAV and FLAC files below `directory` and read their headers; raises UserError."""
+        """List the audio files below `directory` and read their headers; raises UserError."""
         self.settings = settings
         self.name = f"augment.{kind_of(settings)}"
         files = [file.path for file in walk(directory, "")] if directory.is_dir() else []
         files = sorted(file for file in files if file.lower().endswith(AUDIO_SUFFIXES))
         if not files:
-            missing = "WAV or FLAC file there" if directory.is_dir() else "such folder"
+            missing = "audio file there" if directory.is_dir() else "such folder"
             raise UserError(
                 f"{self.name}.directory: no {missing}",
-                "a folder that holds WAV or FLAC files, directly or in subfolders",
+                f"a folder that holds {', '.join(AUDIO_SUFFIXES)} files, directly or in subfolders",
                 str(directory),
                 f"correct {self.name}.directory, or --set {self.name}=null",
             )
@@ -73,7 +73,7 @@ class WaveformTransform:
         except Exception as error:
             reason = (str(error).strip() or "unreadable").splitlines()[0]
             found, todo = f"{self.name}.directory: can't use {file}: {reason}", "fix or remove that file"
-            raise UserError(found, "WAV or FLAC with sound in it", file, todo) from None
+            raise UserError(found, "audio with sound in it", file, todo) from None
 
     def draw(self, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
         """Draw a recording and further random values, for a function of samples (sample,).

@@ -19,7 +19,7 @@ from lhotse import Features, MonoCut
 from lhotse.utils import compute_num_frames
 
 from asrkit.config import flatten
-from asrkit.config.recipe import FeaturesConfig
+from asrkit.config.recipe import FeaturesConfig, RecipeConfig
 from asrkit.corpus import audio, containers
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import iterate_cuts
@@ -36,7 +36,8 @@ from asrkit.storage.files import jsonl_gz_writer, read_json, remove, write_check
 from asrkit.storage.fingerprint import hash_file, hash_value
 
 # A shard computed by other code is recomputed
-CODE = [Path(__file__).with_name(f"{name}.py") for name in ("audio", "features", "filterbank", "shard")]
+PARTS = ("audio", "features", "filterbank", "shard", "steps")
+CODE = [Path(__file__).with_name(f"{name}.py") for name in PARTS]
 CODE += [Path(str(module.__file__)) for module in (audio, containers)]  # which read the samples
 
 
@@ -66,11 +67,13 @@ def load_cuts(experiment: Experiment, split: str) -> Iterator[MonoCut]:
     return iterate_cuts(file, experiment, with_features=True)
 
 
-def plan_shards(split: str, cuts: Sequence[MonoCut], config: FeaturesConfig, train: bool) -> List[Shard]:
-    """Divide a split into one or more shards; training cuts occur at each of config.speed_factors."""
+def plan_shards(split: str, cuts: Sequence[MonoCut], recipe: RecipeConfig, train: bool) -> List[Shard]:
+    """Divide a split into one or more shards; training cuts occur at each of features.speed_factors."""
+    config = recipe.features
     speeds = tuple(config.speed_factors) if train else (1.0,)
     settings = {name: value for name, value in flatten(config).items() if name != "speed_factors"}
     settings["versions"] = [lhotse.__version__, torch.__version__]
+    settings.update(flatten(recipe.signal))
     settings["code"] = [hash_file(file) for file in CODE]
     shards: List[Shard] = []
     for number, first in enumerate(range(0, max(1, len(cuts)), config.shard_utterances)):
@@ -149,7 +152,7 @@ def _is_finished(shard: Shard, folder: Path) -> bool:
 def _compute_shard(shard: Shard, experiment: Experiment, folder: Path) -> float:
     """Write one shard; returns its seconds of audio."""
     config = experiment.config.features
-    bank = FilterBank(config)
+    bank = FilterBank(config, experiment.config.signal.steps)
     computed: List[Tuple[MonoCut, np.ndarray]] = []
     rejected: List[Rejection] = []
     for cut in shard.cuts:

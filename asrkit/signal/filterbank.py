@@ -1,10 +1,13 @@
 """Log-Mel filter bank."""
 
+from typing import Sequence
+
 import numpy as np
 import torch
 
-from asrkit.config.recipe import FeaturesConfig
+from asrkit.config.recipe import FeaturesConfig, SignalStep
 from asrkit.errors import AudioProblem
+from asrkit.signal.steps import apply_steps
 
 # Features are rounded to multiples of 1/1024: int16 then holds -32 to 32, and log-Mel energies of samples in
 # -1 to 1 lie in -16 to 12. Features computed on the fly thus equal stored ones bit for bit.
@@ -12,12 +15,12 @@ STEPS = 1024
 
 
 class FilterBank:
-    """Log-Mel features from lhotse's filter bank, without dither."""
+    """Log-Mel features from lhotse's filter bank, without dither, after the steps of signal.steps."""
 
-    def __init__(self, config: FeaturesConfig) -> None:
+    def __init__(self, config: FeaturesConfig, steps: Sequence[SignalStep] = ()) -> None:
         from lhotse import Fbank, FbankConfig
 
-        self.config = config
+        self.config, self.steps = config, steps
         self._extractor = Fbank(
             FbankConfig(
                 sampling_rate=config.sampling_rate,
@@ -33,10 +36,14 @@ class FilterBank:
         return from_steps(self.extract_steps(samples))
 
     def extract_steps(self, samples: np.ndarray) -> np.ndarray:
-        """Features in units of 1/STEPS, int16 (time, bin). Raises AudioProblem for less than one frame."""
+        """Features in units of 1/STEPS, int16 (time, bin). Raises AudioProblem for less than one frame.
+
+        Raises UserError if a step lacks its package.
+        """
         frame = round(self.config.frame_length * self.config.sampling_rate)
         if len(samples) < frame:
             raise AudioProblem("too short", f"{len(samples)} samples, a frame has {frame}")
+        samples = apply_steps(samples, self.config.sampling_rate, self.steps)
         with torch.no_grad():
             features = self._extractor.extract(torch.from_numpy(samples), self.config.sampling_rate)
             rounded = features.mul_(STEPS).round_().clamp_(-32768, 32767)

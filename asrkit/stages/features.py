@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, List, Sequence, Tuple
 
+from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 
@@ -13,10 +14,17 @@ STAGE = Stage(
     purpose="log-Mel features, training audio at several speeds",
     reads=("manifests/{split}_cuts.jsonl.gz", "audio of manifests/{split}_cuts.jsonl.gz"),
     writes=("features",),
-    result=("features", "corpus.train", "corpus.dev", "corpus.tests"),
+    result=("features", "signal", "corpus.train", "corpus.dev", "corpus.tests"),
     how=("features.shard_utterances", "corpus.max_bad_fraction", "corpus.train_sets", "corpus.dev_sets"),
     libraries=("torch", "lhotse"),
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError for a step of signal.steps whose package isn't installed."""
+    from asrkit.signal.steps import require_packages
+
+    require_packages(config.signal.steps)
 
 
 def features_of(*splits: str) -> Tuple[str, ...]:
@@ -39,7 +47,7 @@ def run(experiment: Experiment) -> None:
         cuts = list(read_cuts(experiment, split))
         for rate in sorted({cut.sampling_rate for cut in cuts} - {config.sampling_rate}):
             print(f"{split}: audio of {rate} Hz is resampled to {config.sampling_rate} Hz")
-        shards += plan_shards(split, cuts, config, train=split == corpus.train)
+        shards += plan_shards(split, cuts, experiment.config, train=split == corpus.train)
     compute_shards(experiment, shards)
     assemble(experiment, shards)
 

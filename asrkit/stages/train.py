@@ -24,7 +24,7 @@ STAGE = Stage(
         f"audio of {CUTS} if augment.directory",
     ),
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
-    result=("model", "augment", "train", "features", "corpus.train", "corpus.dev"),
+    result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
         *("train.processes", "train.threads", "train.gradient_accumulation", "train.compile"),

@@ -134,5 +134,5 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
         for text in [json.dumps(with_audio_paths(row, experiment))]
         for speed in config.speed_factors
     }
-    audio = TrainingAudio(FilterBank(config), mean, inverse_std, rows)
+    audio = TrainingAudio(FilterBank(config, experiment.config.signal.steps), mean, inverse_std, rows)
     return Augmenter(fraction, waveform, features, audio)
