@@ -1,9 +1,10 @@
 # make setup    create the environment in .venv, if it isn't up to date
 # make demo     run a complete recipe on a synthetic corpus, without a download
 # make test     run the tests;  make lint  check style, types and shell scripts;  make bench  run benchmarks/
+# make extras   install what the extras and their tests need: transcribe, export, serve, filters
 # make accept   accept a change of code that doesn't change results (tests/stages)
 # make lmplz    build kenlm's n-gram estimator lmplz; needs Boost's headers
-.PHONY: help setup demo test lint bench accept lmplz
+.PHONY: help setup demo test lint bench accept lmplz extras
 python := .venv/bin/python
 scripts := $(wildcard utils/*.sh recipes/*/run.sh benchmarks/*.sh .ci/run)
 
@@ -26,6 +27,10 @@ lint: setup
 
 bench: setup
 	@$(python) benchmarks/all.py $(ARGS)
+
+extras: setup
+	@$(python) -m pip install --disable-pip-version-check --quiet --progress-bar off -r requirements/extras.txt \
+	    -c requirements/locked-$$($(python) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
 
 accept: setup
 	@$(python) tests/stages/accepted_code.py

@@ -1,5 +1,6 @@
 """What all tests share: real speech where it is given, and the processor's settings."""
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Callable
@@ -9,6 +10,19 @@ import pytest
 from asrkit.pipeline.machine import prepare_processor
 
 prepare_processor()  # before any test imports torch
+
+EXTRAS = (
+    *("silero_vad", "onnxruntime", "onnx", "text_to_num", "cn2an", "starlette", "uvicorn", "wyoming"),
+    *("phonetisaurus", "scipy", "webrtc_noise_gain", "nara_wpe", "sherpa_onnx", "openai", "httpx"),
+)
+
+
+def pytest_sessionstart() -> None:
+    """With ASRKIT_EXTRAS=required, fail if a package is missing whose tests would be skipped without it."""
+    if os.environ.get("ASRKIT_EXTRAS") == "required":
+        missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+        if missing:
+            pytest.exit(f"ASRKIT_EXTRAS=required, and not installed: {', '.join(missing)}; make extras", 1)
 
 
 @pytest.fixture(scope="session")

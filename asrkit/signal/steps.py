@@ -1,9 +1,9 @@
 """Signal processing before the filter bank: filters, denoising, dereverberation.
 
 `signal.steps` in recipe.yaml lists the steps. FilterBank applies them, so training, decoding, transcription
-and serving do the same. To add a step, write its settings in asrkit/config/recipe.py, and a function here with
-an entry in STEPS. Each function takes samples (sample,) and their rate in Hz and returns as many samples,
-not delayed.
+and serving do the same. To add a step, write its settings in asrkit/config/recipe.py, and a function here
+with an entry in STEPS. Each function takes samples (sample,) and their rate in Hz and returns as many
+samples, not delayed.
 """
 
 import ctypes
