@@ -35,7 +35,7 @@ def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bo
     partial = directory.with_name(f".{directory.name}.next")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    bundle = _export(experiment, partial, int8, fp16)
+    bundle = write_files(experiment, partial, int8, fp16)
     old = directory.with_name(f".{directory.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
@@ -45,7 +45,8 @@ def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bo
     return bundle
 
 
-def _export(experiment: Experiment, directory: Path, int8: bool, fp16: bool) -> Bundle:
+def write_files(experiment: Experiment, directory: Path, int8: bool = False, fp16: bool = False) -> Bundle:
+    """Write a bundle's files into an empty folder, and return what bundle.json says."""
     config = experiment.config
     model, about = load_model(experiment.folder("average") / "model.safetensors")
     units = load_units(experiment.folder("units"))

@@ -29,6 +29,8 @@ stage 6 train     "residual and self-attention encoder, CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
 stage 8 decode    "greedy and HLG one-best; scales tuned on dev"
 stage 9 score     "error rates of the test sets"
+stage 10 show     "a page of results and curves, with a browser of utterances"
+stage 11 export   "ONNX, TorchScript and OpenFst, for use without asrkit"
 
 run_stages "$@"
 """

@@ -6,9 +6,22 @@ from typing import Dict, List, Sequence, Tuple
 
 from asrkit.errors import UserError
 from asrkit.pipeline.stage import Stage, overlap
-from asrkit.stages import average, decode, download, features, graph, lm, manifests, score, train, units
+from asrkit.stages import (
+    average,
+    decode,
+    download,
+    export,
+    features,
+    graph,
+    lm,
+    manifests,
+    score,
+    show,
+    train,
+    units,
+)
 
-MODULES = (download, manifests, features, units, lm, graph, train, average, decode, score)
+MODULES = (download, manifests, features, units, lm, graph, train, average, decode, score, show, export)
 # Numbered as without a run.sh
 STAGES: Tuple[Stage, ...] = tuple(
     dataclasses.replace(module.STAGE, number=str(number), module=module.__name__)

@@ -14,5 +14,7 @@ stage 6 train     "a residual and self-attention network with CTC loss, of 29 or
 stage 7 average   "average checkpoints, chosen on dev"
 stage 8 decode    "greedy and 1best; scales chosen on dev"
 stage 9 score     "errors in the 104,765 characters of the official test"
+stage 10 show     "a page of results and curves, with a browser of utterances"
+stage 11 export   "ONNX, TorchScript and OpenFst, for use without asrkit"
 
 run_stages "$@"

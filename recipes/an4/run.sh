@@ -14,5 +14,7 @@ stage 6 train     "a residual and self-attention network with CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
 stage 8 decode    "greedy, 1best with 3-grams, lattices rescored by 5-grams; scales chosen on dev"
 stage 9 score     "errors in the 773 words of the official test"
+stage 10 show     "a page of results and curves, with a browser of utterances"
+stage 11 export   "ONNX, TorchScript and OpenFst, for use without asrkit"
 
 run_stages "$@"

@@ -13,7 +13,7 @@ HOW = (
 
 
 def test_nothing_is_stale_for_how_it_would_be_done(yesno: Finished) -> None:
-    assert "nothing to do: all 10 stages are fresh" in yesno.run(settings=HOW)
+    assert "nothing to do: all 12 stages are fresh" in yesno.run(settings=HOW)
 
 
 @pytest.mark.parametrize("setting", ["train.epochs=3", "model.dropout=0.2", "train.batch_duration=150"])

@@ -137,6 +137,8 @@ NEEDS = {
     "average": ["features", "units", "train"],
     "decode": ["features", "units", "graph", "average"],  # greedy and 1best need no n-gram
     "score": ["manifests", "features", "units", "decode"],
+    "show": ["download", "manifests", "units", "train", "decode", "score"],
+    "export": ["units", "graph", "average", "decode", "score"],
 }
 
 

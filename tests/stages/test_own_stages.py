@@ -40,7 +40,7 @@ class Recipe:
             ignored = shutil.ignore_patterns("exp*", "download", "__pycache__")
             shutil.copytree(REPOSITORY / name, folder / name, ignore=ignored)
         lines = (self.folder / "run.sh").read_text().splitlines()
-        left_out = tuple(f"stage {number} " for number in range(3, 10))  # a recipe that ends with features
+        left_out = tuple(f"stage {number} " for number in range(3, 12))  # a recipe that ends with features
         text = "".join(f"{line}\n" for line in lines if not line.startswith(left_out))
         first, last = SECOND_HALF.split("stage 10", 1)
         text = text.replace("stage 2 features", f"{first}stage 2 features")
