@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterator, Optional, Tuple
 import click
 
 from asrkit.errors import AudioProblem, UserError
+from asrkit.recognise.hotwords import WEIGHT, make_hotwords, read_hotwords
 from asrkit.recognise.recording import find_recordings, read_recording
 from asrkit.recognise.segmentation import SegmentOptions
 from asrkit.recognise.transcript import FORMATS, Transcript
@@ -26,6 +27,12 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option("--output", type=FOLDER, metavar="DIR", help="A file per recording here, instead of stdout.")
 @click.option("--whole", is_flag=True, help="Recordings of one sentence: no detection of speech.")
 @click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
+@click.option(
+    "--hotwords", type=FOLDER, metavar="FILE", help="Phrases to prefer, one per line, a weight after a tab."
+)
+@click.option(
+    "--hotwords-score", type=float, default=WEIGHT, show_default=True, help="The weight, per token of a phrase."
+)
 @click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once.")
 @click.option("--device", default="cpu", show_default=True, help="Of the acoustic model, such as cuda.")
 def command(
@@ -37,6 +44,8 @@ def command(
     output: Optional[Path],
     whole: bool,
     digits: Optional[str],
+    hotwords: Optional[Path],
+    hotwords_score: float,
     nj: int,
     device: str,
 ) -> None:
@@ -49,13 +58,15 @@ def command(
     recordings = find_recordings(audio)
     recognizer = open_recognizer(one_of(exp, model), method, device)
     options = SegmentOptions(whole=whole)
+    phrases = read_hotwords(hotwords, hotwords_score) if hotwords is not None else {}
+    make_hotwords(phrases, recognizer.units)  # refuses them before any recording is read
 
     def transcribe(index: int) -> Tuple[Optional[Transcript], str]:
         name = recordings[index]
         try:
             source = sys.stdin.buffer.read() if str(name) == "-" else name
             samples, rate = read_recording(source)
-            segments = tuple(recognizer.segments(samples, rate, options))
+            segments = tuple(recognizer.segments(samples, rate, options, phrases))
         except AudioProblem as problem:
             return None, f"{name}: {problem}"
         transcript = Transcript(str(name), len(samples) / rate, segments)

@@ -9,6 +9,7 @@ import torch
 
 from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
+from asrkit.recognise.hotwords import WEIGHT
 from asrkit.recognise.recording import read_recording
 
 
@@ -22,7 +23,8 @@ def open_recognise(place: Path, method: Optional[str]) -> Recognise:
     def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
         samples, rate = read_recording(request.audio)
         yield "duration", len(samples) / rate
-        for segment in recognizer.segments(samples, rate):
+        phrases = dict.fromkeys(request.hotwords, WEIGHT)
+        for segment in recognizer.segments(samples, rate, hotwords=phrases):
             yield "segment", segment
 
     return recognise

@@ -3,7 +3,8 @@
 import dataclasses
 import threading
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from types import MappingProxyType
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from asrkit.errors import AudioProblem, UserError
 from asrkit.recognise.forced_alignment import align_words
 from asrkit.recognise.greedy import greedy_words
+from asrkit.recognise.hotwords import Hotword, apply_hotwords, make_hotwords
 from asrkit.recognise.recording import read_recording
 from asrkit.recognise.segmentation import SegmentOptions, find_speech
 from asrkit.recognise.transcript import Segment, Transcript, Word
@@ -84,25 +86,40 @@ class Recognizer:
 
         return open_recognizer(Path(place), method, device)
 
+    def with_searcher(self, searcher: Searcher) -> "Recognizer":
+        """The same model with another search."""
+        return Recognizer(self._filter_bank, self._encoder, searcher, self.units, self.step)
+
     @property
     def sampling_rate(self) -> int:
         """Hz of the model's features; other audio is resampled."""
         return self._filter_bank.config.sampling_rate
 
-    def transcribe(self, audio: Audio, options: SegmentOptions = CUT_AT_PAUSES) -> Transcript:
+    def transcribe(
+        self,
+        audio: Audio,
+        options: SegmentOptions = CUT_AT_PAUSES,
+        hotwords: Mapping[str, float] = MappingProxyType({}),
+    ) -> Transcript:
         """Recognise a file, the content of one, or samples (sample,) with their rate.
 
-        Raises AudioProblem for audio that can't be used.
+        `hotwords`: phrases to prefer, with weights; see asrkit.recognise.hotwords. Raises AudioProblem for
+        audio that can't be used, and UserError for hotwords that the model can't spell.
         """
         name = str(audio) if isinstance(audio, (str, Path)) else "audio"
         source = Path(audio) if isinstance(audio, str) else audio
         samples, rate = source if isinstance(source, tuple) else read_recording(source)
-        return Transcript(name, len(samples) / rate, tuple(self.segments(samples, rate, options)))
+        return Transcript(name, len(samples) / rate, tuple(self.segments(samples, rate, options, hotwords)))
 
     def segments(
-        self, samples: np.ndarray, rate: int, options: SegmentOptions = CUT_AT_PAUSES
+        self,
+        samples: np.ndarray,
+        rate: int,
+        options: SegmentOptions = CUT_AT_PAUSES,
+        hotwords: Mapping[str, float] = MappingProxyType({}),
     ) -> Iterator[Segment]:
         """The segments of samples (sample,) of `rate` Hz, as they are recognised."""
+        preferred = make_hotwords(hotwords, self.units)
         stretches = find_speech(samples, rate, options)
         batch: List[Tuple[float, float, np.ndarray]] = []  # start and end in seconds, features (time, bin)
         for start, end in stretches:
@@ -114,9 +131,9 @@ class Recognizer:
             batch.append((start / rate, end / rate, features))
             longest = max(end - start for start, end, _ in batch)
             if longest * len(batch) > BATCH_SECONDS:
-                yield from self._recognise(batch)
+                yield from self._recognise(batch, preferred)
                 batch = []
-        yield from self._recognise(batch)
+        yield from self._recognise(batch, preferred)
 
     def align(self, samples: np.ndarray, rate: int, text: str) -> List[Word]:
         """Words of a known text with their times in samples (sample,) of `rate` Hz.
@@ -134,7 +151,9 @@ class Recognizer:
         with self._lock:
             return self._filter_bank.extract(resample(samples, rate, self.sampling_rate))
 
-    def _recognise(self, batch: Sequence[Tuple[float, float, np.ndarray]]) -> Iterator[Segment]:
+    def _recognise(
+        self, batch: Sequence[Tuple[float, float, np.ndarray]], hotwords: Sequence[Hotword]
+    ) -> Iterator[Segment]:
         if not batch:
             return
         features = [torch.from_numpy(each) for _, _, each in batch]
@@ -145,4 +164,5 @@ class Recognizer:
             encoded = output[index, :count] if output is not None else None
             with self._lock:
                 found = self._searcher(log_probs[index, :count], encoded, start)
-            yield Segment(start, end, tuple(found.words), found.outcome)
+            words = apply_hotwords(found.words, log_probs[index, :count], hotwords, self.step, start)
+            yield Segment(start, end, tuple(words), found.outcome)

@@ -1,6 +1,7 @@
 """Units that the acoustic model predicts: BPE pieces, characters or phones."""
 
 import contextlib
+import functools
 import io
 from pathlib import Path
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
@@ -59,6 +60,20 @@ class Units:
         of the unknown word; words of unknown_words have none.
         """
         return [unit for word in text.split() for unit in self._ids_of(word)]
+
+    def pronunciations(self, word: str) -> List[Tuple[int, ...]]:
+        """All pronunciations of a word in unit ids, or its spelling; none for one of unknown_words."""
+        if word in self._first:
+            entries = self._by_word.get(word, [])
+            return [tuple(self.ids[unit] for unit in entry.units) for entry in entries]
+        return [ids] if (ids := tuple(self._ids_of(word))) else []
+
+    @functools.cached_property
+    def _by_word(self) -> Dict[str, List[Pronunciation]]:
+        by_word: Dict[str, List[Pronunciation]] = {}
+        for entry in self.lexicon:
+            by_word.setdefault(entry.word, []).append(entry)
+        return by_word
 
     def _ids_of(self, word: str) -> List[int]:
         if word not in self._first and self._spell is not None:
