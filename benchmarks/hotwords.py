@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Recall of rare words with and without hotwords, and errors in the other words.
 
-The 20 words of a set that are rarest in the training text, letters apart, are removed from the decoding graph,
-as names are absent that nobody knew when it was made. The set is decoded without and with them as hotwords. The
-last line is the recall with them.
+The 20 words of a set that are rarest in the training text, letters apart, are removed from the decoding
+graph, as names are absent that nobody knew when it was made. The set is decoded without and with them as
+hotwords. The last line is the recall with them.
 """
 
 import collections
@@ -47,7 +47,8 @@ def measure() -> None:
     cuts = list(read_cuts(experiment, split))
     references = [cut.supervisions[0].text.split() for cut in cuts]
     rare = find_rare(experiment, references)
-    print(f"{split}: {COUNT} rare words, {sum(word in rare for words in references for word in words)} times:")
+    times = sum(word in rare for words in references for word in words)
+    print(f"{split}: {COUNT} rare words, {times} times:")
     print(" ".join(sorted(rare)))
     recall = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +89,8 @@ def without_words(experiment: Experiment, words: Set[str], folder: Path) -> Reco
     )
     known = [line.split()[0] for line in (units / "words.txt").read_text("utf-8").splitlines()]
     kept = [word for word in known if word not in words]
-    (units / "words.txt").write_text("".join(f"{word} {index}\n" for index, word in enumerate(kept)), "utf-8")
+    table = "".join(f"{word} {index}\n" for index, word in enumerate(kept))
+    (units / "words.txt").write_text(table, "utf-8")
     config = experiment.config
     graph = make_graph(units, experiment.folder("lm") / "lm.arpa", config.graph)
     recognizer = open_recognizer(experiment.directory, "1best")
@@ -104,7 +106,7 @@ def without_words(experiment: Experiment, words: Set[str], folder: Path) -> Reco
 def count(
     references: Sequence[Sequence[str]], found: Sequence[Sequence[str]], rare: Set[str]
 ) -> Tuple[int, int, int, int]:
-    """Rare words that were found, and all; errors in the other words, insertions included, and all of those."""
+    """Rare words that were found, and all; errors in the others, insertions included, and all of those."""
     right = errors = 0
     for reference, words in zip(references, found):
         for expected, heard in kaldialign.align(list(reference), list(words), GAP):

@@ -31,7 +31,7 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
     "--hotwords", type=FOLDER, metavar="FILE", help="Phrases to prefer, one per line, a weight after a tab."
 )
 @click.option(
-    "--hotwords-score", type=float, default=WEIGHT, show_default=True, help="The weight, per token of a phrase."
+    "--hotwords-score", type=float, default=WEIGHT, show_default=True, help="The weight, per token."
 )
 @click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once.")
 @click.option("--device", default="cpu", show_default=True, help="Of the acoustic model, such as cuda.")

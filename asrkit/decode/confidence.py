@@ -19,6 +19,7 @@ from torch import Tensor
 from asrkit.config.symbols import BLANK
 from asrkit.decode.nbest import TimedWord
 from asrkit.decode.paths import draw_paths, weigh_lattice, words_on_arcs
+from asrkit.errors import UserError
 
 PATHS = 200  # drawn: standard error at most 0.035; on AN4 0.015, since k2 spaces the paths evenly
 Pronunciations = Mapping[str, Sequence[Sequence[int]]]  # unit ids, by word
@@ -54,7 +55,7 @@ def word_spans(
     """First and last frame of each of `words` on a path, which has one unit id or blank per frame.
 
     The path may have `silence` around words. A word goes from the first frame of its first unit to the last
-    frame of its last: CTC gives no better boundaries. Raises ValueError if the path has other words.
+    frame of its last: CTC gives no better boundaries. Raises UserError if the path has other words.
     """
     # A regular expression over frames, one character per frame: a unit is one or more of them.
     blanks = f"{re.escape(chr(BLANK))}*"
@@ -67,7 +68,8 @@ def word_spans(
     between = blanks if silence is None else f"[{re.escape(chr(BLANK))}{re.escape(chr(silence))}]*"
     match = re.fullmatch(between.join(["", *groups, ""]), "".join(map(chr, path)))
     if match is None:
-        raise ValueError(f"a path of other units than those of {' '.join(words)}")
+        found = f"a path of other units than those of {' '.join(words)}"
+        raise UserError(found, "a graph of the same lexicon", "the decoding graph", "make or export it again")
     return [(start, end - 1) for start, end in (match.span(group + 1) for group in range(len(words)))]
 
 

@@ -182,9 +182,13 @@ def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     there = ("greedy", "1best") if bundle.has("HLG.fst") else ("greedy",)
     method = _chosen_method(method, there, str(directory))
     symbols = read_symbols(checked_file(directory, bundle, "tokens.txt"))
-    units = Units(symbols, read_lexicon(checked_file(directory, bundle, "lexicon.txt")))
-    if len(units) != bundle.tokens:
-        raise UserError(f"tokens.txt has {len(units)} tokens", f"{bundle.tokens}", str(directory))
+    lexicon = read_lexicon(checked_file(directory, bundle, "lexicon.txt"))
+    absent = {unit for entry in lexicon for unit in entry.units} - set(symbols)
+    if absent or len(symbols) != bundle.tokens:
+        found = f"lexicon.txt has {min(absent)}" if absent else f"tokens.txt has {len(symbols)} tokens"
+        expected = f"{bundle.tokens} tokens in tokens.txt, and no others in lexicon.txt"
+        raise UserError(found, expected, str(directory), "export the bundle again")
+    units = Units(symbols, lexicon)
     searcher: Searcher = Greedy(units, bundle.frame_shift)
     if method == "1best":
         searcher = _bundle_searcher(directory, bundle, units)

@@ -13,6 +13,7 @@ from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode.confidence import PATHS, time_words, word_spans  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.decode.nbest import NBest, TimedWord, read_lists, write_lists  # noqa: E402
+from asrkit.errors import UserError  # noqa: E402
 from tests.graph.test_compile import build, make_units  # noqa: E402
 
 SYMBOLS = ["<eps>", "A", "B", "C"]
@@ -63,7 +64,7 @@ def test_words_go_from_their_first_units_frame_to_their_lasts() -> None:
     assert word_spans(path, ["C", "C", "B"], SPELLINGS) == [(1, 4), (7, 8), (9, 9)]
     assert word_spans(path, ["A", "A", "C", "B"], SPELLINGS) == [(1, 2), (4, 4), (7, 8), (9, 9)]
     assert word_spans([0, 0], [], SPELLINGS) == []
-    with pytest.raises(ValueError, match="other units than those of B"):
+    with pytest.raises(UserError, match="other units than those of B"):
         word_spans(path, ["B"], SPELLINGS)
 
 
