@@ -65,13 +65,17 @@ class System(NamedTuple):
 
 
 def collect(
-    experiments: Mapping[str, Experiment], limit: int = LIMIT, sets: Sequence[str] = (), seed: int = SEED
+    experiments: Mapping[str, Experiment],
+    limit: int = LIMIT,
+    sets: Sequence[str] = (),
+    seed: int = SEED,
+    beams: Sequence[float] = (),
 ) -> Page:
     """The data of a page: of one experiment, or of two that were scored on the same sets, by label.
 
     `sets`: those whose utterances can be browsed, all test sets if it is empty; of more than `limit`
-    utterances a sample, see `sample`. Raises UserError for what has no results, for a set that isn't there,
-    and for two experiments whose utterances differ.
+    utterances a sample, see `sample`. `beams`: search beams to try on dev. Raises UserError for what has no
+    results, for a set that isn't there, and for two experiments whose utterances differ.
     """
     systems = [_open(label, experiment) for label, experiment in experiments.items()]
     first = systems[0]
@@ -97,7 +101,7 @@ def collect(
         "labels": list(experiments),
         "unit": unit,
         "rate": RATES[unit],
-        "systems": [_overview(system) for system in systems],
+        "systems": [_overview(system, beams) for system in systems],
         "sets": [
             {
                 "name": name,
@@ -349,7 +353,13 @@ def _nbest_of(system: System, name: str, rows: Mapping[str, Dict[str, Any]]) -> 
         yield key, {"nbest": describe_nbest(nbest, rows[key]["words"]), "graph": graph}
 
 
-def _overview(system: System) -> Dict[str, Any]:
+def _sweep(system: System, beams: Sequence[float]) -> Dict[str, Any]:
+    from asrkit.show.beams import sweep_beams  # imports k2
+
+    return sweep_beams(system.experiment, beams)
+
+
+def _overview(system: System, beams: Sequence[float]) -> Dict[str, Any]:
     """Results, cost, learning curves, and the weights tried on dev, of an experiment."""
     scales = stored.read_scales(system.experiment)
     on_dev = [record for record in system.results if record["set"] == scales["chosen_on"]]
@@ -364,6 +374,7 @@ def _overview(system: System) -> Dict[str, Any]:
         "results": [{key: record.get(key) for key in HEADLINE} for record in order],
         "facts": _facts(read_cost(system.experiment)),
         "curves": [_curve_row(row) for row in stored.read_log(system.experiment)],
+        "beams": _sweep(system, beams) if beams else None,
         "sweeps": {
             "set": scales["chosen_on"],
             "words": on_dev[0]["reference"] if on_dev and on_dev[0]["unit"] == "word" else None,

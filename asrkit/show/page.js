@@ -130,7 +130,7 @@
     return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * power >= value * 0.999) * power;
   };
 
-  const lineChart = (title, series) => {
+  const lineChart = (title, series, across = "epoch") => {
     const [width, height, left, bottom] = [320, 170, 44, 22];
     const all = series.flatMap((each) => each.points);
     const top = niceTop(Math.max(...all.map((point) => point[1])));
@@ -145,7 +145,7 @@
         svg("line", { x1: left, x2: width - 8, y1: y(tick), y2: y(tick), class: "grid" }),
         svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, label(tick)),
       ]).flat(),
-      [...new Set([first, last])].map((epoch) => svg("text", { x: x(epoch), y: height - 4, "text-anchor": last === first ? "middle" : epoch === first ? "start" : "end" }, `epoch ${epoch}`)),
+      [...new Set([first, last])].map((epoch) => svg("text", { x: x(epoch), y: height - 4, "text-anchor": last === first ? "middle" : epoch === first ? "start" : "end" }, `${across} ${epoch}`)),
       series.map((each) => {
         const path = each.points.map(([epoch, value], at) => `${at ? "L" : "M"}${x(epoch).toFixed(1)} ${y(value).toFixed(1)}`).join("");
         const dots = each.points.length < 3 ? each.points : each.points.slice(-1);
@@ -167,6 +167,22 @@
     get("scales-note").textContent =
       `Errors on ${systems[0].sweeps.set}${systems[0].sweeps.words ? ` (${systems[0].sweeps.words} words)` : ""} for each combination. The stronger the colour, the fewer; the framed one was chosen.`;
     for (const sweep of sweeps) if (sweep.tried.length) get("sweeps").append(heatMap(sweep));
+  };
+
+  // ---- Beams tried on dev
+
+  const drawBeams = () => {
+    const sweeps = systems.map((system, side) => ({ system, side, sweep: system.beams })).filter((each) => each.sweep);
+    get("beams-part").hidden = !sweeps.length;
+    if (!sweeps.length) return;
+    get("beams-note").textContent = `1best on ${sweeps[0].sweep.set} (${sweeps[0].sweep.words} words) with other search beams; the time is that of the search.`;
+    const charts = [["Word error rate, in %", (point, words) => 100 * point.errors / words], ["Real-time factor", (point) => point.rtf]];
+    for (const [title, value] of charts) {
+      const series = sweeps.map(({ system, side, sweep }) => ({
+        name: system.label, side: SIDES[side], points: sweep.points.map((point) => [point.beam, value(point, sweep.words)]),
+      }));
+      get("beams").append(lineChart(title, series, "beam"));
+    }
   };
 
   const heatMap = ({ system, method, chosen, tried }) => {
@@ -782,6 +798,7 @@
   drawResults();
   drawCurves();
   drawSweeps();
+  drawBeams();
   setUpList();
   drawBreakdown();
   drawList();
