@@ -103,7 +103,7 @@ class Recognizer:
         self, samples: np.ndarray, rate: int, options: SegmentOptions = CUT_AT_PAUSES
     ) -> Iterator[Segment]:
         """The segments of samples (sample,) of `rate` Hz, as they are recognised."""
-        stretches = find_speech(samples, rate, options)
+        stretches = find_speech(samples, rate, options, self.step)
         batch: List[Tuple[float, float, np.ndarray]] = []  # start and end in seconds, features (time, bin)
         for start, end in stretches:
             try:
