@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asrkit.errors import AudioProblem, UserError
-from asrkit.recognise.forced_alignment import align_words
+from asrkit.recognise.forced_alignment import align_words, snap_to_pauses
 from asrkit.recognise.greedy import greedy_words
 from asrkit.recognise.recording import read_recording
 from asrkit.recognise.segmentation import SegmentOptions, find_speech
@@ -128,7 +128,8 @@ class Recognizer:
         except AudioProblem as problem:
             raise UserError(f"the recording is {problem}", expected="audio of the text") from None
         log_probs, frames, _ = self._encoder(features[None], torch.tensor([len(features)]))
-        return align_words(log_probs[0][: int(frames[0])], self.units, text, self.step)
+        words = align_words(log_probs[0][: int(frames[0])], self.units, text, self.step)
+        return snap_to_pauses(words, samples, rate)
 
     def _features(self, samples: np.ndarray, rate: int) -> np.ndarray:
         with self._lock:

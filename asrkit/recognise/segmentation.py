@@ -50,7 +50,9 @@ def find_speech(samples: np.ndarray, rate: int, options: SegmentOptions, step: f
         after = (end + parts[index + 1][0]) // 2 if index + 1 < len(parts) else len(samples)
         steps = int((max(start - padding, before, first_of_clip) - first_of_clip) / (step * rate))
         first = first_of_clip + round(steps * step * rate)
-        found.append((max(first, found[-1][1] if found else 0), min(end + padding, after, end_of_clip)))
+        if found:
+            found[-1] = (found[-1][0], min(found[-1][1], first))
+        found.append((first, min(end + padding, after, end_of_clip)))
     return found
 
 
