@@ -1,6 +1,5 @@
 """asrkit transcribe: recordings to text, JSON, subtitles or CTM."""
 
-import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 from asrkit.errors import AudioProblem, UserError
 from asrkit.recognise.recording import find_recordings, read_recording
 from asrkit.recognise.segmentation import SegmentOptions
-from asrkit.recognise.transcript import FORMATS, Transcript
+from asrkit.recognise.transcript import FORMATS, Transcript, in_digits
 
 FOLDER = click.Path(path_type=Path)
 ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
@@ -55,11 +54,12 @@ def command(
         try:
             source = sys.stdin.buffer.read() if str(name) == "-" else name
             samples, rate = read_recording(source)
-            segments = tuple(recognizer.segments(samples, rate, options))
+            found = recognizer.segments(samples, rate, options)
+            segments = tuple(in_digits(each, digits) if digits else each for each in found)
         except AudioProblem as problem:
             return None, f"{name}: {problem}"
         transcript = Transcript(str(name), len(samples) / rate, segments)
-        return (_in_digits(transcript, digits) if digits else transcript), ""
+        return transcript, ""
 
     started, seconds, failures = time.monotonic(), 0.0, 0
     for transcript, problem in _in_order(transcribe, len(recordings), nj):
@@ -93,17 +93,6 @@ def _in_order(
     found: Dict[int, Tuple[Optional[Transcript], str]] = {}
     run_parallel(transcribe, count, jobs, found.__setitem__)
     yield from (found[index] for index in range(count))
-
-
-def _in_digits(transcript: Transcript, language: str) -> Transcript:
-    """The same with numbers in digits: per segment, so that words keep their times where they are as many."""
-    from asrkit.text.digits import write_digits
-
-    segments = [
-        dataclasses.replace(segment, written=write_digits(segment.text, language))
-        for segment in transcript.segments
-    ]
-    return dataclasses.replace(transcript, segments=tuple(segments))
 
 
 def _write(transcript: Transcript, form: str, output: Optional[Path], is_named: bool) -> None:
