@@ -124,8 +124,9 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
     limit = max(loud - QUIET_DECIBELS, noise + QUIET_SHARE * (loud - noise))
     quiet = loudness < min(limit, loud - LEAST_DECIBELS)
     pauses = np.flatnonzero(np.diff(quiet, prepend=False, append=False)).reshape(-1, 2) * LOUDNESS_STEP
-    middles = [0.0, *(word.start + word.duration / 2 for word in words), len(samples) / rate]
-    edges = [[word.start, word.end] for word in words]
+    duration = len(samples) / rate  # the model's last frame may be longer
+    middles = [0.0, *(word.start + word.duration / 2 for word in words), duration]
+    edges = [[min(word.start, duration), min(word.end, duration)] for word in words]
     for index, (low, high) in enumerate(zip(middles, middles[1:])):
         inside = pauses.clip(low, high)
         start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))

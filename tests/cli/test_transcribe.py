@@ -19,7 +19,7 @@ SPEECH = (0.1 * np.random.default_rng(0).normal(size=16000)).astype(np.float32)
 
 
 class FakeRecognizer:
-    """Hears two words in all that lasts at least a quarter of a second."""
+    """Finds two words in all that lasts at least a quarter of a second."""
 
     def segments(self, samples: np.ndarray, rate: int, options: object) -> Iterator[Segment]:
         assert samples.ndim == 1 and samples.dtype == np.float32

@@ -1,9 +1,11 @@
 """Times of known words: the best path, and the edges of words beside pauses."""
 
+from pathlib import Path
 from typing import List, Tuple
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from asrkit.config.symbols import BLANK_SYMBOL
@@ -68,3 +70,20 @@ def test_sound_without_pauses_or_without_sound_moves_no_word_out_of_it(samples: 
     (word,) = snap_to_pauses([Word("a", 0.0, len(samples) / RATE, 1.0)], samples, RATE)
     assert 0.0 <= word.start <= word.end <= len(samples) / RATE
     assert snap_to_pauses([], samples, RATE) == []
+
+
+@pytest.mark.k2
+def test_words_of_a_model_that_misses_some_stay_in_order_and_inside(finished_yesno: Path) -> None:
+    from lhotse import load_manifest
+
+    from asrkit.pipeline.experiment import open_experiment
+    from asrkit.recognise.recognizer import Recognizer
+
+    recognizer = Recognizer.open(finished_yesno, "greedy")  # of two epochs
+    corpus = open_experiment(finished_yesno).corpus_directory
+    for cut in load_manifest(finished_yesno / "manifests" / "test_cuts.jsonl.gz"):
+        samples, rate = soundfile.read(corpus / cut.recording.sources[0].source, dtype="float32")
+        words = recognizer.align(samples, rate, cut.supervisions[0].text)
+        edges = [round(edge, 6) for word in words for edge in (word.start, word.end)]
+        assert [word.word for word in words] == cut.supervisions[0].text.split()
+        assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= cut.duration
