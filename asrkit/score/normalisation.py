@@ -65,6 +65,9 @@ def _time_normalised(transcript: Transcript, steps: Sequence[str]) -> Optional[L
     found: List[List[float]] = []
     for first, end, place, count in match_words([part for part, _ in alone], written):
         of = [timed for _, timed in alone[first:end]]
+        if len(of) == count == 1:
+            found.append(of[0])
+            continue
         each = (of[-1][0] + of[-1][1] - of[0][0]) / count
         found.append([of[0][0] + place * each, each, min(confidence for _, _, confidence in of)])
     return found
