@@ -291,7 +291,7 @@ CHINESE: Sequence[Rule] = (
     (f"{ALONE}(十[一二]?|[一二三四五六七八九两])(?=点(?:半|钟|整|一刻|三刻))", _values("{}")),
     ("[零一二三四五六七八九〇幺]{3,}(?![十百千万亿])", lambda match: _digit_by_digit(match[0])),
     (
-        f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}|{DIGIT}{UNIT}|十[万亿](?:{CARDINAL})?)(?![几多]|来[个人天年])(?!{UNIT})",
+        f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}|{DIGIT}{UNIT}|十{DIGIT}?[万亿](?:{CARDINAL})?)(?![几多]|来[个人天年])(?!{UNIT})",
         _values("{}"),
     ),
     ("负(?=[0-9])", "-"),
