@@ -23,7 +23,8 @@ def command(
 ) -> None:
     """Align the words of the file TEXT with the recording AUDIO, by the CTC model's best path.
 
-    The text is in the letter case of the training text. Times are of frames of the model, mostly 40 ms.
+    The text is in the letter case of the training text. Beside a pause of 80 ms or more a word
+    ends and begins with its sound; other times are of frames of the model, mostly 40 ms.
     """
     from asrkit.recognise.forced_alignment import to_textgrid
     from asrkit.recognise.opening import one_of, open_recognizer

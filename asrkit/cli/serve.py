@@ -19,6 +19,7 @@ KEY = "ASRKIT_API_KEY"
 @click.option("--exp", type=FOLDER, metavar="DIR", help="A finished experiment.")
 @click.option("--model", type=FOLDER, metavar="DIR", help="A bundle of asrkit export.")
 @click.option("--method", help="greedy or 1best.  [default: 1best if there is a graph]")
+@click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: the cores]")
@@ -30,6 +31,7 @@ def command(
     exp: Optional[Path],
     model: Optional[Path],
     method: Optional[str],
+    digits: Optional[str],
     host: str,
     port: int,
     workers: Optional[int],
@@ -53,7 +55,7 @@ def command(
             where="asrkit serve",
             todo="pip install 'asrkit[serve]'",
         ) from None
-    started = start_workers(place, method, workers or count_cores(), waiting, time_limit)
+    started = start_workers(place, method, workers or count_cores(), waiting, time_limit, digits)
     options = ServerOptions(place.resolve().name, os.environ.get(KEY) or None, max_upload << 20)
     beside = None
     if wyoming is not None:

@@ -1,20 +1,21 @@
 """asrkit transcribe: recordings to text, JSON, subtitles or CTM."""
 
-import dataclasses
+import contextlib
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
 
 from asrkit.errors import AudioProblem, UserError
+from asrkit.pipeline.progress import Progress
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords, read_hotwords
 from asrkit.recognise.recording import find_recordings, read_recording
-from asrkit.recognise.segmentation import SegmentOptions
-from asrkit.recognise.transcript import FORMATS, Transcript
+from asrkit.recognise.transcript import FORMATS, Segment, Transcript, in_digits
 
 FOLDER = click.Path(path_type=Path)
+Result = Tuple[Optional[Transcript], str]  # and what is wrong with the recording
 ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 
 
@@ -54,35 +55,49 @@ def command(
     Long recordings are cut at pauses. A recording that can't be used is reported, and the exit status is 1.
     """
     from asrkit.recognise.opening import one_of, open_recognizer
+    from asrkit.recognise.segmentation import SegmentOptions
 
     recordings = find_recordings(audio)
+    if output is not None:
+        _refuse_equal_names(recordings)
+    elif form in ("srt", "vtt") and len(recordings) > 1:
+        found = f"{len(recordings)} recordings, whose subtitles would be one file"
+        raise UserError(found, "a file for each", "--format", f"--format {form} --output DIR")
     recognizer = open_recognizer(one_of(exp, model), method, device)
     options = SegmentOptions(whole=whole)
     phrases = read_hotwords(hotwords, hotwords_score) if hotwords is not None else {}
-    make_hotwords(phrases, recognizer.units)  # refuses them before any recording is read
+    if phrases:
+        make_hotwords(phrases, recognizer.units)  # refuses them before any recording is read
 
-    def transcribe(index: int) -> Tuple[Optional[Transcript], str]:
+    # Texts on a terminal show how far it is; a bar would be drawn between them
+    is_shown = output is None and sys.stdout.isatty()
+    progress = None if is_shown else Progress("transcribe", len(recordings), "recordings")
+
+    def transcribe(index: int) -> Result:
         name = recordings[index]
+        segments: List[Segment] = []
         try:
-            source = sys.stdin.buffer.read() if str(name) == "-" else name
-            samples, rate = read_recording(source)
-            segments = tuple(recognizer.segments(samples, rate, options, phrases))
+            samples, rate = read_recording(sys.stdin.buffer.read() if str(name) == "-" else name)
+            for segment in recognizer.segments(samples, rate, options, phrases):
+                segments.append(in_digits(segment, digits) if digits else segment)
+                if progress is not None and len(recordings) == 1:
+                    progress.advance(segment.end - segment.start, count=0)
         except AudioProblem as problem:
-            return None, f"{name}: {problem}"
-        transcript = Transcript(str(name), len(samples) / rate, segments)
-        return (_in_digits(transcript, digits) if digits else transcript), ""
+            return None, str(problem) if str(name) in problem.detail else f"{name}: {problem}"
+        return Transcript(str(name), len(samples) / rate, tuple(segments)), ""
 
     started, seconds, failures = time.monotonic(), 0.0, 0
-    for transcript, problem in _in_order(transcribe, len(recordings), nj):
-        if transcript is None:
-            failures += 1
-            print(f"warning: {problem}", file=sys.stderr, flush=True)
-            continue
-        seconds += transcript.duration
-        _write(transcript, form, output, len(recordings) > 1)
+    with progress or contextlib.nullcontext():
+        for transcript, problem in _in_order(transcribe, len(recordings), nj, progress):
+            if transcript is None:
+                failures += 1
+                print(f"warning: {problem}", file=sys.stderr, flush=True)
+                continue
+            seconds += transcript.duration
+            _write(transcript, form, output, len(recordings) > 1)
     elapsed = time.monotonic() - started
-    speed = f", {seconds / elapsed:.0f} times faster than real time" if elapsed else ""
-    print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{speed}", file=sys.stderr)
+    factor = f", real-time factor {elapsed / seconds:.2g}" if seconds else ""
+    print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{factor}", file=sys.stderr)
     if failures:
         raise UserError(
             f"{failures} of {len(recordings)} recordings could not be transcribed",
@@ -92,29 +107,40 @@ def command(
         )
 
 
+def _refuse_equal_names(recordings: Sequence[Path]) -> None:
+    """Raise UserError for two recordings whose transcripts would be one file."""
+    first: Dict[str, Path] = {}
+    for recording in recordings:
+        other = first.setdefault(recording.name, recording)
+        if other is not recording:
+            raise UserError(
+                f"{other} and {recording} have the same name",
+                expected="different names, for --output names transcripts as the recordings",
+                where="--output",
+                todo="transcribe one folder after the other, with an --output each",
+            )
+
+
 def _in_order(
-    transcribe: Callable[[int], Tuple[Optional[Transcript], str]], count: int, jobs: int
-) -> Iterator[Tuple[Optional[Transcript], str]]:
-    """Results of each recording, in the order of the recordings, as soon as those before are there."""
+    transcribe: Callable[[int], Result], count: int, jobs: int, progress: Optional[Progress]
+) -> Iterator[Result]:
+    """Results in the order of the recordings; with one job, each as soon as it is there."""
+    found: Dict[int, Result] = {}
+
+    def done(index: int, result: Result) -> None:
+        found[index] = result
+        if progress is not None:
+            progress.advance(result[0].duration if result[0] and count > 1 else 0.0)
+
     if jobs == 1 or count == 1:
-        yield from map(transcribe, range(count))
+        for index in range(count):
+            done(index, transcribe(index))
+            yield found.pop(index)
         return
     from asrkit.pipeline.parallel import run_parallel
 
-    found: Dict[int, Tuple[Optional[Transcript], str]] = {}
-    run_parallel(transcribe, count, jobs, found.__setitem__)
+    run_parallel(transcribe, count, jobs, done)
     yield from (found[index] for index in range(count))
-
-
-def _in_digits(transcript: Transcript, language: str) -> Transcript:
-    """The same with numbers in digits: per segment, so that words keep their times where they are as many."""
-    from asrkit.text.digits import write_digits
-
-    segments = [
-        dataclasses.replace(segment, written=write_digits(segment.text, language))
-        for segment in transcript.segments
-    ]
-    return dataclasses.replace(transcript, segments=tuple(segments))
 
 
 def _write(transcript: Transcript, form: str, output: Optional[Path], is_named: bool) -> None:
@@ -126,7 +152,5 @@ def _write(transcript: Transcript, form: str, output: Optional[Path], is_named: 
         name = "stdin" if transcript.name == "-" else Path(transcript.name).name
         write_text(output / f"{name}.{ENDINGS.get(form, form)}", content)
         return
-    if is_named and form in ("text", "srt", "vtt"):
-        content = f"{transcript.name}\t{content}" if form == "text" else f"{transcript.name}\n{content}"
-    sys.stdout.write(content)
+    sys.stdout.write(f"{transcript.name}\t{content}" if is_named and form == "text" else content)
     sys.stdout.flush()

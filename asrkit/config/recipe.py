@@ -413,7 +413,7 @@ class ScoreConfig(Settings):
     unit: Literal["word", "character", "unit"] = "word"  # of the headline rate: WER, CER or UER
     # Steps applied to references and hypotheses, in this order, before WER and CER are computed;
     # none by default: the corpus's own transcripts are the reference
-    normalise: Tuple[Literal["nfkc", "lower", "strip-punctuation"], ...] = ()
+    normalise: Tuple[Literal["nfkc", "lower", "strip-punctuation", "digits"], ...] = ()
     bootstrap_samples: Positive = 10000  # draws for the confidence intervals
     confidence: Fraction = 0.95  # of the intervals, as papers report them
 

@@ -11,30 +11,42 @@ from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
 from asrkit.recognise.hotwords import WEIGHT
 from asrkit.recognise.recording import read_recording
+from asrkit.recognise.transcript import in_digits
+from asrkit.text.digits import write_digits
 
 
-def open_recognise(place: Path, method: Optional[str]) -> Recognise:
-    """Open the recogniser of a worker process, with one thread: the processes are the parallelism."""
+def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = None) -> Recognise:
+    """Open the recogniser of a worker process, with one thread: the processes are the parallelism.
+
+    `digits`: language of the numbers that are written in digits, "en" or "zh".
+    """
     from asrkit.recognise.opening import open_recognizer
 
     torch.set_num_threads(1)
     recognizer = open_recognizer(place, method)
+    if digits:
+        write_digits("ten 十一", digits)  # a missing package is reported now
 
     def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
         samples, rate = read_recording(request.audio)
         yield "duration", len(samples) / rate
         phrases = dict.fromkeys(request.hotwords, WEIGHT)
         for segment in recognizer.segments(samples, rate, hotwords=phrases):
-            yield "segment", segment
+            yield "segment", in_digits(segment, digits) if digits else segment
 
     return recognise
 
 
 def start_workers(
-    place: Path, method: Optional[str], count: int, waiting: int, time_limit: float
+    place: Path,
+    method: Optional[str],
+    count: int,
+    waiting: int,
+    time_limit: float,
+    digits: Optional[str] = None,
 ) -> Workers:
     """Start worker processes for an experiment or bundle; raises UserError if it can't be opened."""
-    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method)
+    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method, digits)
     return Workers(opener, count, waiting, time_limit)
 
 

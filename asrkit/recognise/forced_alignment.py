@@ -7,9 +7,10 @@ Three tokens in seven frames; the best path has a token or a blank (-) for each 
 
 CTC models are sure of a token in few frames, mostly late in its sound, and the blanks around them belong to
 words too. Blanks between two words are therefore shared by them, up to SHARE_AFTER and SHARE_BEFORE; what is
-left is a pause.
+left is a pause. Where the recording is quiet beside an edge, the sound's own edge is taken (snap_to_pauses).
 """
 
+import dataclasses
 from typing import List, Sequence, Tuple
 
 import numpy as np
@@ -23,6 +24,11 @@ from asrkit.text.units import Units
 LARGEST_TABLE = 1 << 31  # back pointers, a byte each
 SHARE_BEFORE = 0.12  # seconds of blanks that a word takes at most, before its first token,
 SHARE_AFTER = 0.08  # and after its last one
+LOUDNESS_STEP = 0.01  # seconds
+QUIET_DECIBELS = 35.0  # below the loud tenth of the recording
+QUIET_SHARE = 0.3  # and at most this part of the way from its noise to that level: noise hides pauses
+LEAST_DECIBELS = 10.0  # below it: sound without a pause has no quiet parts
+SHORTEST_PAUSE = 0.08  # seconds; most closures of plosives are shorter
 
 
 def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> List[Tuple[int, int]]:
@@ -101,6 +107,48 @@ def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List
         place += len(each)
         found.append(Word(word, max(start, 0.0), end - max(start, 0.0), float(np.exp(np.mean(chosen)))))
     return found
+
+
+def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> List[Word]:
+    """Words whose edges beside a pause in samples (sample,) of `rate` Hz are where the sound begins and ends.
+
+    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them.
+
+        frames       - - A A - - - - B B -           A: 1 to 5, B: 6 to 10 by CTC
+        loudness     . # # # # . . . . # #           A: 1 to 5, B: 9 to 11
+    """
+    loudness = _loudness(samples, rate)
+    if not words or not len(loudness):
+        return list(words)
+    loud, noise = np.quantile(loudness, (0.9, 0.05))
+    limit = max(loud - QUIET_DECIBELS, noise + QUIET_SHARE * (loud - noise))
+    quiet = loudness < min(limit, loud - LEAST_DECIBELS)
+    pauses = np.flatnonzero(np.diff(quiet, prepend=False, append=False)).reshape(-1, 2) * LOUDNESS_STEP
+    duration = len(samples) / rate  # the model's last frame may be longer
+    middles = [0.0, *(word.start + word.duration / 2 for word in words), duration]
+    edges = [[min(word.start, duration), min(word.end, duration)] for word in words]
+    for index, (low, high) in enumerate(zip(middles, middles[1:])):
+        inside = pauses.clip(low, high)
+        start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
+        is_at_edge = start == 0 or end == len(loudness) * LOUDNESS_STEP  # of the recording
+        if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
+            continue
+        if index > 0:
+            edges[index - 1][1] = start
+        if index < len(words):
+            edges[index][0] = end
+    return [
+        dataclasses.replace(word, start=start, duration=end - start)
+        for word, (start, end) in zip(words, edges)
+    ]
+
+
+def _loudness(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Power per LOUDNESS_STEP in decibels."""
+    hop = round(LOUDNESS_STEP * rate)
+    steps = samples[: len(samples) // hop * hop].reshape(-1, hop).astype(np.float64)
+    power: np.ndarray = 10 * np.log10((steps**2).mean(axis=1) + 1e-10)
+    return power
 
 
 def to_textgrid(words: Sequence[Word], duration: float) -> str:

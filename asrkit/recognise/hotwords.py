@@ -17,10 +17,9 @@ import dataclasses
 import itertools
 import math
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-from torch import Tensor
 
 from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
@@ -28,6 +27,9 @@ from asrkit.recognise.forced_alignment import align_tokens
 from asrkit.recognise.transcript import Word
 from asrkit.text.lines import READ_ERRORS, stream_lines
 from asrkit.text.units import Units
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHT = 1.0  # per token, in natural logarithms; higher ones insert more, see benchmarks/hotwords.py
 MOST = 10_000  # phrases
@@ -109,7 +111,7 @@ class _Spotted:
 
 
 def apply_hotwords(
-    words: Sequence[Word], log_probs: Tensor, hotwords: Sequence[Hotword], step: float, offset: float = 0.0
+    words: Sequence[Word], log_probs: "Tensor", hotwords: Sequence[Hotword], step: float, offset: float = 0.0
 ) -> List[Word]:
     """Recognised words with hotwords where they were spotted in log-probabilities (frame, token).
 

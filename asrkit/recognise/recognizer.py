@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asrkit.errors import AudioProblem, UserError
-from asrkit.recognise.forced_alignment import align_words
+from asrkit.recognise.forced_alignment import align_words, snap_to_pauses
 from asrkit.recognise.greedy import greedy_words
 from asrkit.recognise.hotwords import Hotword, apply_hotwords, make_hotwords
 from asrkit.recognise.recording import read_recording
@@ -120,7 +120,7 @@ class Recognizer:
     ) -> Iterator[Segment]:
         """The segments of samples (sample,) of `rate` Hz, as they are recognised."""
         preferred = make_hotwords(hotwords, self.units)
-        stretches = find_speech(samples, rate, options)
+        stretches = find_speech(samples, rate, options, self.step)
         batch: List[Tuple[float, float, np.ndarray]] = []  # start and end in seconds, features (time, bin)
         for start, end in stretches:
             try:
@@ -145,7 +145,8 @@ class Recognizer:
         except AudioProblem as problem:
             raise UserError(f"the recording is {problem}", expected="audio of the text") from None
         log_probs, frames, _ = self._encoder(features[None], torch.tensor([len(features)]))
-        return align_words(log_probs[0][: int(frames[0])], self.units, text, self.step)
+        words = align_words(log_probs[0][: int(frames[0])], self.units, text, self.step)
+        return snap_to_pauses(words, samples, rate)
 
     def _features(self, samples: np.ndarray, rate: int) -> np.ndarray:
         with self._lock:

@@ -26,7 +26,11 @@ def read_recording(source: Union[Path, bytes], longest: float = LONGEST) -> Tupl
         with tempfile.NamedTemporaryFile(prefix="asrkit-") as file:
             file.write(source)
             file.flush()
-            return read_recording(Path(file.name), longest)
+            try:
+                return read_recording(Path(file.name), longest)
+            except AudioProblem as problem:  # nobody knows the temporary file's name
+                detail = problem.detail.replace(file.name, "").lstrip(": ")
+                raise AudioProblem(problem.kind, detail) from None
     blocks: List[np.ndarray] = []
     with open_whole(Path(os.path.abspath(source)), longest) as sound:
         rate = int(sound.samplerate)

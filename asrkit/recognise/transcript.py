@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import re
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from asrkit.text.digits import HAN, match_words, write_digits
 
 CUE_SECONDS = 6.0  # a subtitle stays no longer, and is no longer than two lines of 42 characters,
 CUE_CHARACTERS = 84  # as broadcasters' guidelines ask
@@ -41,6 +44,23 @@ class Segment:
     def text(self) -> str:
         """As it is written, else words separated by spaces."""
         return " ".join(word.word for word in self.words) if self.written is None else self.written
+
+
+def in_digits(segment: Segment, language: str) -> Segment:
+    """The segment with numbers in digits; their words share the time and have the lowest confidence."""
+    written = write_digits(segment.text, language)
+    if written == segment.text:
+        return segment
+    words = written.split() if language != "zh" else re.findall(f"{HAN}|[^\\s{HAN[1:]}+", written)
+    found: List[Word] = []
+    for word, (first, end, place, count) in zip(
+        words, match_words([each.word for each in segment.words], words)
+    ):
+        of = segment.words[first:end]
+        each = (of[-1].end - of[0].start) / count
+        start, confidence = of[0].start + place * each, min(word.confidence for word in of)
+        found.append(Word(word, start, each, confidence))
+    return dataclasses.replace(segment, words=tuple(found), written=written)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 from asrkit.corpus.transcripts import strip_punctuation
 from asrkit.errors import UserError
 from asrkit.score.transcripts import Transcript
+from asrkit.text.digits import match_words, script_language, write_digits
 from asrkit.text.units import WORD_START, Units
 
 # Values of score.normalise
@@ -14,6 +15,7 @@ STEPS: Dict[str, Callable[[str], str]] = {
     "nfkc": lambda text: unicodedata.normalize("NFKC", text),  # full-width letters, ligatures
     "lower": str.lower,
     "strip-punctuation": strip_punctuation,
+    "digits": lambda text: write_digits(text, script_language(text)),  # twenty three -> 23
 }
 Tokenise = Callable[[Sequence[str]], List[str]]
 
@@ -48,14 +50,27 @@ def normalise_transcripts(transcripts: Sequence[Transcript], steps: Sequence[str
 
 
 def _time_normalised(transcript: Transcript, steps: Sequence[str]) -> Optional[List[List[float]]]:
-    """Times and confidences per normalised word: repeated if a word was split, dropped if it was deleted."""
+    """Times and confidences per normalised word: repeated if a word was split, dropped if it was deleted.
+
+    Words that were written as others, such as twenty three as 23, share their time and the lowest confidence.
+    """
     if transcript.timed is None:
         return None
-    return [
-        timed
+    alone = [
+        (part, timed)
         for word, timed in zip(transcript.hypothesis, transcript.timed)
-        for _ in normalise([word], steps)
+        for part in normalise([word], steps)
     ]
+    written = normalise(transcript.hypothesis, steps)
+    found: List[List[float]] = []
+    for first, end, place, count in match_words([part for part, _ in alone], written):
+        of = [timed for _, timed in alone[first:end]]
+        if len(of) == count == 1:
+            found.append(of[0])
+            continue
+        each = (of[-1][0] + of[-1][1] - of[0][0]) / count
+        found.append([of[0][0] + place * each, each, min(confidence for _, _, confidence in of)])
+    return found
 
 
 def characters(transcript: Sequence[str]) -> List[str]:

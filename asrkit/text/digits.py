@@ -12,6 +12,7 @@ get wrong in recognised text, which has no punctuation: years, spelled digits, m
 stay words.
 """
 
+import difflib
 import re
 from types import ModuleType
 from typing import Callable, Dict, List, Sequence, Tuple, Union
@@ -57,7 +58,7 @@ def _import(package: str) -> ModuleType:
         raise UserError(
             f"the package {package} is missing",
             expected="the extra [use]",
-            where="--digits",
+            where="numbers in digits",
             todo="pip install 'asrkit[use]'",
         ) from None
 
@@ -89,6 +90,13 @@ def _past(match: "re.Match[str]") -> str:
     return f"{hour}:{'30' if fraction == 'half' else '15'}"
 
 
+def _minutes(match: "re.Match[str]") -> str:
+    hour, minute = int(match["hour"]), int(match["minute"])
+    if match["side"].lower() == "past":
+        return f"{hour}:{minute:02d}"
+    return f"{(hour - 2) % 12 + 1}:{60 - minute}" if minute > hour else match[0]  # five to ten of them
+
+
 def _money(match: "re.Match[str]") -> str:
     sign = {"d": "$", "e": "€", "p": "£"}[match["currency"][0].lower()]
     cents = match.groupdict().get("cents")
@@ -106,6 +114,8 @@ ENGLISH: Sequence[Rule] = (
     (r"(?P<before>\b(?:at|by|until|till|before|after|around|from|to) )" + HOUR + " " + MINUTE, _time),
     # half past three, quarter to four
     (r"\b(?:a )?(?P<fraction>half|quarter) (?P<side>past|to) " + HOUR, _past),
+    # ten past five, twenty to four
+    (_number("minute", "5|10|20|25") + r" (?P<side>past|to) " + HOUR, _minutes),
     # three o'clock
     (_number("hour") + r"(?P<after> o'? ?clock\b)", r"\g<hour>\g<after>"),
     # nineteen ninety one, twenty oh five
@@ -122,13 +132,26 @@ ENGLISH: Sequence[Rule] = (
     (_number("amount") + CURRENCY, _money),
     (_number("amount") + r" (?:percent|per cent)\b", r"\g<amount>%"),
     # may third, third of may
-    (rf"(?P<month>{MONTH} )" + _number("day", r"[0-3]?\d", ordinal=True), r"\g<month>\g<day>"),
+    (rf"(?P<month>{MONTH} (?:the )?)" + _number("day", r"[0-3]?\d", ordinal=True), r"\g<month>\g<day>"),
     (_number("day", r"[0-3]?\d", ordinal=True) + rf"(?P<month> of {MONTH})", r"\g<day>\g<month>"),
-    (rf"(?P<month>(?!may\b){MONTH} )" + _number("day", r"[0-3]?\d"), r"\g<month>\g<day>"),  # may one go
+    (
+        rf"(?P<month>(?!may\b){MONTH} )" + _number("day", r"[0-3]?\d") + r"(?! by\b)",
+        r"\g<month>\g<day>",
+    ),  # may one go, march two by two
     # minus five, three degrees, chapter three
     (r"\bminus " + _number("amount"), r"-\g<amount>"),
     (_number("amount") + f"(?= {MEASURE})", r"\g<amount>"),
+    (
+        f"(?P<noun>{NUMBERED})" + _number("first", "[1-9]") + " " + _number("last", r"\d\d"),
+        r"\g<noun>\g<first>\g<last>",
+    ),
     (f"(?P<noun>{NUMBERED})" + _number("value"), r"\g<noun>\g<value>"),
+    # six thirty, twenty four seven: not six 30, 24 seven
+    (_number("small", "[2-9]") + f"(?= {LEFT}\\d\\d+{MIDDLE})", r"\g<small>"),
+    (
+        f"(?P<before>{LEFT}\\d\\d+{MIDDLE}[^{RIGHT}]*{RIGHT} )" + _number("small", "[2-9]"),
+        r"\g<before>\g<small>",
+    ),
 )
 
 
@@ -150,6 +173,9 @@ def _written_or_spoken(match: "re.Match[str]") -> str:
 def _mark_numbers(words: Sequence[str]) -> str:
     """The text with its numbers marked."""
     lowered = [word.lower() for word in words]
+    for position in range(1, len(words)):
+        if lowered[position] == "oh" and lowered[position - 1] in ("point", "zero"):
+            lowered[position] = "zero"  # seven point oh five
     spelled = _spelled_digits(lowered)
     starts = {start: (end, digits) for start, end, digits in [*spelled, *_cardinals(lowered, spelled)]}
     marked: List[str] = []
@@ -221,6 +247,7 @@ def _cardinals(words: Sequence[str], spelled: Sequence[Tuple[int, int, str]]) ->
 
 # Chinese
 
+HAN = "[\u3400-\u9fff〇]"
 CHINESE_DIGITS = dict(zip("零一二三四五六七八九〇幺两", "0123456789012"))
 DIGIT, UNIT = "[零一二三四五六七八九〇两]", "[十百千万亿]"
 CARDINAL = f"(?:{DIGIT}|{UNIT})+"
@@ -236,7 +263,7 @@ def _value(text: str) -> str:
     if re.fullmatch("[零一二三四五六七八九〇幺两]+", text):
         return _digit_by_digit(text)
     try:
-        value = cn2an.cn2an(text.replace("〇", "零"), "smart")
+        value = cn2an.cn2an(re.sub("^(?=[百千万亿])", "一", text.replace("〇", "零")), "smart")
     except ValueError:
         return text
     return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
@@ -251,23 +278,51 @@ def _values(pattern: str) -> Callable[["re.Match[str]"], str]:
 EXACT = f"(?<!{DIGIT})(?<!{UNIT})(?<!几)(?!{DIGIT}{DIGIT}{UNIT})"
 ALONE = "(?<![零一二三四五六七八九〇十几])"
 CHINESE: Sequence[Rule] = (
-    ("[零一二三四五六七八九〇]{2,4}(?=年)", lambda match: _digit_by_digit(match[0])),
+    (f"(?<!{UNIT})[零一二三四五六七八九〇]{{2,4}}(?=年)", lambda match: _digit_by_digit(match[0])),
     (f"百分之({CARDINAL}(?:点{DIGIT}+)?)", _values("{}%")),
+    (f"(?<=零下)({CARDINAL})(?=度)", _values("{}")),
     (f"({CARDINAL})分之({CARDINAL})", lambda match: f"{_value(match[2])}/{_value(match[1])}"),
     (f"({CARDINAL})点({CARDINAL})(?=分)", _values("{}点{}")),  # a time
     (f"({CARDINAL})点({DIGIT}?十{DIGIT}?)(?!{UNIT})", _values("{}点{}")),
-    (f"({CARDINAL}点{DIGIT}+)", _values("{}")),
+    (f"({CARDINAL}点{DIGIT}+)(?!刻)", _values("{}")),
     (f"(?<=负)({CARDINAL})", _values("{}")),
     (f"{ALONE}(十[一二]?|[一二三四五六七八九])(?=月(?!亮))", _values("{}")),
     (f"{ALONE}([一二三]?十[一二三四五六七八九]?|[一二三四五六七八九])(?=[号日](?!本))", _values("{}")),
     (f"{ALONE}(十[一二]?|[一二三四五六七八九两])(?=点(?:半|钟|整|一刻|三刻))", _values("{}")),
     ("[零一二三四五六七八九〇幺]{3,}(?![十百千万亿])", lambda match: _digit_by_digit(match[0])),
-    (f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}|{DIGIT}{UNIT})(?![几多])(?!{UNIT})", _values("{}")),
+    (
+        f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}|{DIGIT}{UNIT}|十{DIGIT}?[万亿](?:{CARDINAL})?)(?![几多]|来[个人天年])(?!{UNIT})",
+        _values("{}"),
+    ),
     ("负(?=[0-9])", "-"),
 )
 
 
 def _write_chinese(text: str) -> str:
+    joined = re.sub(f"(?<={HAN}) (?={HAN})", "", text)  # words of one character each, or of several
+    written = joined
     for pattern, replacement in CHINESE:
-        text = re.sub(pattern, replacement, text)
-    return text
+        written = re.sub(pattern, replacement, written)
+    return text if written == joined else written
+
+
+def match_words(spoken: Sequence[str], written: Sequence[str]) -> List[Tuple[int, int, int, int]]:
+    """The spoken words of each written one: first, end, its place among those for them, their count.
+
+    at six thirty a m  ->  at 6:30 a.m.      at: (0, 1, 0, 1), 6:30: (1, 5, 0, 2), a.m.: (1, 5, 1, 2)
+    """
+    found: List[Tuple[int, int, int, int]] = []
+    matcher = difflib.SequenceMatcher(None, spoken, written, autojunk=False)
+    for kind, first, end, first_written, end_written in matcher.get_opcodes():
+        count = end_written - first_written
+        if kind == "equal":
+            found += [(word, word + 1, 0, 1) for word in range(first, end)]
+        elif spoken:  # one that stands for none gets the time of its neighbour
+            first, end = min(first, len(spoken) - 1), max(end, min(first, len(spoken) - 1) + 1)
+            found += [(first, end, place, count) for place in range(count)]
+    return found
+
+
+def script_language(text: str) -> str:
+    """ "zh" for a text with Chinese characters, else "en"."""
+    return "zh" if re.search(HAN, text) else "en"

@@ -78,7 +78,7 @@ MISTAKES = [
     (["--nj"], 2, "--nj"),
     (["--nj", "0"], 2, "--nj"),
     (["--nj", "many"], 2, "--nj"),
-    (["--stage", "10"], 1, "--stage 10: no such stage"),
+    (["--stage", "12"], 1, "--stage 12: no such stage"),
     (["--stage", "-1"], 1, "--stage -1: no such stage"),
     (["--stage", "trian"], 1, "--stage trian: no such stage"),
     (["--stop-stage", "ten"], 1, "--stop-stage ten: no such stage"),
@@ -141,7 +141,7 @@ def test_init_from_is_a_file_of_the_current_folder(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "torchrun started 2 processes for stages 0 to 9"),
+        ([], "torchrun started 2 processes for stages 0 to 11"),
         (["--stage", "6", "--stop-stage", "6"], "--set train.processes=2"),
     ],
 )

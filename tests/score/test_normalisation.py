@@ -47,6 +47,15 @@ def test_reference_that_vanishes_is_refused() -> None:
     assert "strip-punctuation" in error.value.where
 
 
+def test_digits_make_spoken_and_written_numbers_equal() -> None:
+    pytest.importorskip("text_to_num", reason="needs the extra [use]")
+    timed = [[0.0, 0.4, 0.9], [0.5, 0.4, 0.7], [1.0, 0.4, 0.8]]
+    transcript = Transcript("a", "s", ["23", "GO"], ["TWENTY", "THREE", "GO"], timed=timed)
+    (found,) = normalise_transcripts([transcript], ["digits"])
+    assert found.reference == found.hypothesis == ["23", "GO"]
+    assert found.timed == [[0.0, pytest.approx(0.9), 0.7], [1.0, pytest.approx(0.4), 0.8]]
+
+
 def test_characters_of_english_leave_spaces_out() -> None:
     reference, hypothesis = characters(["GO", "TO"]), characters(["GOT", "O"])
     assert count(align(reference, hypothesis)) == Counts(4, 0, 0, 0)

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from asrkit.errors import UserError
-from asrkit.text.digits import write_digits
+from asrkit.recognise.transcript import Segment, Word, in_digits
+from asrkit.text.digits import match_words, write_digits
 
 pytest.importorskip("text_to_num", reason="needs the extra [use]")
 pytest.importorskip("cn2an", reason="needs the extra [use]")
@@ -88,6 +89,30 @@ the second one|the second one
 no|no
 ten sixty six|1066
 ten eleven twelve|10 11 12
+ten past five|5:10
+twenty five past six|6:25
+twenty to nine|8:40
+five to nine people|five to nine people
+seven eleven|7 11
+three fifty|3 50
+twenty four seven|24 7
+the one twenty years ago|the one 20 years ago
+flight four forty two|flight 442
+seven point oh five|7.05
+zero point zero five|0.05
+march the third|march the 3rd
+they march two by two|they march two by two
+my phone is six one seven five five five oh one nine nine|my phone is 6175550199
+december twenty fifth nineteen ninety nine|december 25th 1999
+FEBRUARY TWENTY SECOND NINETEEN SIXTY FIVE|FEBRUARY 22ND 1965
+eleven fifty nine p m|11:59 p.m.
+ten point five percent|10.5%
+three quarters|three quarters
+two and a half|two and a half
+another one|another one
+two by four|two by four
+one hundred and fifty thousand two hundred and three|150203
+B two|B two
 """
 
 CHINESE = """
@@ -153,6 +178,32 @@ CHINESE = """
 九十九|99
 三月|3月
 数以百计|数以百计
+两千零二十六年|2026年
+两千零八年八月八号|2008年8月8号
+公元前二二一年|公元前221年
+八十年代|80年代
+九点一刻|9点一刻
+三点五|3.5
+上午九点整|上午9点整
+零下十度|零下10度
+百分之百|100%
+千分之三|3/1000
+十分之一|1/10
+十亿|1000000000
+十三亿人口|1300000000人口
+十二万五千|125000
+一百零一|101
+一百来个|一百来个
+好几百|好几百
+我的电话是一三八零零一三八零零零|我的电话是13800138000
+第一百零一次|第101次
+第一名|第一名
+三明治|三明治
+十全十美|十全十美
+周一到周五|周一到周五
+一会儿|一会儿
+二 零 二 二 年 三 月|2022年3月
+今天 天气 很 好|今天 天气 很 好
 """
 
 
@@ -166,6 +217,26 @@ def test_english(case: str) -> None:
 def test_chinese(case: str) -> None:
     spoken, written = case.split("|")
     assert write_digits(spoken, "zh") == written
+
+
+def test_written_words_stand_for_spoken_ones() -> None:
+    spoken, written = ["at", "six", "thirty", "a", "m", "ok"], ["at", "6:30", "a.m.", "ok"]
+    assert match_words(spoken, written) == [(0, 1, 0, 1), (1, 5, 0, 2), (1, 5, 1, 2), (5, 6, 0, 1)]
+    assert match_words([], ["5"]) == match_words(["five"], []) == []
+    assert match_words(["a"], ["a", "5"]) == [(0, 1, 0, 1), (0, 1, 0, 1)]
+
+
+def test_numbers_have_the_times_of_the_words_they_were_spoken_by() -> None:
+    words = tuple(
+        Word(word, float(second), 0.5, 0.9 - second / 10) for second, word in enumerate("二零二二年")
+    )
+    segment = in_digits(Segment(0.0, 5.0, words), "zh")
+    assert segment.text == "2022年"
+    assert [(word.word, word.start, word.end) for word in segment.words] == [
+        ("2022", 0.0, 3.5),
+        ("年", 4.0, 4.5),
+    ]
+    assert segment.words[0].confidence == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("text", ["", "double", "one point", "two hundred oh", "\ue000 five", "point five"])
