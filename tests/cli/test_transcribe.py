@@ -21,7 +21,7 @@ SPEECH = (0.1 * np.random.default_rng(0).normal(size=16000)).astype(np.float32)
 class FakeRecognizer:
     """Finds two words in all that lasts at least a quarter of a second."""
 
-    def segments(self, samples: np.ndarray, rate: int, options: object) -> Iterator[Segment]:
+    def segments(self, samples: np.ndarray, rate: int, *_: object) -> Iterator[Segment]:
         assert samples.ndim == 1 and samples.dtype == np.float32
         if len(samples) >= rate / 4:
             words = Word("TWENTY", 0.1, 0.2, 0.9), Word("THREE", 0.4, 0.1, 0.8)
