@@ -33,6 +33,7 @@ VERBS = {
     "export": "Export a bundle: ONNX, TorchScript and an OpenFst graph, for use without asrkit.",
     "serve": "Serve a trained model over HTTP, with OpenAI's interface.",
     "evaluate": "Decode and score any lhotse CutSet with a trained experiment.",
+    "robustness": "Measure the error rate in noise, rooms and poor channels.",
     "compare": "Compare two experiments on the same test sets (significance test).",
     "check-results": "Fail if an error rate is above a limit.",
 }

@@ -28,7 +28,7 @@ STAGES: Tuple[Stage, ...] = tuple(
     for number, module in enumerate(MODULES)
 )
 # Reserved names below EXP, besides those of the stages
-OTHER_FOLDERS = ("stages", "logs", "trainings", "posteriors", "lattices", "evaluate", "corpus")
+OTHER_FOLDERS = ("stages", "logs", "trainings", "posteriors", "lattices", "evaluate", "robustness", "corpus")
 OTHER_NAMES = frozenset([*OTHER_FOLDERS, "recipe", "cost", "results", "RESULTS"])
 SEPARATOR = "\x1f"  # between the words of a line of run.sh, as utils/recipe.sh passes them
 USE = 'stage N NAME "what it does" [--reads PATTERN...] [--writes PATTERN...] [-- COMMAND...]'

@@ -1,0 +1,52 @@
+"""asrkit robustness: error rates of a trained model in noise, rooms and poor channels."""
+
+from pathlib import Path
+from typing import Optional
+
+import click
+
+from asrkit.pipeline.machine import count_cores
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command("robustness")
+@click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="A finished experiment.")
+@click.option("--set-name", help="A set.  [default: the first test set]")
+@click.option("--method", help="greedy, 1best, ...  [default: 1best if there is a graph]")
+@click.option(
+    "--noise", type=FOLDER, metavar="DIR", help="Recordings of noise; a subfolder is a kind of noise."
+)
+@click.option("--rooms", type=FOLDER, metavar="DIR", help="Room impulse responses.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of all random values.")
+@click.option("--nj", type=click.IntRange(min=1), help="Processes.  [default: the cores]")
+def command(
+    exp: Path,
+    set_name: Optional[str],
+    method: Optional[str],
+    noise: Optional[Path],
+    rooms: Optional[Path],
+    seed: int,
+    nj: Optional[int],
+) -> None:
+    """Decode a set under fixed, seeded conditions: noise, babble, hum, rooms, telephone, MP3, clipping.
+
+    Writes a table and a picture of WER against signal-to-noise ratio to EXP/robustness. Nothing is tuned.
+    """
+    from asrkit.pipeline.experiment import open_experiment
+    from asrkit.pipeline.finished import refuse_changed_model
+    from asrkit.recognise.robustness import (
+        FOLDER,
+        RobustnessOptions,
+        measure_robustness,
+        table_of,
+        write_robustness,
+    )
+
+    experiment = open_experiment(exp, nj or count_cores())
+    refuse_changed_model(experiment)
+    options = RobustnessOptions(set_name or experiment.config.corpus.tests[0], method, noise, rooms, seed)
+    rows = measure_robustness(experiment, options)
+    print("\n".join(table_of(rows)))
+    for file in write_robustness(experiment.directory / FOLDER, options, rows):
+        print(file)

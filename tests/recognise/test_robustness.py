@@ -1,0 +1,30 @@
+"""asrkit robustness on a model of yesno."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from asrkit.cli.robustness import command
+from asrkit.storage.files import read_json
+from tests.known_issues.conftest import finished_yesno as finished_yesno
+
+pytestmark = pytest.mark.k2
+
+
+def test_each_condition_is_decoded_and_clean_speech_is_that_of_stage_decode(finished_yesno: Path) -> None:
+    pytest.importorskip("scipy")
+    result = CliRunner().invoke(command, ["--exp", str(finished_yesno)], catch_exceptions=False)
+    assert "| clean | " in result.output and "| hiss 0 dB | " in result.output
+    rows = json.loads((finished_yesno / "robustness" / "test.json").read_text())["rows"]
+    assert len(rows) == 1 + 4 + 8 + 6
+    assert all(row["words"] == 240 for row in rows)
+    (record,) = [
+        each
+        for each in read_json(finished_yesno / "results.json")
+        if (each["set"], each["method"], each["unit"]) == ("test", "1best", "word")
+    ]
+    assert (rows[0]["condition"], rows[0]["errors"]) == ("clean", record["errors"])
+    assert (finished_yesno / "robustness" / "test.svg").read_text().lstrip().startswith("<?xml")
+    assert len((finished_yesno / "robustness" / "test.md").read_text().splitlines()) == 2 + len(rows)
