@@ -274,6 +274,8 @@ class TrainConfig(Settings):
     gradient_accumulation: Positive = 1  # batches per rank and step, to save memory
     processes: Positive = 1  # world size; on a CPU two ranks of one thread beat one of two
     threads: NotNegative = 0  # torch threads per rank; 0: the cores divided by the ranks
+    # Processes per rank that make batches; null: none where cores train, beside a GPU the cores that are left
+    workers: Optional[NotNegative] = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1

@@ -137,7 +137,7 @@ def reduce_gradients(world: World, model: nn.Module, counts: Tensor, scale: floa
             parameter.grad = torch.zeros_like(parameter)
         gradients.append(parameter.grad)
     world.all_reduce_many([counts, *gradients, *statistics])
-    frames = scale * max(1.0, float(counts[0]))
+    frames = scale * counts[0].clamp(min=1.0)  # a tensor, so that the GPU isn't waited for
     for gradient in gradients:
         gradient.div_(frames)
     for statistic in statistics if world.size > 1 else []:

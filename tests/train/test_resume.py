@@ -102,11 +102,13 @@ def train_in_subprocess(directory: Path, config: TrainConfig) -> None:
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, config: TrainConfig
 ) -> None:
+    """With any number of workers, also with another one at each start."""
+    with_workers = [msgspec.structs.replace(config, workers=workers) for workers in (1, 3, 0)]
     train_in_subprocess(tmp_path / "whole", config)
     killed = tmp_path / "killed"
-    train_until(killed, "checkpoints/resume-00000003*", config)
-    train_until(killed, "checkpoints/epoch-0002*", config)
-    train_in_subprocess(killed, config)
+    train_until(killed, "checkpoints/resume-00000003*", with_workers[0])
+    train_until(killed, "checkpoints/epoch-0002*", with_workers[1])
+    train_in_subprocess(killed, with_workers[2])
     assert len(weights(killed)) >= 2
     assert weights(killed) == weights(tmp_path / "whole")
 
