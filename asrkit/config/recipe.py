@@ -289,6 +289,8 @@ class TrainConfig(Settings):
     final_rate_fraction: Fraction = 0.02  # cosine decays to this fraction of the peak
     weight_decay: NotNegativeReal = 0.01
     gradient_clip: PositiveReal = 5.0  # maximum total 2-norm
+    # Steps: more than 3 not finite in so many are an error; in hundreds of thousands a few are usual
+    skip_window: Positive = 10_000
 
     # Loss: CTC and additions
     ctc: Literal["torch", "k2"] = "torch"  # CTC implementation: torch, or k2 (exact, slower)

@@ -28,7 +28,7 @@ STAGE = Stage(
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
         *("train.processes", "train.threads", "train.workers", "train.gradient_accumulation"),
-        *("train.compile",),
+        *("train.compile", "train.skip_window"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
         *("features.shard_utterances", "corpus.max_bad_fraction"),
     ),

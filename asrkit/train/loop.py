@@ -265,7 +265,8 @@ def take_step(
         watch_training_loss(state, loss / max(1.0, frames))
     else:
         restore_statistics(model, statistics)
-        skip_step(state, examples, loss, training.directory, training.world.is_main)
+        window, is_main = config.skip_window, training.world.is_main
+        skip_step(state, examples, loss, window, training.directory, is_main)
     state.step += 1
     state.batch += 1
 

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -271,6 +272,14 @@ def test_a_step_that_is_not_finite_is_undone_and_its_batch_written(
     tensors, about = load_tensors(kept[0])
     assert len(kept) == 3 and torch.isnan(tensors["u2"]).any()
     assert {row["id"] for row in about["examples"]} == set(tensors)
+
+
+def test_steps_that_are_not_finite_are_counted_in_a_window(tmp_path: Path) -> None:
+    """One in six steps."""
+    training = with_nan(tmp_path, epochs=5)
+    config = msgspec.structs.replace(training.config, skip_window=12)
+    log = run_training(dataclasses.replace(training, config=config))
+    assert [row["skipped"] for row in log] == [1, 2, 3, 4, 5]
 
 
 def test_too_many_steps_that_are_not_finite_stop_with_the_cause(tmp_path: Path) -> None:
