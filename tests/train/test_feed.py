@@ -33,7 +33,7 @@ def made(folder: Path, workers: int, start_method: str = "fork") -> List[Batch]:
     return batches
 
 
-@pytest.mark.parametrize("start_method, workers", [("fork", 1), ("fork", 3), ("spawn", 2)])
+@pytest.mark.parametrize(("start_method", "workers"), [("fork", 1), ("fork", 3), ("spawn", 2)])
 def test_any_number_of_workers_makes_the_same_bytes(tmp_path: Path, start_method: str, workers: int) -> None:
     state = torch.get_rng_state()
     alone, together = made(tmp_path, 0), made(tmp_path, workers, start_method)
