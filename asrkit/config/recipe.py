@@ -340,6 +340,8 @@ class DecodeConfig(Settings):
         *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
     )
     batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
+    # Of average and of the posteriors; auto: a GPU if there is one. The search runs on all CPU cores
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
     # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
     keep_lattices: bool = True
