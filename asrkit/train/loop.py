@@ -31,7 +31,14 @@ from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
 from asrkit.train.precision import autocast, count_finite_step, halve_scale, loss_scale
 from asrkit.train.watch import Divergence, Utilisation, skip_step, watch_dev, watch_training_loss
-from asrkit.train.world import ALONE, World, reduce_gradients, restore_statistics, running_statistics
+from asrkit.train.world import (
+    ALONE,
+    GradientSum,
+    World,
+    reduce_gradients,
+    restore_statistics,
+    running_statistics,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,9 +287,12 @@ def _compute_gradients(training: Training, state: TrainState, batches: Sequence[
     training.optimizer.zero_grad(set_to_none=True)
     counts = torch.zeros(3, device=model.feature_mean.device)
     scale = loss_scale(training.config, state)
+    gradients = GradientSum(world, model)
     for batch in batches:
+        if batch is batches[-1]:
+            gradients.start()
         counts += _accumulate_gradients(training, batch, scale)
-    return reduce_gradients(world, model, counts, scale)
+    return reduce_gradients(world, model, counts, scale, gradients)
 
 
 def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Tensor:
