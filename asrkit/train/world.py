@@ -135,8 +135,8 @@ def restore_statistics(model: nn.Module, kept: Sequence[Tensor]) -> None:
 class GradientSum:
     """The sum of a step's gradients over ranks, in buckets that are exchanged while backward goes on.
 
-    Backward computes the last layers' gradients first. A bucket is sent when its gradients are there and those
-    before it were sent, so that all ranks send in the same order:
+    Backward computes the last layers' gradients first. A bucket is sent when its gradients are there and the
+    buckets before it were sent, so that all ranks send in the same order:
 
         backward   layer 9, 8, 7 | layer 6, 5, 4 | layer 3, 2, 1 |
         exchange                 | bucket 0      | bucket 1      | bucket 2
