@@ -4,15 +4,20 @@
 Presets are the recipes' models, ResNets at widths for a CPU, and a model of 4.6 million parameters. Features
 are noise and targets random letters, as many as in AN4. Whole steps are timed: masking, forward, backward,
 optimiser; in as many processes as the recipe has. GFLOP/s are those of the model's products, then with those
-that make Muon's matrices orthogonal. The roofs, measured right after in the same processes: a large float32
-product of matrices, and the model's own convolutions in channels-last, apart from all else.
+that make Muon's matrices orthogonal. The roofs, measured right after in the same processes: a large product
+of matrices in the precision of training, and the model's own convolutions in channels-last, apart from all
+else.
+
+With --device cuda the models of the LibriSpeech recipe, 28 and 80 million parameters, are trained on one GPU
+in float32, in bfloat16, and in bfloat16 with train.compile; rows end with the GPU's utilisation and memory.
 """
 
 import dataclasses
+import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Tuple
 
 from measure import make_parser, print_figure, run_measurement
 
@@ -43,6 +48,13 @@ MEDIUM = (  # coarse where convolutions see most, and 80 ms a frame where the pa
     "model.feedforward_dim=1152",
     "train.batch_duration=100",
 )
+LARGE_MATRIX = 8192  # on a GPU
+GPU_PRESETS = {"librispeech": None, "large": "large.yaml"}  # what is set over the LibriSpeech recipe
+GPU_VARIANTS = (
+    ("train.precision=float32",),
+    ("train.precision=bfloat16",),
+    ("train.precision=bfloat16", "train.compile=true"),
+)
 PRESETS: Dict[str, Tuple[str, Tuple[str, ...]]] = {  # a recipe, and what is set over it
     **{name: ("an4", (f"model.front={name}", *NARROW)) for name in ("resnet18", "resnet34")},
     **{name: ("an4", (f"model.front={name}", *NARROW)) for name in ("resnet50", "resnet101")},
@@ -64,6 +76,8 @@ class Measured:
     muon: int  # operations of one step's orthogonalisation, in all processes
     matrices: float  # GFLOP/s of this process
     convolutions: float  # the same
+    memory: int = 0  # peak bytes of a GPU
+    utilisation: str = ""  # of a GPU
 
 
 def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
@@ -88,7 +102,7 @@ def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
     return [[examples[index] for index in batch] for batch in plan[:steps]]
 
 
-def train(config: RecipeConfig, steps: int, world: "World") -> Measured:
+def train(config: RecipeConfig, steps: int, world: "World", device: str) -> Measured:
     """Take the steps, then measure the roofs."""
     import torch
 
@@ -98,10 +112,14 @@ def train(config: RecipeConfig, steps: int, world: "World") -> Measured:
     from asrkit.train.checkpoint import TrainState
     from asrkit.train.loop import Training, take_step
     from asrkit.train.optimizer import make_optimizer
+    from asrkit.train.preflight import compile_parts
 
     torch.manual_seed(1)
     batches = make_batches(config, (steps + WARM_UP) * world.size)
-    model = AcousticModel(config.model, config.features.bins, UNITS).train()
+    model = AcousticModel(config.model, config.features.bins, UNITS).train().to(device)
+    multiply_adds = sum(p.multiply_adds for p in describe_model(model, config.features.frame_shift))
+    if config.train.compile:
+        compile_parts(model)
     optimizer = make_optimizer(model, config.train, world)
     training = Training(model, optimizer, config.train, Units([], []), [], [], Path(), world=world)
     state, begun = TrainState(), 0.0
@@ -109,15 +127,34 @@ def train(config: RecipeConfig, steps: int, world: "World") -> Measured:
         if step == WARM_UP:
             begun = time.perf_counter()
         take_step(training, state, batches[step * world.size : (step + 1) * world.size], progress=0.5)
+    utilisation = gpu_utilisation() if device == "cuda" else ""
+    wait(device)
+    half = torch.bfloat16 if config.train.precision == "bfloat16" else torch.float32
     return Measured(
         seconds=time.perf_counter() - begun,
         audio=sum(example.seconds for batch in batches[WARM_UP * world.size :] for example in batch),
         parameters=model.parameter_count(),
-        multiply_adds=sum(p.multiply_adds for p in describe_model(model, config.features.frame_shift)),
+        multiply_adds=multiply_adds,
         muon=orthogonalisation_work(optimizer),
-        matrices=matrix_rate(),
-        convolutions=convolution_rate(model, batches[-1]),
+        memory=torch.cuda.max_memory_allocated() if device == "cuda" else 0,
+        utilisation=utilisation,
+        matrices=matrix_rate(device, half),
+        convolutions=convolution_rate(model, batches[-1]) if device == "cpu" else 1.0,
     )
+
+
+def wait(device: str) -> None:
+    """Until a GPU has done all that it was given."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def gpu_utilisation() -> str:
+    """Of the last second, as nvidia-smi gives it."""
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.partition("\n")[0].strip()
 
 
 def orthogonalisation_work(optimizer: "torch.optim.Optimizer") -> int:
@@ -135,12 +172,18 @@ def orthogonalisation_work(optimizer: "torch.optim.Optimizer") -> int:
     return work
 
 
-def matrix_rate() -> float:
-    """GFLOP/s of a float32 product of matrices."""
+def matrix_rate(device: str, dtype: "torch.dtype") -> float:
+    """GFLOP/s of a product of matrices."""
     import torch
 
-    a, b = torch.randn(2, MATRIX, MATRIX)
-    return 2 * MATRIX**3 / least_seconds(lambda: a @ b) / 1e9
+    size = LARGE_MATRIX if device == "cuda" else MATRIX
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+
+    def multiply() -> None:
+        a @ b
+        wait(device)
+
+    return 2 * size**3 / least_seconds(multiply) / 1e9
 
 
 def convolution_rate(model: "AcousticModel", examples: "List[Example]") -> float:
@@ -179,7 +222,7 @@ def least_seconds(call: Callable[[], Any], times: int = 3) -> float:
     return min(taken)
 
 
-def train_together(config: RecipeConfig, steps: int, threads: int) -> List[Measured]:
+def train_together(config: RecipeConfig, steps: int, threads: int, device: str) -> List[Measured]:
     """What each of the recipe's processes measured. Torch runs in them alone: a fork loses its threads."""
     import torch
 
@@ -191,11 +234,30 @@ def train_together(config: RecipeConfig, steps: int, threads: int) -> List[Measu
 
     def work(rank: int) -> Measured:
         torch.set_num_threads(threads)
-        return train(config, steps, join_world(rank, size, Path(folder) / "rendezvous"))
+        world = join_world(rank, size, Path(folder) / "rendezvous")
+        return train(config, steps, world, device)
 
     with tempfile.TemporaryDirectory() as folder:
         run_parallel(work, size, size, lambda _, result: measured.append(result))
     return measured
+
+
+def configurations(presets: List[str], device: str, given: List[str]) -> Iterator[Tuple[str, RecipeConfig]]:
+    """Each preset's settings; on a GPU in each of GPU_VARIANTS, with compilation if torch has it."""
+    import torch
+
+    for preset in presets:
+        if device == "cpu":
+            recipe, assignments = PRESETS[preset]
+            file = REPOSITORY / "recipes" / recipe / "recipe.yaml"
+            yield preset, load_config(file, None, [*assignments, *given])
+            continue
+        recipe_folder = REPOSITORY / "recipes" / "librispeech"
+        over = GPU_PRESETS[preset]
+        for variant in GPU_VARIANTS:
+            if hasattr(torch.nn.Module, "compile") or "train.compile=true" not in variant:
+                overlay = recipe_folder / over if over else None
+                yield preset, load_config(recipe_folder / "recipe.yaml", overlay, [*variant, *given])
 
 
 def measure() -> None:
@@ -204,9 +266,11 @@ def measure() -> None:
     parser.add_argument("presets", nargs="*", metavar="PRESET", help=f"of {', '.join(PRESETS)}; default: all")
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    if not set(options.presets) <= set(PRESETS):
-        parser.error(f"presets are {', '.join(PRESETS)}")
+    known = GPU_PRESETS if options.device == "cuda" else PRESETS
+    if not set(options.presets) <= set(known):
+        parser.error(f"presets are {', '.join(known)}")
     prepare_processor()
     row = "{:<10} {:>9} {:>11} {:>14} {:>8} {:>8} {:>10} {:>12} {:>11} {:>16}"
     print(row.format(
@@ -214,13 +278,10 @@ def measure() -> None:
         "(GFLOP/s)", "of convolutions (GFLOP/s)",
     ))  # fmt: skip
     rate = 0.0
-    for preset in options.presets or PRESETS:
-        recipe, assignments = PRESETS[preset]
-        file = REPOSITORY / "recipes" / recipe / "recipe.yaml"
-        config = load_config(file, None, [*assignments, *options.set])
+    for preset, config in configurations(options.presets or list(known), options.device, options.set):
         processes = config.train.processes
         threads = config.train.threads or max(1, count_cores() // processes)
-        measured = train_together(config, options.steps, threads)
+        measured = train_together(config, options.steps, threads, options.device)
         one = measured[0]
         rate = one.audio / one.seconds
         # Two operations a multiply-add; the backward pass takes two products for each of the forward pass.
@@ -228,10 +289,14 @@ def measure() -> None:
         all_work = of_model + one.muon * options.steps / one.seconds / 1e9
         matrices = sum(process.matrices for process in measured)
         convolutions = sum(process.convolutions for process in measured)
+        last = f"{of_model / convolutions:.0%} ({convolutions:.0f})"
+        if options.device == "cuda":
+            compiled = ", compiled" if config.train.compile else ""
+            last = f"{config.train.precision}{compiled}; busy {one.utilisation}; {one.memory / 1e9:.1f} GB"
         print(row.format(
             preset, f"{processes} x {threads}", f"{one.parameters:,}", f"{one.multiply_adds:,}",
             f"{rate:.1f}", f"{of_model:.1f}", f"{all_work:.1f}", f"{all_work / matrices:.0%}",
-            f"({matrices:.0f})", f"{of_model / convolutions:.0%} ({convolutions:.0f})",
+            f"({matrices:.0f})", last,
         ), flush=True)  # fmt: skip
     print_figure("train_audio_seconds_per_second", rate)
 

@@ -331,6 +331,8 @@ class TrainConfig(Settings):
     gradient_accumulation: Positive = 1  # batches per rank and step, to save memory
     processes: Positive = 1  # world size; on a CPU two ranks of one thread beat one of two
     threads: NotNegative = 0  # torch threads per rank; 0: the cores divided by the ranks
+    # Processes per rank that make batches; null: none where cores train, beside a GPU the cores that are left
+    workers: Optional[NotNegative] = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
@@ -344,6 +346,8 @@ class TrainConfig(Settings):
     final_rate_fraction: Fraction = 0.02  # cosine decays to this fraction of the peak
     weight_decay: NotNegativeReal = 0.01
     gradient_clip: PositiveReal = 5.0  # maximum total 2-norm
+    # Steps: more than 3 not finite in so many are an error; in hundreds of thousands a few are usual
+    skip_window: Positive = 10_000
 
     # Loss: CTC and additions
     ctc: Literal["torch", "k2"] = "torch"  # CTC implementation: torch, or k2 (exact, slower)
@@ -393,6 +397,8 @@ class DecodeConfig(Settings):
         *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
     )
     batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
+    # Of average and of the posteriors; auto: a GPU if there is one. The search runs on all CPU cores
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
     # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
     keep_lattices: bool = True

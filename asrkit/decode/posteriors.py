@@ -11,6 +11,7 @@ from torch import Tensor
 from asrkit.decode.shards import make_shards, read_shard, write_shard
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.device import device_of, move
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.fingerprint import hash_bytes, hash_value
 
@@ -35,13 +36,15 @@ def compute_posteriors(
     jobs: int,
     model_made_of: str,
     with_encoded: bool = False,
+    device: str = "cpu",
 ) -> List[Path]:
     """Write the posteriors of `cuts` to shards in `directory`, with `jobs` processes; returns the shards.
 
     Existing shards are kept if features, settings and `model_made_of`, the fingerprint of the model and its
     code, are the same. `batch_duration`: seconds of audio per batch. `with_encoded` stores the encoder's
     output too, for the attention decoder. Raises UserError without utterances, and for NaN or infinity. The
-    caller must set torch to one thread before any work: torch's threads don't survive a fork.
+    caller must set torch to one thread before any work: torch's threads don't survive a fork. `device`: as
+    decode.device; each process has the model there, and starts with another GPU.
     """
     if not cuts:
         raise UserError(
@@ -64,6 +67,7 @@ def compute_posteriors(
             bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
         def work(index: int) -> None:
+            model.to(device_of(device, index))
             started = time.perf_counter()
             tensors: Dict[str, Tensor] = {}
             for cut, encoded, log_probs in encode_cuts(model, shards[index], batch_duration):
@@ -95,14 +99,17 @@ def encode_cuts(
 ) -> Iterator[Tuple[Any, Tensor, Tensor]]:
     """Each cut with the encoder's output (frame, dim) and its log-probabilities (frame, unit).
 
-    `cuts`: the longest first; `batch_duration`: seconds of audio per batch, padding included.
+    `cuts`: the longest first; `batch_duration`: seconds of audio per batch, padding included. Computed where
+    the model is, and returned on the CPU.
     """
+    device = model.feature_mean.device
     for batch in _batches(cuts, batch_duration):
-        features = [model.normalise(torch.from_numpy(cut.load_features()).float()) for cut in batch]
+        read = [torch.from_numpy(cut.load_features()).float() for cut in batch]
+        features = [model.normalise(move(matrix, device)) for matrix in read]
         lengths = torch.tensor([len(matrix) for matrix in features])
         padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)  # (batch, time, bin)
         encoded, log_probs, frames = model.encode(padded, lengths)
-        for cut, states, scores, count in zip(batch, encoded, log_probs, frames.tolist()):
+        for cut, states, scores, count in zip(batch, encoded.cpu(), log_probs.cpu(), frames.tolist()):
             yield cut, states[:count].clone(), scores[:count].clone()
 
 

@@ -142,6 +142,7 @@ class SplitDecoder:
             jobs=experiment.jobs,
             with_encoded=any(method.encoder_output for method in self.methods.values()),
             model_made_of=self._fingerprint("asrkit.decode.posteriors", self.model_file),
+            device=config.device,
         )
         if GRAPH not in self.files or not config.keep_lattices:
             return [(file, None) for file in posteriors]

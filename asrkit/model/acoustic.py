@@ -16,6 +16,7 @@ from asrkit.errors import UserError
 from asrkit.model.attention import Dropout
 from asrkit.model.decoder import Decoder
 from asrkit.model.description import Stage
+from asrkit.model.device import move
 from asrkit.model.encoder import ENCODERS
 from asrkit.model.front import FRONT_ENDS
 from asrkit.storage.tensors import load_module, save_tensors
@@ -48,7 +49,7 @@ class AcousticModel(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Log-probabilities (batch, frame, unit) after subsampling, with their lengths (batch,), from
-        normalised features (batch, time, bin) of lengths (batch,)."""
+        normalised features (batch, time, bin) of lengths (batch,). Lengths are on the CPU in any case."""
         _, log_probs, frames = self.encode(features, lengths)
         return log_probs, frames
 
@@ -65,7 +66,8 @@ class AcousticModel(nn.Module):
         # (batch, frame, attention_dim); the residual stream is float32 in half precision too
         x = self.dropout(self.project(x)).float()
         positions = self.blocks[0].positions(x.shape[1], x.device) if self.blocks else None
-        inside = (torch.arange(x.shape[1], device=x.device)[None] < lengths[:, None])[:, None, None]
+        ends = move(lengths, x.device)[:, None]
+        inside = (torch.arange(x.shape[1], device=x.device)[None] < ends)[:, None, None]
         outputs = []
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, inside, positions)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from asrkit.config import ModelConfig
 from asrkit.model.attention import CrossAttention, Dropout, SelfAttention
 from asrkit.model.description import Stage
+from asrkit.model.device import move
 
 
 class DecoderBlock(nn.Module):
@@ -57,7 +58,8 @@ class Decoder(nn.Module):
         """
         length, device = tokens.shape[1], tokens.device
         causal = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-        inside = (torch.arange(encoded.shape[1], device=device)[None] < frames[:, None])[:, None, None]
+        ends = move(frames, device)[:, None]
+        inside = (torch.arange(encoded.shape[1], device=device)[None] < ends)[:, None, None]
         angles = self.blocks[0].attention.positions(length, device)
         x = self.dropout(self.embedding(tokens))
         for block in self.blocks:
@@ -74,10 +76,10 @@ class Decoder(nn.Module):
         """
         length = 1 + max(map(len, sequences))
         padded = [[*units, *[self.boundary] * (length - len(units))] for units in sequences]
-        targets = torch.tensor(padded, device=encoded.device)  # (sequence, token)
+        targets = move(torch.tensor(padded), encoded.device)  # (sequence, token)
         inside = torch.arange(length) <= torch.tensor([len(units) for units in sequences])[:, None]
         tokens = F.pad(targets[:, :-1], (1, 0), value=self.boundary)
-        return self(tokens, encoded, frames), targets, inside.to(encoded.device)
+        return self(tokens, encoded, frames), targets, move(inside, encoded.device)
 
     def stages(self) -> List[Stage]:
         """The decoder's stages; the first module reads tokens, the last one predicts them."""

@@ -20,7 +20,7 @@ from asrkit.storage.tensors import load_tensors
 
 class FrontEnd(nn.Module):
     """Base of the front ends: features (batch, time, bin) of lengths (batch,) to vectors
-    (batch, frame, output_dim) and their lengths."""
+    (batch, frame, output_dim) and their lengths; lengths on the CPU."""
 
     output_dim: int
 
@@ -45,7 +45,7 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor, padding: Padding) -> Tensor:
         """(batch, channel, time, frequency) to the same shape; padding is left out of the mean."""
         inside = padding.inside()[:, None, :, None]
-        count = (padding.lengths * x.shape[3]).to(x.device).view(-1, 1, 1, 1)
+        count = (padding.on_device * x.shape[3]).view(-1, 1, 1, 1)
         mean = (x * inside).sum(dim=(2, 3), keepdim=True) / count  # (batch, channel, 1, 1)
         scaled: Tensor = x * torch.sigmoid(self.fc2(torch.relu(self.fc1(mean))))
         return scaled
@@ -197,7 +197,7 @@ class ResidualFront(FrontEnd):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """(batch, time, bin), (batch,) to (batch, frame, output_dim), (batch,)."""
-        padding = Padding(lengths, features.shape[1])
+        padding = Padding(lengths, features.shape[1], features.device)
         x = padding.erase(features[:, None].clone())  # (batch, 1, time, bin)
         padding = padding.strided(self.stem_stride[0])
         x = self.conv1(x.contiguous(memory_format=torch.channels_last))

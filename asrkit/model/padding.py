@@ -5,6 +5,10 @@ from typing import Any, List, Tuple
 import torch
 from torch import Tensor, nn
 
+from asrkit.model.device import move
+
+CPU = torch.device("cpu")
+
 
 def is_exporting() -> bool:
     """Whether the model is traced for export: then numbers of tensors and custom gradients can't be used."""
@@ -12,25 +16,29 @@ def is_exporting() -> bool:
 
 
 class Padding:
-    """Lengths (batch,) of the utterances in a batch of `longest` frames."""
+    """Lengths (batch,) of the utterances in a batch of `longest` frames, for tensors on `device`.
 
-    def __init__(self, lengths: Tensor, longest: int) -> None:
+    The lengths stay on the CPU, since to read them from a GPU is to wait for all that it has to do.
+    """
+
+    def __init__(self, lengths: Tensor, longest: int, device: torch.device = CPU) -> None:
         self.lengths, self.longest = lengths, longest
+        self.on_device = move(lengths, device)
         if not is_exporting():
-            self.frames = int(lengths.sum())
             self._ends: List[int] = lengths.tolist()
+            self.frames = sum(self._ends)
 
     def strided(self, stride: int) -> "Padding":
         """After a convolution with "same" padding and this stride over time."""
         if stride == 1:
             return self
         lengths = torch.div(self.lengths - 1, stride, rounding_mode="floor") + 1
-        return Padding(lengths, (self.longest - 1) // stride + 1)
+        return Padding(lengths, (self.longest - 1) // stride + 1, self.on_device.device)
 
     def inside(self) -> Tensor:
         """Mask (batch, time): false in padding."""
-        times = torch.arange(self.longest, device=self.lengths.device)
-        return times[None, :] < self.lengths[:, None]
+        times = torch.arange(self.longest, device=self.on_device.device)
+        return times[None, :] < self.on_device[:, None]
 
     def erase(self, x: Tensor) -> Tensor:
         """Zero the padding of (batch, channel, time, frequency) in place, outside autograd."""

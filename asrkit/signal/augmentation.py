@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from lhotse import Recording
 from lhotse.audio.mixer import AudioMixer
-from lhotse.augmentation import ReverbWithImpulseResponse
 from torch import Tensor
 
 from asrkit.config.recipe import (
@@ -32,6 +31,7 @@ from asrkit.pipeline.inputs import walk
 
 DECIBEL = math.log(10.0) / 10.0  # in features, which are natural logarithms of energies
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+SHORTEST_TRANSFORM = 1 << 14  # samples; of 2^13 to 2^16 the fastest for responses of half a second
 
 
 class WaveformTransform:
@@ -100,15 +100,34 @@ class Reverberation(WaveformTransform):
     """
 
     def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        def convolve(samples: np.ndarray) -> np.ndarray:
-            convolved: np.ndarray = ReverbWithImpulseResponse(recording)(
-                samples[None], recording.sampling_rate
-            )[0]
-            if not convolved.any():
+        def reverberate(samples: np.ndarray) -> np.ndarray:
+            response = recording.load_audio(channels=0)[0]
+            convolved = convolve(samples, response)[np.argmax(response) :][: len(samples)]
+            power = np.square(convolved).sum()
+            if not power:
                 raise ValueError("silence")
-            return convolved
+            reverberated: np.ndarray = convolved * np.sqrt(np.square(samples).sum() / power)
+            return reverberated
 
-        return convolve
+        return reverberate
+
+
+def convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Samples (sample,) convolved with a response (tap,), of sample + 2 * tap values or more.
+
+    Overlap-add with transforms of one size: the library needs longer to prepare one of a new size, as each
+    utterance would have, than to compute it.
+    """
+    size = max(SHORTEST_TRANSFORM, 2 ** math.ceil(math.log2(2 * len(response))))
+    step = size - len(response) + 1
+    count = math.ceil(len(samples) / step)
+    blocks = F.pad(torch.from_numpy(samples), (0, count * step - len(samples))).view(count, step)
+    spectrum = torch.fft.rfft(torch.from_numpy(response), size)
+    convolved = torch.fft.irfft(torch.fft.rfft(blocks, size) * spectrum, size)  # (block, size)
+    total = torch.zeros(count * step + size)
+    for index, block in enumerate(convolved):
+        total[index * step : index * step + size] += block
+    return total.numpy()
 
 
 class Noise(WaveformTransform):

@@ -16,7 +16,7 @@ STAGE = Stage(
     reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *units.STAGE.writes),
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev"),
-    how=("train.batch_duration", "train.threads"),
+    how=("train.batch_duration", "train.threads", "decode.device"),
     libraries=("torch", "lhotse"),
 )
 
@@ -26,6 +26,7 @@ def run(experiment: Experiment) -> None:
     import torch
 
     from asrkit.model.acoustic import AcousticModel, save_model
+    from asrkit.model.device import device_of
     from asrkit.signal.features import load_cuts
     from asrkit.text.units import load_units
     from asrkit.train.average import average_weights, candidate_files
@@ -53,6 +54,7 @@ def run(experiment: Experiment) -> None:
         model.feature_mean,
         model.feature_inverse_deviation,
     )
+    model.to(device_of(config.decode.device))
     tried = []
     for name in config.average.candidates:
         files = candidate_files(name, epochs)
@@ -70,6 +72,6 @@ def run(experiment: Experiment) -> None:
         "training": current_training(experiment),
         "epochs": best["files"],
     }
-    save_model(experiment.folder("average") / "model.safetensors", model, made_of)
+    save_model(experiment.folder("average") / "model.safetensors", model.cpu(), made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")

@@ -32,7 +32,7 @@ STAGE = Stage(
         *("decode", "lm.rescore_order", "corpus.dev", "corpus.tests"),
         *("model", "features.frame_shift"),  # seconds per frame
     ),
-    how=("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices"),
+    how=("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices", "decode.device"),
     libraries=("torch", "lhotse"),  # and k2, which methods such as greedy do without
 )
 

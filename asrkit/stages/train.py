@@ -27,7 +27,8 @@ STAGE = Stage(
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
-        *("train.processes", "train.threads", "train.gradient_accumulation", "train.compile"),
+        *("train.processes", "train.threads", "train.workers", "train.gradient_accumulation"),
+        *("train.compile", "train.skip_window"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
         *("features.shard_utterances", "corpus.max_bad_fraction"),
     ),

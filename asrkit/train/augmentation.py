@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from asrkit.signal.features import read_speed_perturbed, speed_perturbed_id
 from asrkit.signal.filterbank import FilterBank
 from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_value
+from asrkit.train.blobs import TextsByKey
 from asrkit.train.examples import Example, collate, join
 
 
@@ -37,12 +38,12 @@ class TrainingAudio:
     bank: FilterBank
     mean: Tensor  # (bin,)
     inverse_std: Tensor  # (bin,)
-    # The manifest's row and the speed factor of each example, by its id; rows as text, which is compact
-    rows: Mapping[str, Tuple[str, float]]
+    rows: Mapping[str, str]  # the manifest's row of each utterance in JSON, by its id without speed
+    speeds: Sequence[float] = (1.0,)
 
     def read(self, id: str) -> np.ndarray:
         """The samples that the stored features of an example were computed from."""
-        row, speed = self.rows[id]
+        row, speed = self._find(id)
         cut: MonoCut = deserialize_item(json.loads(row))
         try:
             ((_, samples),) = read_speed_perturbed(cut, [speed], self.bank.config.sampling_rate)
@@ -54,6 +55,13 @@ class TrainingAudio:
                 todo="put it back, or --set augment.noise=null --set augment.reverberation=null",
             ) from None
         return samples
+
+    def _find(self, id: str) -> Tuple[str, float]:
+        for speed in self.speeds:
+            suffix = speed_perturbed_id("", speed)
+            if id.endswith(suffix) and id[: len(id) - len(suffix)] in self.rows:
+                return self.rows[id[: len(id) - len(suffix)]], speed
+        raise KeyError(id)
 
     def features(self, samples: np.ndarray) -> Tensor:
         """Normalised features (time, bin) of samples (sample,)."""
@@ -73,14 +81,14 @@ class Augmenter:
     audio: Optional[TrainingAudio] = None  # if there are waveform transforms
 
     def batch(
-        self, examples: Sequence[Example], seed: int, draw: int, views: int = 1
+        self, examples: Iterable[Example], seed: int, draw: int, views: int = 1
     ) -> Tuple[Tensor, Tensor]:
         """Augmented features (views * batch, time, bin) and numbers of frames (batch,).
 
         Raises UserError if audio, noise or a RIR can't be read.
         """
         generator = torch.Generator().manual_seed(seed * 7_000_003 + draw)
-        features, lengths = collate([self.transform_audio(example, seed, draw) for example in examples])
+        features, lengths = collate(self.transform_audio(example, seed, draw) for example in examples)
         return augment_features(self.features, features, lengths, generator, views), lengths
 
     def transform_audio(self, example: Example, seed: int, draw: int) -> Example:
@@ -128,11 +136,8 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
     if not waveform:
         return Augmenter(fraction, {}, features)
     manifest = experiment.folder("manifests") / f"{experiment.config.corpus.train}_cuts.jsonl.gz"
-    rows = {
-        speed_perturbed_id(row["id"], speed): (text, speed)
-        for row in iterate_jsonl(manifest)
-        for text in [json.dumps(with_audio_paths(row, experiment))]
-        for speed in config.speed_factors
-    }
-    audio = TrainingAudio(FilterBank(config, experiment.config.signal.steps), mean, inverse_std, rows)
+    rows = TextsByKey(
+        (row["id"], json.dumps(with_audio_paths(row, experiment))) for row in iterate_jsonl(manifest)
+    )
+    audio = TrainingAudio(FilterBank(config, experiment.config.signal.steps), mean, inverse_std, rows, config.speed_factors)
     return Augmenter(fraction, waveform, features, audio)

@@ -30,6 +30,7 @@ class TrainState:
     batch: int = 0  # finished steps of the current epoch
     step: int = 0
     skipped: int = 0  # steps with a gradient that wasn't finite
+    skipped_lately: List[int] = dataclasses.field(default_factory=list)  # those within train.skip_window
     epoch_loss: float = 0.0  # summed over the epoch's finished steps
     epoch_blanks: float = 0.0  # blank probability, summed over frames
     epoch_frames: int = 0

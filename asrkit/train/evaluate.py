@@ -6,6 +6,7 @@ import kaldialign
 import torch
 
 from asrkit.model.acoustic import AcousticModel, greedy_ctc
+from asrkit.model.device import move
 from asrkit.text.units import Units
 from asrkit.train.examples import Example, collate
 from asrkit.train.loss import ctc_loss, decoder_loss
@@ -33,7 +34,7 @@ def evaluate(
     total_loss = total_decoder_loss = 0.0
     for batch in _batch_by_length(examples, batch_duration)[world.rank :: world.size]:
         features, lengths = collate(batch)
-        encoded, log_probs, frames = model.encode(features.to(device), lengths.to(device))
+        encoded, log_probs, frames = model.encode(move(features, device), lengths)
         aligned = [row for row, example in enumerate(batch) if example.target is not None]
         if aligned:
             targets = [batch[row].target or [] for row in aligned]

@@ -2,8 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union, overload
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +13,10 @@ from asrkit.config import ModelConfig
 from asrkit.model.acoustic import output_frames
 from asrkit.signal.shard import read_rows
 from asrkit.text.units import Units
+from asrkit.train.blobs import Blobs
 from asrkit.train.loss import frames_needed
+
+Utterance = Tuple[int, ...]  # the places of its parts in the list of examples; more than one: a concatenation
 
 
 class StoredFeatures(NamedTuple):
@@ -55,32 +59,62 @@ class Example:
         return self.source.frames if isinstance(self.source, StoredFeatures) else len(self.source)
 
 
+class StoredExamples(Sequence[Example]):
+    """Examples with features in shards, packed in one array: some 200 bytes each, instead of 3,000.
+
+    Forked processes share it: as objects, their reference counts would be written, which copies the memory.
+    """
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        numbers: Dict[Path, int] = {}  # of the shards, in their order
+        self._normalisation: Tuple[Tensor, ...] = ()
+
+        def rows() -> Iterator[bytes]:
+            for example in examples:
+                stored = example.source
+                assert isinstance(stored, StoredFeatures)
+                self._normalisation = stored[3:]
+                place = (numbers.setdefault(stored.file, len(numbers)), stored.key, stored.frames)
+                about = (example.id, example.target, example.text, example.seconds)
+                yield msgspec.msgpack.encode((*place, *about))
+
+        self._rows, self._files = Blobs(rows()), list(numbers)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[Example, Sequence[Example]]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        file, key, frames, id, target, text, seconds = msgspec.msgpack.decode(self._rows[index])
+        stored = StoredFeatures(self._files[file], key, frames, *self._normalisation)
+        return Example(id, stored, target, text, seconds)
+
+
 def load_examples(
     cuts: Iterable[Any], units: Units, model: ModelConfig, mean: Tensor, inverse_std: Tensor
-) -> Tuple[List[Example], List[Dict[str, str]]]:
+) -> Tuple[Sequence[Example], List[Dict[str, str]]]:
     """Examples of lhotse cuts with features in shards, and id and reason of each that has no target."""
-    examples: List[Example] = []
     rejected: List[Dict[str, str]] = []
     files: Dict[str, Path] = {}
-    for cut in cuts:
-        text = cut.supervisions[0].text
-        if examples and examples[-1].text == text:
-            text = examples[-1].text  # the same utterance at another speed: share the string
-        place = cut.features.storage_path
-        stored = StoredFeatures(
-            files.setdefault(place, Path(place)),
-            cut.features.storage_key,
-            cut.features.num_frames,
-            mean,
-            inverse_std,
-        )
-        target, reason = _make_target(text, units, output_frames(model, stored.frames))
-        if examples and examples[-1].text is text and target is not None:
-            target = examples[-1].target or target
-        if reason:
-            rejected.append({"id": cut.id, "reason": reason})
-        examples.append(Example(cut.id, stored, target, text, float(cut.duration)))
-    return examples, rejected
+
+    def examples() -> Iterator[Example]:
+        for cut in cuts:
+            text, place = cut.supervisions[0].text, cut.features.storage_path
+            key, frames = cut.features.storage_key, cut.features.num_frames
+            stored = StoredFeatures(files.setdefault(place, Path(place)), key, frames, mean, inverse_std)
+            target, reason = _make_target(text, units, output_frames(model, frames))
+            if reason:
+                rejected.append({"id": cut.id, "reason": reason})
+            yield Example(cut.id, stored, target, text, float(cut.duration))
+
+    return StoredExamples(examples()), rejected
 
 
 def _make_target(text: str, units: Units, frames: int) -> Tuple[Optional[List[int]], str]:
@@ -105,25 +139,31 @@ def join(parts: Sequence[Example]) -> Example:
     )
 
 
+def take(examples: Sequence[Example], utterance: Utterance) -> Example:
+    """The example at one place, or the concatenation of those at several."""
+    parts = [examples[index] for index in utterance]
+    return parts[0] if len(parts) == 1 else join(parts)
+
+
 def concatenate(
     examples: Sequence[Example], fraction: float, *, seed: int, epoch: int, longest: float, model: ModelConfig
-) -> Sequence[Example]:
+) -> List[Utterance]:
     """Concatenate a `fraction` of the examples in random pairs, which depend on (seed, epoch) alone.
 
     Pairs longer than `longest` seconds, or that CTC can't align, stay separate. Each example occurs once.
     """
     if not fraction:
-        return examples
+        return [(index,) for index in range(len(examples))]
     order = np.random.default_rng([seed, epoch, 1]).permutation(
         len(examples)
     )  # [seed, epoch] draws the batches
     drawn = order[: int(fraction * len(examples)) // 2 * 2].tolist()
-    joined: List[Example] = []
+    joined: List[Utterance] = []
     for first, second in zip(drawn[::2], drawn[1::2]):
-        pair = join([examples[first], examples[second]])
+        pair = take(examples, (first, second))
         fits = frames_needed(pair.target or []) <= output_frames(model, pair.frames)
-        joined += [pair] if fits and pair.seconds <= longest else pair.parts
-    return joined + [examples[index] for index in sorted(order[len(drawn) :].tolist())]
+        joined += [(first, second)] if fits and pair.seconds <= longest else [(first,), (second,)]
+    return joined + [(index,) for index in sorted(order[len(drawn) :].tolist())]
 
 
 def count_utterances(examples: Iterable[Example]) -> int:
@@ -131,7 +171,7 @@ def count_utterances(examples: Iterable[Example]) -> int:
     return sum(len(example.parts) or 1 for example in examples)
 
 
-def collate(examples: Sequence[Example]) -> Tuple[Tensor, Tensor]:
+def collate(examples: Iterable[Example]) -> Tuple[Tensor, Tensor]:
     """Features zero-padded to (batch, time, bin), and their lengths (batch,)."""
     features = [example.features for example in examples]
     lengths = torch.tensor([len(of) for of in features])

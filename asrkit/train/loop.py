@@ -8,13 +8,15 @@ import io
 import math
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import torch
+from torch import Tensor
 
 from asrkit.config import TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.device import move
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.files import remove, write_jsonl
 from asrkit.text.units import Units
@@ -23,12 +25,20 @@ from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
 from asrkit.train.evaluate import evaluate, word_error_rate
-from asrkit.train.examples import Example, concatenate, count_utterances
+from asrkit.train.examples import Example, Utterance, concatenate, count_utterances, take
+from asrkit.train.feed import Batch, BatchMaker, Feed, Request, count_workers
 from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
 from asrkit.train.precision import autocast, count_finite_step, halve_scale, loss_scale
 from asrkit.train.watch import Divergence, Utilisation, skip_step, watch_dev, watch_training_loss
-from asrkit.train.world import ALONE, World, reduce_gradients, restore_statistics, running_statistics
+from asrkit.train.world import (
+    ALONE,
+    GradientSum,
+    World,
+    reduce_gradients,
+    restore_statistics,
+    running_statistics,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +56,11 @@ class Training:
     averaged: Optional[AcousticModel] = None  # exponential moving average of the weights, of train.ema_decay
     augmenter: Augmenter = dataclasses.field(default_factory=Augmenter)
     made_of: str = ""  # fingerprint of data, settings and code, stored in checkpoints
+
+    def batch_maker(self, workers: int = 0) -> BatchMaker:
+        """What makes this training's batches, in this process or in `workers` others."""
+        views = 2 if self.config.consistency_weight else 1
+        return BatchMaker(self.train, self.augmenter, self.config.seed, views, workers)
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -75,13 +90,20 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     if found is None:
         checkpoints.save(state, checkpoints.good)
     _tidy(training, state)
-    while state.epoch < training.config.epochs:
-        try:
-            utilisation = Utilisation()
-            _train_epoch(training, state, utilisation)
-            _finish_epoch(training, state, utilisation)
-        except Divergence as divergence:
-            state = _roll_back(training, state, divergence)
+    device = training.model.feature_mean.device
+    workers = count_workers(training.config.workers, world, device)
+    feed = Feed(training.batch_maker(workers), workers, device.type == "cuda")
+    try:
+        while state.epoch < training.config.epochs:
+            try:
+                utilisation = Utilisation()
+                with feed.dead_workers_explained():
+                    _train_epoch(training, state, utilisation, feed)
+                _finish_epoch(training, state, utilisation)
+            except Divergence as divergence:
+                state = _roll_back(training, state, divergence)
+    finally:
+        feed.close()
     if world.is_main:
         remove(checkpoints.good)
     return state.log
@@ -135,14 +157,37 @@ def _tidy(training: Training, state: TrainState) -> None:
         write_jsonl(training.directory / "log.jsonl", state.log)
 
 
-def plan_steps(training: Training, epoch: int, batches_per_step: int) -> List[List[List[Example]]]:
+@dataclasses.dataclass(frozen=True)
+class Plan(Sequence[List[List[Example]]]):
+    """The batches of each step of an epoch, as places in a list of examples, looked up when read."""
+
+    examples: Sequence[Example]
+    steps: Sequence[List[List[Utterance]]]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, step: Any) -> Any:
+        if isinstance(step, slice):
+            return Plan(self.examples, self.steps[step])
+        return [[take(self.examples, utterance) for utterance in batch] for batch in self.steps[step]]
+
+    def requests(self, world: World, draw: int, batches_per_step: int) -> Iterator[Request]:
+        """The batches of a rank: r, r + world size, ... of each step. The first step's are numbered from
+        `draw` on."""
+        for index, batches in enumerate(self.steps):
+            for number in range(world.rank, len(batches), world.size):
+                yield Request(draw + index * batches_per_step + number, batches[number])
+
+
+def plan_steps(training: Training, epoch: int, batches_per_step: int) -> Plan:
     """The batches of each step of an epoch, at most `batches_per_step`; every utterance is in one.
 
     Independent of the number of ranks, which may change when training resumes.
     """
     config = training.config
     longest = config.batch_duration / batches_per_step
-    examples = concatenate(
+    utterances = concatenate(
         training.train,
         training.augmenter.concatenated,
         seed=config.seed,
@@ -150,28 +195,32 @@ def plan_steps(training: Training, epoch: int, batches_per_step: int) -> List[Li
         longest=longest,
         model=training.model.config,
     )
+    seconds = [example.seconds for example in training.train]
     batches = plan_batches(
-        [example.seconds for example in examples],
+        [sum(seconds[part] for part in utterance) for utterance in utterances],
         seed=config.seed,
         epoch=epoch,
         batch_duration=longest,
         buckets=config.buckets,
     )
-    filled = [[examples[index] for index in batch] for batch in batches]
-    return [filled[first : first + batches_per_step] for first in range(0, len(filled), batches_per_step)]
+    filled = [[utterances[index] for index in batch] for batch in batches]
+    firsts = range(0, len(filled), batches_per_step)
+    return Plan(training.train, [filled[first : first + batches_per_step] for first in firsts])
 
 
-def _train_epoch(training: Training, state: TrainState, utilisation: Utilisation) -> None:
+def _train_epoch(training: Training, state: TrainState, utilisation: Utilisation, feed: Feed) -> None:
     config = training.config
     steps = plan_steps(training, state.epoch, state.batches_per_step)
     training.model.train()
+    left, per_step = steps[state.batch :], state.batches_per_step
+    made = feed.batches(left.requests(training.world, state.step * per_step, per_step))
     shown = None if training.world.is_main else io.StringIO()
     with Progress(f"epoch {state.epoch + 1}/{config.epochs}", len(steps), "steps", shown) as bar:
         bar.advance(count=state.batch)
-        for batches in steps[state.batch :]:
+        for batches in left:
             progress = (state.epoch + state.batch / len(steps)) / config.epochs
             begun = time.monotonic()
-            take_step(training, state, batches, progress)
+            take_step(training, state, batches, progress, made)
             seconds = sum(example.seconds for batch in batches for example in batch)
             utilisation.add_step(time.monotonic() - begun, seconds)
             bar.advance(seconds)
@@ -180,16 +229,32 @@ def _train_epoch(training: Training, state: TrainState, utilisation: Utilisation
                 training.checkpoints.prune(state)
 
 
-def take_step(training: Training, state: TrainState, batches: List[List[Example]], progress: float) -> None:
-    """One step of all ranks: rank r takes batches r, r + world size, ...; the last ranks may get none."""
+def take_step(
+    training: Training,
+    state: TrainState,
+    batches: List[List[Example]],
+    progress: float,
+    feed: Optional[Iterator[Batch]] = None,
+) -> None:
+    """One step of all ranks: rank r takes batches r, r + world size, ...; the last ranks may get none.
+
+    This rank's batches come from `feed`; without it they are made here.
+    """
     config, model = training.config, training.model
     rate = state.rate_factor * learning_rate(config, state.step, progress)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     statistics = [buffer.clone() for buffer in running_statistics(model)]
+    own = range(training.world.rank, len(batches), training.world.size)
+    if feed is None:
+        maker, draw = training.batch_maker(), state.step * state.batches_per_step
+        feed = (maker.make(draw + number, batches[number]) for number in own)
+    made = [next(feed) for _ in own]
     while True:
-        frames, loss, blanks = _compute_gradients(training, state, batches)
-        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip))
+        counts = _compute_gradients(training, state, made)
+        total = torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
+        # The one time in a step that a GPU is waited for
+        frames, loss, blanks, norm = torch.cat([counts, total[None]]).tolist()
         if math.isfinite(norm) or not math.isfinite(loss) or not halve_scale(config, state):
             break
         restore_statistics(model, statistics)  # and retry with the smaller scale
@@ -207,38 +272,38 @@ def take_step(training: Training, state: TrainState, batches: List[List[Example]
         watch_training_loss(state, loss / max(1.0, frames))
     else:
         restore_statistics(model, statistics)
-        skip_step(state, examples, loss, training.directory, training.world.is_main)
+        window, is_main = config.skip_window, training.world.is_main
+        skip_step(state, examples, loss, window, training.directory, is_main)
     state.step += 1
     state.batch += 1
 
 
-def _compute_gradients(training: Training, state: TrainState, batches: List[List[Example]]) -> List[float]:
-    """Set the gradients to those of all ranks' batches, per frame; returns total frames, loss and blanks."""
+def _compute_gradients(training: Training, state: TrainState, batches: Sequence[Batch]) -> Tensor:
+    """Set the gradients to those of all ranks' batches, per frame; returns total (frames, loss, blanks).
+
+    `batches`: those of this rank.
+    """
     world, model = training.world, training.model
     training.optimizer.zero_grad(set_to_none=True)
     counts = torch.zeros(3, device=model.feature_mean.device)
     scale = loss_scale(training.config, state)
-    draw = state.step * state.batches_per_step
-    for number in range(world.rank, len(batches), world.size):
-        counts += _accumulate_gradients(training, draw + number, batches[number], scale)
-    totals: List[float] = reduce_gradients(world, model, counts, scale).tolist()
-    return totals
+    gradients = GradientSum(world, model)
+    for batch in batches:
+        if batch is batches[-1]:
+            gradients.start()
+        counts += _accumulate_gradients(training, batch, scale)
+    return reduce_gradients(world, model, counts, scale, gradients)
 
 
-def _accumulate_gradients(
-    training: Training, draw: int, examples: List[Example], scale: float
-) -> torch.Tensor:
+def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Tensor:
     """Add `scale` times the gradient of a batch's summed loss; returns its frames, CTC loss and blank
-    probability, summed. `draw` seeds augmentation and dropout."""
-    config = training.config
-    torch.manual_seed(config.seed * 1_000_003 + draw)  # dropout
-    views = 2 if config.consistency_weight else 1
-    augmented, lengths = training.augmenter.batch(examples, config.seed, draw, views)
+    probability, summed."""
+    config, targets = training.config, batch.targets
+    torch.manual_seed(config.seed * 1_000_003 + batch.draw)  # dropout
     device = training.model.feature_mean.device
     with autocast(config, device):
-        lengths = lengths.repeat(views).to(device)
-        encoded, outputs, frames = training.model.forward_depths(augmented.to(device), lengths)
-    targets = [example.target or [] for example in examples] * views
+        features = move(batch.features, device)
+        encoded, outputs, frames = training.model.forward_depths(features, batch.lengths)
     *intermediate, log_probs = outputs
     ctc_loss = CTC[config.ctc]
     total = loss = ctc_loss(log_probs, frames, targets)
@@ -253,9 +318,9 @@ def _accumulate_gradients(
     if config.consistency_weight:
         total = total + config.consistency_weight * consistency_loss(log_probs, frames)
     (scale * total).backward()
-    inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
+    inside = torch.arange(log_probs.shape[1], device=device) < move(frames, device)[:, None]
     blanks = (log_probs[..., 0].detach().exp() * inside).sum()
-    return torch.stack([frames.sum().float(), loss.detach(), blanks])
+    return torch.stack([move(frames.sum().float(), device), loss.detach(), blanks])
 
 
 def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisation) -> None:

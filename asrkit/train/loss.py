@@ -9,6 +9,7 @@ from torch import Tensor
 from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
 from asrkit.model.decoder import Decoder
+from asrkit.model.device import move
 
 EXACT = 1e6  # a beam that prunes no alignment
 Sequences = Sequence[Sequence[int]]
@@ -17,11 +18,11 @@ Sequences = Sequence[Sequence[int]]
 def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
     """CTC loss: negative log-likelihood of the targets, summed over the batch (Graves et al. 2006).
 
-    (batch, frame, unit), lengths (batch,), one unit sequence per utterance; blank is 0.
+    (batch, frame, unit), lengths (batch,) on the CPU, one unit sequence per utterance; blank is 0.
     """
     flat = torch.tensor([unit for target in targets for unit in target], dtype=torch.long)
     lengths = torch.tensor([len(target) for target in targets])
-    log_probs, flat = log_probs.transpose(0, 1), flat.to(log_probs.device)
+    log_probs, flat = log_probs.transpose(0, 1), move(flat, log_probs.device)
     return F.ctc_loss(log_probs, flat, frames.cpu(), lengths, blank=BLANK, reduction="sum")
 
 
@@ -78,7 +79,8 @@ def consistency_loss(log_probs: Tensor, frames: Tensor) -> Tensor:
     target is the other one without gradient. Source: consistency-regularised CTC (CR-CTC, Yao et al. 2024).
     """
     first, second = log_probs.chunk(2)
-    inside = torch.arange(log_probs.shape[1], device=log_probs.device) < frames.chunk(2)[0][:, None]
+    ends = move(frames.chunk(2)[0], log_probs.device)[:, None]
+    inside = torch.arange(log_probs.shape[1], device=log_probs.device) < ends
     kept_first, kept_second = first.detach(), second.detach()
     divergence = kept_first.exp() * (kept_first - second) + kept_second.exp() * (kept_second - first)
     return (divergence * inside[:, :, None]).sum()

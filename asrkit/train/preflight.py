@@ -1,6 +1,5 @@
 """Checks and trial steps before the first step of training."""
 
-import copy
 import dataclasses
 import time
 from typing import List, Sequence
@@ -14,7 +13,6 @@ from asrkit.text.units import Units
 from asrkit.train.checkpoint import TrainState
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, plan_steps, take_step
-from asrkit.train.optimizer import make_optimizer
 
 TRIAL_STEPS = 3  # timed, after one that warms up
 
@@ -28,23 +26,32 @@ def units_without_examples(examples: Sequence[Example], units: Units) -> List[st
 def estimate_minutes(training: Training) -> float:
     """Estimated minutes of training without evaluation, from some steps of the first epoch.
 
-    The largest step, including padding, is taken first: memory that is too small is noticed now. Uses a copy
-    of the model and an optimiser of its own, and changes nothing of the run.
+    The largest step, including padding, is taken first: memory that is too small is noticed now. The model
+    and the optimiser, which must be unused, are as before afterwards: their copies are in the CPU's memory,
+    so that all that trains fits here, too.
     """
-    model = copy.deepcopy(training.model).train()
-    optimizer = make_optimizer(model, training.config, training.world)
-    trial = dataclasses.replace(training, model=model, optimizer=optimizer, averaged=None)
-    if training.config.compile:
-        compile_parts(model)
+    model, optimizer = training.model, training.optimizer
+    before = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+    was_training, rates = model.training, [group["lr"] for group in optimizer.param_groups]
+    model.train()
+    trial = dataclasses.replace(training, averaged=None)
     state = TrainState(batches_per_step=training.world.size * training.config.gradient_accumulation)
     steps = plan_steps(training, 0, state.batches_per_step)
-    take_step(trial, state, max(steps, key=_padded_seconds), progress=0.0)
+    padded = [_padded_seconds(batches) for batches in steps]
+    take_step(trial, state, steps[padded.index(max(padded))], progress=0.0)
     begin = time.perf_counter()
     for batches in steps[:TRIAL_STEPS]:
         take_step(trial, state, batches, progress=0.0)
     elapsed = time.perf_counter() - begin
-    fraction = sum(map(_padded_seconds, steps[:TRIAL_STEPS])) / sum(map(_padded_seconds, steps))
-    return training.config.epochs * elapsed / fraction / 60
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            tensor.copy_(before[name])
+    optimizer.zero_grad(set_to_none=True)
+    optimizer.state.clear()
+    for group, rate in zip(optimizer.param_groups, rates):
+        group["lr"] = rate
+    model.train(was_training)
+    return training.config.epochs * elapsed * sum(padded) / sum(padded[:TRIAL_STEPS]) / 60
 
 
 def _padded_seconds(batches: Sequence[Sequence[Example]]) -> float:

@@ -1,7 +1,7 @@
 """Stage train: starts the ranks, and builds the model, the data and the optimiser of each."""
 
 import copy
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 
@@ -19,7 +19,7 @@ from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import make_augmenter
 from asrkit.train.curves import write_picture, write_tensorboard
-from asrkit.train.examples import Example, load_examples
+from asrkit.train.examples import Example, StoredExamples, load_examples
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -114,7 +114,7 @@ def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
 
 def load_splits(
     experiment: Experiment, units: Units, model: AcousticModel, world: World
-) -> Tuple[List[Example], List[Example], List[Dict[str, str]]]:
+) -> Tuple[Sequence[Example], Sequence[Example], List[Dict[str, str]]]:
     """Training examples that CTC can align, all of dev, and the rows of rejected.jsonl for the others.
 
     Raises UserError if more than corpus.max_bad_fraction of the training examples can't be aligned.
@@ -129,8 +129,10 @@ def load_splits(
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
     if world.is_main:
         write_jsonl(file, rows)
-    usable = [example for example in splits[corpus.train] if example.target is not None]
-    lost = len(splits[corpus.train]) - len(usable)
+    usable = splits[corpus.train]
+    lost = sum(row["split"] == corpus.train for row in rows)
+    if lost:
+        usable = StoredExamples(example for example in usable if example.target is not None)
     if not usable or lost > corpus.max_bad_fraction * len(splits[corpus.train]):
         raise UserError(
             f"CTC can't align {lost} of {len(splits[corpus.train])} training utterances",

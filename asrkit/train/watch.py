@@ -13,7 +13,7 @@ from asrkit.storage.tensors import save_tensors
 from asrkit.train.checkpoint import TrainState
 from asrkit.train.examples import Example, count_utterances
 
-SKIPS_ALLOWED = 3  # steps per run: one bad utterance is skipped, a bad setting is an error
+SKIPS_ALLOWED = 3  # steps in train.skip_window: a bad utterance is skipped, a bad setting is an error
 
 # Divergence: a loss above LOSS_FACTOR * lowest + LOSS_MARGIN
 LOSS_FACTOR = 2.0  # a converging loss varies by tenths of itself
@@ -52,14 +52,16 @@ class Utilisation:
 
 
 def skip_step(
-    state: TrainState, examples: Sequence[Example], loss: float, directory: Path, is_main: bool
+    state: TrainState, examples: Sequence[Example], loss: float, window: int, directory: Path, is_main: bool
 ) -> None:
     """Count a step whose loss or gradient is not finite, and write its examples to skipped_steps/.
 
-    Raises UserError after more such steps than a bad utterance explains if features are bad, since a rollback
-    can't help then; else Divergence.
+    Raises UserError after more such steps within `window` than a bad utterance explains if features are bad,
+    since a rollback can't help then; else Divergence.
     """
     state.skipped += 1
+    state.skipped_lately = [step for step in state.skipped_lately if step > state.step - window]
+    state.skipped_lately.append(state.step)
     bad = [example.id for example in examples if not torch.isfinite(example.features).all()]
     if bad:
         cause = f"features of {', '.join(bad[:3])} hold NaN or infinity"
@@ -74,10 +76,11 @@ def skip_step(
         save_tensors(file, tensors, {"cause": cause, "examples": rows})
         utterances = count_utterances(examples)
         print(f"train: step {state.step} skipped ({utterances} utterances): {cause}; see {file.name}")
-    if state.skipped > SKIPS_ALLOWED:
+    times = len(state.skipped_lately)
+    if times > SKIPS_ALLOWED:
         raise (UserError if bad else Divergence)(
-            f"loss or gradient not finite at step {state.step}, for the {state.skipped}th time: {cause}",
-            expected=f"at most {SKIPS_ALLOWED} such steps",
+            f"loss or gradient not finite at step {state.step}, for the {times}th time: {cause}",
+            expected=f"at most {SKIPS_ALLOWED} such steps in train.skip_window, {window}",
             where=f"utterances of these steps in {directory / 'skipped_steps'}",
             todo="fix these utterances; else lower train.learning_rate or raise train.warmup_steps",
         )

@@ -1,10 +1,11 @@
 """Data-parallel training: every rank takes its share of a step, and gradients are summed over ranks."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
 from pathlib import Path
-from typing import List, Sequence
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 import torch.distributed
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from asrkit.errors import UserError
 
 INIT_TIMEOUT = datetime.timedelta(minutes=30)  # for the slowest rank to join
+BUCKET_BYTES = 25 << 20  # of gradients per exchange, as torch's DistributedDataParallel has by default
 RERUN = "run the same command again: it resumes"
 
 
@@ -39,16 +41,22 @@ class World:
     def all_reduce(self, tensor: Tensor) -> Tensor:
         """Sum the tensors of all ranks in place, with the same bits on each. UserError: a rank is gone."""
         if self.size > 1:
-            try:
+            with self.loss_explained():
                 torch.distributed.all_reduce(tensor)
-            except RuntimeError as error:
-                raise UserError(
-                    f"rank {self.rank}/{self.size} lost the connection to another rank: {error}",
-                    expected="all ranks to take part in every step",
-                    where="the last messages of the other ranks, or of torchrun",
-                    todo=f"{RERUN}; if memory ran out, raise train.gradient_accumulation",
-                ) from error
         return tensor
+
+    @contextlib.contextmanager
+    def loss_explained(self) -> Iterator[None]:
+        """Turn an error of an exchange into a UserError: a rank is gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise UserError(
+                f"rank {self.rank}/{self.size} lost the connection to another rank: {error}",
+                expected="all ranks to take part in every step",
+                where="the last messages of the other ranks, or of torchrun",
+                todo=f"{RERUN}; if memory ran out, raise train.gradient_accumulation",
+            ) from error
 
     def all_reduce_many(self, tensors: Sequence[Tensor]) -> None:
         """Sum each of the tensors over all ranks in place, in one exchange."""
@@ -124,21 +132,87 @@ def restore_statistics(model: nn.Module, kept: Sequence[Tensor]) -> None:
         buffer.copy_(before)
 
 
-def reduce_gradients(world: World, model: nn.Module, counts: Tensor, scale: float = 1.0) -> Tensor:
+class GradientSum:
+    """The sum of a step's gradients over ranks, in buckets that are exchanged while backward goes on.
+
+    Backward computes the last layers' gradients first. A bucket is sent when its gradients are there and the
+    buckets before it were sent, so that all ranks send in the same order:
+
+        backward   layer 9, 8, 7 | layer 6, 5, 4 | layer 3, 2, 1 |
+        exchange                 | bucket 0      | bucket 1      | bucket 2
+
+    `start` must be called before the last backward of the step; without it all buckets are sent at the end.
+    """
+
+    def __init__(self, world: World, model: nn.Module) -> None:
+        self._world = world
+        self._buckets: List[List[nn.Parameter]] = [[]]
+        for parameter in reversed(list(model.parameters())):
+            if sum(each.numel() for each in self._buckets[-1]) * 4 >= BUCKET_BYTES:
+                self._buckets.append([])
+            self._buckets[-1].append(parameter)
+        self._missing = [len(bucket) for bucket in self._buckets]  # gradients
+        self._sent: List[Tuple[Tensor, Any]] = []
+        self._hooks: List[Any] = []
+
+    def start(self) -> None:
+        """Send buckets from the next backward on."""
+        for number, bucket in enumerate(self._buckets if self._world.size > 1 else []):
+            for parameter in bucket:
+                # The node that adds to parameter.grad; torch before 2.1 has no other hook that comes after it
+                node = parameter.expand_as(parameter).grad_fn.next_functions[0][0]  # type: ignore[union-attr]
+                hook = node.register_hook(lambda *_, number=number: self._add(number))  # type: ignore[misc]
+                self._hooks += [hook, node]
+
+    def _add(self, number: int) -> None:
+        self._missing[number] -= 1
+        while len(self._sent) < len(self._buckets) and not self._missing[len(self._sent)]:
+            self._send()
+
+    def _send(self) -> None:
+        flat = torch.cat([gradient_of(parameter).reshape(-1) for parameter in self._buckets[len(self._sent)]])
+        with self._world.loss_explained():
+            self._sent.append((flat, torch.distributed.all_reduce(flat, async_op=True)))
+
+    def finish(self) -> List[Tensor]:
+        """The gradients, now with the sums over ranks."""
+        for hook in self._hooks[::2]:
+            hook.remove()
+        self._hooks = []
+        while self._world.size > 1 and len(self._sent) < len(self._buckets):
+            self._send()
+        for (flat, exchange), bucket in zip(self._sent, self._buckets):
+            with self._world.loss_explained():
+                exchange.wait()
+            for parameter, total in zip(bucket, flat.split([parameter.numel() for parameter in bucket])):
+                gradient_of(parameter).copy_(total.view(parameter.shape))
+        return [gradient_of(parameter) for bucket in self._buckets for parameter in bucket]
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Its gradient; zeros if there is none, since this rank had no batch."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def reduce_gradients(
+    world: World,
+    model: nn.Module,
+    counts: Tensor,
+    scale: float = 1.0,
+    gradients: Optional[GradientSum] = None,
+) -> Tensor:
     """Sum gradients over ranks, and divide them by the total number of frames and by the loss scale.
 
     `counts`: sums of this rank, frames first; returns the totals. Running statistics of normalisation are
-    averaged over ranks, so that all ranks have the same model.
+    averaged over ranks, so that all ranks have the same model. `gradients`: their exchange if it has started.
     """
     statistics = running_statistics(model)
-    gradients: List[Tensor] = []
-    for parameter in model.parameters():
-        if parameter.grad is None:  # this rank had no batch
-            parameter.grad = torch.zeros_like(parameter)
-        gradients.append(parameter.grad)
-    world.all_reduce_many([counts, *gradients, *statistics])
-    frames = scale * max(1.0, float(counts[0]))
-    for gradient in gradients:
+    summed = (gradients or GradientSum(world, model)).finish()
+    world.all_reduce_many([counts, *statistics])
+    frames = scale * counts[0].clamp(min=1.0)  # a tensor, so that the GPU isn't waited for
+    for gradient in summed:
         gradient.div_(frames)
     for statistic in statistics if world.size > 1 else []:
         statistic.div_(world.size)

@@ -29,6 +29,7 @@ from asrkit.signal.augmentation import (
     Vtlp,
     WaveformTransform,
     augment_features,
+    convolve,
     warp_time,
 )
 from asrkit.signal.filterbank import FilterBank
@@ -241,3 +242,12 @@ def test_a_silent_rir_and_a_file_that_was_removed_are_named(tmp_path: Path) -> N
     (tmp_path / "deep/er/sound.WAV").unlink()
     with pytest.raises(UserError, match=r"augment\.noise\.directory: can't use .*sound\.WAV"):
         added(SPEECH)
+
+
+@pytest.mark.parametrize(("samples", "taps"), [(100, 7), (40_000, 8000), (9000, 12_000)])
+def test_convolution_in_blocks_is_convolution(samples: int, taps: int) -> None:
+    random = np.random.default_rng(0)
+    x, response = (random.normal(0, 1, count).astype(np.float32) for count in (samples, taps))
+    found, expected = convolve(x, response), np.convolve(x, response)
+    np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-3)
+    assert not np.abs(found[len(expected) :]).max(initial=0) > 1e-3

@@ -1,6 +1,6 @@
 import dataclasses
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Sequence
 
 import msgspec
 import numpy as np
@@ -48,10 +48,10 @@ def augmenter_of(experiment: Experiment, *transforms: Any) -> Augmenter:
 BOTH = (ReverberationConfig(directory="rirs"), NoiseConfig(directory="noises"))
 
 
-def examples_of(experiment: Experiment) -> List[Example]:
+def examples_of(experiment: Experiment) -> Sequence[Example]:
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     mean, inverse = normalisation["mean"], normalisation["inverse_deviation"]
-    return load_examples(load_cuts(experiment, "train"), UNITS, MODEL, mean, inverse)[0]
+    return list(load_examples(load_cuts(experiment, "train"), UNITS, MODEL, mean, inverse)[0])
 
 
 def audio_of(augmenter: Augmenter) -> TrainingAudio:
@@ -59,7 +59,9 @@ def audio_of(augmenter: Augmenter) -> TrainingAudio:
     return augmenter.audio
 
 
-def transformed(augmenter: Augmenter, examples: List[Example], draw: int, seed: int = 1) -> "list[Example]":
+def transformed(
+    augmenter: Augmenter, examples: Sequence[Example], draw: int, seed: int = 1
+) -> "list[Example]":
     return [augmenter.transform_audio(example, seed, draw) for example in examples]
 
 
@@ -68,7 +70,7 @@ def test_recomputed_features_equal_the_stored_ones_at_every_speed(tmp_path: Path
     experiment = prepared(tmp_path, rate)
     audio = audio_of(augmenter_of(experiment, *BOTH))
     examples = examples_of(experiment)
-    assert len(examples) == 6 * len(FeaturesConfig().speed_factors) == len(audio.rows)
+    assert len(examples) == 6 * len(FeaturesConfig().speed_factors) == len(audio.rows) * len(audio.speeds)
     for example in examples:
         assert torch.equal(audio.features(audio.read(example.id)), example.features), example.id
 

@@ -15,7 +15,7 @@ from asrkit.train.checkpoint import TrainState
 from asrkit.train.loop import Training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.precision import check_precision
-from asrkit.train.world import World, reduce_gradients
+from asrkit.train.world import GradientSum, World, reduce_gradients
 from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
 
 FLOAT16 = msgspec.structs.replace(CONFIG, precision="float16")
@@ -51,8 +51,10 @@ def test_the_loss_scale_changes_no_bit(tmp_path: Path) -> None:
 def test_a_gradient_overflow_is_retried_at_a_smaller_scale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def overflow(world: World, model: AcousticModel, counts: Tensor, scale: float) -> Tensor:
-        totals = reduce_gradients(world, model, counts, scale)
+    def overflow(
+        world: World, model: AcousticModel, counts: Tensor, scale: float, gradients: GradientSum
+    ) -> Tensor:
+        totals = reduce_gradients(world, model, counts, scale, gradients)
         if scale > 2.0**14:
             next(parameter.grad for parameter in model.parameters()).fill_(math.inf)  # type: ignore[union-attr]
         return totals

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -102,11 +103,13 @@ def train_in_subprocess(directory: Path, config: TrainConfig) -> None:
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, config: TrainConfig
 ) -> None:
+    """With any number of workers, also with another one at each start."""
+    with_workers = [msgspec.structs.replace(config, workers=workers) for workers in (1, 3, 0)]
     train_in_subprocess(tmp_path / "whole", config)
     killed = tmp_path / "killed"
-    train_until(killed, "checkpoints/resume-00000003*", config)
-    train_until(killed, "checkpoints/epoch-0002*", config)
-    train_in_subprocess(killed, config)
+    train_until(killed, "checkpoints/resume-00000003*", with_workers[0])
+    train_until(killed, "checkpoints/epoch-0002*", with_workers[1])
+    train_in_subprocess(killed, with_workers[2])
     assert len(weights(killed)) >= 2
     assert weights(killed) == weights(tmp_path / "whole")
 
@@ -269,6 +272,14 @@ def test_a_step_that_is_not_finite_is_undone_and_its_batch_written(
     tensors, about = load_tensors(kept[0])
     assert len(kept) == 3 and torch.isnan(tensors["u2"]).any()
     assert {row["id"] for row in about["examples"]} == set(tensors)
+
+
+def test_steps_that_are_not_finite_are_counted_in_a_window(tmp_path: Path) -> None:
+    """One in six steps."""
+    training = with_nan(tmp_path, epochs=5)
+    config = msgspec.structs.replace(training.config, skip_window=12)
+    log = run_training(dataclasses.replace(training, config=config))
+    assert [row["skipped"] for row in log] == [1, 2, 3, 4, 5]
 
 
 def test_too_many_steps_that_are_not_finite_stop_with_the_cause(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.stages.table import STAGES
 from asrkit.train import world
-from asrkit.train.world import World, join_launched, join_world, reduce_gradients
+from asrkit.train.world import GradientSum, World, join_launched, join_world, reduce_gradients
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 
@@ -38,6 +38,49 @@ def gradients_of_rank(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str,
         "counts": totals.tolist(),
         "mean": model[1].running_mean.tolist(),
     }
+
+
+def layers_of_rank(rank: int, meet: Path) -> Dict[str, Any]:
+    """Gradients of four layers, of two batches of rank 0 and the given number of rank 1, in small buckets."""
+    torch.set_num_threads(1)
+    world.BUCKET_BYTES = 40
+    pair = join_world(rank, 2, meet)
+    found: Dict[str, Any] = {}
+    for batches in (2, 1, 0):
+        for started in (False, True):
+            torch.manual_seed(0)
+            model = torch.nn.Sequential(*(torch.nn.Linear(3, 3) for _ in range(5)))
+            own = batches if rank else 2
+            inputs = torch.randn(4, 5, 3)[2 * rank :][:own]
+            gradients, sent = GradientSum(pair, model), 0
+            for number, batch in enumerate(inputs):
+                if started and number == own - 1:
+                    gradients.start()
+                model[1:](batch).square().sum().backward()  # the first layer is not used
+                sent = len(gradients._sent)
+            reduce_gradients(pair, model, torch.ones(1), 1.0, gradients)
+            values = [None if p.grad is None else p.grad.tolist() for p in model.parameters()]
+            found[f"{batches} {started}"] = (values, sent)
+    return found
+
+
+def exchange_layers(folder: Path, queue: Any) -> None:
+    run_parallel(lambda rank: layers_of_rank(rank, folder / "meet"), 2, 2, lambda _, each: queue.put(each))
+
+
+def test_gradients_exchanged_during_backward_are_those_exchanged_afterwards(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=exchange_layers, args=(tmp_path, queue))
+    process.start()
+    first, second = (queue.get(timeout=120) for _ in range(2))
+    process.join()
+    for batches in (2, 1, 0):
+        values = [found[f"{batches} {started}"][0] for found in (first, second) for started in (False, True)]
+        assert all(each == values[0] for each in values)
+        assert any(value != 0.0 for row in values[0][-2] for value in row)
+    assert [found["1 True"][1] for found in (first, second)] == [4, 4]  # all but the first layer's
+    assert [found["1 False"][1] for found in (first, second)] == [0, 0]
 
 
 def exchange(folder: Path, rows: List[List[int]], queue: Any) -> None:

@@ -63,7 +63,7 @@ def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
         file = folder / f"speech/{example.id}.wav"
         if not file.exists():
             write_audio(file, random.normal(0, 0.1, 160 * len(example.features)))
-        rows[example.id] = (json.dumps(Recording.from_file(file).to_cut().to_dict()), 1.0)
+        rows[example.id] = json.dumps(Recording.from_file(file).to_cut().to_dict())
     if not (folder / "noise").exists():
         write_audio(folder / "noise/n.wav", random.normal(0, 0.1, 8000))
     directory = str(folder / "noise")
