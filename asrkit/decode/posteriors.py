@@ -11,6 +11,7 @@ from torch import Tensor
 from asrkit.decode.shards import make_shards, read_shard, write_shard
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.pipeline.cluster import LOCAL
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.fingerprint import hash_bytes, hash_value
 
@@ -35,6 +36,7 @@ def compute_posteriors(
     jobs: int,
     model_made_of: str,
     with_encoded: bool = False,
+    cluster: str = LOCAL,
 ) -> List[Path]:
     """Write the posteriors of `cuts` to shards in `directory`, with `jobs` processes; returns the shards.
 
@@ -64,6 +66,7 @@ def compute_posteriors(
             bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
         def work(index: int) -> None:
+            torch.set_num_threads(1)  # on a worker of a cluster, which the caller isn't on
             started = time.perf_counter()
             tensors: Dict[str, Tensor] = {}
             for cut, encoded, log_probs in encode_cuts(model, shards[index], batch_duration):
@@ -75,7 +78,7 @@ def compute_posteriors(
             about = {"made_of": made_of[index], "seconds": seconds, "audio_seconds": audio}
             write_shard(files[index], tensors, about)
 
-        make_shards(files, work, jobs, done, made_of)
+        make_shards(files, work, jobs, done, made_of, cluster)
     return files
 
 
