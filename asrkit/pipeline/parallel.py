@@ -190,7 +190,20 @@ def _work_on(
 
 
 def launched_rank() -> Optional[int]:
-    """This process's rank among those that torchrun started; None without torchrun."""
+    """This process's rank among those that torchrun or srun started; None without either.
+
+    Of srun, MASTER_ADDR must be set by the user: in a shell of Slurm the other variables are always there.
+    """
+    if {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "MASTER_ADDR"} <= os.environ.keys():
+        per_node = os.environ.get("SLURM_NTASKS_PER_NODE") or os.environ["SLURM_NTASKS"]
+        for name, value in {
+            "RANK": os.environ["SLURM_PROCID"],
+            "WORLD_SIZE": os.environ["SLURM_NTASKS"],
+            "LOCAL_RANK": os.environ["SLURM_LOCALID"],
+            "LOCAL_WORLD_SIZE": per_node,
+            "MASTER_PORT": "29500",  # torchrun's
+        }.items():
+            os.environ.setdefault(name, value)
     if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
         return int(os.environ["RANK"])
     return None
