@@ -12,6 +12,7 @@ Dask sends pickles: whoever reaches its scheduler can run commands as its user. 
 with a certificate made for the stage.
 """
 
+import atexit
 import concurrent.futures
 import contextlib
 import functools
@@ -21,7 +22,9 @@ import itertools
 import multiprocessing
 import pickle
 import platform
+import shutil
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, TypeVar
@@ -166,6 +169,8 @@ def _start_jobs(jobs: int) -> Any:
     import dask
     import dask_jobqueue  # its import adds the defaults of its settings
 
+    certificates = tempfile.mkdtemp(prefix=".asrkit-slurm-", dir=Path.home())  # which machines share
+    atexit.register(shutil.rmtree, certificates, ignore_errors=True)
     cores = dask.config.get("jobqueue.slurm.cores") or 1
     cluster = dask_jobqueue.SLURMCluster(
         cores=cores,
@@ -173,6 +178,7 @@ def _start_jobs(jobs: int) -> Any:
         memory=dask.config.get("jobqueue.slurm.memory") or f"{4 * cores}GB",
         protocol="tls://",
         security=True,
+        shared_temp_directory=certificates,
     )
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)
     return cluster
