@@ -76,7 +76,8 @@ def k2_command(torch: str, cuda: Optional[str], python: str) -> str:
     page = "cuda.html" if cuda else "cpu.html"
     return (
         f"pip install k2==VERSION+{build} -f {K2_PAGE}{page}\n"
-        f"VERSION (1.24.4.devDATE) is that of a wheel on this page with {build}-cp{minor.replace('.', '')};\n"
+        f"VERSION (1.24.4.devDATE) is that of a wheel on this page with {build}-cp{minor.replace('.', '')},\n"
+        f"or with its address, so that later runs of make keep it: {SETUP} TORCH={release} K2=ADDRESS;\n"
         f"if there is none, install a torch that the page lists, or build k2 from source ({K2_PAGE})"
     )
 
@@ -202,7 +203,7 @@ def _gpu() -> Finding:
     try:
         torch.zeros(1, device="cuda").add_(1).item()
     except RuntimeError as error:  # no kernels for this GPU
-        todo = f"install a newer torch and its k2 ({K2_PAGE}cuda.html),\nor: export CUDA_VISIBLE_DEVICES="
+        todo = f"{SETUP} TORCH=2.13.0, then asrkit doctor, which names its k2,\nor: export CUDA_VISIBLE_DEVICES="
         return Finding("broken", "gpu", str(error).partition("\n")[0], todo)
     return Finding("ok", "gpu", torch.cuda.get_device_name())
 
