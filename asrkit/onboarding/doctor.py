@@ -203,7 +203,7 @@ def _gpu() -> Finding:
     try:
         torch.zeros(1, device="cuda").add_(1).item()
     except RuntimeError as error:  # no kernels for this GPU
-        todo = f"{SETUP} TORCH=2.13.0, then asrkit doctor, which names its k2,\nor: export CUDA_VISIBLE_DEVICES="
+        todo = f"{SETUP} TORCH=2.13.0, then asrkit doctor again,\nor: export CUDA_VISIBLE_DEVICES="
         return Finding("broken", "gpu", str(error).partition("\n")[0], todo)
     return Finding("ok", "gpu", torch.cuda.get_device_name())
 
