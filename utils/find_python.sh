@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Print the path of a Python that can create virtual environments: 3.11, else 3.10 or 3.9, which k2 has wheels
-# for beside torch 1.13.1; for a newer TORCH also 3.13 or 3.12.
+# for beside torch 1.13.1; for a newer TORCH also 3.12, else 3.13.
 set -euo pipefail
 
 versions="3.11 3.10 3.9"
-[ "${TORCH:-1.13.1}" = 1.13.1 ] || versions="3.13 3.12 $versions"
+[ "${TORCH:-1.13.1}" = 1.13.1 ] || versions="3.12 $versions 3.13" # kenlm 0.3.0 doesn't compile on 3.13
 
 fits() { # fits PYTHON VERSION: runs, is that version, and has venv and ensurepip (separate packages on Debian)
     "$1" - "$2" >/dev/null 2>&1 <<'PY'

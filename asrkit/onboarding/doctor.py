@@ -153,6 +153,9 @@ def _remove(file: Path) -> str:
 def _missing(name: str, python: str) -> Finding:
     if name in OPTIONAL:
         return Finding("warn", name, f"missing: {OPTIONAL[name]}", f"pip install {name}")
+    if name == "kenlm" and python.startswith("3.13."):
+        text = "missing: it doesn't compile on Python 3.13; methods that query it are refused"
+        return Finding("warn", name, text, f"PYTHON=/path/to/python3.12 {SETUP}, in a new clone")
     torch = _build_of_torch() if name == "k2" else None
     todo = {
         "k2": k2_command(*torch, python) if torch else SETUP,
