@@ -1,4 +1,5 @@
 # make setup    create the environment in .venv, if it isn't up to date
+#               TORCH=2.13.0 [K2=FILE-OR-URL]: a newer torch and the k2 wheel that asrkit doctor names
 # make demo     run a complete recipe on a synthetic corpus, without a download
 # make test     run the tests;  make lint  check style, types and shell scripts;  make bench  run benchmarks/
 # make extras   install what the extras and their tests need: transcribe, export, serve, filters
@@ -12,7 +13,7 @@ help:
 	@grep '^# make' Makefile | cut -c 3-
 
 setup:
-	@utils/setup.sh
+	@TORCH='$(TORCH)' K2='$(K2)' utils/setup.sh
 
 demo: setup
 	@bash recipes/demo/run.sh

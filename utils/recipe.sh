@@ -6,6 +6,8 @@ unset CDPATH # otherwise cd prints, and may go elsewhere
 recipe_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[1]}")" && pwd)
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 lines=()
+# shellcheck source=SCRIPTDIR/cluster.sh
+. "$repository/utils/cluster.sh"
 
 # stage NUMBER NAME "what it does for this corpus"      a stage of asrkit
 # stage NUMBER NAME "what it does" --reads PATTERN... --writes PATTERN... -- COMMAND...      the recipe's own

@@ -2,13 +2,21 @@
 # Create .venv: a supported Python, all packages pinned, k2 by hash, kenlm compiled, asrkit in editable mode.
 # Does nothing if .venv is up to date with requirements/ and pyproject.toml.
 #   PYTHON=/path/to/python3.11 make setup    uses that Python instead of the first suitable one
+#   make setup TORCH=2.13.0 [K2=FILE-OR-URL] a newer torch, Python 3.9 to 3.13, and the k2 wheel built for it;
+#                                            kept by later runs; TORCH=1.13.1 returns to the default
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
 
 venv=.venv
 stamp=$venv/.setup
-wanted=$({ pwd; cat requirements/*.txt pyproject.toml utils/setup.sh utils/find_python.sh; } | sha256sum)
+choice=$venv/.torch # what an earlier run was asked for
+if [ -z "${TORCH:-}" ] && [ -f "$choice" ]; then
+    TORCH=$(sed -n 1p "$choice") K2=${K2:-$(sed -n 2p "$choice")}
+fi
+pinned=1.13.1
+export TORCH=${TORCH:-$pinned} K2=${K2:-}
+wanted=$({ pwd; echo "$TORCH $K2"; cat requirements/*.txt pyproject.toml utils/setup.sh utils/find_python.sh; } | sha256sum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     exit 0
 fi
@@ -22,7 +30,7 @@ if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
 fi
 
 version=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
-if [ -z "$version" ] || [ ! -f "requirements/locked-$version.txt" ]; then
+if [ -z "$version" ] || { [ "$TORCH" = "$pinned" ] && [ ! -f "requirements/locked-$version.txt" ]; }; then
     python=$(utils/find_python.sh)
     say "$venv with $("$python" -V) ($python)"
     "$python" -m venv --clear "$venv"
@@ -36,11 +44,21 @@ install() { pip install --quiet --progress-bar off "$@"; }
 
 say "packages (torch is large: some minutes, 4 GB on disk)"
 install -r requirements/pip.txt
-install --only-binary :all: -r requirements/environment.txt -c "requirements/locked-$version.txt"
-say "k2"
-install --no-deps --require-hashes -r requirements/k2.txt
+if [ "$TORCH" = "$pinned" ]; then
+    install --only-binary :all: -r requirements/environment.txt -c "requirements/locked-$version.txt"
+    say "k2"
+    install --no-deps --require-hashes -r requirements/k2.txt
+else
+    # Without the versions that fit torch 1.13.1 alone, and pyctcdecode, which needs numpy 1
+    grep -Ev '^(torch|lhotse|numpy|pyctcdecode)\b' requirements/environment.txt >"$venv/environment.txt"
+    install --prefer-binary "torch==$TORCH" lhotse numpy -r "$venv/environment.txt"
+    if [ -n "$K2" ]; then
+        say "k2: $K2"
+        install --no-deps "$K2"
+    fi
+fi
 
-if ! python -c 'import kenlm' 2>/dev/null; then
+if [ "$version" != 3.13 ] && ! python -c 'import kenlm' 2>/dev/null; then
     if ! c++ --version >/dev/null 2>&1 || ! g++ --version >/dev/null 2>&1; then
         say "no C++ compiler: kenlm can't be compiled" >&2
         say "to do: install g++ (Debian, Ubuntu: apt-get install g++), then make setup again" >&2
@@ -54,11 +72,22 @@ if ! python -c 'import kenlm' 2>/dev/null; then
     fi
     say "kenlm, compiled here (about a minute)"
 fi
-install --no-deps --no-build-isolation -r requirements/kenlm.txt
+if [ "$version" = 3.13 ]; then
+    say "no kenlm, which doesn't compile on Python 3.13: methods that query it are refused"
+else
+    install --no-deps --no-build-isolation -r requirements/kenlm.txt
+fi
 say "asrkit"
 install --no-deps --no-build-isolation --editable .
 
 pip check
-python -c 'import k2, kenlm, lhotse' # the parts that most often conflict
+printf '%s\n' "$TORCH" "$K2" >"$choice"
+if [ "$TORCH" != "$pinned" ] && [ -z "$K2" ]; then
+    python -c 'import torch, lhotse'
+    echo "$wanted" >"$stamp"
+    say "done, without k2: .venv/bin/asrkit doctor prints the command that installs it"
+    exit 0
+fi
+python -c 'import k2, lhotse' # the parts that most often conflict
 echo "$wanted" >"$stamp"
 say "done; asrkit doctor checks it"

@@ -1,5 +1,6 @@
 """asrkit evaluate: score a trained experiment on any lhotse CutSet with supervisions."""
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ from asrkit.corpus.rejection import list_rejections
 from asrkit.corpus.validation import validate
 from asrkit.decode.splits import decode_frozen
 from asrkit.errors import UserError
+from asrkit.pipeline.cluster import KINDS, LOCAL, check_cluster
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.pipeline.finished import MADE_OF, has_records, refuse_changed
@@ -45,6 +47,7 @@ TRAINED = ("units", "lm", "graph", "average")
 @click.option("--output", type=FOLDER, metavar="DIR", help="Folder to write.  [default: EXP/evaluate/NAME]")
 @click.option("--allow-pipes", is_flag=True, help="Run the CutSet's audio commands (with your privileges).")
 @click.option("--nj", type=click.IntRange(min=1), help="Number of processes.  [default: number of cores]")
+@click.option("--cluster", default=LOCAL, envvar="ASRKIT_CLUSTER", metavar="WHERE", help=f"{KINDS}.")
 def command(
     exp: Path,
     cuts: Path,
@@ -52,6 +55,7 @@ def command(
     output: Optional[Path],
     allow_pipes: bool,
     nj: Optional[int],
+    cluster: str,
 ) -> None:
     """Decode and score a CutSet with the model, features and scales of a trained experiment.
 
@@ -60,7 +64,8 @@ def command(
     score/, like an experiment.
     """
     methods = tuple(dict.fromkeys(current_method(method, "--method") for method in methods))
-    trained = open_experiment(exp, nj or count_cores())
+    check_cluster(cluster)
+    trained = dataclasses.replace(open_experiment(exp, nj or count_cores()), cluster=cluster)
     _refuse_unfinished(trained, methods)
     _refuse_changed(trained)
     name = cuts.name.partition(".")[0]
@@ -123,7 +128,7 @@ def _evaluation_of(trained: Experiment, name: str, directory: Path, methods: Tup
         corpus=msgspec.structs.replace(trained.config.corpus, tests=(name,)),
         decode=msgspec.structs.replace(of_decode, methods=methods or of_decode.methods),
     )
-    return Experiment(config, directory, directory, directory, trained.jobs)
+    return Experiment(config, directory, directory, directory, trained.jobs, trained.cluster)
 
 
 def _refuse_other_folder(directory: Path) -> None:
@@ -158,7 +163,7 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
     config = evaluation.config.corpus
     listed = list(cut_utterances(cuts, name, Path.cwd(), config.max_duration))
     utterances, rejections = derive_audio(listed, config, evaluation.directory / "audio", jobs=1)
-    valid, unusable = validate(utterances, config, evaluation.jobs)
+    valid, unusable = validate(utterances, config, evaluation.jobs, cluster=evaluation.cluster)
     rejections += unusable
     list_rejections(evaluation.folder("manifests") / "rejected.jsonl", rejections, [name])
     if not valid:

@@ -9,6 +9,7 @@ from typing import List, Optional, Tuple
 import click
 
 from asrkit.config import load_config
+from asrkit.pipeline.cluster import KINDS, LOCAL, check_cluster
 from asrkit.pipeline.experiment import Experiment, remembered_corpus
 from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.machine import count_cores, prepare_processor
@@ -57,6 +58,13 @@ class _Command(click.Command):
 @click.option("--partial", is_flag=True, help="Accept an incomplete corpus; results are marked partial.")
 @click.option("--init-from", type=WEIGHTS, metavar="FILE", help="Same as --set train.init_from=FILE.")
 @click.option("--nj", type=click.IntRange(min=1), metavar="N", help="Parallel jobs.  [default: all cores]")
+@click.option(
+    "--cluster",
+    default=LOCAL,
+    envvar="ASRKIT_CLUSTER",
+    metavar="WHERE",
+    help=f"{KINDS}: where shards are computed.  [default: $ASRKIT_CLUSTER, else {LOCAL}]",
+)
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.option("--line", "lines", multiple=True, hidden=True)  # a stage of run.sh, passed by utils/recipe.sh
 def command(
@@ -74,6 +82,7 @@ def command(
     partial: bool,
     init_from: Optional[Path],
     nj: Optional[int],
+    cluster: str,
     debug: bool,
     lines: Tuple[str, ...],
 ) -> None:
@@ -82,6 +91,7 @@ def command(
         assignments = (*assignments, "corpus.partial=true")
     if init_from is not None:
         assignments = (*assignments, f"train.init_from={json.dumps(str(_absolute(init_from)))}")
+    check_cluster(cluster)
     directory = _absolute(exp or recipe / "exp")
     experiment = Experiment(
         config=load_config(recipe / "recipe.yaml", config, assignments),
@@ -89,6 +99,7 @@ def command(
         corpus_directory=_absolute(corpus_dir or remembered_corpus(directory) or recipe / "download"),
         recipe_directory=_absolute(recipe),
         jobs=nj or count_cores(),
+        cluster=cluster,
     )
     stages, rank = make_pipeline(lines, STAGES), launched_rank()
     request = Request(

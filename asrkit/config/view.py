@@ -1,6 +1,6 @@
 """The settings that a stage may read: those that it declares."""
 
-from typing import Any, Sequence, cast
+from typing import Any, Sequence, Tuple, cast
 
 import msgspec
 
@@ -18,6 +18,9 @@ def declared_settings(config: RecipeConfig, keys: Sequence[str], reader: str) ->
 class _View:
     def __init__(self, settings: msgspec.Struct, prefix: str, keys: Sequence[str], reader: str) -> None:
         self._settings, self._prefix, self._keys, self._reader = settings, prefix, keys, reader
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return _View, (self._settings, self._prefix, self._keys, self._reader)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._settings, name)

@@ -40,7 +40,7 @@ def read_corpus(
             print(f"{name}: {count} utterances are not used by this recipe")
     listed = [utterance for utterance in listed if utterance.split in used]
     utterances, damaged = derive_audio(listed, config, folder, experiment.jobs)
-    valid, unusable = validate(utterances, config, experiment.jobs)
+    valid, unusable = validate(utterances, config, experiment.jobs, cluster=experiment.cluster)
     return sort_into_splits(valid, [*damaged, *unusable], config)
 
 

@@ -1,7 +1,6 @@
 """Validate every utterance: id, speaker, audio, sampling rate, text, segment and duration."""
 
 import collections
-import concurrent.futures
 import dataclasses
 import math
 import unicodedata
@@ -14,12 +13,14 @@ from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.text import check_text, invisible_characters
 from asrkit.corpus.utterance import Utterance
 from asrkit.errors import escape
+from asrkit.pipeline.cluster import LOCAL
+from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
 
 Inspection = Union[AudioFacts, AudioProblem]
 Inspect = Callable[[Path, float], AudioFacts]  # of a file, up to so many seconds; raises AudioProblem
 
-FILES_AT_ONCE = 10_000  # queued for the threads
+FILES_OF_PART = 200  # that a process inspects before it reports
 MAX_RECORDING = 24 * 3600.0  # seconds of a recording with several utterances
 MAX_OVERSHOOT = 0.5  # seconds by which a segment may exceed its recording, as in Kaldi
 
@@ -41,7 +42,11 @@ class ValidUtterance:
 
 
 def validate(
-    utterances: Sequence[Utterance], config: CorpusConfig, jobs: int, inspect: Inspect = inspect_audio
+    utterances: Sequence[Utterance],
+    config: CorpusConfig,
+    jobs: int,
+    inspect: Inspect = inspect_audio,
+    cluster: str = LOCAL,
 ) -> Tuple[List[ValidUtterance], List[Rejection]]:
     """Split utterances into valid and rejected ones, in order; each audio file is read once."""
     limits: Dict[Path, float] = {}  # seconds per file
@@ -49,7 +54,7 @@ def validate(
         whole = utterance.start is None and utterance.duration is None
         limit = config.max_duration if whole else MAX_RECORDING
         limits[utterance.audio] = max(limit, limits.get(utterance.audio, 0.0))
-    inspections = dict(zip(limits, _inspect_all(limits, jobs, inspect)))
+    inspections = dict(zip(limits, _inspect_all(limits, jobs, inspect, cluster)))
     rates = _majority_rates(utterances, inspections)
     valid: List[ValidUtterance] = []
     rejected: List[Rejection] = []
@@ -126,28 +131,28 @@ def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
     raise AudioProblem("segment outside its audio", found)
 
 
-def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect) -> List[Inspection]:
-    def facts_or_problem(file: Path) -> Inspection:
+def _inspect_all(limits: Mapping[Path, float], jobs: int, inspect: Inspect, cluster: str) -> List[Inspection]:
+    def facts_or_problem(file: Path, limit: float) -> Inspection:
         try:
             str(file).encode("utf-8")  # manifests are JSON in UTF-8
-            return inspect(file, limits[file])
+            return inspect(file, limit)
         except UnicodeEncodeError:
             return AudioProblem("file name that isn't UTF-8", escape(str(file)))
         except AudioProblem as problem:
             return problem
 
-    # Threads suffice: libsndfile, NumPy and hashing release the GIL.
-    files = list(limits)
-    found: List[Inspection] = []
-    with (
-        concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool,
-        Progress("reading audio", len(limits), "files") as bar,
-    ):
-        for first in range(0, len(files), FILES_AT_ONCE):
-            for one in pool.map(facts_or_problem, files[first : first + FILES_AT_ONCE]):
-                found.append(one)
-                bar.advance(one.samples / one.sampling_rate if isinstance(one, AudioFacts) else 0.0)
-    return found
+    files = list(limits.items())
+    parts = [files[first : first + FILES_OF_PART] for first in range(0, len(files), FILES_OF_PART)]
+    found: List[List[Inspection]] = [[] for _ in parts]
+    with Progress("reading audio", len(files), "files") as bar:
+
+        def done(index: int, inspections: List[Inspection]) -> None:
+            found[index] = inspections
+            facts = [one for one in inspections if isinstance(one, AudioFacts)]
+            bar.advance(sum(one.samples / one.sampling_rate for one in facts), len(inspections))
+
+        run_parallel(lambda part: [facts_or_problem(*file) for file in part], parts, jobs, done, cluster)
+    return [one for of_part in found for one in of_part]
 
 
 def _majority_rates(

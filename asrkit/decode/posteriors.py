@@ -12,6 +12,7 @@ from asrkit.decode.shards import make_shards, read_shard, write_shard
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.device import device_of, move
+from asrkit.pipeline.cluster import LOCAL
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.fingerprint import hash_bytes, hash_value
 
@@ -37,6 +38,7 @@ def compute_posteriors(
     model_made_of: str,
     with_encoded: bool = False,
     device: str = "cpu",
+    cluster: str = LOCAL,
 ) -> List[Path]:
     """Write the posteriors of `cuts` to shards in `directory`, with `jobs` processes; returns the shards.
 
@@ -68,6 +70,7 @@ def compute_posteriors(
 
         def work(index: int) -> None:
             model.to(device_of(device, index))
+            torch.set_num_threads(1)  # on a worker of a cluster, which the caller isn't on
             started = time.perf_counter()
             tensors: Dict[str, Tensor] = {}
             for cut, encoded, log_probs in encode_cuts(model, shards[index], batch_duration):
@@ -79,7 +82,7 @@ def compute_posteriors(
             about = {"made_of": made_of[index], "seconds": seconds, "audio_seconds": audio}
             write_shard(files[index], tensors, about)
 
-        make_shards(files, work, jobs, done, made_of)
+        make_shards(files, work, jobs, done, made_of, cluster)
     return files
 
 

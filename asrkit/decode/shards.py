@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 from torch import Tensor
 
 from asrkit.errors import UserError
+from asrkit.pipeline.cluster import LOCAL
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.storage.files import remove
 from asrkit.storage.tensors import load_tensors, read_metadata, save_tensors
@@ -38,6 +39,7 @@ def make_shards(
     jobs: int,
     done: Callable[[int], None],
     origins: Sequence[str],
+    cluster: str = LOCAL,
 ) -> None:
     """Call work(index), which writes files[index], for each shard that must be made; `done` for every shard.
 
@@ -52,12 +54,7 @@ def make_shards(
             done(index)
         else:
             missing.append(index)
-    run_parallel(
-        lambda position: work(missing[position]),
-        len(missing),
-        jobs,
-        lambda position, _: done(missing[position]),
-    )
+    run_parallel(work, missing, jobs, lambda position, _: done(missing[position]), cluster)
 
 
 def _is_fresh(file: Path, origin: str) -> bool:

@@ -107,6 +107,10 @@ class SplitDecoder:
         graph = self._load_graph() if GRAPH in self.files else None
         self.decoder = UtteranceDecoder(self.config, units, graph, self.files, self.model)
 
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """On a worker of a cluster model and graph are read from their files."""
+        return SplitDecoder, (self.experiment,)
+
     def _load_graph(self) -> "DecodingGraph":
         from asrkit.graph.store import load_graph
 
@@ -140,6 +144,7 @@ class SplitDecoder:
             shard_utterances=config.shard_utterances,
             batch_duration=config.batch_duration,
             jobs=experiment.jobs,
+            cluster=experiment.cluster,
             with_encoded=any(method.encoder_output for method in self.methods.values()),
             model_made_of=self._fingerprint("asrkit.decode.posteriors", self.model_file),
             device=config.device,
@@ -159,7 +164,9 @@ class SplitDecoder:
             write_lattices(lattices[index], found, origins[index])
 
         with Progress(f"search {split}", len(lattices), "shards") as bar:
-            make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), origins)
+            make_shards(
+                lattices, work, experiment.jobs, lambda _: bar.advance(), origins, experiment.cluster
+            )
         return list(zip(posteriors, lattices))
 
     def _fingerprint(self, module: str, *files: Path) -> str:
@@ -195,7 +202,8 @@ class SplitDecoder:
             self._decode_shard(*shards[index], outputs[index], points, origins[index])
 
         with Progress(f"decode {split}", len(outputs), "shards") as bar:
-            make_shards(outputs, work, self.experiment.jobs, lambda _: bar.advance(), origins)
+            jobs, cluster = self.experiment.jobs, self.experiment.cluster
+            make_shards(outputs, work, jobs, lambda _: bar.advance(), origins, cluster)
         parts = [read_lists(file) for file in outputs]
         found = sorted((key.partition("/")[::2], nbest) for part, _ in parts for key, nbest in part.items())
         lists: Lists = {method: {} for method in points}

@@ -76,7 +76,8 @@ def k2_command(torch: str, cuda: Optional[str], python: str) -> str:
     page = "cuda.html" if cuda else "cpu.html"
     return (
         f"pip install k2==VERSION+{build} -f {K2_PAGE}{page}\n"
-        f"VERSION (1.24.4.devDATE) is that of a wheel on this page with {build}-cp{minor.replace('.', '')};\n"
+        f"VERSION (1.24.4.devDATE) is that of a wheel on this page with {build}-cp{minor.replace('.', '')},\n"
+        f"or with its address, so that later runs of make keep it: {SETUP} TORCH={release} K2=ADDRESS;\n"
         f"if there is none, install a torch that the page lists, or build k2 from source ({K2_PAGE})"
     )
 
@@ -152,6 +153,9 @@ def _remove(file: Path) -> str:
 def _missing(name: str, python: str) -> Finding:
     if name in OPTIONAL:
         return Finding("warn", name, f"missing: {OPTIONAL[name]}", f"pip install {name}")
+    if name == "kenlm" and python.startswith("3.13."):
+        text = "missing: it doesn't compile on Python 3.13; methods that query it are refused"
+        return Finding("warn", name, text, f"PYTHON=/path/to/python3.12 {SETUP}, in a new clone")
     torch = _build_of_torch() if name == "k2" else None
     todo = {
         "k2": k2_command(*torch, python) if torch else SETUP,
@@ -202,7 +206,7 @@ def _gpu() -> Finding:
     try:
         torch.zeros(1, device="cuda").add_(1).item()
     except RuntimeError as error:  # no kernels for this GPU
-        todo = f"install a newer torch and its k2 ({K2_PAGE}cuda.html),\nor: export CUDA_VISIBLE_DEVICES="
+        todo = f"{SETUP} TORCH=2.13.0, then asrkit doctor again,\nor: export CUDA_VISIBLE_DEVICES="
         return Finding("broken", "gpu", str(error).partition("\n")[0], todo)
     return Finding("ok", "gpu", torch.cuda.get_device_name())
 

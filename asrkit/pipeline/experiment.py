@@ -12,6 +12,7 @@ import asrkit
 from asrkit.config import RecipeConfig, load_config
 from asrkit.config.load import transforms_of
 from asrkit.errors import UserError
+from asrkit.pipeline.cluster import LOCAL
 from asrkit.storage.files import write_text
 
 REPOSITORY = Path(asrkit.__file__).resolve().parent.parent
@@ -27,6 +28,7 @@ class Experiment:
     corpus_directory: Path  # the corpus as published; read only, except by stage download
     recipe_directory: Path  # recipes/<corpus>: recipe.yaml, expect.json, lexicon
     jobs: int  # parallel processes
+    cluster: str = LOCAL  # where they run
     # By stage: the folder that a running stage writes until it has finished, if that isn't EXP/STAGE
     folders: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 

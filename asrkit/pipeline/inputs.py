@@ -130,12 +130,13 @@ def audio_path(source: str, experiment: Experiment) -> Path:
 def audio_source(path: Path, experiment: Experiment) -> str:
     """Path of audio as manifests hold it; audio_path finds it even if the corpus has moved."""
     for root, prefix in (
-        (experiment.folder("manifests"), f"{IN_EXPERIMENT}manifests/"),
-        (experiment.corpus_directory, ""),
-        (experiment.corpus_directory.resolve(), ""),
+        (str(experiment.folder("manifests")), f"{IN_EXPERIMENT}manifests/"),
+        (str(experiment.corpus_directory), ""),
     ):
-        with contextlib.suppress(ValueError):
-            return prefix + str(path.relative_to(root))
+        if str(path).startswith(f"{root}/"):
+            return prefix + str(path)[len(root) + 1 :]
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(experiment.corpus_directory.resolve()))
     return str(path)
 
 

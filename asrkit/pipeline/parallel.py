@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar, cast
 
 from asrkit.errors import UserError
+from asrkit.pipeline.cluster import LOCAL, run_on_cluster
 from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.stage import Stage
 
@@ -57,15 +58,25 @@ class _Worker:
 
 
 def run_parallel(
-    work: Callable[[int], Result], count: int, jobs: int, done: Callable[[int, Result], None]
+    work: Callable[[Any], Result],
+    items: "int | Sequence[Any]",
+    jobs: int,
+    done: Callable[[int, Result], None],
+    cluster: str = LOCAL,
 ) -> None:
-    """Call work(0) to work(count - 1) in `jobs` processes, and `done(index, result)` here after each.
+    """Call work(item) for each item in `jobs` processes, and `done(index, result)` here after each.
 
-    An exception of `work` is raised here. Raises UserError if a process dies, unless it is at_risk and fewer
+    `items`: a number stands for range(number). `cluster`: see asrkit.pipeline.cluster. An exception of
+    `work` is raised here. Raises UserError if a process dies, unless it is at_risk and fewer
     than MOST_DEATHS died at that item. Even a single part gets a process of its own: torch and k2 start
     threads at their first use, threads don't survive a fork, and a later part would wait for them for ever.
     """
+    items = range(items) if isinstance(items, int) else items
+    count = len(items)
     if count == 0:
+        return
+    if cluster != LOCAL:
+        run_on_cluster(work, items, jobs, done, cluster)
         return
     context = multiprocessing.get_context("fork")
     next_index = context.Value("i", 0)
@@ -75,7 +86,7 @@ def run_parallel(
     def start(first: Optional[int] = None) -> None:
         sys.stdout.flush()  # otherwise each process would print what is still buffered
         receiver, sender = context.Pipe(duplex=False)
-        arguments = (work, count, next_index, sender, os.getpid(), first)
+        arguments = (work, items, next_index, sender, os.getpid(), first)
         process = context.Process(target=_work_on, args=arguments)
         process.start()
         sender.close()
@@ -146,7 +157,12 @@ def _kill_if_hung(worker: _Worker) -> None:
 
 
 def _work_on(
-    work: Callable[[int], Any], count: int, next_index: Any, sender: Any, parent: int, first: Optional[int]
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    next_index: Any,
+    sender: Any,
+    parent: int,
+    first: Optional[int],
 ) -> None:
     global _parent
     _parent = sender
@@ -161,20 +177,33 @@ def _work_on(
             with next_index.get_lock():
                 index = next_index.value
                 next_index.value += 1
-        if index >= count:
+        if index >= len(items):
             return
         first = None
         sender.send(index)
         message: Tuple[Any, Optional[Exception]]
         try:
-            message = (work(index), None)
+            message = (work(items[index]), None)
         except Exception as error:  # raised by the parent
             message = (None, error)
         sender.send(message)
 
 
 def launched_rank() -> Optional[int]:
-    """This process's rank among those that torchrun started; None without torchrun."""
+    """This process's rank among those that torchrun or srun started; None without either.
+
+    Of srun, MASTER_ADDR must be set by the user: in a shell of Slurm the other variables are always there.
+    """
+    if {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "MASTER_ADDR"} <= os.environ.keys():
+        per_node = os.environ.get("SLURM_NTASKS_PER_NODE") or os.environ["SLURM_NTASKS"]
+        for name, value in {
+            "RANK": os.environ["SLURM_PROCID"],
+            "WORLD_SIZE": os.environ["SLURM_NTASKS"],
+            "LOCAL_RANK": os.environ["SLURM_LOCALID"],
+            "LOCAL_WORLD_SIZE": per_node,
+            "MASTER_PORT": "29500",  # torchrun's
+        }.items():
+            os.environ.setdefault(name, value)
     if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
         return int(os.environ["RANK"])
     return None

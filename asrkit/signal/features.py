@@ -117,17 +117,18 @@ def compute_shards(experiment: Experiment, shards: Sequence[Shard]) -> None:
             remove(file)
     missing = [shard for shard in shards if not _is_finished(shard, folder)]
 
-    def work(index: int) -> float:
+    def work(shard: Shard) -> float:
         torch.set_num_threads(1)  # there is a process per core, and results don't depend on their number
-        return _compute_shard(missing[index], experiment, folder)
+        return _compute_shard(shard, experiment, folder)
 
     with Progress("features", sum(map(len, shards))) as bar:
         bar.advance(count=sum(map(len, shards)) - sum(map(len, missing)))
         run_parallel(
             work,
-            len(missing),
+            missing,
             experiment.jobs,
             lambda index, seconds: bar.advance(seconds, len(missing[index])),
+            experiment.cluster,
         )
 
 

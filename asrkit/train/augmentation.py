@@ -139,5 +139,6 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
     rows = TextsByKey(
         (row["id"], json.dumps(with_audio_paths(row, experiment))) for row in iterate_jsonl(manifest)
     )
-    audio = TrainingAudio(FilterBank(config, experiment.config.signal.steps), mean, inverse_std, rows, config.speed_factors)
+    bank = FilterBank(config, experiment.config.signal.steps)
+    audio = TrainingAudio(bank, mean, inverse_std, rows, config.speed_factors)
     return Augmenter(fraction, waveform, features, audio)

@@ -1,14 +1,16 @@
 """Manifests: overlap of splits, comparison with expect.json, reproducible bytes."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
+from lhotse.serialization import deserialize_item
 
 from asrkit.corpus.audio import AudioFacts
-from asrkit.corpus.manifests import lhotse_objects, read_cuts
+from asrkit.corpus.manifests import manifest_rows, read_cuts
 from asrkit.corpus.utterance import Utterance
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
@@ -39,8 +41,8 @@ def test_a_known_signal_to_noise_ratio_is_kept() -> None:
     known = Utterance("a", Path("a.wav"), "ONE", "s", "test", snr=-2.5)
     both = (known, dataclasses.replace(known, snr=None))
     of = [ValidUtterance(each, "ONE", audio, 0, 16000) for each in both]
-    cuts = [cut for _, _, cut in lhotse_objects(of)]
-    assert [cut.custom for cut in cuts] == [{"audio_content": "c", "snr": -2.5}, {"audio_content": "c"}]
+    cuts = [cut for _, _, cut in manifest_rows(of)]
+    assert [cut["custom"] for cut in cuts] == [{"audio_content": "c", "snr": -2.5}, {"audio_content": "c"}]
 
 
 def test_the_same_audio_in_two_splits_is_an_error_in_any_container(tmp_path: Path) -> None:
@@ -261,3 +263,14 @@ def test_a_transcript_file_in_another_encoding_names_the_line(tmp_path: Path) ->
     listing.write_bytes(listing.read_bytes() + "ÉTÉ".encode("latin1"))
     with pytest.raises(UserError, match="line 7 isn't UTF-8: byte 0xc9"):
         manifests.run(experiment)
+
+
+def test_rows_are_those_of_lhotse() -> None:
+    audio = AudioFacts(sampling_rate=16000, samples=32000, content="c")
+    one = Utterance("a", Path("a.wav"), "ONE", "s", "test", start=0.1, duration=0.7)
+    of = [ValidUtterance(one, "ONE", audio, 1600, 11200), ValidUtterance(one, "ONE", audio, 0, 32000)]
+    rows = list(manifest_rows(of))
+    assert [recording is None for recording, _, _ in rows] == [False, True]
+    for _, supervision, cut in rows:
+        assert deserialize_item(copy.deepcopy(cut)).to_dict() == cut
+        assert deserialize_item(copy.deepcopy(supervision)).to_dict() == supervision

@@ -1,8 +1,9 @@
 """asrkit doctor: broken packages are found, with the command that fixes them."""
 
+import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 import pytest
 from click.testing import CliRunner, Result
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from asrkit.cli.doctor import command
 from asrkit.onboarding import doctor
 from asrkit.onboarding.doctor import Finding, diagnose, k2_command, k2_mismatch, read_k2_build, report_lines
+from asrkit.pipeline.experiment import REPOSITORY
 
 
 def find(subject: str) -> Finding:
@@ -66,7 +68,18 @@ def test_the_k2_wheel_for_a_torch_is_named(
 ) -> None:
     command = k2_command(torch, cuda, python)
     assert command.startswith(expected)
-    assert ("make setup" in command) or f"torch{torch.split('+')[0]}-cp3{python.split('.')[1]}" in command
+    release = torch.split("+")[0]
+    if command.startswith("pip"):
+        assert f"torch{release}-cp3{python.split('.')[1]}" in command
+        assert f"make setup TORCH={release} K2=ADDRESS" in command
+
+
+@pytest.mark.parametrize("chosen", [[], ["TORCH=2.13.0"], ["TORCH=2.13.0", "K2=https://page/k2.whl"]])
+def test_make_setup_passes_on_the_chosen_torch_and_k2(chosen: List[str]) -> None:
+    done = subprocess.run(["make", "-n", "setup", *chosen], cwd=REPOSITORY, capture_output=True, text=True)
+    given = dict(word.split("=") for word in chosen)
+    expected = f"TORCH='{given.get('TORCH', '')}' K2='{given.get('K2', '')}' utils/setup.sh"
+    assert done.stdout.strip() == expected, done.stderr
 
 
 def test_k2_must_be_built_for_the_installed_torch_and_cuda() -> None:
