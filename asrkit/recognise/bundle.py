@@ -18,7 +18,7 @@ from typing import Annotated, Any, Dict, List, Optional, Union
 
 import msgspec
 
-from asrkit.config.recipe import FeaturesConfig
+from asrkit.config.recipe import DecodeConfig, FeaturesConfig
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_checked_json
 
@@ -61,6 +61,10 @@ class Bundle(msgspec.Struct, frozen=True):
         """Whether a file is part of the bundle."""
         return name in self.files
 
+    def search_settings(self) -> DecodeConfig:
+        """Settings of the search; scale and bonus are in the graph's costs. Raises ValidationError."""
+        return msgspec.convert({**self.search, "methods": ["1best"], "search_lm_scale": 1.0}, DecodeConfig)
+
 
 def write_bundle(directory: Path, bundle: Bundle) -> Bundle:
     """Write bundle.json, last, with sizes and checksums of the files in the folder; returns its content."""
@@ -87,6 +91,7 @@ def open_bundle(directory: Path) -> Bundle:
         raise UserError(f"the bundle's format is {content.get('format')!r}", f"{FORMAT}", str(file), todo)
     try:
         bundle = msgspec.convert(content, Bundle)
+        bundle.search_settings()
     except msgspec.ValidationError as error:
         raise _damaged(file, str(error)) from None
     others = set(bundle.files) - FILES

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrkit.config import DecodeConfig
 from asrkit.config.methods import METHODS, RENAMED, current_method
 from asrkit.decode.methods import UtteranceDecoder
 from asrkit.decode.nbest import NBest
@@ -207,7 +206,5 @@ def _bundle_searcher(directory: Path, bundle: Bundle, units: Units) -> MethodSea
     if fault:
         raise UserError(f"HLG.fst is no decoding graph: {fault}", where=str(file), todo="export it again")
     graph = DecodingGraph(k2.Fsa(arcs, aux_labels=labels), words, {})
-    # Scale and bonus are in the graph's scores
-    decode = msgspec.convert({**bundle.search, "methods": ["1best"], "search_lm_scale": 1.0}, DecodeConfig)
-    decoder = UtteranceDecoder(decode, units, graph)
+    decoder = UtteranceDecoder(bundle.search_settings(), units, graph)
     return MethodSearcher(decoder, "1best", (1.0, 0.0), units, bundle.frame_shift)

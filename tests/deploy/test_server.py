@@ -41,8 +41,8 @@ def open_spelling() -> Callable[[Request], Iterator[Tuple[str, Any]]]:
 
 
 @contextlib.contextmanager
-def serving(options: ServerOptions, **limits: Any) -> Iterator[str]:
-    workers = Workers(open_spelling, **{"count": 1, "waiting": 2, "time_limit": 3.0, **limits})
+def serving(options: ServerOptions, opener: Any = open_spelling, **limits: Any) -> Iterator[str]:
+    workers = Workers(opener, **{"count": 1, "waiting": 2, "time_limit": 3.0, **limits})
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(make_app(workers, options), log_level="warning"))
