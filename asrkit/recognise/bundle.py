@@ -13,6 +13,7 @@ What a bundle holds is data: nothing of it is executed, and each file is compare
 """
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional, Union
 
@@ -94,10 +95,24 @@ def open_bundle(directory: Path) -> Bundle:
         bundle.search_settings()
     except msgspec.ValidationError as error:
         raise _damaged(file, str(error)) from None
+    if not _is_possible(bundle):
+        raise _damaged(file, "its features aren't of speech, or its frame shifts don't fit")
     others = set(bundle.files) - FILES
     if others:
         raise _damaged(file, f"it lists {min(others)!r}, which is no file of bundles")
     return bundle
+
+
+def _is_possible(bundle: Bundle) -> bool:
+    """Whether the features can be computed: what is outside these ranges is no speech."""
+    features = bundle.features
+    seconds = features.frame_shift, features.frame_length
+    return (
+        1000 <= features.sampling_rate <= 200_000
+        and features.bins <= 1000
+        and all(0.001 <= each <= 1 for each in seconds)
+        and math.isclose(bundle.frame_shift, features.frame_shift * bundle.subsampling)
+    )
 
 
 def checked_file(directory: Path, bundle: Bundle, name: str) -> Path:

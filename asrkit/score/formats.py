@@ -6,7 +6,7 @@ HEAD = """
 ## Formats of the exported model
 
 One training, its test set, greedy decoding, which shows what the format changes. Difference: the largest of
-any posterior from PyTorch's. RTF: of the acoustic model, on one thread. Measured by `benchmarks/export_formats.py`.
+any posterior from PyTorch's. RTF: of the acoustic model, one thread. Made by `benchmarks/export_formats.py`.
 
 | format | MB | difference | WER | RTF |
 | --- | --- | --- | --- | --- |
@@ -15,8 +15,9 @@ any posterior from PyTorch's. RTF: of the acoustic model, on one thread. Measure
 
 def render_formats(rows: Sequence[Dict[str, Any]]) -> str:
     """A line per format."""
-    return HEAD + "".join(
-        f"| {row['format']} | {row['bytes'] / 1e6:.2f} | {row['difference']:.1e} | {row['errors']}/{row['words']} "
-        f"= {100 * row['errors'] / row['words']:.2f} % | {row['rtf']:.4f} |\n"
-        for row in rows
-    )
+    lines = []
+    for row in rows:
+        rate = f"{row['errors']}/{row['words']} = {100 * row['errors'] / row['words']:.2f} %"
+        size, difference = row["bytes"] / 1e6, row["difference"]
+        lines.append(f"| {row['format']} | {size:.2f} | {difference:.1e} | {rate} | {row['rtf']:.4f} |\n")
+    return HEAD + "".join(lines)
