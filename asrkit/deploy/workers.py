@@ -12,6 +12,7 @@ from typing import Any, AsyncIterator, Callable, NamedTuple, Tuple
 from asrkit.errors import AudioProblem, UserError
 
 CANCEL = "cancel"
+START_SECONDS = 300.0  # to open a model at most
 POLL_SECONDS = 0.1  # between looks at whether the client is still there
 
 
@@ -46,7 +47,7 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
     while True:
         try:
             request = connection.recv()
-        except EOFError:  # the server has ended
+        except (EOFError, OSError):  # the server has ended
             return
         if request == CANCEL:  # sent when its request was done already
             continue
@@ -78,10 +79,10 @@ class Worker:
         self.process.start()
         theirs.close()
 
-    def wait_until_ready(self, seconds: float) -> None:
+    def wait_until_ready(self) -> None:
         """Raise UserError for a model that can't be opened, WorkerFailed if that ended or took too long."""
         with contextlib.suppress(EOFError, OSError):
-            if self.connection.poll(seconds):
+            if self.connection.poll(START_SECONDS):
                 kind, content = self.connection.recv()
                 if kind == "ready":
                     return
@@ -105,7 +106,7 @@ class Workers:
         self.count, self.pending, self._has_ended = count, 0, False
         self._workers = [Worker(open_recogniser) for _ in range(count)]
         for worker in self._workers:
-            worker.wait_until_ready(time_limit)
+            worker.wait_until_ready()
 
     @functools.cached_property
     def _idle(self) -> "asyncio.Queue[Worker]":
@@ -184,7 +185,7 @@ class Workers:
             if not self._has_ended:
                 worker.start()
                 with contextlib.suppress(WorkerFailed, UserError):
-                    worker.wait_until_ready(self._time_limit)
+                    worker.wait_until_ready()
 
     def end(self) -> None:
         """Kill the workers."""

@@ -7,7 +7,7 @@ from typing import Any, Callable
 import pytest
 import torch
 
-from asrkit.deploy.export import export
+from asrkit.deploy.export import _word_costs, export
 from asrkit.errors import UserError
 from asrkit.model.acoustic import load_model
 from asrkit.pipeline.experiment import open_experiment
@@ -95,6 +95,13 @@ def test_sherpa_onnx_finds_the_words_of_an4(an4_experiment: Path, tmp_path: Path
     }
     assert sherpa_words(tmp_path / "bundle", an4_experiment) == expected
     assert len(expected) == 130
+
+
+def test_the_usual_one_of_homophones_is_cheaper(finished_yesno: Path) -> None:
+    costs = _word_costs(open_experiment(finished_yesno))
+    arpa = (finished_yesno / "lm" / "lm.arpa").read_text().splitlines()
+    logs = {line.split()[1]: float(line.split()[0]) for line in arpa if line.endswith(("YES", "NO"))}
+    assert costs == {word: pytest.approx(-value * 2.302585) for word, value in logs.items()}
 
 
 def damaged(name: str, change: Callable[[bytes], bytes]) -> Any:
