@@ -30,8 +30,9 @@ bench: setup
 	@$(python) benchmarks/all.py $(ARGS)
 
 extras: setup
-	@$(python) -m pip install --disable-pip-version-check --quiet --progress-bar off -r requirements/extras.txt \
-	    -c requirements/locked-$$($(python) -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+	@version=$$($(python) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	$(python) -m pip install --disable-pip-version-check --quiet --progress-bar off --only-binary :all: \
+	    -r requirements/use.txt -c requirements/locked-$$version.txt -c requirements/locked-use-$$version.txt
 
 accept: setup
 	@$(python) tests/stages/accepted_code.py

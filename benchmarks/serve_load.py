@@ -1,147 +1,132 @@
 #!/usr/bin/env python3
-"""Many clients of asrkit serve at once: failures, latency, and audio per second beside asrkit transcribe.
+"""The server under load: clients that all send at once, each a recording after another.
 
-Each client sends recordings of the experiment's first test set one after the other, as OpenAI's clients do.
-The last line is the seconds of audio that the server recognises per second, divided by those of asrkit
-transcribe with as many processes as the server has workers.
+A bundle of --exp is exported and served with --workers processes. Last line: audio seconds per second of the
+server, as a share of those of `asrkit transcribe` with as many processes on the same files.
 """
 
 import concurrent.futures
-import os
+import json
 import re
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
 from typing import List, Tuple
 
+import numpy as np
 import soundfile
-from measure import make_parser, print_figure, run_measurement
+from measure import find_corpus, make_parser, print_figure, run_measurement
 
-from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 
 ASRKIT = [sys.executable, "-c", "from asrkit.cli.main import main; main()"]
+TIMEOUT = 300  # seconds for one answer
 
 
 def measure() -> None:
-    """Start a server, load it, and transcribe the same files."""
-    parser = make_parser(__doc__, exp="a decoded experiment")
+    """Throughput of transcribe, then of the server."""
+    parser = make_parser(__doc__, recipe="an4", exp="a finished experiment of the recipe")
     parser.add_argument("--clients", type=int, default=50)
+    parser.add_argument("--requests", type=int, default=10, help="of each client")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--requests", type=int, default=4, help="of each client")
     options = parser.parse_args()
-    if options.exp is None:
-        raise UserError("no experiment", expected="--exp DIR, a decoded experiment")
-    with tempfile.TemporaryDirectory() as name:
-        files = write_recordings(options.exp, Path(name))
-        once = transcribe(options.exp, files, options.workers)
-        print(f"asrkit transcribe --nj {options.workers}: {once:.1f} times faster than real time")
-        port = free_port()
-        command = [*ASRKIT, "serve", "--exp", str(options.exp), "--port", str(port)]
-        server = subprocess.Popen([*command, "--workers", str(options.workers)], env=one_thread())
+    corpus = find_corpus(options.recipe, options.corpus_dir, options.exp)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle, audio = Path(folder) / "bundle", Path(folder) / "audio"
+        subprocess.run([*ASRKIT, "export", "--exp", str(options.exp), str(bundle)], check=True)
+        recordings = _write_recordings(options.exp, corpus, audio)
+        alone = _transcribe(bundle, audio, options.workers, options.clients * options.requests)
+        print_figure("transcribe_audio_seconds_per_second", alone)
+        served = _load(bundle, recordings, options)
+        print_figure("serve_audio_seconds_per_second", served)
+        print_figure("serve_share_of_transcribe", served / alone, digits=3)
+
+
+def _write_recordings(exp: Path, corpus: Path, folder: Path) -> List[Tuple[bytes, float]]:
+    """The test set as WAV files, and their contents and seconds."""
+    from lhotse import load_manifest
+
+    folder.mkdir()
+    recordings = []
+    cuts = load_manifest(open_experiment(exp).folder("manifests") / "test_cuts.jsonl.gz")
+    for number, cut in enumerate(cuts):
+        samples, rate = soundfile.read(corpus / cut.recording.sources[0].source, dtype="float32")
+        soundfile.write(folder / f"{number:04d}.wav", samples, rate)
+        recordings.append(((folder / f"{number:04d}.wav").read_bytes(), len(samples) / rate))
+    return recordings
+
+
+def _transcribe(bundle: Path, audio: Path, jobs: int, files: int) -> float:
+    """Audio seconds per second of asrkit transcribe, without opening the model, on about so many files."""
+    repeats = max(1, files // len(list(audio.iterdir())))
+    command = [*ASRKIT, "transcribe", "--model", str(bundle), "--nj", str(jobs), *[str(audio)] * repeats]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, elapsed = re.findall(r"([\d.]+) s of audio in ([\d.]+) s", run.stderr)[-1]
+    return float(seconds) / float(elapsed)
+
+
+def _load(bundle: Path, recordings: List[Tuple[bytes, float]], options: "object") -> float:
+    """Audio seconds per second; prints failures and latencies. Raises UserError for a failure."""
+    clients, requests = options.clients, options.requests  # type: ignore[attr-defined]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    workers = str(options.workers)  # type: ignore[attr-defined]
+    command = [*ASRKIT, "serve", "--model", str(bundle), "--port", str(port), "--workers", workers]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
-            wait_until_ready(port, server)
-            served = load(port, files, options.clients, options.requests)
+            _wait_until_ready(server, port)
+            chosen = [index % len(recordings) for index in range(clients * requests)]
+            begun = time.perf_counter()
+            with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+                answers = list(pool.map(lambda index: _ask(port, recordings[index][0]), chosen))
+            elapsed = time.perf_counter() - begun
         finally:
             server.terminate()
-            server.wait()
-    print_figure("served_of_transcribed_audio", served / once, digits=3)
+    failures = sum(not ok for ok, _ in answers)
+    latencies = np.array([seconds for _, seconds in answers])
+    print(f"{len(answers)} requests of {clients} clients at once in {elapsed:.1f} s")
+    print_figure("serve_failures", failures)
+    for percent in (50, 95):
+        print_figure(f"serve_latency_p{percent}_seconds", float(np.percentile(latencies, percent)), digits=3)
+    if failures:
+        raise UserError(f"{failures} of {len(answers)} requests failed", expected="none")
+    return sum(recordings[index][1] for index in chosen) / elapsed
 
 
-def write_recordings(exp: Path, folder: Path) -> List[Path]:
-    """The test set as WAV files."""
-    experiment = open_experiment(exp)
-    files = []
-    for cut in read_cuts(experiment, experiment.config.corpus.tests[0]):
-        samples, rate = soundfile.read(cut.recording.sources[0].source)
-        files.append(folder / f"{len(files):04}.wav")
-        soundfile.write(files[-1], samples, rate)
-    return files
-
-
-def one_thread() -> "dict[str, str]":
-    """The environment, with one thread per process."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def transcribe(exp: Path, files: List[Path], jobs: int) -> float:
-    """Seconds of audio per second that asrkit transcribe reports, which leaves out the start."""
-    command = [*ASRKIT, "transcribe", "--exp", str(exp), "--nj", str(jobs), *map(str, files)]
-    output = subprocess.run(command, capture_output=True, text=True, env=one_thread(), check=True).stderr
-    found = re.search(r"([\d.]+) s of audio in ([\d.]+) s", output)
-    assert found is not None, output
-    return float(found[1]) / float(found[2])
-
-
-def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
-    """Wait until the server answers; raises UserError if it ends before."""
+def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> None:
     while server.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
             return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise UserError("the server ended", where="asrkit serve", todo="look at its message above")
+        except OSError:
+            time.sleep(0.1)
+    raise UserError("the server ended before it listened", expected="asrkit serve")
 
 
-def load(port: int, files: List[Path], clients: int, requests: int) -> float:
-    """Seconds of audio per second with so many clients at once; prints failures and latencies."""
-    contents = [file.read_bytes() for file in files]
-    seconds = [soundfile.info(file).duration for file in files]
-
-    def client(number: int) -> Tuple[List[float], int, float]:
-        latencies, failures, audio = [], 0, 0.0
-        for count in range(requests):
-            index = (number * requests + count) % len(contents)
-            begun = time.monotonic()
-            failures += not post(port, contents[index])
-            latencies.append(time.monotonic() - begun)
-            audio += seconds[index]
-        return latencies, failures, audio
-
-    begun = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
-        results = list(pool.map(client, range(clients)))
-    elapsed = time.monotonic() - begun
-    latencies = sorted(latency for each, _, _ in results for latency in each)
-    failures = sum(each for _, each, _ in results)
-    audio = sum(each for _, _, each in results)
-    print(f"asrkit serve: {clients} clients, {len(latencies)} requests, {failures} failed")
-    p50, p95 = statistics.median(latencies), latencies[int(0.95 * (len(latencies) - 1))]
-    print(f"latency: p50 {p50:.2f} s, p95 {p95:.2f} s; {audio / elapsed:.1f} times faster than real time")
-    if failures:
-        raise UserError(f"{failures} requests failed", expected="none", where="asrkit serve")
-    return audio / elapsed
-
-
-def post(port: int, content: bytes) -> bool:
-    """Send a recording as multipart/form-data; whether a transcript came back."""
+def _ask(port: int, audio: bytes) -> Tuple[bool, float]:
+    """Whether a recording is answered with a text, and the seconds that takes."""
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    address = f"http://127.0.0.1:{port}/v1/audio/transcriptions"
+    body = head.encode() + audio + f"\r\n--{boundary}--\r\n".encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/audio/transcriptions",
+        body,
+        {"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
+    begun = time.perf_counter()
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=120) as answer:
-            return answer.status == 200 and b'"text"' in answer.read()
-    except (urllib.error.URLError, OSError) as error:
-        print(f"a request failed: {error}")
-        return False
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            is_text = isinstance(json.load(answer).get("text"), str)
+    except (OSError, ValueError):
+        is_text = False
+    return is_text, time.perf_counter() - begun
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements/locked-3.X.txt: the exact version of every package, for one Python. Run it after a change
-# of requirements/environment.txt, once per supported Python:  utils/lock.sh /path/to/python3.11
+# Write requirements/locked-3.X.txt and locked-use-3.X.txt: the exact version of every package, for one Python. Run
+# it after a change of environment.txt or use.txt, once per supported Python:  utils/lock.sh /path/to/python3.11
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$0")/.."
@@ -10,17 +10,29 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install -q -r requirements/pip.txt
-"$work/venv/bin/pip" install -q --dry-run --ignore-installed --only-binary :all: --report "$work/report.json" \
-    -r requirements/environment.txt
-"$work/venv/bin/python" - "$work/report.json" <<'PY'
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+lock() { # lock FILE LOCKED [BELOW]: BELOW is a locked file whose versions stay, and aren't listed again
+    "$work/venv/bin/pip" install -q --dry-run --ignore-installed --only-binary :all: --report "$work/report.json" \
+        -r "requirements/$1" ${3:+-c "$3"}
+    "$work/venv/bin/python" - "$1" "$2" "${3:-/dev/null}" "$work/report.json" <<'PY'
 import json
 import sys
 
-with open(sys.argv[1], encoding="utf-8") as file:
+source, locked, below, report = sys.argv[1:]
+with open(report, encoding="utf-8") as file:
     packages = [item["metadata"] for item in json.load(file)["install"]]
+with open(below, encoding="utf-8") as file:
+    listed = set(file.read().split("\n"))
 version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-with open(f"requirements/locked-{version}.txt", "w", encoding="utf-8") as file:
-    print(f"# Made by utils/lock.sh for Python {version} from environment.txt: do not edit.", file=file)
+with open(locked, "w", encoding="utf-8") as file:
+    print(f"# Made by utils/lock.sh for Python {version} from {source}: don't edit.", file=file)
     for package in sorted(packages, key=lambda package: package["name"].lower()):
-        print(f"{package['name']}=={package['version']}", file=file)
+        line = f"{package['name']}=={package['version']}"
+        if line not in listed:
+            print(line, file=file)
 PY
+}
+
+lock environment.txt "requirements/locked-$version.txt"
+lock use.txt "requirements/locked-use-$version.txt" "requirements/locked-$version.txt"

@@ -8,6 +8,7 @@ import click
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import Cost
 from asrkit.pipeline.finished import refuse_changed_results
+from asrkit.score.formats import render_formats
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
 from asrkit.score.study import render_study
@@ -66,6 +67,9 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
         texts[recipe / "RESULTS.md"] = "\n".join(
             [render_results(recipe.name, results, cost), *_render_studies(file.parent)]
         )
+        formats = file.with_name("formats.json")
+        if formats.exists():
+            texts[recipe / "RESULTS.md"] += render_formats(read_json(formats))
     if not readme.exists():
         raise UserError(f"no {readme}", "README.md", str(readme), "run this in the project's folder")
     texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))

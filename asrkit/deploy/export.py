@@ -1,6 +1,7 @@
 """Export a finished experiment as a bundle."""
 
 import datetime
+import math
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -10,6 +11,7 @@ from asrkit.corpus.text import WORD_START
 from asrkit.deploy.card import write_card
 from asrkit.deploy.exported import export_onnx, export_torchscript, quantise, to_half_precision
 from asrkit.errors import UserError
+from asrkit.lm.arpa import read_unigrams
 from asrkit.model.acoustic import load_model, subsampling
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
@@ -21,7 +23,7 @@ from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 
 SUBSAMPLING = 4  # that sherpa-onnx assumes where it gives times
-HOMOPHONE_COST = 1.0  # per word: of two ways to cut phones into words, that with fewer words is taken
+UNSEEN_WORD_COST = 20.0  # of a word that the language model lacks: a probability of 2e-9
 
 
 def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bool = False) -> Bundle:
@@ -124,14 +126,22 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
         exported = "tokens.txt" if name == "units.txt" else name
         write_bytes(directory / exported, (folder / name).read_bytes())
     if experiment.config.units.kind == "phones":
-        spellings, are_marked = _spellings(units)
+        spellings, are_marked = _spellings(units, _word_costs(experiment))
         write_rules(directory / "rules.fst", spellings, are_marked)
 
 
-def _spellings(units: Units) -> Tuple[List[Tuple[str, str, float]], bool]:
+def _word_costs(experiment: Experiment) -> Dict[str, float]:
+    """Negative natural logarithm of each word's unigram probability: of homophones the usual one is taken."""
+    file = experiment.folder("lm") / "lm.arpa"
+    unigrams = read_unigrams(file) if file.is_file() else {}
+    return {word: -value * math.log(10) for word, value in unigrams.items()}
+
+
+def _spellings(units: Units, costs: Dict[str, float]) -> Tuple[List[Tuple[str, str, float]], bool]:
     """Text of each word's tokens, the word and its cost; whether words are separated in that text."""
     are_marked = any(symbol.startswith(WORD_START) for symbol in units.symbols)
     spellings = [
-        ("".join(entry.units).replace(WORD_START, ""), entry.word, HOMOPHONE_COST) for entry in units.lexicon
+        ("".join(entry.units).replace(WORD_START, ""), entry.word, costs.get(entry.word, UNSEEN_WORD_COST))
+        for entry in units.lexicon
     ]
     return spellings, are_marked

@@ -229,18 +229,22 @@ async def _collect(recognised: AsyncIterator[Tuple[str, Any]], name: str) -> Tra
     return Transcript(name, duration, tuple(segments))
 
 
-async def _until_gone(request: Request, work: Any) -> Transcript:
+async def _until_gone(request: Request, work: Awaitable[Transcript]) -> Transcript:
     """Wait for work, unless its client disconnects before."""
-    task = asyncio.ensure_future(work)
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
-        while True:
-            done, _ = await asyncio.wait([task], timeout=0.2)
-            if done:
-                return task.result()
-            if await request.is_disconnected():
-                raise ClientDisconnect
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
     finally:
-        task.cancel()
+        working.cancel()
+        leaving.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _events(

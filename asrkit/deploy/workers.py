@@ -2,16 +2,17 @@
 
 import asyncio
 import contextlib
+import functools
 import multiprocessing
-import queue
 import threading
 import time
 from multiprocessing.connection import Connection
-from typing import Any, AsyncIterator, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, AsyncIterator, Callable, NamedTuple, Tuple
 
 from asrkit.errors import AudioProblem, UserError
 
 CANCEL = "cancel"
+START_SECONDS = 300.0  # to open a model at most
 POLL_SECONDS = 0.1  # between looks at whether the client is still there
 
 
@@ -46,7 +47,7 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
     while True:
         try:
             request = connection.recv()
-        except EOFError:  # the server has ended
+        except (EOFError, OSError):  # the server has ended
             return
         if request == CANCEL:  # sent when its request was done already
             continue
@@ -67,16 +68,21 @@ class Worker:
     """A worker process and the pipe to it."""
 
     def __init__(self, open_recogniser: Callable[[], Recognise]) -> None:
+        self._open = open_recogniser
+        self.start()
+
+    def start(self) -> None:
+        """Start the process."""
         context = multiprocessing.get_context("spawn")  # threads of the server don't survive a fork
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, open_recogniser), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, self._open), daemon=True)
         self.process.start()
         theirs.close()
 
-    def wait_until_ready(self, seconds: float) -> None:
+    def wait_until_ready(self) -> None:
         """Raise UserError for a model that can't be opened, WorkerFailed if that ended or took too long."""
         with contextlib.suppress(EOFError, OSError):
-            if self.connection.poll(seconds):
+            if self.connection.poll(START_SECONDS):
                 kind, content = self.connection.recv()
                 if kind == "ready":
                     return
@@ -87,23 +93,27 @@ class Worker:
         """Kill the process."""
         self.process.kill()
         self.process.join()
-        self.connection.close()
 
 
 class Workers:
-    """Some workers, and a bounded number of requests that wait for one."""
+    """Some workers, and a bounded number of requests that wait for one, first come, first served."""
 
     def __init__(
         self, open_recogniser: Callable[[], Recognise], count: int, waiting: int, time_limit: float
     ) -> None:
         """Start `count` workers; `waiting` requests may wait, and each takes `time_limit` seconds at most."""
-        self._open, self._waiting, self._time_limit = open_recogniser, waiting, time_limit
-        self.count, self.pending = count, 0
-        self._idle: queue.Queue[Worker] = queue.Queue()
-        started = [Worker(open_recogniser) for _ in range(count)]
-        for worker in started:
-            worker.wait_until_ready(time_limit)
-            self._idle.put(worker)
+        self._waiting, self._time_limit = waiting, time_limit
+        self.count, self.pending, self._has_ended = count, 0, False
+        self._workers = [Worker(open_recogniser) for _ in range(count)]
+        for worker in self._workers:
+            worker.wait_until_ready()
+
+    @functools.cached_property
+    def _idle(self) -> "asyncio.Queue[Worker]":
+        idle: asyncio.Queue[Worker] = asyncio.Queue()  # made in the event loop, to which Python 3.9 binds it
+        for worker in self._workers:
+            idle.put_nowait(worker)
+        return idle
 
     async def recognise(self, request: Request) -> AsyncIterator[Tuple[str, Any]]:
         """("duration", seconds), then ("segment", Segment) for each; ends early if the caller does.
@@ -112,23 +122,26 @@ class Workers:
         """
         if self.pending >= self.count + self._waiting:
             raise Overloaded
-        loop, messages = asyncio.get_running_loop(), asyncio.Queue()  # type: ignore[var-annotated]
-        gone = threading.Event()
         self.pending += 1
-
-        def send(message: Tuple[str, Any]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(messages.put_nowait, message)
-
-        def finished() -> None:
+        try:
+            worker = await self._idle.get()
+        except BaseException:  # the client has gone
             self.pending -= 1
+            raise
+        loop, gone = asyncio.get_running_loop(), threading.Event()
+        messages: asyncio.Queue[Tuple[str, Any]] = asyncio.Queue()
+
+        def call(function: Callable[[Any], None], argument: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(function, argument)
+
+        def finished(worker: Worker) -> None:
+            self.pending -= 1
+            self._idle.put_nowait(worker)
 
         def run() -> None:
-            try:
-                self._run(request, send, gone)
-            finally:
-                with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(finished)
+            self._run(worker, request, lambda message: call(messages.put_nowait, message), gone)
+            call(finished, worker)
 
         threading.Thread(target=run, daemon=True).start()
         try:
@@ -145,12 +158,13 @@ class Workers:
             gone.set()
 
     def _run(
-        self, request: Request, send: Callable[[Tuple[str, Any]], None], gone: threading.Event
+        self,
+        worker: Worker,
+        request: Request,
+        send: Callable[[Tuple[str, Any]], None],
+        gone: threading.Event,
     ) -> None:
-        """Wait for an idle worker, and pass on what it sends, in a thread of its own."""
-        worker = self._borrow(gone)
-        if worker is None:
-            return
+        """Pass on what a worker sends, in a thread of its own; a worker that fails is started again."""
         deadline, cancelled = time.monotonic() + self._time_limit, False
         try:
             worker.connection.send(request)
@@ -168,22 +182,13 @@ class Workers:
         except (EOFError, OSError, TimeoutError) as error:
             worker.end()
             send(("failed", str(error) or "the worker process ended"))
-            worker = Worker(self._open)
-            with contextlib.suppress(WorkerFailed, UserError):
-                worker.wait_until_ready(self._time_limit)
-        self._idle.put(worker)
-
-    def _borrow(self, gone: threading.Event) -> Optional[Worker]:
-        while not gone.is_set():
-            with contextlib.suppress(queue.Empty):
-                return self._idle.get(timeout=POLL_SECONDS)
-        return None
+            if not self._has_ended:
+                worker.start()
+                with contextlib.suppress(WorkerFailed, UserError):
+                    worker.wait_until_ready()
 
     def end(self) -> None:
-        """Kill the workers that are idle; the others are daemons and end with the server."""
-        idle: List[Worker] = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                idle.append(self._idle.get_nowait())
-        for worker in idle:
+        """Kill the workers."""
+        self._has_ended = True
+        for worker in self._workers:
             worker.end()

@@ -74,11 +74,14 @@ def ngram_counts(file: Path) -> List[int]:
 
 def read_vocabulary(file: Path) -> List[str]:
     """The words of an ARPA file; nothing after its unigrams is read."""
+    return list(read_unigrams(file))
+
+
+def read_unigrams(file: Path) -> Dict[str, float]:
+    """The words of an ARPA file and their log10 probabilities; nothing after its unigrams is read."""
     lines = _Lines(file)
-    ids: Dict[str, int] = {}
-    for _ in _entries(lines, 1, _read_header(lines), ids):
-        pass
-    return [word for word in ids if word not in RESERVED_WORDS]
+    found = {words[0]: value for value, words, _ in _entries(lines, 1, _read_header(lines), {})}
+    return {word: value for word, value in found.items() if word not in RESERVED_WORDS}
 
 
 def copy_arpa(

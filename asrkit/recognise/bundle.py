@@ -13,12 +13,13 @@ What a bundle holds is data: nothing of it is executed, and each file is compare
 """
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional, Tuple, Union
 
 import msgspec
 
-from asrkit.config.recipe import FeaturesConfig, SignalStep
+from asrkit.config.recipe import DecodeConfig, FeaturesConfig, SignalStep
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_checked_json
 
@@ -62,6 +63,10 @@ class Bundle(msgspec.Struct, frozen=True):
         """Whether a file is part of the bundle."""
         return name in self.files
 
+    def search_settings(self) -> DecodeConfig:
+        """Settings of the search; scale and bonus are in the graph's costs. Raises ValidationError."""
+        return msgspec.convert({**self.search, "methods": ["1best"], "search_lm_scale": 1.0}, DecodeConfig)
+
 
 def write_bundle(directory: Path, bundle: Bundle) -> Bundle:
     """Write bundle.json, last, with sizes and checksums of the files in the folder; returns its content."""
@@ -88,12 +93,27 @@ def open_bundle(directory: Path) -> Bundle:
         raise UserError(f"the bundle's format is {content.get('format')!r}", f"{FORMAT}", str(file), todo)
     try:
         bundle = msgspec.convert(content, Bundle)
+        bundle.search_settings()
     except msgspec.ValidationError as error:
         raise _damaged(file, str(error)) from None
+    if not _is_possible(bundle):
+        raise _damaged(file, "its features aren't of speech, or its frame shifts don't fit")
     others = set(bundle.files) - FILES
     if others:
         raise _damaged(file, f"it lists {min(others)!r}, which is no file of bundles")
     return bundle
+
+
+def _is_possible(bundle: Bundle) -> bool:
+    """Whether the features can be computed: what is outside these ranges is no speech."""
+    features = bundle.features
+    seconds = features.frame_shift, features.frame_length
+    return (
+        1000 <= features.sampling_rate <= 200_000
+        and features.bins <= 1000
+        and all(0.001 <= each <= 1 for each in seconds)
+        and math.isclose(bundle.frame_shift, features.frame_shift * bundle.subsampling)
+    )
 
 
 def checked_file(directory: Path, bundle: Bundle, name: str) -> Path:

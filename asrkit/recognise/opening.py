@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrkit.config import DecodeConfig
 from asrkit.config.methods import METHODS, RENAMED, current_method
 from asrkit.decode.methods import UtteranceDecoder
 from asrkit.decode.nbest import NBest
@@ -119,7 +118,11 @@ class MethodSearcher:
 
     def __call__(self, log_probs: Tensor, encoded: Optional[Tensor], offset: float) -> Found:
         """Search one segment; words that the method doesn't time are aligned by CTC."""
-        found = self._decoder.decode(f"{offset:.2f} s", log_probs, {self._method: self._point}, encoded)
+        try:
+            found = self._decoder.decode(f"{offset:.2f} s", log_probs, {self._method: self._point}, encoded)
+        except ValueError as error:
+            expected, todo = "a graph and a lexicon that belong together", "export the bundle again"
+            raise UserError(f"the graph has {error}", expected, "HLG.fst and lexicon.txt", todo) from None
         nbest, _ = found[self._method]
         words = nbest.best(self._point[0])
         if len(nbest.timed) == len(words):
@@ -183,11 +186,12 @@ def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     method = _chosen_method(method, there, str(directory))
     symbols = read_symbols(checked_file(directory, bundle, "tokens.txt"))
     lexicon = read_lexicon(checked_file(directory, bundle, "lexicon.txt"))
-    absent = {unit for entry in lexicon for unit in entry.units} - set(symbols)
-    if absent or len(symbols) != bundle.tokens:
-        found = f"lexicon.txt has {min(absent)}" if absent else f"tokens.txt has {len(symbols)} tokens"
-        expected = f"{bundle.tokens} tokens in tokens.txt, and no others in lexicon.txt"
-        raise UserError(found, expected, str(directory), "export the bundle again")
+    if len(symbols) != bundle.tokens:
+        raise UserError(f"tokens.txt has {len(symbols)} tokens", f"{bundle.tokens}", str(directory))
+    unknown = {token for entry in lexicon for token in entry.units} - set(symbols)
+    if unknown:
+        found = f"lexicon.txt has {min(unknown)}, which is no token"
+        raise UserError(found, "tokens of tokens.txt", str(directory), "export the bundle again")
     units = Units(symbols, lexicon)
     searcher: Searcher = Greedy(units, bundle.frame_shift)
     if method == "1best":
@@ -208,10 +212,13 @@ def _bundle_searcher(directory: Path, bundle: Bundle, units: Units) -> MethodSea
     arcs, labels = (torch.from_numpy(each) for each in read_graph(file))
     words = read_symbols(checked_file(directory, bundle, "words.txt"))
     fault = find_fault(arcs, labels, len(words))
+    if not fault and int(arcs[:, 2].max()) >= len(units):
+        fault = "an arc has no token of tokens.txt"
+    spelled = {entry.word for entry in units.lexicon}
+    if not fault and not {words[label] for label in labels.unique().tolist() if label > 0} <= spelled:
+        fault = "a word isn't in lexicon.txt"
     if fault:
         raise UserError(f"HLG.fst is no decoding graph: {fault}", where=str(file), todo="export it again")
     graph = DecodingGraph(k2.Fsa(arcs, aux_labels=labels), words, {})
-    # Scale and bonus are in the graph's scores
-    decode = msgspec.convert({**bundle.search, "methods": ["1best"], "search_lm_scale": 1.0}, DecodeConfig)
-    decoder = UtteranceDecoder(decode, units, graph)
+    decoder = UtteranceDecoder(bundle.search_settings(), units, graph)
     return MethodSearcher(decoder, "1best", (1.0, 0.0), units, bundle.frame_shift)

@@ -2,21 +2,19 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 
-from asrkit.deploy.export import export
+from asrkit.deploy.export import _word_costs, export
 from asrkit.errors import UserError
 from asrkit.model.acoustic import load_model
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.recognise.bundle import open_bundle
 from asrkit.recognise.recognizer import Recognizer
 from asrkit.recognise.segmentation import SegmentOptions
-from asrkit.storage.files import read_jsonl
+from tests.deploy.speech import hypotheses, recordings, sherpa_words
 
 pytestmark = pytest.mark.k2
 WHOLE = SegmentOptions(whole=True)
@@ -29,21 +27,6 @@ def bundle(finished_yesno: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     assert written.files == open_bundle(folder).files
     assert "model.onnx" in written.files  # asrkit export prints them
     return folder
-
-
-def recordings(exp: Path) -> Iterator[Tuple[str, np.ndarray, int]]:
-    """Id, samples and rate of each test utterance."""
-    from lhotse import load_manifest
-
-    corpus = open_experiment(exp).corpus_directory
-    for cut in load_manifest(exp / "manifests" / "test_cuts.jsonl.gz"):
-        samples, rate = soundfile.read(corpus / cut.recording.sources[0].source, dtype="float32")
-        yield cut.id, samples, rate
-
-
-def hypotheses(exp: Path, method: str) -> Dict[str, List[str]]:
-    rows = read_jsonl(exp / "decode" / "test" / f"hypotheses_{method}.jsonl")
-    return {row["id"]: row["hyp"] for row in rows}
 
 
 @pytest.mark.parametrize("method", ["greedy", "1best"])
@@ -97,21 +80,28 @@ def test_a_bundle_finds_the_words_of_the_experiment(finished_yesno: Path, bundle
 
 
 def test_sherpa_onnx_finds_the_same_words(finished_yesno: Path, bundle: Path) -> None:
-    sherpa = pytest.importorskip("sherpa_onnx", reason="needs the package sherpa-onnx")
-    recognizer = sherpa.OfflineRecognizer.from_zipformer_ctc(
-        str(bundle / "model.onnx"),
-        tokens=str(bundle / "tokens.txt"),
-        sample_rate=8000,
-        feature_dim=40,
-        ctc_graph=str(bundle / "HLG.fst"),
-        rule_fsts=str(bundle / "rules.fst"),
-    )
-    expected = hypotheses(finished_yesno, "1best")
-    for key, samples, rate in recordings(finished_yesno):
-        stream = recognizer.create_stream()
-        stream.accept_waveform(rate, samples)
-        recognizer.decode_stream(stream)
-        assert stream.result.text.split() == expected[key]
+    found = sherpa_words(bundle, finished_yesno)
+    assert found == hypotheses(finished_yesno, "1best")
+    assert len(found) == 30
+
+
+@pytest.mark.an4
+def test_sherpa_onnx_finds_the_words_of_an4(an4_experiment: Path, tmp_path: Path) -> None:
+    export(open_experiment(an4_experiment), tmp_path / "bundle")
+    recognizer = Recognizer.open(an4_experiment, "1best")
+    expected = {
+        key: recognizer.transcribe((samples, rate), WHOLE).text.split()
+        for key, samples, rate in recordings(an4_experiment)
+    }
+    assert sherpa_words(tmp_path / "bundle", an4_experiment) == expected
+    assert len(expected) == 130
+
+
+def test_the_usual_one_of_homophones_is_cheaper(finished_yesno: Path) -> None:
+    costs = _word_costs(open_experiment(finished_yesno))
+    arpa = (finished_yesno / "lm" / "lm.arpa").read_text().splitlines()
+    logs = {line.split()[1]: float(line.split()[0]) for line in arpa if line.endswith(("YES", "NO"))}
+    assert costs == {word: pytest.approx(-value * 2.302585) for word, value in logs.items()}
 
 
 def damaged(name: str, change: Callable[[bytes], bytes]) -> Any:

@@ -51,6 +51,7 @@ def test_of_digital_silence_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.k2
+@pytest.mark.an4
 def test_joined_recordings_give_the_words_of_each(corpora: Callable[[str], Path]) -> None:
     pytest.importorskip("silero_vad", reason="needs the extra [use]")
     pytest.importorskip("onnxruntime", reason="needs the extra [use]")
