@@ -13,6 +13,8 @@ from asrkit.score.comparison import compare, comparison_lines
 from asrkit.score.records import headlines, read_results
 from asrkit.score.splits import evaluate_transcripts
 from asrkit.score.transcripts import load_transcripts
+from asrkit.show.page import show
+from asrkit.show.systems import labels_of
 from asrkit.stages.table import stage_named
 
 EXPERIMENT = click.Path(path_type=Path)
@@ -23,7 +25,14 @@ EXPERIMENT = click.Path(path_type=Path)
 @click.argument("exp_b", type=EXPERIMENT)
 @click.option("--set-name", help="A set.  [default: every test set of both]")
 @click.option("--method", help="Decoding method, e.g. 1best.  [default: every method of both]")
-def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str]) -> None:
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    help="Write a page too, with both side by side for each utterance, by --method or the one chosen on dev.",
+)
+def command(
+    exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str], html: Optional[Path]
+) -> None:
     """Compare EXP_A and EXP_B, utterance by utterance, in the unit of EXP_A (score.unit)."""
     a, b = open_experiment(exp_a), open_experiment(exp_b)
     for each in (a, b):
@@ -46,6 +55,9 @@ def command(exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[
         print(f"{split} {name}")
         for line in comparison_lines(compare(of_a, of_b, settings.bootstrap_samples)):
             print(f"  {line}")
+    if html:
+        labelled = dict(zip(labels_of([exp_a, exp_b]), (a, b)))
+        show(html, labelled, sets=[set_name] if set_name else [], method=method or "")
 
 
 def _choose(

@@ -7,8 +7,9 @@ import click
 
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
-from asrkit.show.data import LIMIT, SEED, collect, labels_of
-from asrkit.show.page import write_page
+from asrkit.show.data import LIMIT, SEED
+from asrkit.show.page import show
+from asrkit.show.systems import labels_of
 from asrkit.stages.table import stage_named
 
 
@@ -31,10 +32,5 @@ def command(exp: Path, output: Optional[Path], limit: int, sets: Tuple[str, ...]
     """
     experiment = open_experiment(exp)
     refuse_changed_results([stage_named("score")], experiment.directory)
-    page = collect({labels_of([exp])[0]: experiment}, limit, sets, seed)
-    for note in page.main["notes"]:
-        print(f"show: {note}")
-    file = output or exp / "show.html"
-    size = write_page(file, page)
-    shown = page.main["sampling"]
-    print(f"{file}: {shown['shown']} of {shown['all']} utterances, {size / 1e6:.1f} MB")
+    labelled = {labels_of([exp])[0]: experiment}
+    show(output or exp / "show.html", labelled, limit=limit, sets=sets, seed=seed)
