@@ -514,7 +514,7 @@
     const timed = source === "lattice";
     const wide = nodes.map(([word]) => (word ? 7.6 * word.length + 10 : 8));
     const last = nodes[nodes.length - 1][1];
-    const scale = Math.max((get("detail").clientWidth - 60) / last, timed ? 110 : Math.max(...wide) + 30);
+    const scale = Math.max((get("detail").clientWidth - 60) / last, timed ? 160 : Math.max(...wide) + 30);
     const right = nodes.map(([, place]) => 14 + place * scale);
     const left = right.map((edge, at) => edge - wide[at]);
     const lanes = [];
@@ -540,7 +540,7 @@
       ? svg("text", { x: (left[at] + right[at]) / 2, y: y(at) + 4, class: posterior < 0.1 ? "label faint" : "label" }, word,
         svg("title", {}, `${word}: posterior ${posterior.toFixed(3)}${timed ? `, ${place.toFixed(2)} s` : ""}`))
       : svg("circle", { cx: (left[at] + right[at]) / 2, cy: y(at), r: 4, class: "state" })));
-    const every = last * scale > 60 * last ? 0.5 : 1;
+    const every = 0.5; // seconds
     const ticks = timed ? Array.from({ length: Math.floor(last / every) + 1 }, (_, at) => svg("text", { x: 14 + at * every * scale, y: bottom + 8, "text-anchor": "middle" }, at ? `${at * every} s` : "0")) : [];
     return [
       el("h4", {}, `${timed ? "Lattice" : "Word graph of the n-best list"}${label} (thicker: more probable${timed ? "; a word stands at its last token" : ""})`),
@@ -697,7 +697,7 @@
     const follow = () => {
       if (!cursor.isConnected || own !== player) return;
       const x = own.currentTime * scale;
-      cursor.style.transform = `translateX(${x}px)`;
+      Object.assign(cursor.style, { transform: `translateX(${x}px)`, visibility: "visible" });
       if (!own.paused) {
         if (x < scroller.scrollLeft || x > scroller.scrollLeft + scroller.clientWidth) scroller.scrollLeft = x - 20;
         requestAnimationFrame(follow);

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from asrkit.cli import show
+from asrkit.cli import compare, show
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.show import stored
@@ -178,6 +178,14 @@ def test_two_experiments_side_by_side(experiment: Experiment, tmp_path: Path) ->
     better = make_experiment(
         tmp_path / "better", experiment.corpus_directory, {**HYPOTHESES, "u1": REFERENCES["u1"]}
     )
+    file = tmp_path / "page.html"
+    arguments = [str(experiment.directory), str(better.directory), "--html", str(file)]
+    done = CliRunner().invoke(compare.command, arguments)
+    assert done.exception is None, done.output
+    assert "B - A   -1 errors = -7.14 %" in done.output and "5 of 5 utterances" in done.output
+    assert '"labels":["exp","better"]' in file.read_text(encoding="utf-8")
+    main = collect({"a": experiment, "b": better}, method="greedy").main
+    assert main["sets"][0]["difference"]["rate"] == 0.0
     main = collect({"a": experiment, "b": better}).main
     assert [system["errors"] for system in main["utterances"][0]["systems"]] == [1, 0]
     assert main["sets"][0]["difference"]["rate"] == pytest.approx(-100 / 14)
