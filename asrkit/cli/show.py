@@ -1,10 +1,12 @@
 """asrkit show: one HTML page of a finished experiment, with a browser of its utterances."""
 
+import math
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import click
 
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.show.data import LIMIT, SEED
@@ -25,7 +27,12 @@ from asrkit.stages.table import stage_named
 )
 @click.option("--set-name", "sets", multiple=True, help="A set to browse.  [default: every test set]")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of the random utterances.")
-def command(exp: Path, output: Optional[Path], limit: int, sets: Tuple[str, ...], seed: int) -> None:
+@click.option(
+    "--beams", help="Search beams to try on dev, e.g. 4,8,12,20; k2 searches the stored posteriors."
+)
+def command(
+    exp: Path, output: Optional[Path], limit: int, sets: Tuple[str, ...], seed: int, beams: Optional[str]
+) -> None:
     """Write a page of EXP's results, curves and errors, with a browser of its utterances.
 
     The page is one file that needs no network: it holds the audio and all that is shown.
@@ -33,4 +40,14 @@ def command(exp: Path, output: Optional[Path], limit: int, sets: Tuple[str, ...]
     experiment = open_experiment(exp)
     refuse_changed_results([stage_named("score")], experiment.directory)
     labelled = {labels_of([exp])[0]: experiment}
-    show(output or exp / "show.html", labelled, limit=limit, sets=sets, seed=seed)
+    show(output or exp / "show.html", labelled, limit=limit, sets=sets, seed=seed, beams=_numbers(beams))
+
+
+def _numbers(beams: Optional[str]) -> List[float]:
+    try:
+        found = [float(each) for each in beams.split(",")] if beams else []
+    except ValueError:
+        found = [0.0]
+    if not all(0 < each < math.inf for each in found):
+        raise UserError(f"--beams {beams}", "numbers above 0, e.g. 4,8,12,20", "--beams")
+    return found

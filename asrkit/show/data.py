@@ -9,6 +9,7 @@ from asrkit.score.comparison import compare
 from asrkit.score.evaluation import Evaluation
 from asrkit.score.records import RATES
 from asrkit.show import stored
+from asrkit.show.beams import sweep_beams
 from asrkit.show.sampling import sample
 from asrkit.show.systems import System, open_system, overview
 from asrkit.show.utterances import add_other_methods, collect_details, describe_utterance
@@ -31,12 +32,14 @@ def collect(
     sets: Sequence[str] = (),
     seed: int = SEED,
     method: str = "",
+    beams: Sequence[float] = (),
 ) -> Page:
     """The data of a page: of one experiment, or of two that were scored on the same sets, by label.
 
     `sets`: those whose utterances can be browsed, all test sets if it is empty; of more than `limit`
-    utterances a sample, see `sample`. `method`: instead of those chosen on dev. Raises UserError if there are
-    no results, or none of a set or method, and if the utterances of two experiments differ.
+    utterances a sample, see `sample`. `method`: instead of those chosen on dev. `beams`: search beams to try
+    on dev. Raises UserError if there are no results, or none of a set or method, and if the utterances of two
+    experiments differ.
     """
     systems = [open_system(label, experiment) for label, experiment in experiments.items()]
     systems = [system._replace(method=method or system.method) for system in systems]
@@ -65,7 +68,10 @@ def collect(
         "labels": list(experiments),
         "unit": config.unit,
         "rate": RATES[config.unit],
-        "systems": [overview(system) for system in systems],
+        "systems": [
+            {**overview(system), "beams": sweep_beams(system.experiment, beams) if beams else []}
+            for system in systems
+        ],
         "sets": [
             {
                 "name": name,

@@ -163,11 +163,20 @@
 
   const drawSweeps = () => {
     const sweeps = systems.flatMap((system) => system.sweeps.methods.map((method) => ({ system, ...method })));
-    get("scales").hidden = !sweeps.some((sweep) => sweep.tried.length);
+    get("scales").hidden = !sweeps.some((sweep) => sweep.tried.length) && !systems.some((system) => system.beams.length);
     get("scales-note").textContent =
       `Errors on ${systems[0].sweeps.set}${systems[0].sweeps.words ? ` (${systems[0].sweeps.words} words)` : ""} for each combination. The stronger the colour, the fewer; the framed one was chosen.`;
     for (const sweep of sweeps) if (sweep.tried.length) get("sweeps").append(heatMap(sweep));
+    for (const system of systems) if (system.beams.length) get("sweeps").append(beamTable(system));
   };
+
+  const beamTable = ({ label, beams }) => el("figure", {},
+    el("figcaption", {}, `${both ? `${label}: ` : ""}search beam`),
+    el("table", { class: "beams" },
+      el("caption", {}, "RTF: of the search alone, one thread; bold: the experiment's beam"),
+      el("thead", {}, el("tr", {}, ["beam", page.rate, "RTF"].map((head) => el("th", { scope: "col", class: "number" }, head)))),
+      el("tbody", {}, beams.map(({ beam, errors, reference, rtf, chosen }) => el("tr", { class: chosen ? "best" : null },
+        [String(beam), `${errors}/${reference} = ${percent(errors, reference)}`, rtf.toPrecision(2)].map((cell) => el("td", { class: "number" }, cell)))))));
 
   const heatMap = ({ system, method, chosen, tried }) => {
     const names = Object.keys(tried[0]).filter((name) => name !== "errors");
@@ -205,7 +214,7 @@
     const blocks = [];
     of.systems.forEach((system, side) => {
       for (const [kind, rows] of Object.entries(system.confusions)) {
-        const most = Math.max(1, ...rows.map((row) => row[2]));
+        const most = Math.max(1, ...of.systems.flatMap((each) => each.confusions[kind].map((row) => row[2])));
         const items = rows.map(([reference, hypothesis, number]) => el("li", {},
           el("button", { type: "button", class: "name", title: "Show the utterances with it", click: () => filterPair([reference, hypothesis]) },
             reference, reference && hypothesis ? el("span", { class: "arrow" }, " → ") : null, hypothesis),

@@ -13,7 +13,7 @@ from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.normalisation import characters, normalise_transcripts, unit_tokeniser
-from asrkit.score.transcripts import load_transcripts
+from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.show.word_graph import WordGraph, of_lattice
 from asrkit.signal.audio import read_samples
 from asrkit.storage.files import iterate_jsonl, read_json, read_jsonl
@@ -76,7 +76,11 @@ def evaluate_method(experiment: Experiment, split: str, method: str, unit: str) 
 
     Its intervals mean nothing: results.json has those.
     """
-    transcripts = load_transcripts(experiment, split, method)[0]
+    return evaluate_transcripts(experiment, load_transcripts(experiment, split, method)[0], unit)
+
+
+def evaluate_transcripts(experiment: Experiment, transcripts: Sequence[Transcript], unit: str) -> Evaluation:
+    """The same for transcripts as they were decoded."""
     if unit == "unit":
         from asrkit.text.units import load_units
 

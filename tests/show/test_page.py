@@ -76,6 +76,16 @@ def test_figures_are_drawn(tab: Tab, page: str) -> None:
     assert tab.run("document.querySelectorAll('#breakdown svg circle').length") == 1
 
 
+def test_beams_are_listed(tab: Tab, experiment: Experiment, tmp_path: Path) -> None:
+    page = collect({"tiny": experiment})
+    row = {"beam": 8.0, "errors": 3, "reference": 14, "rtf": 0.0123, "chosen": False}
+    page.main["systems"][0]["beams"] = [row, {**row, "beam": 20.0, "errors": 2, "chosen": True}]
+    write_page(tmp_path / "page.html", page)
+    tab.open((tmp_path / "page.html").as_uri())
+    assert text(tab, ".beams tbody tr").split("\t") == ["8", "3/14 = 21.43 %", "0.012"]
+    assert text(tab, ".beams tr.best").startswith("20\t")
+
+
 def test_sorting_filtering_and_searching(tab: Tab, page: str) -> None:
     tab.open(page)
     assert tab.run(IDS) == ["u2", "u3", "u1", "u4", "u5"]  # errors, then rate
@@ -125,6 +135,9 @@ def test_signal_is_drawn_where_the_tone_is(tab: Tab, page: str) -> None:
     tab.open(page)
     open_utterance(tab, "u1")
     tab.wait("document.querySelector('audio').readyState >= 1")
+    tab.press("p")
+    tab.wait("document.querySelector('audio').currentTime > 0.1")
+    assert tab.run("getComputedStyle(document.querySelector('.cursor')).visibility") == "visible"
     assert tab.run("document.querySelector('audio').duration") == pytest.approx(1.0, abs=0.01)
     place, least, most = tab.run(
         f"""(() => {{
