@@ -27,4 +27,5 @@ def run(experiment: Experiment) -> None:
     from asrkit.show.page import show
 
     trained = open_experiment(experiment.directory)  # with the settings that its stages were run with
-    show(experiment.directory / PAGE, {trained.config.name: trained})
+    file = experiment.folder("show") / "index.html"
+    show(file, {trained.config.name: trained}, shown_as=experiment.directory / PAGE)
