@@ -16,7 +16,8 @@ import numpy as np
 
 from asrkit.score.alignment import align
 
-LEAST_POSTERIOR = 0.01  # of a node and of an edge; the others are left out
+LEAST_POSTERIOR = 0.01  # of a node; the others are left out
+LEAST_EDGE = 0.003  # less, so that hardly a node is without edges
 MOST_NODES = 40  # a drawing of more can't be read
 LEAST_ARC = 1e-4  # posterior of an arc that is looked at
 SPREAD = 8  # frames between the first and the last arc of a node
@@ -133,5 +134,5 @@ def of_hypotheses(hypotheses: Sequence[Tuple[Sequence[str], float]]) -> WordGrap
 
 
 def _edges(follows: np.ndarray) -> List[Tuple[int, int, float]]:
-    found = np.argwhere(follows >= LEAST_POSTERIOR).tolist()
+    found = np.argwhere(follows >= LEAST_EDGE).tolist()
     return [(start, end, min(1.0, float(follows[start, end]))) for start, end in found]
