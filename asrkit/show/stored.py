@@ -191,18 +191,18 @@ def _drawn_nbest(
 
 
 def iterate_graphs(experiment: Experiment, split: str, ids: Iterable[str]) -> Iterator[Tuple[str, WordGraph]]:
-    """Id and word graph of the utterances with a stored lattice; places are seconds."""
+    """Id and word graph of the utterances with a stored lattice; places are seconds. None without chosen scales."""
     from asrkit.text.units import read_symbols as read_table
 
     symbols = read_table(experiment.folder("units") / "words.txt")
     threshold = experiment.config.decode.blank_skip_threshold
     weights, step = first_pass_weights(experiment), frame_step(experiment)
-    for key, lattice, log_probs in _iterate_lattices(experiment, split, ids):
+    for key, lattice, log_probs in _iterate_lattices(experiment, split, ids if weights else ()):
         from asrkit.decode.search import kept_frames
 
         words = lattice.aux_labels.numpy()
-        scores = lattice.acoustic_scores.double() + weights.get("lm_scale", 1.0) * lattice.lm_scores.double()
-        scores = scores.numpy() + weights.get("word_bonus", 0.0) * (words > 0)
+        scores = lattice.acoustic_scores.double() + weights["lm_scale"] * lattice.lm_scores.double()
+        scores = scores.numpy() + weights["word_bonus"] * (words > 0)
         # The search skipped frames of blanks; the arcs to the end are after the last frame
         frames = np.flatnonzero(kept_frames(log_probs, threshold).numpy())
         arcs, places = lattice.arcs.values()[:, :2].numpy(), lattice.frame.numpy()
