@@ -191,7 +191,7 @@ def _drawn_nbest(
 
 
 def iterate_graphs(experiment: Experiment, split: str, ids: Iterable[str]) -> Iterator[Tuple[str, WordGraph]]:
-    """Id and word graph of the utterances with a stored lattice; places are seconds. None without chosen scales."""
+    """Id and word graph, places in seconds, of the utterances with a stored lattice; needs chosen scales."""
     from asrkit.text.units import read_symbols as read_table
 
     symbols = read_table(experiment.folder("units") / "words.txt")
