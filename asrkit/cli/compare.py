@@ -13,8 +13,8 @@ from asrkit.score.comparison import compare, comparison_lines
 from asrkit.score.records import headlines, read_results
 from asrkit.score.splits import evaluate_transcripts
 from asrkit.score.transcripts import load_transcripts
-from asrkit.show.data import collect, labels_of
-from asrkit.show.page import write_page
+from asrkit.show.page import show
+from asrkit.show.systems import labels_of
 from asrkit.stages.table import stage_named
 
 EXPERIMENT = click.Path(path_type=Path)
@@ -25,7 +25,11 @@ EXPERIMENT = click.Path(path_type=Path)
 @click.argument("exp_b", type=EXPERIMENT)
 @click.option("--set-name", help="A set.  [default: every test set of both]")
 @click.option("--method", help="Decoding method, e.g. 1best.  [default: every method of both]")
-@click.option("--html", type=EXPERIMENT, metavar="FILE", help="Also write a page: both, per utterance.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    help="Write a page too, with both side by side for each utterance, by --method or the one chosen on dev.",
+)
 def command(
     exp_a: Path, exp_b: Path, set_name: Optional[str], method: Optional[str], html: Optional[Path]
 ) -> None:
@@ -51,12 +55,9 @@ def command(
         print(f"{split} {name}")
         for line in comparison_lines(compare(of_a, of_b, settings.bootstrap_samples)):
             print(f"  {line}")
-    if html is not None:
-        page = collect(dict(zip(labels_of([exp_a, exp_b]), (a, b))), sets=[set_name] if set_name else ())
-        for note in page.main["notes"]:
-            print(f"compare: {note}")
-        size = write_page(html, page)
-        print(f"{html}: {len(page.details)} utterances, {size / 1e6:.1f} MB")
+    if html:
+        labelled = dict(zip(labels_of([exp_a, exp_b]), (a, b)))
+        show(html, labelled, sets=[set_name] if set_name else [], method=method or "")
 
 
 def _choose(

@@ -1,5 +1,6 @@
 """asrkit show: one HTML page of a finished experiment, with a browser of its utterances."""
 
+import math
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -8,8 +9,9 @@ import click
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
-from asrkit.show.data import LIMIT, SEED, collect, labels_of
-from asrkit.show.page import write_page
+from asrkit.show.data import LIMIT, SEED
+from asrkit.show.page import show
+from asrkit.show.systems import labels_of
 from asrkit.stages.table import stage_named
 
 
@@ -25,7 +27,9 @@ from asrkit.stages.table import stage_named
 )
 @click.option("--set-name", "sets", multiple=True, help="A set to browse.  [default: every test set]")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of the random utterances.")
-@click.option("--beams", metavar="N,N,...", help="Also search dev with these search beams: errors and speed.")
+@click.option(
+    "--beams", help="Search beams to try on dev, e.g. 4,8,12,20; k2 searches the stored posteriors."
+)
 def command(
     exp: Path, output: Optional[Path], limit: int, sets: Tuple[str, ...], seed: int, beams: Optional[str]
 ) -> None:
@@ -35,20 +39,15 @@ def command(
     """
     experiment = open_experiment(exp)
     refuse_changed_results([stage_named("score")], experiment.directory)
-    page = collect({labels_of([exp])[0]: experiment}, limit, sets, seed, _numbers(beams))
-    for note in page.main["notes"]:
-        print(f"show: {note}")
-    file = output or exp / "show.html"
-    size = write_page(file, page)
-    shown = page.main["sampling"]
-    print(f"{file}: {shown['shown']} of {shown['all']} utterances, {size / 1e6:.1f} MB")
+    labelled = {labels_of([exp])[0]: experiment}
+    show(output or exp / "show.html", labelled, limit=limit, sets=sets, seed=seed, beams=_numbers(beams))
 
 
 def _numbers(beams: Optional[str]) -> List[float]:
     try:
-        numbers = [float(each) for each in (beams or "").split(",") if each]
-        if any(not 0 < number < 1000 for number in numbers):
-            raise ValueError
+        found = [float(each) for each in beams.split(",")] if beams else []
     except ValueError:
-        raise UserError(f"--beams {beams}", "beams above 0, such as 4,8,12,20", "the command line") from None
-    return numbers
+        found = [0.0]
+    if not all(0 < each < math.inf for each in found):
+        raise UserError(f"--beams {beams}", "numbers above 0, e.g. 4,8,12,20", "--beams")
+    return found

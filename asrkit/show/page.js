@@ -47,7 +47,7 @@
       if (record.role !== "test" || record.method !== system.method) continue;
       const figure = el("div", { class: "figure" },
         el("b", {}, `${fixed(record.rate)} %`),
-        el("span", {}, `${both ? `${system.label}: ` : ""}${rateName[record.unit]} of ${record.set} ${interval(record.interval)}`),
+        el("span", {}, `${both ? `${system.label}: ` : ""}${rateName[record.unit]} of ${record.set}, ${100 * record.confidence} % interval ${interval(record.interval)}`),
         el("span", {}, `${counted(record.errors)} in ${record.reference} ${record.unit}s, method ${record.method}`));
       figure.dataset.side = side;
       get("headline").append(figure);
@@ -56,7 +56,7 @@
       if (!difference) continue;
       get("headline").append(el("div", { class: "figure" },
         el("b", {}, `${difference.rate > 0 ? "+" : difference.rate < 0 ? "−" : ""}${fixed(Math.abs(difference.rate))} %`),
-        el("span", {}, `${page.labels[1]} − ${page.labels[0]} on ${name} ${interval(difference.interval)}, p = ${difference.p_value.toPrecision(2)}`),
+        el("span", {}, `${page.labels[1]} − ${page.labels[0]} on ${name}, ${100 * systems[0].results[0].confidence} % interval ${interval(difference.interval)}, p = ${difference.p_value.toPrecision(2)}`),
         el("span", {}, `${page.labels[0]} better in ${difference.better[0]} utterances, ${page.labels[1]} in ${difference.better[1]}`)));
     }
     const highest = Math.max(1, ...rows.map(({ record }) => record.interval[1]));
@@ -130,7 +130,7 @@
     return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * power >= value * 0.999) * power;
   };
 
-  const lineChart = (title, series, across = "epoch") => {
+  const lineChart = (title, series) => {
     const [width, height, left, bottom] = [320, 170, 44, 22];
     const all = series.flatMap((each) => each.points);
     const top = niceTop(Math.max(...all.map((point) => point[1])));
@@ -145,7 +145,7 @@
         svg("line", { x1: left, x2: width - 8, y1: y(tick), y2: y(tick), class: "grid" }),
         svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, label(tick)),
       ]).flat(),
-      [...new Set([first, last])].map((epoch) => svg("text", { x: x(epoch), y: height - 4, "text-anchor": last === first ? "middle" : epoch === first ? "start" : "end" }, `${across} ${epoch}`)),
+      [...new Set([first, last])].map((epoch) => svg("text", { x: x(epoch), y: height - 4, "text-anchor": last === first ? "middle" : epoch === first ? "start" : "end" }, `epoch ${epoch}`)),
       series.map((each) => {
         const path = each.points.map(([epoch, value], at) => `${at ? "L" : "M"}${x(epoch).toFixed(1)} ${y(value).toFixed(1)}`).join("");
         const dots = each.points.length < 3 ? each.points : each.points.slice(-1);
@@ -163,27 +163,20 @@
 
   const drawSweeps = () => {
     const sweeps = systems.flatMap((system) => system.sweeps.methods.map((method) => ({ system, ...method })));
-    get("scales").hidden = !sweeps.some((sweep) => sweep.tried.length);
+    get("scales").hidden = !sweeps.some((sweep) => sweep.tried.length) && !systems.some((system) => system.beams.length);
     get("scales-note").textContent =
       `Errors on ${systems[0].sweeps.set}${systems[0].sweeps.words ? ` (${systems[0].sweeps.words} words)` : ""} for each combination. The stronger the colour, the fewer; the framed one was chosen.`;
     for (const sweep of sweeps) if (sweep.tried.length) get("sweeps").append(heatMap(sweep));
+    for (const system of systems) if (system.beams.length) get("sweeps").append(beamTable(system));
   };
 
-  // ---- Beams tried on dev
-
-  const drawBeams = () => {
-    const sweeps = systems.map((system, side) => ({ system, side, sweep: system.beams })).filter((each) => each.sweep);
-    get("beams-part").hidden = !sweeps.length;
-    if (!sweeps.length) return;
-    get("beams-note").textContent = `1best on ${sweeps[0].sweep.set} (${sweeps[0].sweep.words} words) with other search beams; the time is that of the search.`;
-    const charts = [["Word error rate, in %", (point, words) => 100 * point.errors / words], ["Real-time factor", (point) => point.rtf]];
-    for (const [title, value] of charts) {
-      const series = sweeps.map(({ system, side, sweep }) => ({
-        name: system.label, side: SIDES[side], points: sweep.points.map((point) => [point.beam, value(point, sweep.words)]),
-      }));
-      get("beams").append(lineChart(title, series, "beam"));
-    }
-  };
+  const beamTable = ({ label, beams }) => el("figure", {},
+    el("figcaption", {}, `${both ? `${label}: ` : ""}search beam`),
+    el("table", { class: "beams" },
+      el("caption", {}, "RTF: of the search alone, one thread; bold: the experiment's beam"),
+      el("thead", {}, el("tr", {}, ["beam", page.rate, "RTF"].map((head) => el("th", { scope: "col", class: "number" }, head)))),
+      el("tbody", {}, beams.map(({ beam, errors, reference, rtf, chosen }) => el("tr", { class: chosen ? "best" : null },
+        [String(beam), `${errors}/${reference} = ${percent(errors, reference)}`, rtf.toPrecision(2)].map((cell) => el("td", { class: "number" }, cell)))))));
 
   const heatMap = ({ system, method, chosen, tried }) => {
     const names = Object.keys(tried[0]).filter((name) => name !== "errors");
@@ -221,7 +214,7 @@
     const blocks = [];
     of.systems.forEach((system, side) => {
       for (const [kind, rows] of Object.entries(system.confusions)) {
-        const most = Math.max(1, ...rows.map((row) => row[2]));
+        const most = Math.max(1, ...of.systems.flatMap((each) => each.confusions[kind].map((row) => row[2])));
         const items = rows.map(([reference, hypothesis, number]) => el("li", {},
           el("button", { type: "button", class: "name", title: "Show the utterances with it", click: () => filterPair([reference, hypothesis]) },
             reference, reference && hypothesis ? el("span", { class: "arrow" }, " → ") : null, hypothesis),
@@ -276,6 +269,7 @@
 
   // ---- The list of utterances
 
+  const hypothesisOf = (system) => system.pairs.map((pair) => pair[1]).filter(Boolean).join(" ");
   const utterances = page.utterances.map((row, index) => ({
     ...row,
     index,
@@ -283,7 +277,7 @@
     difference: both ? row.systems[1].errors - row.systems[0].errors : 0,
     errors: Math.max(...row.systems.map((system) => system.errors)),
     confidence: Math.min(2, ...row.systems.flatMap((system) => system.times.map((time) => time[3]))),
-    searched: [row.id, row.words.join(" "), ...row.systems.map((system) => system.pairs.map((pair) => pair[1]).filter(Boolean).join(" "))].join("\n").toLowerCase(),
+    searched: [row.id, row.words.join(" "), ...row.systems.map(hypothesisOf)].join("\n").toLowerCase(),
   }));
   const length = (row) => row.systems[0].reference;
   const binOf = (tokens) => { // as asrkit.score.breakdown.length_bin
@@ -303,15 +297,19 @@
     "shortest": (a, b) => a.seconds - b.seconds || byId(a, b),
     "name": byId,
   };
-  if (both) {
-    SORTS[`${page.labels[0]} better`] = (a, b) => b.difference - a.difference || byId(a, b);
-    SORTS[`${page.labels[1]} better`] = (a, b) => a.difference - b.difference || byId(a, b);
-  }
   const ERRORS = { "any": () => true, "with errors": (row) => row.errors > 0, "without errors": (row) => row.errors === 0, "one error": (row) => row.errors === 1 };
   if (both) {
-    ERRORS[`${page.labels[0]} better`] = (row) => row.difference > 0;
-    ERRORS[`${page.labels[1]} better`] = (row) => row.difference < 0;
-    ERRORS["different"] = (row) => row.difference !== 0;
+    const [a, b] = page.labels;
+    SORTS["largest difference"] = (x, y) => Math.abs(y.difference) - Math.abs(x.difference) || byId(x, y);
+    SORTS[`${a} better`] = (x, y) => y.difference - x.difference || byId(x, y);
+    SORTS[`${b} better`] = (x, y) => x.difference - y.difference || byId(x, y);
+    ERRORS["different errors"] = (row) => row.difference !== 0;
+    ERRORS["different words"] = (row) => hypothesisOf(row.systems[0]) !== hypothesisOf(row.systems[1]);
+    ERRORS[`${a} better`] = (row) => row.difference > 0;
+    ERRORS[`${b} better`] = (row) => row.difference < 0;
+    ERRORS[`${a} right, ${b} wrong`] = (row) => !row.systems[0].errors && row.systems[1].errors > 0;
+    ERRORS[`${b} right, ${a} wrong`] = (row) => !row.systems[1].errors && row.systems[0].errors > 0;
+    ERRORS["both wrong"] = (row) => row.systems.every((system) => system.errors > 0);
   }
   let pairFilter = null;
   let shown = [];
@@ -440,8 +438,7 @@
           el("button", { type: "button", class: "previous", disabled: position < 1, click: () => step(-1, "previous") }, "Previous"),
           el("button", { type: "button", class: "next", disabled: position < 0 || position + 1 >= shown.length, click: () => step(1, "next") }, "Next"))),
       el("p", { class: "tags" }, tags.join(" · ")));
-    row.systems.forEach((system, side) => pane.append(
-      el("h4", {}, both ? `Alignment, ${page.labels[side]} (${systems[side].method})` : `Alignment (${systems[side].method})`), alignment(system.pairs)));
+    pane.append(el("h4", {}, `Alignment (${systems.map((system) => `${both ? `${system.label}: ` : ""}${system.method}`).join(", ")})`), alignment(row));
     const timed = systems.map((system) => system.timed).filter((method, side) => method && row.systems[side].times.length);
     pane.append(el("h4", {}, timed.length ? `Signal, with word times of ${[...new Set(timed)].join(" and ")}` : "Signal"));
     if (detail.audio) {
@@ -469,15 +466,36 @@
   const kindOf = ([reference, hypothesis]) => (reference === hypothesis ? "" : !reference ? "I" : hypothesis ? "S" : "D");
   const NAMES = { S: "substituted", D: "deleted", I: "inserted" };
 
-  const alignment = (pairs) => el("ol", { class: `pairs ${page.unit === "character" ? "characters" : ""}`, dir: "auto" },
-    el("li", { class: "rows", "aria-hidden": "true" }, el("span", {}, "ref"), el("span", {}, "hyp"), el("span", {})),
-    pairs.map((pair) => {
-      const kind = kindOf(pair);
-      const said = kind ? `${NAMES[kind]}: ${[pair[0], pair[1]].filter(Boolean).join(" by ")}` : pair[0];
-      return el("li", { class: kind || null, "data-kind": kind, "aria-label": said, title: kind ? NAMES[kind] : null },
-        el("span", { class: pair[0] ? "ref" : "ref gap" }, pair[0] || "·"),
-        el("span", { class: pair[1] ? "hyp" : "hyp gap" }, pair[1] || "·"),
-        el("span", { class: "mark" }, kind));
+  // [reference, hypothesis of each system] by column; the words that systems insert at one place share columns
+  const columnsOf = (row) => {
+    const gaps = Array.from({ length: length(row) + 1 }, () => ({ inserted: row.systems.map(() => []), reference: "", hypotheses: [] }));
+    row.systems.forEach((system, side) => {
+      let at = 0;
+      for (const [reference, hypothesis] of system.pairs) {
+        if (!reference) { gaps[at].inserted[side].push(hypothesis); continue; }
+        gaps[at].reference = reference;
+        gaps[at].hypotheses[side] = hypothesis;
+        at += 1;
+      }
+    });
+    return gaps.flatMap(({ inserted, reference, hypotheses }) => {
+      const most = Math.max(...inserted.map((words) => words.length));
+      const columns = Array.from({ length: most }, (_, at) => ["", ...inserted.map((words) => words[at] || "")]);
+      return reference ? [...columns, [reference, ...hypotheses]] : columns;
+    });
+  };
+
+  const alignment = (row) => el("ol", { class: `pairs ${page.unit === "character" ? "characters" : ""}`, dir: "auto" },
+    el("li", { class: "rows", "aria-hidden": "true" }, el("span", {}, "ref"),
+      systems.map((_, side) => [el("span", {}, both ? page.labels[side] : "hyp"), el("span", { class: "mark" })]).flat()),
+    columnsOf(row).map(([reference, ...hypotheses]) => {
+      const kinds = hypotheses.map((hypothesis) => kindOf([reference, hypothesis]));
+      const said = hypotheses.map((hypothesis, side) => `${both ? `${page.labels[side]}: ` : ""}${kinds[side] ? `${NAMES[kinds[side]]}: ${[reference, hypothesis].filter(Boolean).join(" by ")}` : reference}`).join("; ");
+      return el("li", { class: new Set(hypotheses).size > 1 ? "differs" : null, "data-kind": kinds.join(" "), "aria-label": said, title: kinds.some(Boolean) ? said : null },
+        el("span", { class: reference ? "ref" : "ref gap" }, reference || "·"),
+        hypotheses.map((hypothesis, side) => [
+          el("span", { class: `hyp ${kinds[side]}${hypothesis ? "" : " gap"}` }, hypothesis || "·"),
+          el("span", { class: `mark ${kinds[side]}` }, kinds[side])]).flat());
     }));
 
   const nbestList = (nbest, label) => {
@@ -500,33 +518,43 @@
       el("tr", {}, el("th", { scope: "row" }, method), el("td", { class: "number" }, counted(errors)), el("td", { class: "text", dir: "auto" }, text || "(nothing)")))))),
   ];
 
-  // States and the labels of arcs are in alternate layers; see asrkit.show.word_graph.lay_out.
-  const wordGraph = (graph, label) => {
-    const points = graph.states.concat(graph.arcs.flatMap((arc) => arc[4]));
-    const layers = Math.max(...points.map((point) => point[0])) + 1;
-    const widths = Array(layers).fill(22);
-    for (const [, , word, , bends] of graph.arcs) widths[bends[0][0]] = Math.max(widths[bends[0][0]], 9 * word.length + 26);
-    const lefts = widths.map((_, at) => 12 + widths.slice(0, at).reduce((sum, width) => sum + width, 0));
-    const [low, high] = [Math.min(...points.map((point) => point[1])), Math.max(...points.map((point) => point[1]))];
-    const x = (layer) => lefts[layer] + widths[layer] / 2;
-    const y = (place) => 18 + (place - low) * 26;
-    const [width, height] = [lefts[layers - 1] + widths[layers - 1] + 12, y(high) + 18];
-    const arcs = graph.arcs.map(([start, end, , posterior, bends]) => {
-      const chain = [graph.states[start], ...bends, graph.states[end]].map(([layer, place]) => [x(layer), y(place)]);
-      const path = chain.slice(1).reduce((text, [px, py], at) => {
-        const middle = (chain[at][0] + px) / 2;
-        return `${text}C${middle} ${chain[at][1]} ${middle} ${py} ${px} ${py}`;
-      }, `M${chain[0][0]} ${chain[0][1]}`);
-      return svg("path", { d: path, class: "arc", "stroke-width": (0.6 + 3.4 * posterior).toFixed(2), "stroke-opacity": (0.5 + 0.5 * posterior).toFixed(2) });
+  // A word ends at its place: seconds of a lattice, positions of an n-best list. The most probable words get the first lane.
+  const wordGraph = ({ source, nodes, edges }, label) => {
+    const timed = source === "lattice";
+    const wide = nodes.map(([word]) => (word ? 7.6 * word.length + 10 : 8));
+    const last = nodes[nodes.length - 1][1];
+    const scale = Math.max((get("detail").clientWidth - 60) / last, timed ? 160 : Math.max(...wide) + 30);
+    const right = nodes.map(([, place]) => 14 + place * scale);
+    const left = right.map((edge, at) => edge - wide[at]);
+    const lanes = [];
+    const laneOf = [];
+    const inWay = (at, lane, from, to) => lanes[lane].some((other) => other !== at && left[other] < to && right[other] > from);
+    for (const at of nodes.map((_, index) => index).sort((a, b) => nodes[b][2] - nodes[a][2])) {
+      let lane = lanes.findIndex((_, each) => !inWay(at, each, left[at] - 12, right[at] + 12));
+      if (lane < 0) lane = lanes.push([]) - 1;
+      lanes[lane].push(at);
+      laneOf[at] = lane;
+    }
+    const y = (at) => 40 + 28 * laneOf[at];
+    const [width, bottom] = [right[nodes.length - 1] + 14, 40 + 28 * (lanes.length - 1) + 22];
+    const arcs = edges.map(([from, to, posterior]) => {
+      const [x1, x2] = [right[from], left[to]];
+      const bend = Math.max(12, (x2 - x1) / 2);
+      // Around the words of the lane that it leaves out
+      const lift = laneOf[from] === laneOf[to] && inWay(from, laneOf[from], x1 + 1, x2 - 1) ? -28 : 0;
+      return svg("path", { d: `M${x1} ${y(from)}C${x1 + bend} ${y(from) + lift} ${x2 - bend} ${y(to) + lift} ${x2} ${y(to)}`, class: "arc", "stroke-width": (0.6 + 3.4 * posterior).toFixed(2), "stroke-opacity": (0.45 + 0.55 * posterior).toFixed(2) },
+        svg("title", {}, `${nodes[from][0] || "start"} → ${nodes[to][0] || "end"}: posterior ${posterior.toFixed(3)}`));
     });
-    const labels = graph.arcs.map(([, , word, posterior, bends]) => svg("text", { x: x(bends[0][0]), y: y(bends[0][1]) + 4, class: posterior < 0.1 ? "label faint" : "label" },
-      word || "–", svg("title", {}, `${word || "end"}: posterior ${posterior.toFixed(3)}`)));
-    const states = graph.states.map(([layer, place], at) => svg("circle", { cx: x(layer), cy: y(place), r: at === 0 || at === graph.states.length - 1 ? 5 : 3.5, class: "state" }));
-    const part = graph.hypotheses < graph.all ? `the best ${graph.hypotheses} of ${graph.all} hypotheses` : `${graph.all} hypotheses`;
+    const words = nodes.map(([word, place, posterior], at) => (word
+      ? svg("text", { x: (left[at] + right[at]) / 2, y: y(at) + 4, class: posterior < 0.1 ? "label faint" : "label" }, word,
+        svg("title", {}, `${word}: posterior ${posterior.toFixed(3)}${timed ? `, ${place.toFixed(2)} s` : ""}`))
+      : svg("circle", { cx: (left[at] + right[at]) / 2, cy: y(at), r: 4, class: "state" })));
+    const every = 0.5; // seconds
+    const ticks = timed ? Array.from({ length: Math.floor(last / every) + 1 }, (_, at) => svg("text", { x: 14 + at * every * scale, y: bottom + 8, "text-anchor": "middle" }, at ? `${at * every} s` : "0")) : [];
     return [
-      el("h4", {}, `Word graph${label} (${part}; thicker: more probable)`),
+      el("h4", {}, `${timed ? "Lattice" : "Word graph of the n-best list"}${label} (thicker: more probable${timed ? "; a word stands at its last token" : ""})`),
       el("div", { class: "wide graph", tabindex: 0, role: "region", "aria-label": "Word graph" },
-        svg("svg", { width, height, role: "img", "aria-label": `Word graph with ${graph.arcs.length} arcs` }, arcs, states, labels)),
+        svg("svg", { width, height: bottom + 14, role: "img", "aria-label": `Word graph with ${nodes.length - 2} words` }, arcs, words, ticks)),
     ];
   };
 
@@ -661,7 +689,7 @@
       drawPosteriors(canvas(tall, `Posteriors of tokens over time${both ? `, ${page.labels[side]}` : ""}`), system.posteriors, tokens.length, scale, width, tall, side);
     });
     const every = [0.1, 0.2, 0.5, 1, 2, 5, 10].find((step) => step * scale >= 60) || 20;
-    for (let at = 0; at * every < seconds; at++) {
+    for (let at = 0; at === 0 || at * every * scale < width - 34; at++) {
       const time = at * every;
       stage.append(el("span", { class: "tick", style: { left: `${time * scale}px`, top: `${top}px` } }, at ? `${Number(time.toFixed(1))} s` : "0"));
     }
@@ -678,7 +706,7 @@
     const follow = () => {
       if (!cursor.isConnected || own !== player) return;
       const x = own.currentTime * scale;
-      cursor.style.transform = `translateX(${x}px)`;
+      Object.assign(cursor.style, { transform: `translateX(${x}px)`, visibility: "visible" });
       if (!own.paused) {
         if (x < scroller.scrollLeft || x > scroller.scrollLeft + scroller.clientWidth) scroller.scrollLeft = x - 20;
         requestAnimationFrame(follow);
@@ -798,9 +826,9 @@
   drawResults();
   drawCurves();
   drawSweeps();
-  drawBeams();
   setUpList();
   drawBreakdown();
+  if (both) get("sort").value = "largest difference";
   drawList();
   if (openAddress()) get("utterances").scrollIntoView();
   else if (shown.length && !narrow.matches) open(shown[0].index, true);

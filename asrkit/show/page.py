@@ -5,14 +5,32 @@ import hashlib
 import html
 import re
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping, Optional
 
 import msgspec
 
-from asrkit.show.data import Page
+from asrkit.pipeline.experiment import Experiment
+from asrkit.show.data import Page, collect
 from asrkit.storage.files import whole_file
 
 FOLDER = Path(__file__).parent
+
+
+def show(
+    file: Path, experiments: Mapping[str, Experiment], shown_as: Optional[Path] = None, **options: Any
+) -> None:
+    """Collect and write the page of one experiment, or of two, by label; prints what is in it.
+
+    The `options` are those of collect; `shown_as` is the path that is printed, if another.
+    """
+    page = collect(experiments, **options)
+    for note in page.main["notes"]:
+        print(f"show: {note}")
+    size = write_page(file, page)
+    sampling = page.main["sampling"]
+    print(
+        f"show: {shown_as or file}: {sampling['shown']} of {sampling['all']} utterances, {size / 1e6:.1f} MB"
+    )
 
 
 def write_page(file: Path, page: Page) -> int:

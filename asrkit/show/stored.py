@@ -13,7 +13,8 @@ from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.evaluation import Evaluation, evaluate
 from asrkit.score.normalisation import characters, normalise_transcripts, unit_tokeniser
-from asrkit.score.transcripts import load_transcripts
+from asrkit.score.transcripts import Transcript, load_transcripts
+from asrkit.show.word_graph import WordGraph, of_lattice
 from asrkit.signal.audio import read_samples
 from asrkit.storage.files import iterate_jsonl, read_json, read_jsonl
 
@@ -40,6 +41,12 @@ class NBestList(NamedTuple):
     columns: List[str]
     candidates: List[Candidate]
 
+    def shares(self) -> List[Tuple[List[str], float]]:
+        """Words and probability of each: its share of the list's exponentiated totals."""
+        finite = [each for each in self.candidates if np.isfinite(each.total)]
+        weights = np.exp([each.total - finite[0].total for each in finite])
+        return [(each.words, float(weight / weights.sum())) for each, weight in zip(finite, weights)]
+
 
 class _Text(msgspec.Struct):
     text: Optional[str] = None
@@ -58,12 +65,22 @@ def read_scales(experiment: Experiment) -> Dict[str, Any]:
     return {**empty, **read_json(file, Dict[str, Any])} if file.exists() else empty
 
 
+def first_pass_weights(experiment: Experiment) -> Dict[str, float]:
+    """The weights {name: value} of the first pass that were chosen on dev; none without a graph."""
+    weights: Dict[str, Dict[str, float]] = read_scales(experiment)["weights"]
+    return next((weights[each] for each in FIRST_PASS if each in weights), {})
+
+
 def evaluate_method(experiment: Experiment, split: str, method: str, unit: str) -> Evaluation:
     """A decoded set, aligned in a unit: "word", "character" or "unit".
 
     Its intervals mean nothing: results.json has those.
     """
-    transcripts = load_transcripts(experiment, split, method)[0]
+    return evaluate_transcripts(experiment, load_transcripts(experiment, split, method)[0], unit)
+
+
+def evaluate_transcripts(experiment: Experiment, transcripts: Sequence[Transcript], unit: str) -> Evaluation:
+    """The same for transcripts as they were decoded."""
     if unit == "unit":
         from asrkit.text.units import load_units
 
@@ -137,12 +154,12 @@ def iterate_posteriors(
 
 def iterate_nbest(experiment: Experiment, split: str, ids: Iterable[str]) -> Iterator[Tuple[str, NBestList]]:
     """Id and n-best list: that of the first method of LISTED, else paths drawn from the stored lattice."""
-    wanted, weights = set(ids), read_scales(experiment)["weights"]
+    wanted, first_pass = set(ids), first_pass_weights(experiment)
     decoded = experiment.config.decode.methods
     method = next((each for each in LISTED if each in decoded), "")
-    first_pass: Dict[str, float] = next((weights[each] for each in FIRST_PASS if each in weights), {})
     if method:
-        yield from _stored_nbest(experiment, split, wanted, method, weights.get(method) or first_pass)
+        weights = read_scales(experiment)["weights"].get(method) or first_pass
+        yield from _stored_nbest(experiment, split, wanted, method, weights)
     elif first_pass and any(each in decoded for each in FIRST_PASS):
         yield from _drawn_nbest(experiment, split, wanted, first_pass)
 
@@ -162,27 +179,58 @@ def _stored_nbest(
 def _drawn_nbest(
     experiment: Experiment, split: str, ids: Iterable[str], weights: Dict[str, float]
 ) -> Iterator[Tuple[str, NBestList]]:
-    """The same, where k2 is installed."""
-    try:
-        import k2  # noqa: F401
-    except ImportError:
-        return
     from asrkit.decode.paths import draw_hypotheses, list_hypotheses
-    from asrkit.decode.search import read_lattices
-    from asrkit.decode.shards import read_shard
     from asrkit.text.units import read_symbols as read_table
 
     symbols = read_table(experiment.folder("units") / "words.txt")
     points = np.array([list(weights.values())])
+    for key, lattice, log_probs in _iterate_lattices(experiment, split, ids):
+        drawn = draw_hypotheses(lattice, log_probs, DRAWN_PATHS)
+        found = list_hypotheses(lattice, symbols, "lattice", points, drawn)
+        yield key, rank("lattice", found.words, found.scores, weights)
+
+
+def iterate_graphs(experiment: Experiment, split: str, ids: Iterable[str]) -> Iterator[Tuple[str, WordGraph]]:
+    """Id and word graph, places in seconds, of the utterances with a stored lattice; needs chosen scales."""
+    from asrkit.text.units import read_symbols as read_table
+
+    symbols = read_table(experiment.folder("units") / "words.txt")
+    threshold = experiment.config.decode.blank_skip_threshold
+    weights, step = first_pass_weights(experiment), frame_step(experiment)
+    for key, lattice, log_probs in _iterate_lattices(experiment, split, ids if weights else ()):
+        from asrkit.decode.search import kept_frames
+
+        words = lattice.aux_labels.numpy()
+        scores = lattice.acoustic_scores.double() + weights["lm_scale"] * lattice.lm_scores.double()
+        scores = scores.numpy() + weights["word_bonus"] * (words > 0)
+        # The search skipped frames of blanks; the arcs to the end are after the last frame
+        frames = np.flatnonzero(kept_frames(log_probs, threshold).numpy())
+        arcs, places = lattice.arcs.values()[:, :2].numpy(), lattice.frame.numpy()
+        graph = of_lattice(arcs, words, scores, places, symbols)
+        times = np.array([0, *(frames + 1), len(log_probs)]) * step  # of place -1, 0, ..., the end
+        nodes = [
+            node._replace(place=float(np.interp(node.place, np.arange(len(times)) - 1, times)))
+            for node in graph.nodes
+        ]
+        yield key, graph._replace(nodes=nodes)
+
+
+def _iterate_lattices(
+    experiment: Experiment, split: str, ids: Iterable[str]
+) -> Iterator[Tuple[str, Any, Any]]:
+    """Id, lattice (k2.Fsa) and log-probabilities (frame, unit); nothing without k2."""
+    try:
+        from asrkit.decode.search import read_lattices
+    except ImportError:
+        return
+    from asrkit.decode.shards import read_shard
+
     wanted = set(ids)
     for file in sorted((experiment.directory / "lattices" / split).glob("*.safetensors")):
         posteriors, _ = read_shard(experiment.directory / "posteriors" / split / file.name)
         for key, searched in read_lattices(file).items():
             if key in wanted and searched.lattice is not None:
-                log_probs = posteriors[f"log_probs/{key}"].float()
-                drawn = draw_hypotheses(searched.lattice, log_probs, DRAWN_PATHS)
-                found = list_hypotheses(searched.lattice, symbols, "lattice", points, drawn)
-                yield key, rank("lattice", found.words, found.scores, weights)
+                yield key, searched.lattice, posteriors[f"log_probs/{key}"].float()
 
 
 def rank(

@@ -24,15 +24,8 @@ STAGE = Stage(
 
 def run(experiment: Experiment) -> None:
     """Write show/index.html."""
-    from asrkit.show.data import collect
-    from asrkit.show.page import write_page
+    from asrkit.show.page import show
 
     trained = open_experiment(experiment.directory)  # with the settings that its stages were run with
-    page = collect({trained.config.name: trained})
-    for note in page.main["notes"]:
-        print(f"show: {note}")
     file = experiment.folder("show") / "index.html"
-    size = write_page(file, page)
-    shown = page.main["sampling"]
-    print(f"show: {shown['shown']} of {shown['all']} utterances, {size / 1e6:.1f} MB; open it in a browser:")
-    print(f"show: {experiment.directory / PAGE}")
+    show(file, {trained.config.name: trained}, shown_as=experiment.directory / PAGE)

@@ -12,20 +12,16 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from asrkit.cli import show
+from asrkit.cli import compare, show
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.show import stored
-from asrkit.show.data import (
-    Page,
-    collect,
-    describe_nbest,
-    draw_graph,
-    labels_of,
-    sample,
-    sparse_posteriors,
-)
+from asrkit.show.data import Page, collect
 from asrkit.show.page import render
+from asrkit.show.sampling import sample
+from asrkit.show.systems import labels_of
+from asrkit.show.utterances import describe_nbest, sparse_posteriors
+from asrkit.show.word_graph import Node, of_hypotheses
 from asrkit.storage.files import read_jsonl, write_jsonl
 from tests.show.conftest import (
     FIRST_PASS,
@@ -104,13 +100,13 @@ def test_an_utterance_with_all_that_is_known_of_it(experiment: Experiment) -> No
     ]
     graph = detail["systems"][0]["graph"]
     best = 1 / (1 + np.exp(-2.5))
-    assert {arc[2]: arc[3] for arc in graph["arcs"]} == {
-        "GO": 1.0,
-        "TO": pytest.approx(best, abs=1e-3),
-        "TEN": pytest.approx(best, abs=1e-3),
-        "": pytest.approx(1 - best, abs=1e-3),
-    }
-    assert page.main["notes"] == []
+    probable, rest = pytest.approx(best, abs=1e-3), pytest.approx(1 - best, abs=1e-3)
+    words = [["GO", 1.0, 1.0], ["TO", 2.0, probable], ["TEN", 3.0, probable]]
+    assert graph["source"] == "n-best list"
+    assert graph["nodes"] == [["", 0.0, 1.0], *words, ["", 4.0, 1.0]]
+    skip = [1, 4, rest]
+    assert graph["edges"] == [[0, 1, 1.0], [1, 2, probable], skip, [2, 3, probable], [3, 4, probable]]
+    assert page.main["notes"] == ["test: lattices not available for 5 of 5 utterances"]
 
 
 def test_tokens_below_a_hundredth_are_left_out() -> None:
@@ -138,15 +134,13 @@ def test_an_undecoded_utterance_is_shown_with_its_reason(experiment: Experiment)
     shown, detail = page.main["utterances"][2], page.details[2]
     assert (shown["rejected"], pairs_of(shown)) == ("shorter than its text", [("GO", ""), ("ON", "")])
     assert detail == {"audio": None, "systems": [{}]}
-    assert page.main["notes"] == []
 
 
 def test_hypotheses_that_a_model_excludes_are_last_and_not_in_the_graph() -> None:
     scores = np.array([[-1.0, -np.inf, 1.0], [-2.0, -2.0, 1.0]])
     found = stored.rank(LISTED, [["GO"], ["NO"]], scores, {"lm_scale": 0.0, "word_bonus": 0.0})
     assert [(each.words, each.total) for each in found.candidates] == [(["NO"], -2.0), (["GO"], -np.inf)]
-    graph = draw_graph(found)
-    assert graph is not None and [arc[2:4] for arc in graph["arcs"]] == [["NO", 1.0]]
+    assert of_hypotheses(found.shares()).nodes[1:-1] == [Node("NO", 1.0, 1.0)]
     page = Page({"title": "tiny"}, [describe_nbest(found, ["GO"])])
     assert '"scores":[null,-1.0,null,1.0]' in "".join(render(page))
 
@@ -184,6 +178,14 @@ def test_two_experiments_side_by_side(experiment: Experiment, tmp_path: Path) ->
     better = make_experiment(
         tmp_path / "better", experiment.corpus_directory, {**HYPOTHESES, "u1": REFERENCES["u1"]}
     )
+    file = tmp_path / "page.html"
+    arguments = [str(experiment.directory), str(better.directory), "--html", str(file)]
+    done = CliRunner().invoke(compare.command, arguments)
+    assert done.exception is None, done.output
+    assert "B - A   -1 errors = -7.14 %" in done.output and "5 of 5 utterances" in done.output
+    assert '"labels":["exp","better"]' in file.read_text(encoding="utf-8")
+    main = collect({"a": experiment, "b": better}, method="greedy").main
+    assert main["sets"][0]["difference"]["rate"] == 0.0
     main = collect({"a": experiment, "b": better}).main
     assert [system["errors"] for system in main["utterances"][0]["systems"]] == [1, 0]
     assert main["sets"][0]["difference"]["rate"] == pytest.approx(-100 / 14)

@@ -76,6 +76,16 @@ def test_figures_are_drawn(tab: Tab, page: str) -> None:
     assert tab.run("document.querySelectorAll('#breakdown svg circle').length") == 1
 
 
+def test_beams_are_listed(tab: Tab, experiment: Experiment, tmp_path: Path) -> None:
+    page = collect({"tiny": experiment})
+    row = {"beam": 8.0, "errors": 3, "reference": 14, "rtf": 0.0123, "chosen": False}
+    page.main["systems"][0]["beams"] = [row, {**row, "beam": 20.0, "errors": 2, "chosen": True}]
+    write_page(tmp_path / "page.html", page)
+    tab.open((tmp_path / "page.html").as_uri())
+    assert text(tab, ".beams tbody tr").split("\t") == ["8", "3/14 = 21.43 %", "0.012"]
+    assert text(tab, ".beams tr.best").startswith("20\t")
+
+
 def test_sorting_filtering_and_searching(tab: Tab, page: str) -> None:
     tab.open(page)
     assert tab.run(IDS) == ["u2", "u3", "u1", "u4", "u5"]  # errors, then rate
@@ -117,17 +127,17 @@ def test_an_utterance_is_opened(tab: Tab, page: str) -> None:
         assert found == (sorted(expected) if name == "u3" else expected)
     assert tab.run("document.querySelectorAll('.stage .word.wrong').length") == 1
     assert "GO ON" in text(tab, ".nbest tbody")
-    assert tab.run("[...document.querySelectorAll('.graph text')].map(each => each.firstChild.data)") == [
-        "GO",
-        "–",
-        "ON",
-    ]
+    words = "[...document.querySelectorAll('.graph .label')].map(each => each.firstChild.data)"
+    assert tab.run(words) == ["GO", "ON"]
 
 
 def test_signal_is_drawn_where_the_tone_is(tab: Tab, page: str) -> None:
     tab.open(page)
     open_utterance(tab, "u1")
     tab.wait("document.querySelector('audio').readyState >= 1")
+    tab.press("p")
+    tab.wait("document.querySelector('audio').currentTime > 0.1")
+    assert tab.run("getComputedStyle(document.querySelector('.cursor')).visibility") == "visible"
     assert tab.run("document.querySelector('audio').duration") == pytest.approx(1.0, abs=0.01)
     place, least, most = tab.run(
         f"""(() => {{
@@ -188,10 +198,18 @@ def test_two_experiments_side_by_side(tab: Tab, experiment: Experiment, tmp_path
     write_page(tmp_path / "page.html", collect({"a": experiment, "b": dataclasses.replace(better)}))
     tab.open((tmp_path / "page.html").as_uri())
     assert "−7.14 %" in text(tab, "#headline")
-    choose(tab, "filter-errors", "different")
+    choose(tab, "filter-errors", "different errors")
     assert tab.run(IDS) == ["u1"]
     assert text(tab, "#list .top b") == "1 → 0 / 3"
     open_utterance(tab, "u1")
-    assert tab.run(
-        "[...document.querySelectorAll('.pairs')].map(each => each.querySelectorAll('.S').length)"
-    ) == [1, 0]
+    columns = "[...document.querySelectorAll('.pairs li[data-kind]')]"
+    assert tab.run(f"{columns}.map(each => each.innerText.split('\\n'))") == [
+        ["GO", "GO", "GO"],
+        ["TO", "TWO", "S", "TO"],
+        ["TEN", "TEN", "TEN"],
+    ]
+    assert tab.run("[...document.querySelectorAll('.pairs .differs')].length") == 1
+    found = {"b right, a wrong": ["u1"], "a right, b wrong": [], "both wrong": ["u2", "u3"]}
+    for chosen, ids in found.items():
+        choose(tab, "filter-errors", chosen)
+        assert tab.run(IDS) == ids

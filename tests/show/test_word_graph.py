@@ -1,60 +1,58 @@
-"""Word graphs of n-best lists."""
+"""Word graphs of lattices and n-best lists."""
 
-import itertools
-
+import numpy as np
 import pytest
 
-from asrkit.show.word_graph import Arc, largest_graph, lay_out, make_graph
+from asrkit.show.word_graph import MOST_NODES, Node, WordGraph, of_hypotheses, of_lattice
 
-LIST = [(["GO", "TO", "TEN"], 0.6), (["GO", "TO", "TWO"], 0.3), (["NO", "TWO"], 0.1)]
-
-
-def test_prefixes_and_suffixes_are_shared_and_probabilities_added() -> None:
-    graph = make_graph(LIST)
-    by_word = {(arc.start, arc.word): (arc.end, pytest.approx(arc.posterior)) for arc in graph.arcs}
-    end = graph.states - 1
-    after_go, after_no = by_word[0, "GO"][0], by_word[0, "NO"][0]
-    after_to = by_word[after_go, "TO"][0]
-    assert graph.states == 5
-    assert by_word == {
-        (0, "GO"): (after_go, 0.9),
-        (0, "NO"): (after_no, 0.1),
-        (after_go, "TO"): (after_to, 0.9),
-        (after_to, "TEN"): (end, 0.6),
-        (after_to, "TWO"): (end, 0.3),
-        (after_no, "TWO"): (end, 0.1),
-    }
+SYMBOLS = ["<eps>", "GO", "NO", "TEN", "TWO"]
+# From, to, word, frame, probability of the arc: three paths, 0.6, 0.3 and 0.1
+ARCS = [
+    *((0, 1, 1, 1, 0.6), (0, 2, 0, 1, 0.4)),
+    *((1, 3, 0, 2, 1.0), (2, 4, 1, 2, 0.75), (2, 4, 2, 2, 0.25)),
+    *((3, 5, 0, 3, 1.0), (4, 6, 0, 3, 1.0)),
+    *((5, 7, 3, 4, 1.0), (6, 7, 4, 4, 1.0), (7, 8, -1, 5, 1.0)),
+]
 
 
-def test_equal_suffixes_are_one() -> None:
-    graph = make_graph([(["A", "X", "Y"], 0.5), (["B", "X", "Y"], 0.5)])
-    assert [(arc.start, arc.end, arc.word) for arc in graph.arcs] == [
-        *((0, 1, "A"), (0, 1, "B"), (1, 2, "X"), (2, 3, "Y"))
+def lattice_graph(arcs: list, symbols: list = SYMBOLS) -> WordGraph:  # type: ignore[type-arg]
+    table = np.array(arcs)
+    ids = table.astype(int)
+    return of_lattice(ids[:, :2], ids[:, 2], np.log(table[:, 4]) - 3.0, ids[:, 3], symbols)
+
+
+def test_a_lattice_as_words_with_posteriors_and_times() -> None:
+    graph = lattice_graph(ARCS)
+    assert [node.word for node in graph.nodes] == ["", "GO", "NO", "TEN", "TWO", ""]
+    assert [node.place for node in graph.nodes] == pytest.approx([0, 4 / 3, 2, 4, 4, 5])
+    assert [node.posterior for node in graph.nodes] == pytest.approx([1, 0.9, 0.1, 0.6, 0.4, 1])
+    follows = [(0, 1, 0.9), (0, 2, 0.1), (1, 3, 0.6), (1, 4, 0.3), (2, 4, 0.1), (3, 5, 0.6), (4, 5, 0.4)]
+    assert graph.edges == [(start, end, pytest.approx(posterior)) for start, end, posterior in follows]
+
+
+def test_a_word_said_twice_is_two_nodes() -> None:
+    graph = lattice_graph([(0, 1, 1, 0, 1.0), (1, 2, 1, 1, 1.0), (2, 3, -1, 2, 1.0)])
+    assert [node[:2] for node in graph.nodes] == [("", -1.0), ("GO", 0.0), ("GO", 1.0), ("", 2.0)]
+    assert [edge[:2] for edge in graph.edges] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_only_the_most_probable_words_of_many() -> None:
+    many = [f"W{at}" for at in range(60)]
+    shares = [2.0] * 10 + [1.0] * 45 + [0.001] * 5
+    arcs = [(0, 1, at + 1, 0, share / sum(shares)) for at, share in enumerate(shares)]
+    graph = lattice_graph([*arcs, (1, 2, -1, 1, 1.0)], ["<eps>", *many])
+    assert len(graph.nodes) == MOST_NODES + 2
+    assert {node.word for node in graph.nodes} > set(many[:10])
+    assert not {node.word for node in graph.nodes} & set(many[55:])
+
+
+def test_hypotheses_are_aligned_with_the_best() -> None:
+    texts = {"GO TO TEN": 0.6, "GO TO TWO": 0.3, "NO TWO TWO": 0.1}
+    graph = of_hypotheses([(text.split(), probability) for text, probability in texts.items()])
+    assert [(node.word, node.place) for node in graph.nodes] == [
+        *(("", 0.0), ("GO", 1.0), ("NO", 1.0), ("TO", 2.0), ("TWO", 2.0)),
+        *(("TEN", 3.0), ("TWO", 3.0), ("", 4.0)),
     ]
-    assert [arc.posterior for arc in graph.arcs] == [0.5, 0.5, 1.0, 1.0]
-
-
-def test_a_hypothesis_that_begins_another_has_an_arc_to_the_end() -> None:
-    assert make_graph([(["GO"], 0.5), (["GO", "ON"], 0.5)]).arcs == [
-        *(Arc(0, 1, "GO", 1.0), Arc(1, 2, "", 0.5), Arc(1, 2, "ON", 0.5))
-    ]
-
-
-def test_as_many_hypotheses_as_fit() -> None:
-    many = [([first, second], 0.01) for first, second in itertools.product("ABCDEFGH", "STUVWXYZ")]
-    assert largest_graph(many).hypotheses == 64  # all pairs are two steps of eight arcs
-    single = [(list(words), 0.1) for words in ("AB", "CD", "EF", "GH")]
-    graph = largest_graph(single, max_arcs=5)
-    assert (graph.hypotheses, len(graph.arcs)) == (2, 4)
-    assert largest_graph([(["A"] * 5000, 1.0)]).hypotheses == 0
-    assert largest_graph([]).arcs == []
-
-
-def test_layout_runs_from_left_to_right_and_nothing_lies_on_another() -> None:
-    graph = make_graph([*LIST, (["GO", "TO", "TEN", "AND", "ON"], 0.05), ([], 0.01)])
-    states, bends = lay_out(graph)
-    for arc, points in zip(graph.arcs, bends):
-        layers = [states[arc.start][0], *(layer for layer, _ in points), states[arc.end][0]]
-        assert layers == list(range(int(layers[0]), int(layers[-1]) + 1))
-    places = [*states, *(point for points in bends for point in points)]
-    assert len(set(places)) == len(places)
+    edges = {edge[:2]: pytest.approx(edge[2]) for edge in graph.edges}
+    assert edges[1, 3] == 0.9 and edges[3, 6] == 0.3 and edges[4, 6] == 0.1
+    assert of_hypotheses([([], 1.0)]).nodes == [Node("", 0.0, 1.0), Node("", 1.0, 1.0)]
