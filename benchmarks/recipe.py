@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Optional, Union
 
-from measure import find_corpus, make_parser, print_figure, run_measurement, run_recipe
+from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
 
 from asrkit.errors import UserError
 from asrkit.score.records import headlines, read_results
@@ -58,11 +58,7 @@ def measure() -> None:
             run_from_nothing(options.recipe, exp, options.corpus_dir)
         print(f"of commit {read_json(exp / 'cost.json').get('commit')}")
         figures = collect(options.recipe, exp)
-    last = options.last or list(figures)[-1]
-    if last not in figures:
-        raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
-    for name in [*(name for name in figures if name != last), last]:
-        print_figure(name, figures[name])
+    print_figures(figures, options.last)
 
 
 if __name__ == "__main__":
