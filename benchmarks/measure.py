@@ -33,12 +33,9 @@ def find_corpus(recipe: str, given: Optional[Path], exp: Path) -> Path:
         return exp / "corpus"
     folder = given if given is not None else Path(root) / recipe if root else None
     if folder is None or not folder.is_dir():
-        raise UserError(
-            f"no folder {folder}" if folder else f"nothing says where the {recipe} corpus is",
-            expected=f"the {recipe} corpus as published",
-            where="--corpus-dir or $ASRKIT_CORPORA",
-            todo=f"--corpus-dir DIR, or export ASRKIT_CORPORA with the corpus in $ASRKIT_CORPORA/{recipe}",
-        )
+        found = f"no folder {folder}" if folder else f"nothing says where the {recipe} corpus is"
+        todo = f"--corpus-dir DIR, or export ASRKIT_CORPORA with the corpus in $ASRKIT_CORPORA/{recipe}"
+        raise UserError(found, f"the {recipe} corpus as published", "--corpus-dir or $ASRKIT_CORPORA", todo)
     return folder.absolute()
 
 

@@ -20,12 +20,8 @@ def run_from_nothing(recipe: str, exp: Path, given: Optional[Path]) -> None:
     """Run all stages; EXP/benchmark.json gets the wall seconds of stage download, and of stages 1 to 9."""
     corpus = find_corpus(recipe, given, exp)
     if (exp / "stages").exists():
-        raise UserError(
-            "an experiment without results",
-            expected="a finished one, or a folder that isn't there",
-            where=str(exp),
-            todo="remove it, or give another --exp",
-        )
+        expected, todo = "a finished one, or a folder that isn't there", "remove it, or give another --exp"
+        raise UserError("an experiment without results", expected, str(exp), todo)
     first = run_recipe(recipe, exp, corpus, "--stop-stage", "0")
     rest = run_recipe(recipe, exp, corpus)
     write_json(exp / "benchmark.json", {"stage_0_seconds": first, "stages_1_to_9_seconds": rest})

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import List, Tuple
 
 import soundfile
-from measure import make_parser, print_figure, run_measurement
+from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import UserError
@@ -38,8 +38,7 @@ def measure() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--requests", type=int, default=4, help="of each client")
     options = parser.parse_args()
-    if options.exp is None:
-        raise UserError("no experiment", expected="--exp DIR, a decoded experiment")
+    given_experiment(options.exp, "a decoded experiment")
     with tempfile.TemporaryDirectory() as name:
         files = write_recordings(options.exp, Path(name))
         once = transcribe(options.exp, files, options.workers)
