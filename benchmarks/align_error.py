@@ -8,10 +8,9 @@ pause or with one of up to 0.4 s: where each begins and ends is then known.
 from typing import Iterator, List, Tuple
 
 import numpy as np
-from measure import make_parser, print_figure, run_measurement
+from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.corpus.synthesis import NOISE, QUIET, SAMPLING_RATE, Speech, speak
-from asrkit.errors import UserError
 from asrkit.pipeline.machine import prepare_processor
 
 PAUSES = (0.0, 0.0, 0.1, 0.2, 0.4)  # seconds
@@ -47,8 +46,7 @@ def sentences(exp: object) -> Iterator[Speech]:
 def measure() -> None:
     """Align joined words with their text."""
     options = make_parser(__doc__, exp="a finished experiment of the demo corpus").parse_args()
-    if options.exp is None or not (options.exp / "recipe.yaml").exists():
-        raise UserError(f"no experiment in {options.exp}", expected="--exp DIR, of a finished recipes/demo")
+    given_experiment(options.exp, "of a finished recipes/demo")
     prepare_processor()
     from asrkit.recognise.recognizer import Recognizer
 

@@ -15,11 +15,10 @@ from typing import Dict, List, Sequence, Set, Tuple
 import kaldialign
 import msgspec
 import soundfile
-from measure import make_parser, print_figure, run_measurement
+from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.corpus.manifests import read_cuts
 from asrkit.decode.methods import UtteranceDecoder
-from asrkit.errors import UserError
 from asrkit.graph.compile import make_graph
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.recognise.hotwords import WEIGHT
@@ -39,9 +38,7 @@ def measure() -> None:
     parser.add_argument("--set-name", help="default: the first test set")
     parser.add_argument("--weights", default=str(WEIGHT), help="per token, separated by commas")
     options = parser.parse_args()
-    if options.exp is None:
-        raise UserError("no experiment", expected="--exp DIR, a decoded experiment")
-    experiment = open_experiment(options.exp)
+    experiment = open_experiment(given_experiment(options.exp, "a decoded experiment"))
     corpus = experiment.config.corpus
     split = options.set_name or corpus.tests[0]
     cuts = list(read_cuts(experiment, split))

@@ -28,12 +28,8 @@ def published_counts(config: CorpusConfig, file: Path) -> Dict[str, Mapping[str,
     versions = [version.splits for version in read_versions(file)]
     complete = [sets for sets in versions if all("utterances" in sets.get(own, {}) for own in own_sets)]
     if not complete:
-        raise UserError(
-            "no published counts to rehearse with",
-            expected=f"utterances of {', '.join(own_sets)}",
-            where=str(file),
-            todo="write expect.json as recipes/librispeech has it",
-        )
+        found, expected = "no published counts to rehearse with", f"utterances of {', '.join(own_sets)}"
+        raise UserError(found, expected, str(file), "write expect.json as recipes/librispeech has it")
     largest = max(complete, key=lambda sets: sum(sets[own]["utterances"] for own in own_sets))
     return {own: largest[own] for own in own_sets}
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, Mapping, Optional, Union
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
@@ -33,12 +33,9 @@ def find_corpus(recipe: str, given: Optional[Path], exp: Path) -> Path:
         return exp / "corpus"
     folder = given if given is not None else Path(root) / recipe if root else None
     if folder is None or not folder.is_dir():
-        raise UserError(
-            f"no folder {folder}" if folder else f"nothing says where the {recipe} corpus is",
-            expected=f"the {recipe} corpus as published",
-            where="--corpus-dir or $ASRKIT_CORPORA",
-            todo=f"--corpus-dir DIR, or export ASRKIT_CORPORA with the corpus in $ASRKIT_CORPORA/{recipe}",
-        )
+        found = f"no folder {folder}" if folder else f"nothing says where the {recipe} corpus is"
+        todo = f"--corpus-dir DIR, or export ASRKIT_CORPORA with the corpus in $ASRKIT_CORPORA/{recipe}"
+        raise UserError(found, f"the {recipe} corpus as published", "--corpus-dir or $ASRKIT_CORPORA", todo)
     return folder.absolute()
 
 
@@ -56,6 +53,22 @@ def run_recipe(recipe: str, exp: Path, corpus: Path, *options: str) -> float:
     if status:
         raise UserError(f"recipes/{recipe}/run.sh ended with status {status}", where=str(exp))
     return seconds
+
+
+def given_experiment(exp: Optional[Path], kind: str, file: str = "recipe.yaml") -> Path:
+    """The folder of --exp, a `kind` of experiment; raises UserError if it lacks `file`."""
+    if exp is None or not (exp / file).exists():
+        raise UserError(f"no experiment in {exp}", expected=f"--exp DIR, {kind}")
+    return exp
+
+
+def print_figures(figures: Mapping[str, Union[int, float]], last: Optional[str], prefix: str = "") -> None:
+    """All figures, the one named `last` at the end, or else in their order; UserError if there is none."""
+    last = last or list(figures)[-1]
+    if last not in figures:
+        raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
+    for name in [*(name for name in figures if name != last), last]:
+        print_figure(prefix + name, figures[name])
 
 
 def print_figure(name: str, value: Union[int, float], digits: int = 4) -> None:

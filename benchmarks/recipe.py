@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Optional, Union
 
-from measure import find_corpus, make_parser, print_figure, run_measurement, run_recipe
+from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
 
 from asrkit.errors import UserError
 from asrkit.score.records import headlines, read_results
@@ -20,12 +20,8 @@ def run_from_nothing(recipe: str, exp: Path, given: Optional[Path]) -> None:
     """Run all stages; EXP/benchmark.json gets the wall seconds of stage download, and of stages 1 to 9."""
     corpus = find_corpus(recipe, given, exp)
     if (exp / "stages").exists():
-        raise UserError(
-            "an experiment without results",
-            expected="a finished one, or a folder that isn't there",
-            where=str(exp),
-            todo="remove it, or give another --exp",
-        )
+        expected, todo = "a finished one, or a folder that isn't there", "remove it, or give another --exp"
+        raise UserError("an experiment without results", expected, str(exp), todo)
     first = run_recipe(recipe, exp, corpus, "--stop-stage", "0")
     rest = run_recipe(recipe, exp, corpus)
     write_json(exp / "benchmark.json", {"stage_0_seconds": first, "stages_1_to_9_seconds": rest})
@@ -58,11 +54,7 @@ def measure() -> None:
             run_from_nothing(options.recipe, exp, options.corpus_dir)
         print(f"of commit {read_json(exp / 'cost.json').get('commit')}")
         figures = collect(options.recipe, exp)
-    last = options.last or list(figures)[-1]
-    if last not in figures:
-        raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
-    for name in [*(name for name in figures if name != last), last]:
-        print_figure(name, figures[name])
+    print_figures(figures, options.last)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Sequence
 import msgspec
 import numpy as np
 from made_up_corpus import make_vocabulary, published_counts, rehearsal_utterances
-from measure import make_parser, print_figure, run_measurement
+from measure import make_parser, print_figures, run_measurement
 
 from asrkit.config import FeaturesConfig, RecipeConfig, load_config
 from asrkit.config.recipe import LmConfig
@@ -72,8 +72,7 @@ def measure() -> None:
         "seconds": sum(cost.seconds for cost in steps),
         "megabytes": round(max(cost.peak_bytes for cost in steps) / 1e6),
     }
-    for name in [*(name for name in figures if name != options.last), options.last]:
-        print_figure(f"{recipe.name}_rehearsal_{name}", figures[name])
+    print_figures(figures, options.last, prefix=f"{recipe.name}_rehearsal_")
 
 
 def reset_peak() -> None:
@@ -180,9 +179,7 @@ def _rehearse_manifests(experiment: Experiment, share: float, seed: int, step: S
         "validation",
         lambda: validate(utterances, config.corpus, experiment.jobs, lambda file, _: facts[file]),
     )
-    splits, rejections = step(
-        "splitting", lambda: sort_into_splits(valid, rejections, config.corpus)
-    )
+    splits, rejections = step("splitting", lambda: sort_into_splits(valid, rejections, config.corpus))
     found = sum(map(len, splits.values())) + len(rejections)
     if found != len(utterances):
         raise UserError(f"{found} utterances after splitting", expected=str(len(utterances)))

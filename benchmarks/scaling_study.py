@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import yaml
-from measure import find_corpus, make_parser, print_figure, run_measurement, run_recipe
+from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
 
 from asrkit.config import load_config
 from asrkit.errors import UserError
@@ -109,12 +109,7 @@ def measure() -> None:
     if len(rows) > 1:
         draw_study(rows, file.with_suffix(".png"))
     print("\n".join(spread_lines(rows)))
-    figures = collect(rows)
-    last = options.last or list(figures)[-1]
-    if last not in figures:
-        raise UserError(f"no figure {last}", expected=f"one of: {', '.join(figures)}", where="--last")
-    for name in [*(name for name in figures if name != last), last]:
-        print_figure(f"{options.recipe}_{options.study}_{name}", figures[name])
+    print_figures(collect(rows), options.last, prefix=f"{options.recipe}_{options.study}_")
 
 
 def draw_study(rows: Sequence[Row], file: Path) -> None:

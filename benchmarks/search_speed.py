@@ -1,23 +1,20 @@
 #!/usr/bin/env python3
 """Real-time factor of decoding with HLG, acoustic model included: process seconds per second of audio."""
 
-from measure import make_parser, print_figure, run_measurement
+from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.config import load_config
-from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 
 
 def measure() -> None:
     """Read what stage decode recorded of the test sets."""
     parser = make_parser(__doc__, exp="a decoded experiment")
-    options = parser.parse_args()
-    if options.exp is None or not (options.exp / "recipe.yaml").exists():
-        raise UserError(f"no experiment in {options.exp}", expected="--exp DIR, a decoded experiment")
-    config = load_config(options.exp / "recipe.yaml", earlier=True)
+    exp = given_experiment(parser.parse_args().exp, "a decoded experiment")
+    config = load_config(exp / "recipe.yaml", earlier=True)
     audio = seconds = 0.0
     for split in config.corpus.tests:
-        timing = read_json(options.exp / "decode" / split / "timing_1best.json")
+        timing = read_json(exp / "decode" / split / "timing_1best.json")
         audio, seconds = audio + timing["audio_seconds"], seconds + timing["seconds"]
         print(f"{split}: {timing['audio_seconds']} s of audio in {timing['seconds']} s; {timing['settings']}")
     print_figure(f"{config.name}_hlg_rtf", seconds / audio, digits=3)

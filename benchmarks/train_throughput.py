@@ -16,6 +16,7 @@ import dataclasses
 import subprocess
 import tempfile
 import time
+import timeit
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Tuple
 
@@ -214,12 +215,7 @@ def convolution_rate(model: "AcousticModel", examples: "List[Example]") -> float
 def least_seconds(call: Callable[[], Any], times: int = 3) -> float:
     """The least time of some calls after a first one: other work only ever adds time."""
     call()
-    taken = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - begun)
-    return min(taken)
+    return min(timeit.repeat(call, number=1, repeat=times))
 
 
 def train_together(config: RecipeConfig, steps: int, threads: int, device: str) -> List[Measured]:

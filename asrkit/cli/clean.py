@@ -1,5 +1,6 @@
 """asrkit clean: remove unused trainings."""
 
+import contextlib
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -66,7 +67,9 @@ def _agrees(question: str) -> bool:
 
 
 def _row(folder: Path, record: Optional[Record], used: Optional[str]) -> List[str]:
-    epochs = _epochs(folder)
+    epochs: List[_Epoch] = []
+    with contextlib.suppress(*UNREADABLE):
+        epochs = msgspec.json.Decoder(_Epoch).decode_lines((folder / "log.jsonl").read_bytes())
     best = min(epochs, key=lambda row: (row.errors, row.loss or 0.0), default=None)
     return [
         "used" if folder.name == used else "",
@@ -77,13 +80,6 @@ def _row(folder: Path, record: Optional[Record], used: Optional[str]) -> List[st
         str(len(epochs)),
         f"{best.errors}/{best.words} greedy in epoch {best.epoch}" if best else "",
     ]
-
-
-def _epochs(folder: Path) -> List[_Epoch]:
-    try:
-        return msgspec.json.Decoder(_Epoch).decode_lines((folder / "log.jsonl").read_bytes())
-    except UNREADABLE:
-        return []
 
 
 def _remove(folder: Path) -> None:

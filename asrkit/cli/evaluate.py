@@ -106,12 +106,9 @@ def _refuse_changed(trained: Experiment) -> None:
 def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
     decoded = sorted((trained.folder("decode") / trained.config.corpus.dev).glob("hypotheses_*.jsonl"))
     if not decoded or not (trained.folder("decode") / "scales.json").exists():
-        raise UserError(
-            "the experiment has not been decoded, so no scales have been chosen on dev",
-            expected="an experiment with all stages run",
-            where=str(trained.folder("decode")),
-            todo="run.sh, which runs the remaining stages",
-        )
+        found = "the experiment has not been decoded, so no scales have been chosen on dev"
+        expected, todo = "an experiment with all stages run", "run.sh, which runs the remaining stages"
+        raise UserError(found, expected, str(trained.folder("decode")), todo)
     names = [file.stem[len("hypotheses_") :] for file in decoded]
     known = sorted((RENAMED.get(name, name) for name in names), key=method_order)
     unknown = [method for method in methods if method not in known]
@@ -134,12 +131,9 @@ def _evaluation_of(trained: Experiment, name: str, directory: Path, methods: Tup
 def _refuse_other_folder(directory: Path) -> None:
     present = [file for file in directory.glob("*") if not file.name.startswith(".")]
     if present and not (directory / MADE_OF).exists():
-        raise UserError(
-            f"{directory} holds other files: {present[0].name}",
-            expected="an empty folder, or that of an earlier evaluation",
-            where="--output",
-            todo="give another folder",
-        )
+        expected = "an empty folder, or that of an earlier evaluation"
+        found = f"{directory} holds other files: {present[0].name}"
+        raise UserError(found, expected, "--output", "give another folder")
 
 
 def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
@@ -168,13 +162,11 @@ def _write_manifests(evaluation: Experiment, name: str, cuts: List[Any]) -> None
     list_rejections(evaluation.folder("manifests") / "rejected.jsonl", rejections, [name])
     if not valid:
         rows = [rejection.row() for rejection in rejections[:5]]
-        raise UserError(
-            f"none of the {len(cuts)} cuts can be used:"
-            + "".join(f"\n    {row['id']}: {row['reason']}" for row in rows),
-            expected="cuts with audio and text",
-            where=str(evaluation.folder("manifests") / "rejected.jsonl"),
-            todo="fix the CutSet; relative paths of audio files start at the current folder",
-        )
+        reasons = "".join(f"\n    {row['id']}: {row['reason']}" for row in rows)
+        where = str(evaluation.folder("manifests") / "rejected.jsonl")
+        todo = "fix the CutSet; relative paths of audio files start at the current folder"
+        found = f"none of the {len(cuts)} cuts can be used:{reasons}"
+        raise UserError(found, "cuts with audio and text", where, todo)
     write_manifests(evaluation, name, valid)
 
 

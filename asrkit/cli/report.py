@@ -34,10 +34,8 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
     texts = _regenerate(recipes, readme)
     stale = [file for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text]
     if check and stale:
-        names = ", ".join(map(str, stale))
-        raise UserError(
-            f"differs from the records: {names}", "generated files", str(recipes), "asrkit report"
-        )
+        found = f"differs from the records: {', '.join(map(str, stale))}"
+        raise UserError(found, "generated files", str(recipes), "asrkit report")
     for file in stale:
         write_text(file, texts[file])
         print(f"wrote {file}")
@@ -64,9 +62,11 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
         recipe = file.parent.parent
         results, cost = read_results(file), read_json(file.with_name("cost.json"), Cost)
         kept.append((recipe.name, results, cost))
-        texts[recipe / "RESULTS.md"] = "\n".join(
-            [render_results(recipe.name, results, cost), *_render_studies(file.parent)]
-        )
+        studies = [
+            render_study(study.stem[len("study_") :], read_json(study), f"records/{study.stem}.png")
+            for study in sorted(file.parent.glob("study_*.json"))
+        ]
+        texts[recipe / "RESULTS.md"] = "\n".join([render_results(recipe.name, results, cost), *studies])
         formats = file.with_name("formats.json")
         if formats.exists():
             texts[recipe / "RESULTS.md"] += render_formats(read_json(formats))
@@ -74,11 +74,3 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
         raise UserError(f"no {readme}", "README.md", str(readme), "run this in the project's folder")
     texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))
     return texts
-
-
-def _render_studies(records: Path) -> List[str]:
-    """A section of RESULTS.md per study in the records."""
-    return [
-        render_study(file.stem[len("study_") :], read_json(file), f"records/{file.stem}.png")
-        for file in sorted(records.glob("study_*.json"))
-    ]

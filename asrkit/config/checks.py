@@ -68,17 +68,13 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         yield Conflict(f"model.stem_stride is {strides}", "[time, frequency]", "correct model.stem_stride")
     if config.attention_dim % (2 * config.attention_heads):
         dim, heads = config.attention_dim, config.attention_heads
-        yield Conflict(
-            f"model.attention_dim is {dim}, with {heads} heads",
-            "a multiple of twice the heads, as rotary positions need",
-            f"--set model.attention_dim={max(1, round(dim / (2 * heads))) * 2 * heads}",
-        )
+        expected = "a multiple of twice the heads, as rotary positions need"
+        todo = f"--set model.attention_dim={max(1, round(dim / (2 * heads))) * 2 * heads}"
+        yield Conflict(f"model.attention_dim is {dim}, with {heads} heads", expected, todo)
     if any(number >= config.attention_blocks for number in config.intermediate_blocks):
-        yield Conflict(
-            f"model.intermediate_blocks is {list(config.intermediate_blocks)}",
-            f"numbers below model.attention_blocks, {config.attention_blocks}",
-            "correct model.intermediate_blocks",
-        )
+        blocks = f"model.intermediate_blocks is {list(config.intermediate_blocks)}"
+        expected = f"numbers below model.attention_blocks, {config.attention_blocks}"
+        yield Conflict(blocks, expected, "correct model.intermediate_blocks")
     for name in ("convolution_kernel", "stem_kernel"):
         size = getattr(config, name)
         if size % 2 == 0:
@@ -88,17 +84,12 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
 def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
     factors = list(config.speed_factors)
     if 1.0 not in factors or len(set(factors)) != len(factors):
-        yield Conflict(
-            f"features.speed_factors is {factors}",
-            "1.0 and any others, each at most once",
-            "for example --set features.speed_factors=[0.9,1.0,1.1]",
-        )
+        expected, todo = "1.0 and any others, each at most once", "--set features.speed_factors=[0.9,1.0,1.1]"
+        yield Conflict(f"features.speed_factors is {factors}", expected, f"for example {todo}")
     if config.frame_length < config.frame_shift:
-        yield Conflict(
-            f"features.frame_length {config.frame_length:g} is below frame_shift {config.frame_shift:g}",
-            "overlapping or adjacent frames, so that no audio is skipped",
-            "the usual values are 0.025 and 0.01 seconds",
-        )
+        found = f"features.frame_length {config.frame_length:g} is below frame_shift {config.frame_shift:g}"
+        expected = "overlapping or adjacent frames, so that no audio is skipped"
+        yield Conflict(found, expected, "the usual values are 0.025 and 0.01 seconds")
 
 
 def _step_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
@@ -114,11 +105,8 @@ def _step_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
 def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     corpus = config.corpus
     if corpus.train in (corpus.dev, *corpus.tests):
-        yield Conflict(
-            f"{corpus.train} is corpus.train, and corpus.dev or one of corpus.tests",
-            "disjoint splits",
-            "name another subset",
-        )
+        found = f"{corpus.train} is corpus.train, and corpus.dev or one of corpus.tests"
+        yield Conflict(found, "disjoint splits", "name another subset")
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
         yield Conflict(found, "a minimum below the maximum", "exchange them")
@@ -130,11 +118,9 @@ def _candidate_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         kind, _, count = candidate.partition("-")
         kept = config.train.keep_best if kind == "best" else config.train.keep_last
         if int(count) > kept:
-            yield Conflict(
-                f"average.candidates has {candidate}, and train.keep_{kind} is {kept}",
-                "averages over at most as many checkpoints as are kept",
-                f"set train.keep_{kind} to {count}, or remove {candidate}",
-            )
+            found = f"average.candidates has {candidate}, and train.keep_{kind} is {kept}"
+            todo = f"set train.keep_{kind} to {count}, or remove {candidate}"
+            yield Conflict(found, "averages over at most as many checkpoints as are kept", todo)
 
 
 def _method_conflicts(config: RecipeConfig) -> Iterator[Conflict]:

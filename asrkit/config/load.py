@@ -10,13 +10,7 @@ import yaml
 
 from asrkit.config.checks import conflicts
 from asrkit.config.earlier import current_tree
-from asrkit.config.recipe import (
-    DEFAULT_AUGMENT,
-    TRANSFORMS,
-    RecipeConfig,
-    Settings,
-    kind_of,
-)
+from asrkit.config.recipe import DEFAULT_AUGMENT, TRANSFORMS, RecipeConfig, Settings, kind_of
 from asrkit.errors import UserError
 
 MOST_ALIASES = 20  # per file: aliases of aliases multiply, 20 of them to about 1,500 copies
@@ -167,13 +161,10 @@ def _parse_assignment(assignment: str) -> Dict[str, Any]:
         value: Any = _SettingsLoader(text).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError):
         value = text
-    return _nested(key.strip(), value)
-
-
-def _nested(key: str, value: Any) -> Dict[str, Any]:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    tree: Dict[str, Any] = value
+    *sections, name = key.strip().split(".")
+    tree = {name: value}
+    for section in reversed(sections):
+        tree = {section: tree}
     return tree
 
 

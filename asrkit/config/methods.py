@@ -198,12 +198,9 @@ def current_methods(names: Tuple[str, ...]) -> Tuple[str, ...]:
     for name in current:
         if name not in METHODS:
             near = difflib.get_close_matches(name, METHODS, n=1)
-            raise UserError(
-                f"no decoding method {name}",
-                expected=f"one of {', '.join(METHODS)}",
-                where="decode.methods",
-                todo=f"did you mean {near[0]}?" if near else "correct decode.methods",
-            )
+            todo = f"did you mean {near[0]}?" if near else "correct decode.methods"
+            expected = f"one of {', '.join(METHODS)}"
+            raise UserError(f"no decoding method {name}", expected, "decode.methods", todo)
     return current
 
 

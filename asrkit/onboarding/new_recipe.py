@@ -140,24 +140,11 @@ def _experiment(source: Source, directory: Path, settings: List[Suggestion], job
 
 
 def _refuse_name(name: str, directory: Path) -> None:
-    usable = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is not None
     verb = "asrkit new-recipe NAME"
-    for wrong, *message in (
-        (not usable, f"the name {name!r}", "letters, digits, - and _", verb, "choose another name"),
-        (
-            not directory.parent.is_dir(),
-            f"no folder {directory.parent}",
-            "the project's folder of recipes",
-            "--recipes",
-            "run this in the project's folder",
-        ),
-        (
-            directory.exists(),
-            f"{directory} exists",
-            "a new name",
-            verb,
-            "choose another, or remove the folder",
-        ),
-    ):
-        if wrong:
-            raise UserError(*map(str, message))
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is None:
+        raise UserError(f"the name {name!r}", "letters, digits, - and _", verb, "choose another name")
+    if not directory.parent.is_dir():
+        found, todo = f"no folder {directory.parent}", "run this in the project's folder"
+        raise UserError(found, "the project's folder of recipes", "--recipes", todo)
+    if directory.exists():
+        raise UserError(f"{directory} exists", "a new name", verb, "choose another, or remove the folder")

@@ -189,12 +189,8 @@ def _count_symbols(utterances: Sequence[Measured]) -> List[Dict[str, Any]]:
     """Every character of the texts, rarest first, with its Unicode name and an example utterance."""
     counts = collections.Counter(symbol for one in utterances for symbol in one.text if symbol != " ")
     examples = {symbol: one.id for one in reversed(utterances) for symbol in one.text}
-    return [
-        {
-            "symbol": symbol,
-            "name": unicodedata.name(symbol, f"U+{ord(symbol):04X}"),
-            "count": count,
-            "example": examples[symbol],
-        }
-        for symbol, count in sorted(counts.items(), key=lambda pair: (pair[1], pair[0]))
-    ]
+    rows = []
+    for symbol, count in sorted(counts.items(), key=lambda pair: (pair[1], pair[0])):
+        name = unicodedata.name(symbol, f"U+{ord(symbol):04X}")
+        rows.append({"symbol": symbol, "name": name, "count": count, "example": examples[symbol]})
+    return rows

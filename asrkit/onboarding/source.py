@@ -59,12 +59,9 @@ def choose_splits(found: Iterable[str], where: Path) -> Dict[str, Any]:
         [name for name in names if name.lower().startswith(prefixes)] for prefixes in (TRAIN, DEV, TESTS)
     )
     if not train:
-        raise UserError(
-            f"the splits {', '.join(names) or '(no name)'}",
-            "a name that begins with train; optionally names that begin with dev or valid, test or eval",
-            str(where),
-            "rename the splits",
-        )
+        found = f"the splits {', '.join(names) or '(no name)'}"
+        todo, others = "rename the splits", "optionally names that begin with dev or valid, test or eval"
+        raise UserError(found, f"a name that begins with train; {others}", str(where), todo)
     return {
         "train": train[0],
         "dev": dev[0] if dev else "dev",

@@ -109,11 +109,9 @@ def _open(file: Path, made_of: Any, check: bool) -> Iterator[Tuple[Any, Dict[str
                 raise ValueError("its metadata is no object")
             metadata.pop("checksum", None)
             if made_of is not ANYTHING and metadata.get("made_of") != made_of:
-                expected, todo = (
-                    "a file with these settings and inputs",
-                    "run.sh, without --stage, regenerates it",
-                )
-                raise UserError(f"{file} has other settings or inputs", expected, str(file), todo)
+                found = f"{file} has other settings or inputs"
+                todo = "run.sh, without --stage, regenerates it"
+                raise UserError(found, "a file with these settings and inputs", str(file), todo)
             yield stored, metadata
     except UserError:
         raise

@@ -45,10 +45,8 @@ def _phonetisaurus(*arguments: str, words: Sequence[str] = ()) -> str:
     process = subprocess.run(command, input=lines, capture_output=True, encoding="utf-8", check=False)
     if process.returncode:
         reason = (process.stderr.strip() or f"exit status {process.returncode}").splitlines()[-1]
-        raise UserError(
-            f"Phonetisaurus can't pronounce words: {reason}",
-            "the package phonetisaurus (extra [lexicon]) and a lexicon of some thousand words",
-            "units.grapheme_to_phoneme",
-            "pip install -e '.[lexicon]'; or --set units.grapheme_to_phoneme=null",
-        )
+        expected = "the package phonetisaurus (extra [lexicon]) and a lexicon of some thousand words"
+        todo = "pip install -e '.[lexicon]'; or --set units.grapheme_to_phoneme=null"
+        found = f"Phonetisaurus can't pronounce words: {reason}"
+        raise UserError(found, expected, "units.grapheme_to_phoneme", todo)
     return process.stdout

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -12,22 +13,10 @@ from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.stages.table import STAGES
 
 RECIPES = sorted(file.parent.name for file in (REPOSITORY / "recipes").glob("*/run.sh"))
-OPTIONS = [
-    "--stage",
-    "--stop-stage",
-    "--status",
-    "--dry-run",
-    "--force",
-    "--exp",
-    "--corpus-dir",
-    "--config",
-    "--set",
-    "--partial",
-    "--init-from",
-    "--nj",
-    "--debug",
-    "--help",
-]
+OPTIONS = (
+    *("--stage", "--stop-stage", "--status", "--dry-run", "--force", "--exp", "--corpus-dir", "--config"),
+    *("--set", "--partial", "--init-from", "--nj", "--debug", "--help"),
+)
 
 
 @pytest.fixture
@@ -41,19 +30,12 @@ def repository(tmp_path: Path) -> Path:
 def run(repository: Path, *options: str, **environment: str) -> Tuple[int, str]:
     """Exit status and output of run.sh."""
     command = ["bash", str(repository / "recipes/yesno/run.sh"), *options]
-    known: Dict[str, str] = {**os.environ, "VIRTUAL_ENV": active_environment(), **environment}
+    known: Dict[str, str] = {**os.environ, "VIRTUAL_ENV": sys.prefix, **environment}
     done = subprocess.run(
         command, env=known, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, cwd="/"
     )
     assert "Traceback" not in done.stdout or "--debug" in options
     return done.returncode, done.stdout
-
-
-def active_environment() -> str:
-    """The virtual environment that these tests run in."""
-    import sys
-
-    return sys.prefix
 
 
 def test_help_lists_options_and_stages(repository: Path) -> None:

@@ -16,7 +16,7 @@ from asrkit.lm.kenlm import estimate_with_lmplz, find_program
 from asrkit.lm.kneser_ney import closed_form_discounts, estimate
 from asrkit.lm.model import NgramModel
 from asrkit.lm.tokens import tokenise
-from tests.lm.ngrams import by_words, probability
+from tests.lm.ngrams import Entries, by_words, probability
 
 DATA = Path(__file__).parent / "data"
 TOLERANCE = 1e-4  # log10
@@ -29,6 +29,13 @@ def assert_equal_models(found: NgramModel, expected: NgramModel) -> None:
     assert ours.keys() == theirs.keys()
     worst = max(ours, key=lambda words: np.abs(np.subtract(ours[words], theirs[words])).max())
     assert ours[worst] == pytest.approx(theirs[worst], abs=TOLERANCE), worst
+
+
+def assert_contexts_sum_to_one(entries: Entries, order: int) -> None:
+    predicted = [words[0] for words in entries if len(words) == 1 and words != ("<s>",)]
+    for context in [()] + [words for words in entries if len(words) < order and words[-1] != "</s>"]:
+        total = sum(probability(entries, (*context, word)) for word in predicted)
+        assert total == pytest.approx(1, abs=1e-9), context
 
 
 def lines_of(file: Path) -> List[str]:
@@ -65,12 +72,7 @@ def test_equals_lmplz_on_an4(order: int, tmp_path: Path, corpora: Callable[[str]
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_probabilities_after_every_context_sum_to_one(order: int) -> None:
     sentences = lines_of(DATA / "licence.txt")[:8]
-    entries = by_words(estimate(sentences, order).model)
-    predicted = [words[0] for words in entries if len(words) == 1 and words != ("<s>",)]
-    contexts = [()] + [words for words in entries if len(words) < order and words[-1] != "</s>"]
-    for context in contexts:
-        total = sum(probability(entries, (*context, word)) for word in predicted)
-        assert total == pytest.approx(1, abs=1e-9), context
+    assert_contexts_sum_to_one(by_words(estimate(sentences, order).model), order)
 
 
 def test_contexts_sum_to_one_with_count_cutoffs() -> None:
@@ -84,10 +86,7 @@ def test_contexts_sum_to_one_with_count_cutoffs() -> None:
     left = {ngram for ngram in whole if len(ngram) == 1 or occurrences[ngram] >= len(ngram)}
     assert cut.keys() == left
     assert len(left) < len(whole)
-    predicted = [words[0] for words in cut if len(words) == 1 and words != ("<s>",)]
-    for context in [()] + [words for words in cut if len(words) < 3 and words[-1] != "</s>"]:
-        total = sum(probability(cut, (*context, word)) for word in predicted)
-        assert total == pytest.approx(1, abs=1e-9), context
+    assert_contexts_sum_to_one(cut, 3)
 
 
 def test_refuses_cutoffs_that_leave_no_ngram() -> None:

@@ -19,6 +19,11 @@ def pretend_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(folder))
 
 
+def write_program(file: Path, script: str) -> None:
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
 def test_missing_lmplz_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_programs(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="lmplz isn't built") as refusal:
@@ -29,9 +34,7 @@ def test_missing_lmplz_is_an_error_with_advice(tmp_path: Path, monkeypatch: pyte
 def test_a_failure_leaves_no_file_and_reports_the_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "lmplz"
-    program.write_text("#!/bin/sh\necho out of memory >&2\nexit 3\n")
-    program.chmod(0o755)
+    write_program(tmp_path / "lmplz", "echo out of memory >&2\nexit 3")
     pretend_programs(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="status 3: out of memory"):
         estimate_with_lmplz(["a"], 2, tmp_path / "lm" / "lm.arpa")
@@ -39,9 +42,7 @@ def test_a_failure_leaves_no_file_and_reports_the_message(
 
 
 def test_min_counts_become_the_prune_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "lmplz"
-    program.write_text('#!/bin/sh\necho "$@" >&2\nexit 1\n')
-    program.chmod(0o755)
+    write_program(tmp_path / "lmplz", 'echo "$@" >&2\nexit 1')
     pretend_programs(tmp_path, monkeypatch)
     with pytest.raises(UserError, match="--prune 0 0 1 --text"):
         estimate_with_lmplz(["a"], 3, tmp_path / "lm" / "lm.arpa", min_counts=[1, 1, 2])
@@ -74,9 +75,7 @@ def test_no_binary_file_without_build_binary_and_failures_are_reported(
     arpa = tmp_path / "lm" / "lm.arpa"
     write_arpa(estimate(["yes no", "no"], 2).model, arpa)
     assert write_binary(arpa) is None
-    program = tmp_path / "build_binary"
-    program.write_text("#!/bin/sh\necho no space >&2\nexit 1\n")
-    program.chmod(0o755)
+    write_program(tmp_path / "build_binary", "echo no space >&2\nexit 1")
     with pytest.raises(UserError, match="status 1: no space"):
         write_binary(arpa)
     assert [file.name for file in arpa.parent.iterdir()] == ["lm.arpa"]

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 
 from asrkit.config import CorpusConfig, load_config
-from asrkit.corpus import download as downloads
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOCAL = REPOSITORY / "local"
+aishell = load_corpus_module("aishell", REPOSITORY / "local")
 
 
 def make_corpus(root: Path, transcript: str) -> Path:
@@ -26,7 +25,6 @@ def make_corpus(root: Path, transcript: str) -> Path:
 
 def test_recordings_of_the_official_sets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     root = make_corpus(tmp_path, "BAC1 而  对 楼市\nBAC3 ａｐｐ 下载\nBAC9 没有\n")
-    aishell = load_corpus_module("aishell", LOCAL)
     found = list(aishell.utterances(root, CorpusConfig(module="aishell")))
     assert [(one.split, one.speaker, one.id, one.text.split()) for one in found] == [
         ("train", "S0002", "BAC1", ["而", "对", "楼市"]),
@@ -38,7 +36,6 @@ def test_recordings_of_the_official_sets(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_repeated_line_and_a_missing_corpus_are_errors(tmp_path: Path) -> None:
-    aishell = load_corpus_module("aishell", LOCAL)
     with pytest.raises(UserError, match=r"aishell_transcript_v0\.8\.txt"):
         list(aishell.utterances(tmp_path, CorpusConfig(module="aishell")))
     with pytest.raises(UserError, match="a second line for BAC1"):
@@ -49,8 +46,7 @@ def test_the_archive_is_fetched_if_there_are_no_transcripts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = []
-    monkeypatch.setattr(downloads, "fetch_corpus", lambda archive, *_: fetched.append(archive.inner))
-    aishell = load_corpus_module("aishell", LOCAL)
+    monkeypatch.setattr(aishell, "fetch_corpus", lambda archive, *_: fetched.append(archive.inner))
     config = load_config(REPOSITORY / "recipes" / "aishell" / "recipe.yaml")
     aishell.download(tmp_path, config)
     aishell.download(make_corpus(tmp_path, "BAC1 而\n"), config)

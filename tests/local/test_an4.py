@@ -11,6 +11,7 @@ from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 
 LOCAL = Path(__file__).resolve().parents[2] / "local"
+an4 = load_corpus_module("an4", LOCAL)
 
 
 def lists(root: Path, train: str, test: str, train_ids: str = "an4_clstk/fash/an1-fash-b\n") -> Path:
@@ -25,7 +26,6 @@ def lists(root: Path, train: str, test: str, train_ids: str = "an4_clstk/fash/an
 
 
 def test_published_lists(corpora: Callable[[str], Path]) -> None:
-    an4 = load_corpus_module("an4", LOCAL)
     utterances = list(an4.utterances(corpora("an4"), CorpusConfig(module="an4")))
     assert collections.Counter(utterance.split for utterance in utterances) == {
         "train": 793,
@@ -48,7 +48,6 @@ def test_published_lists(corpora: Callable[[str], Path]) -> None:
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_line_forms(tmp_path: Path, mark: str, end: str) -> None:
-    an4 = load_corpus_module("an4", LOCAL)
     root = lists(tmp_path, f"{mark}<s> A  B </s> (an1-fash-b){end}{end}", f"C D (an2-fcaw-b){end}")
     assert [(one.id, one.split, one.text) for one in an4.utterances(root, CorpusConfig(module="an4"))] == [
         ("an1-fash-b", "train", "A  B"),
@@ -57,7 +56,6 @@ def test_line_forms(tmp_path: Path, mark: str, end: str) -> None:
 
 
 def test_an_utterance_without_transcript_is_an_error(tmp_path: Path) -> None:
-    an4 = load_corpus_module("an4", LOCAL)
     root = lists(tmp_path, "<s> A </s> (other)\n", "C (an2-fcaw-b)\n")
     with pytest.raises(UserError, match="an1-fash-b has no transcript") as caught:
         list(an4.utterances(root, CorpusConfig(module="an4")))
@@ -66,6 +64,5 @@ def test_an_utterance_without_transcript_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["A B\n", "A (an1-fash-b)\nB (an1-fash-b)\n"])
 def test_a_malformed_or_repeated_transcript_line_is_an_error(tmp_path: Path, line: str) -> None:
-    an4 = load_corpus_module("an4", LOCAL)
     with pytest.raises(UserError, match=r"the line 'A B'|a second line for an1-fash-b"):
         list(an4.utterances(lists(tmp_path, line, "C (an2-fcaw-b)\n"), CorpusConfig(module="an4")))

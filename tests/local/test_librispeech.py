@@ -6,13 +6,12 @@ from typing import Any, List
 import pytest
 
 from asrkit.config import CorpusConfig, RecipeConfig, load_config
-from asrkit.corpus import download as downloads
 from asrkit.corpus.download import Archive
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOCAL = REPOSITORY / "local"
+librispeech = load_corpus_module("librispeech", REPOSITORY / "local")
 
 
 def add_chapter(root: Path, chapter: str, lines: str, *audio: str) -> None:
@@ -28,7 +27,6 @@ def test_every_utterance_of_every_set(tmp_path: Path) -> None:
     add_chapter(tmp_path, "dev-clean/84/1", "84-1-0000 GO ON\n84-1-0001 STOP\n", "84-1-0000", "84-1-0001")
     add_chapter(tmp_path, "train-clean-100/19/7", "19-7-0000 A\n19-7-0002 C\n", "19-7-0000", "19-7-0001")
     (tmp_path / "LibriSpeech" / "SPEAKERS.TXT").touch()
-    librispeech = load_corpus_module("librispeech", LOCAL)
     found = list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
     assert [(one.split, one.speaker, one.id, one.text) for one in found] == [
         ("dev-clean", "84", "84-1-0000", "GO ON"),
@@ -44,14 +42,12 @@ def test_every_utterance_of_every_set(tmp_path: Path) -> None:
 def test_other_codecs_are_read_and_flac_is_preferred(tmp_path: Path) -> None:
     names = ["84-1-0000.mp3", "84-1-0001.opus", "84-1-0002.ogg", "84-1-0002.flac", "84-1-0003.wav", "a.md"]
     add_chapter(tmp_path, "dev-clean/84/1", "".join(f"84-1-000{n} GO ON\n" for n in range(4)), *names)
-    librispeech = load_corpus_module("librispeech", LOCAL)
     found = list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
     audio = ["84-1-0000.mp3", "84-1-0001.opus", "84-1-0002.flac", "84-1-0003.wav"]
     assert [(one.id, one.audio.name) for one in found] == [(Path(name).stem, name) for name in audio]
 
 
 def test_missing_folders_and_a_repeated_line_are_errors(tmp_path: Path) -> None:
-    librispeech = load_corpus_module("librispeech", LOCAL)
     with pytest.raises(UserError, match="no SET/SPEAKER/CHAPTER folders"):
         list(librispeech.utterances(tmp_path, CorpusConfig(module="librispeech")))
     add_chapter(tmp_path, "dev-clean/84/1", "84-1-0000 GO\n84-1-0000 ON\n", "84-1-0000")
@@ -67,7 +63,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> List[str]:
     def fetch(archive: Archive, directory: Path, mirror: Any) -> None:
         names.append("/".join(archive.addresses[0].split("/")[-2:]))
 
-    monkeypatch.setattr(downloads, "fetch_corpus", fetch)
+    monkeypatch.setattr(librispeech, "fetch_corpus", fetch)
     return names
 
 
@@ -76,7 +72,6 @@ def recipe(name: str, *assignments: str) -> RecipeConfig:
 
 
 def test_missing_parts_that_the_recipe_uses_are_fetched(tmp_path: Path, fetched: List[str]) -> None:
-    librispeech = load_corpus_module("librispeech", LOCAL)
     add_chapter(tmp_path, "dev-clean/84/1", "84-1-0000 GO\n", "84-1-0000")
     (tmp_path / "4-gram.arpa.gz").touch()
     (tmp_path / "musan" / "noise").mkdir(parents=True)
@@ -92,7 +87,6 @@ def test_missing_parts_that_the_recipe_uses_are_fetched(tmp_path: Path, fetched:
 
 
 def test_a_partial_corpus_is_not_completed(tmp_path: Path, fetched: List[str]) -> None:
-    librispeech = load_corpus_module("librispeech", LOCAL)
     add_chapter(tmp_path, "dev-clean/84/1", "84-1-0000 GO\n", "84-1-0000")
     config = recipe("librispeech", "corpus.partial=true", "lm.arpa=null", "lm.rescore_arpa=null")
     librispeech.download(tmp_path, config)
@@ -101,7 +95,6 @@ def test_a_partial_corpus_is_not_completed(tmp_path: Path, fetched: List[str]) -
 
 def test_noises_and_rirs_are_downloaded_if_the_recipe_names_them(tmp_path: Path, fetched: List[str]) -> None:
     rooms = "augment.reverberation.directory=RIRS_NOISES/simulated_rirs"
-    librispeech = load_corpus_module("librispeech", LOCAL)
     librispeech.download(tmp_path, recipe("mini_librispeech", rooms))
     assert fetched[-1] == "28/rirs_noises.zip"
     (tmp_path / "RIRS_NOISES" / "simulated_rirs").mkdir(parents=True)

@@ -12,10 +12,10 @@ from asrkit.errors import UserError
 from tests.corpus.sound import write_audio
 
 LOCAL = Path(__file__).resolve().parents[2] / "local"
+yesno = load_corpus_module("yesno", LOCAL)
 
 
 def test_split_and_transcripts_of_the_published_files(corpora: Callable[[str], Path]) -> None:
-    yesno = load_corpus_module("yesno", LOCAL)
     utterances = list(yesno.utterances(corpora("yesno"), CorpusConfig(module="yesno")))
     assert [utterance.split for utterance in utterances] == ["train"] * 24 + ["dev"] * 6 + ["test"] * 30
     names = [utterance.audio.name for utterance in utterances]
@@ -29,11 +29,10 @@ def test_split_and_transcripts_of_the_published_files(corpora: Callable[[str], P
 
 def test_download_leaves_an_existing_corpus_unchanged(corpora: Callable[[str], Path]) -> None:
     config = load_config(LOCAL.parent / "recipes" / "yesno" / "recipe.yaml")
-    load_corpus_module("yesno", LOCAL).download(corpora("yesno"), config)
+    yesno.download(corpora("yesno"), config)
 
 
 def test_errors_name_the_folder_and_the_file(tmp_path: Path) -> None:
-    yesno = load_corpus_module("yesno", LOCAL)
     with pytest.raises(UserError, match=r"no \.wav files") as caught:
         list(yesno.utterances(tmp_path, CorpusConfig(module="yesno")))
     assert "--corpus-dir" in caught.value.todo

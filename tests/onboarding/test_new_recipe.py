@@ -72,6 +72,11 @@ def write_table(file: Path, columns: Sequence[str], rows: Sequence[Sequence[str]
     file.write_text("".join("\t".join(row) + "\n" for row in [columns, *rows]), encoding="utf-8")
 
 
+def of_split(files: Sequence[Path], split: str) -> List[Tuple[Path, str, str]]:
+    """File, speaker and text of each row of a split."""
+    return [(file, who, text) for file, (to, who, text) in zip(files, ROWS) if to == split]
+
+
 def as_table(corpus: Path) -> Path:
     files = write_all(corpus)
     rows = [(str(file.relative_to(corpus)), text, who, to) for file, (to, who, text) in zip(files, ROWS)]
@@ -82,11 +87,7 @@ def as_table(corpus: Path) -> Path:
 def as_tables(corpus: Path) -> Path:
     files = write_all(corpus)
     for split in ("train", "dev", "test"):
-        rows = [
-            (str(file.relative_to(corpus)), text, who)
-            for file, (to, who, text) in zip(files, ROWS)
-            if to == split
-        ]
+        rows = [(str(file.relative_to(corpus)), text, who) for file, who, text in of_split(files, split)]
         write_table(corpus / f"{split}.tsv", ("path", "text", "speaker"), rows)
     return corpus
 
@@ -95,10 +96,9 @@ def as_kaldi(corpus: Path) -> Path:
     files = write_all(corpus / "audio")
     for split in ("train", "dev", "test"):
         lines: Dict[str, List[str]] = {"wav.scp": [], "text": [], "utt2spk": []}
-        for file, (to, who, text) in zip(files, ROWS):
-            if to == split:
-                for name, value in zip(lines, (str(file.relative_to(corpus)), text, who)):
-                    lines[name].append(f"{file.stem} {value}\n")
+        for file, who, text in of_split(files, split):
+            for name, value in zip(lines, (str(file.relative_to(corpus)), text, who)):
+                lines[name].append(f"{file.stem} {value}\n")
         (corpus / split).mkdir()
         for name, content in lines.items():
             (corpus / split / name).write_text("".join(content))
@@ -109,13 +109,11 @@ def as_cut_sets(corpus: Path) -> Path:
     files = write_all(corpus)
     for split in ("train", "dev", "test"):
         cuts = []
-        for file, (to, who, text) in zip(files, ROWS):
-            if to == split:
-                recording = lhotse.Recording.from_file(file, recording_id=file.stem)
-                recording.sources[0].source = str(file.relative_to(corpus))
-                cut = recording.to_cut()
-                segment = lhotse.SupervisionSegment(file.stem, file.stem, 0.0, 0.5, text=text, speaker=who)
-                cuts.append(dataclasses.replace(cut, supervisions=[segment]))
+        for file, who, text in of_split(files, split):
+            recording = lhotse.Recording.from_file(file, recording_id=file.stem)
+            recording.sources[0].source = str(file.relative_to(corpus))
+            segment = lhotse.SupervisionSegment(file.stem, file.stem, 0.0, 0.5, text=text, speaker=who)
+            cuts.append(dataclasses.replace(recording.to_cut(), supervisions=[segment]))
         lhotse.CutSet.from_cuts(cuts).to_file(corpus / f"{split}_cuts.jsonl.gz")
     return corpus
 
@@ -126,8 +124,7 @@ def as_common_voice(corpus: Path) -> Path:
     for split in ("train", "dev", "test"):
         rows = [
             (who * 9, str(file.relative_to(corpus / "clips")), f"“{text.capitalize()}.”", "2")
-            for file, (to, who, text) in zip(files, ROWS)
-            if to == split
+            for file, who, text in of_split(files, split)
         ]
         write_table(corpus / f"{split}.tsv", columns, rows)
     return corpus

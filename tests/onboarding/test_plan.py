@@ -12,7 +12,6 @@ from asrkit.errors import UserError
 
 COUNTS = ("errors", "reference", "insertions", "deletions", "substitutions", "utterances", "rejected", "lost")
 RESULT = {
-    **{key: {} for key in ("fallbacks", "settings", "speakers")},
     **dict.fromkeys(COUNTS, 0),
     "set": "test",
     "role": "test",
@@ -22,8 +21,9 @@ RESULT = {
     "rate": 0.0,
     "interval": [0.0, 0.0],
     "interval_by_speaker": None,
-    "normalise": [], "calibration": None, "settings": {}, "fallbacks": {},
-    "speakers": {}, "lengths": {}, "snr": {}, "confusions": {},
+    "normalise": [],
+    "calibration": None,
+    **{key: {} for key in ("settings", "fallbacks", "speakers", "lengths", "snr", "confusions")},
     "confidence": 0.95,
 }
 COST = {
