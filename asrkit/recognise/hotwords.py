@@ -1,23 +1,22 @@
 """Hotwords: phrases, such as names, that are expected in the audio and that the recogniser should prefer.
 
 Phrases are spotted in the log-probabilities of CTC and replace recognised words where they fit nearly as well
-as the best tokens (Andrusenko et al. 2024, CTC word spotter). So they need not be in the language model or
-the graph, and any method can be used. Here recognised words are in brackets, blanks are -, and a phrase may
-begin and end where words do:
+as those (Andrusenko et al. 2024, CTC word spotter). So they need not be in the language model or the graph,
+and any method can be used. Here recognised words are in brackets, blanks are -, and a phrase may begin and end
+where words do:
 
     frame         0  1  2  3  4  5  6  7
-    best tokens   -  S  M  I  -  T  -  -
-    recognised      [SUM    ][IT]
-    phrase        -  S  M  Y  -  TH -  -        SMYTH, from frame 1 to 5: replaces both words
+    recognised    -  S  U  M  -  IH T  -        [SUM] frames 1 to 3, [IT] 5 to 6
+    phrase        -  S  M  Y  -  TH -  -        SMYTH, from frame 1 to 6: replaces both words
 
-    log-probability of S M Y - TH, minus that of the best tokens, plus weight * 4 tokens:   above 0
+    log-probability of S M Y - TH -, minus that of S U M - IH T, plus weight * 4 tokens:   above 0
 """
 
 import dataclasses
 import itertools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -111,7 +110,12 @@ class _Spotted:
 
 
 def apply_hotwords(
-    words: Sequence[Word], log_probs: "Tensor", hotwords: Sequence[Hotword], step: float, offset: float = 0.0
+    words: Sequence[Word],
+    log_probs: "Tensor",
+    hotwords: Sequence[Hotword],
+    units: Units,
+    step: float,
+    offset: float = 0.0,
 ) -> List[Word]:
     """Recognised words with hotwords where they were spotted in log-probabilities (frame, token).
 
@@ -121,7 +125,7 @@ def apply_hotwords(
     if not hotwords or not len(table):
         return list(words)
     stretches = _stretches(words, len(table), step, offset)
-    chosen = _choose(_spot(table, hotwords, stretches), len(stretches))
+    chosen = _choose(_spot(table, _base(table, words, units), hotwords, stretches), len(stretches))
     found: List[Word] = []
     place = 0
     for spotted in [*chosen, None]:
@@ -134,6 +138,22 @@ def apply_hotwords(
             found += old if is_same else _timed(spotted.hotword, table, covered, step, offset)
             place = spotted.last + 1
     return found
+
+
+def _base(table: np.ndarray, words: Sequence[Word], units: Units) -> Any:
+    """Log-probability (frame,) of the recognised words; of the best tokens if they can't be aligned."""
+    text = " ".join(word.word for word in words)
+    tokens, best = units.encode(text), table.max(axis=1)
+    if units.unknown_words(text):  # of greedy
+        return best
+    try:
+        spans = align_tokens(table, tokens)
+    except UserError:  # too few frames
+        return best
+    labels = np.full(len(table), BLANK)
+    for token, (first, last) in zip(tokens, spans):
+        labels[first : last + 1] = token
+    return table[np.arange(len(table)), labels]
 
 
 def _stretches(
@@ -155,7 +175,10 @@ def _stretches(
 
 
 def _spot(
-    table: np.ndarray, hotwords: Sequence[Hotword], stretches: Sequence[Tuple[int, int, Optional[int]]]
+    table: np.ndarray,
+    base: np.ndarray,
+    hotwords: Sequence[Hotword],
+    stretches: Sequence[Tuple[int, int, Optional[int]]],
 ) -> List[_Spotted]:
     """Phrases with their best place for each end, if they gain: Viterbi search of all phrases at once."""
     states = 2 * max(len(hotword.tokens) for hotword in hotwords) + 1
@@ -185,7 +208,7 @@ def _spot(
         best = choices.argmax(axis=0)
         score = np.take_along_axis(choices, best[None], 0)[0]
         origin = np.take_along_axis(origins, best[None], 0)[0]
-        score = score + table[frame, labels] - table[frame].max()
+        score = score + table[frame, labels] - base[frame]
         if frame in ends:
             for state in (2 * lengths - 1, 2 * lengths):
                 gains = score[rows, state] + bonus

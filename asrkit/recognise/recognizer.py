@@ -165,5 +165,7 @@ class Recognizer:
             encoded = output[index, :count] if output is not None else None
             with self._lock:
                 found = self._searcher(log_probs[index, :count], encoded, start)
-            words = apply_hotwords(found.words, log_probs[index, :count], hotwords, self.step, start)
+            words = apply_hotwords(
+                found.words, log_probs[index, :count], hotwords, self.units, self.step, start
+            )
             yield Segment(start, end, tuple(words), found.outcome)

@@ -42,20 +42,25 @@ FOUND = [Word("ABE", 1 * STEP, 3 * STEP, 0.9), Word("FAD", 5 * STEP, 4 * STEP, 0
 
 
 def words(phrases: Dict[str, float], found: Sequence[Word] = FOUND, table: Tensor = ABE_FAD) -> List[str]:
-    return [word.word for word in apply_hotwords(found, table, make_hotwords(phrases, UNITS), STEP)]
+    return [word.word for word in apply_hotwords(found, table, make_hotwords(phrases, UNITS), UNITS, STEP)]
 
 
 def test_without_hotwords_nothing_changes() -> None:
-    assert apply_hotwords(FOUND, ABE_FAD, [], STEP) == FOUND
+    assert apply_hotwords(FOUND, ABE_FAD, [], UNITS, STEP) == FOUND
 
 
 def test_a_hotword_that_nearly_fits_is_preferred_with_its_times() -> None:
     assert words({"ABA": 0.0}) == ["ABE", "FAD"]
-    found = apply_hotwords(FOUND, ABE_FAD, make_hotwords({"ABA": WEIGHT}, UNITS), STEP)
+    found = apply_hotwords(FOUND, ABE_FAD, make_hotwords({"ABA": WEIGHT}, UNITS), UNITS, STEP)
     assert [word.word for word in found] == ["ABA", "FAD"]
     assert (found[0].start, found[0].end) == pytest.approx((1 * STEP, 4 * STEP))
     assert 0.5 < found[0].confidence < 0.9  # the geometric mean of 1, 1, 0.4
     assert found[1] == FOUND[1]
+
+
+def test_words_that_fit_worse_than_the_hotword_lose_without_a_weight() -> None:
+    by_graph = [Word("ABE", STEP, 3 * STEP, 0.9), Word("FEE", 5 * STEP, 4 * STEP, 0.2)]
+    assert words({"FED": 0.0}, by_graph) == ["ABE", "FED"]
 
 
 def test_a_word_that_is_not_in_the_audio_is_not_inserted() -> None:
@@ -79,7 +84,7 @@ def test_a_hotword_is_found_where_nothing_was_recognised() -> None:
 
 
 def test_a_recognised_hotword_keeps_its_times() -> None:
-    assert apply_hotwords(FOUND, ABE_FAD, make_hotwords({"fad": WEIGHT}, UNITS), STEP) == FOUND
+    assert apply_hotwords(FOUND, ABE_FAD, make_hotwords({"fad": WEIGHT}, UNITS), UNITS, STEP) == FOUND
 
 
 def test_words_that_cannot_be_spelled_are_named() -> None:
@@ -92,7 +97,7 @@ def test_words_that_cannot_be_spelled_are_named() -> None:
 def test_all_pronunciations_are_tried() -> None:
     lexicon = [Pronunciation("X", ("▁S", "E")), Pronunciation("X", ("▁F", "E", "D"))]
     units = Units(LETTERS, lexicon)
-    found = apply_hotwords(FOUND, ABE_FAD, make_hotwords({"X": WEIGHT}, units), STEP)
+    found = apply_hotwords(FOUND, ABE_FAD, make_hotwords({"X": WEIGHT}, units), units, STEP)
     assert [word.word for word in found] == ["ABE", "X"]
 
 
