@@ -1,9 +1,9 @@
 """Hotwords: phrases, such as names, that are expected in the audio and that the recogniser should prefer.
 
-Phrases are spotted in the log-probabilities of CTC and replace recognised words where they fit nearly as well
-as those (Andrusenko et al. 2024, CTC word spotter). So they need not be in the language model or the graph,
-and any method can be used. Here recognised words are in brackets, blanks are -, and a phrase may begin and end
-where words do:
+Phrases are spotted in the log-probabilities of CTC and replace recognised words where they fit nearly as
+well as those (Andrusenko et al. 2024, CTC word spotter). So they need not be in the language model or the
+graph, and any method can be used. Here recognised words are in brackets, blanks are -, and a phrase may begin
+and end where words do:
 
     frame         0  1  2  3  4  5  6  7
     recognised    -  S  U  M  -  IH T  -        [SUM] frames 1 to 3, [IT] 5 to 6
