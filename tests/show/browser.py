@@ -127,8 +127,8 @@ class Tab:
 
 
 @contextlib.contextmanager
-def open_tab(profile: Path) -> Iterator[Tab]:
-    """A tab of a browser of its own, whose files are in the folder `profile`."""
+def open_tab(profile: Path, *options: str) -> Iterator[Tab]:
+    """A tab of a browser of its own, whose files are in the folder `profile`; with further options."""
     assert CHROMIUM
     inward, outward = os.pipe(), os.pipe()  # to the browser, from it
 
@@ -147,7 +147,7 @@ def open_tab(profile: Path) -> Iterator[Tab]:
             "--no-first-run",
         ),
         *("--disable-background-networking", "--disable-component-update", "--mute-audio"),
-        *(f"--user-data-dir={profile}", "--remote-debugging-pipe"),
+        *(f"--user-data-dir={profile}", "--remote-debugging-pipe", *options),
     ]
     process = subprocess.Popen(
         command, preexec_fn=connect, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
