@@ -1,6 +1,5 @@
 """The server's page in Chromium: a file, a microphone, subtitles, a phone's width."""
 
-from pathlib import Path
 from typing import Any, Callable, Iterator, Tuple
 
 import numpy as np
@@ -9,11 +8,11 @@ import soundfile
 
 pytest.importorskip("starlette", reason="needs the extra [serve]")
 
-from asrkit.deploy.server import ServerOptions  # noqa: E402
-from asrkit.deploy.workers import Request  # noqa: E402
-from asrkit.recognise.transcript import Segment, Word  # noqa: E402
-from tests.deploy.test_server import serving  # noqa: E402
-from tests.show.browser import CHROMIUM, Tab, open_tab  # noqa: E402
+from asrkit.deploy.server import ServerOptions
+from asrkit.deploy.workers import Request
+from asrkit.recognise.transcript import Segment, Word
+from tests.deploy.test_server import serving
+from tests.show.browser import CHROMIUM, Tab, open_tab
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
@@ -72,7 +71,8 @@ def test_a_file_gives_text_times_and_subtitles(tab: Tab) -> None:
     cells = tab.run("[...document.querySelectorAll('#words td')].map((cell) => cell.textContent)")
     assert cells == ["TONE", "0.00", "1.00", "0.90"]
     assert not tab.run("document.querySelector('#text .unsure')")
-    subtitles = tab.run("fetch(document.getElementById('srt').href).then((answer) => answer.text())")
+    assert tab.run("document.getElementById('srt').href").startswith("blob:")
+    subtitles = tab.run("subtitles([{start: 0, end: 1, text: 'TONE'}, {start: 1, end: 2, text: ''}])")
     assert subtitles == "1\n00:00:00,000 --> 00:00:01,000\nTONE\n\n"
 
 
