@@ -12,7 +12,7 @@ from asrkit.score.formats import render_formats
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
 from asrkit.score.study import render_study
-from asrkit.stages.table import STAGES
+from asrkit.stages.table import STAGES, stage_named
 from asrkit.storage.files import read_json, write_json, write_text
 
 
@@ -44,7 +44,7 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
 def _keep_records(exp: Path, recipe: Path) -> None:
     """Copy results.json, cost.json and the complete configuration to the recipe's records/."""
     results, cost = read_results(exp / "results.json"), read_json(exp / "cost.json", Cost)
-    refuse_changed_results(STAGES, exp)
+    refuse_changed_results(STAGES[: STAGES.index(stage_named("score")) + 1], exp)
     if not (recipe / "recipe.yaml").exists():
         todo = "asrkit report --exp EXP --recipe recipes/NAME"
         raise UserError(f"{recipe} is no recipe", "a folder with recipe.yaml", "--recipe", todo)
