@@ -37,11 +37,13 @@ def measure() -> None:
     parser = make_parser(__doc__, exp="a decoded experiment with a graph")
     parser.add_argument("--set-name", help="default: the first test set")
     parser.add_argument("--weights", default=str(WEIGHT), help="per token, separated by commas")
+    parser.add_argument("--limit", type=int, help="utterances, evenly spaced; default: all")
     options = parser.parse_args()
     experiment = open_experiment(given_experiment(options.exp, "a decoded experiment"))
     corpus = experiment.config.corpus
     split = options.set_name or corpus.tests[0]
     cuts = list(read_cuts(experiment, split))
+    cuts = cuts[:: max(1, len(cuts) // options.limit)] if options.limit else cuts
     references = [cut.supervisions[0].text.split() for cut in cuts]
     rare = find_rare(experiment, references)
     times = sum(word in rare for words in references for word in words)
@@ -66,15 +68,18 @@ def measure() -> None:
 
 
 def find_rare(experiment: Experiment, references: Sequence[Sequence[str]]) -> Set[str]:
-    """The words of some sentences, of three and more letters, that are rarest in the training text."""
+    """Words of some sentences, of three and more letters, rarest in the training text; of equal ones the most
+    frequent here, which are mostly names.
+    """
     train = collections.Counter(
         word
         for cut in read_cuts(experiment, experiment.config.corpus.train)
         for word in cut.supervisions[0].text.split()
     )
     known = {entry.word for entry in read_lexicon(experiment.folder("units") / "lexicon.txt")}
-    words = {word for sentence in references for word in sentence if len(word) > 2} & known
-    return set(sorted(words, key=lambda word: (train[word], word))[:COUNT])
+    here = collections.Counter(word for sentence in references for word in sentence if len(word) > 2)
+    words = sorted(here.keys() & known, key=lambda word: (train[word], -here[word], word))
+    return set(words[:COUNT])
 
 
 def without_words(experiment: Experiment, words: Set[str], folder: Path) -> Recognizer:
