@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Seconds of a run with nothing to do on a corpus of many files: median of some runs.
+"""Seconds of a run with nothing to do on a corpus of many files, or of --status: median of some runs.
 
 The corpus consists of small files. Two stages are fresh: one reads all files, the other the audio that a
 manifest names.
@@ -7,6 +7,7 @@ manifest names.
 
 import gzip
 import json
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -53,6 +54,7 @@ def measure() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--files", type=int, default=300_000)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--status", action="store_true", help="time run.sh --status")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,14 +62,17 @@ def measure() -> None:
         command = ["bash", str(folder / "recipe/run.sh"), "--corpus-dir", str(folder / "corpus")]
         command += ["--exp", str(folder / "exp")]
         times = []
-        for _ in range(options.repetitions + 1):
+        for repetition in range(options.repetitions + 1):
             begun = time.perf_counter()
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            asked = [*command, "--status"] if options.status and repetition else command
+            done = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True)
             times.append(time.perf_counter() - begun)
-        assert "nothing to do" in done.stdout, done.stdout
+        assert options.status or "nothing to do" in done.stdout, done.stdout
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
     shown = f"first run {times[0]:.1f} s, then {min(times[1:]):.2f} to {max(times[1:]):.2f} s"
-    print(f"{options.files:,} files: {shown}")
-    print_figure("many_files_nothing_to_do_seconds", statistics.median(times[1:]), digits=3)
+    print(f"{options.files:,} files: {shown}; at most {most:.0f} MB")
+    name = "many_files_status_seconds" if options.status else "many_files_nothing_to_do_seconds"
+    print_figure(name, statistics.median(times[1:]), digits=3)
 
 
 if __name__ == "__main__":
