@@ -74,6 +74,8 @@ def command(
     progress = None if is_shown else Progress("transcribe", len(recordings), "recordings")
 
     def transcribe(index: int) -> Result:
+        if nj > 1:
+            _use_one_thread()
         name = recordings[index]
         segments: List[Segment] = []
         try:
@@ -105,6 +107,13 @@ def command(
             where="the warnings above",
             todo="convert them: ffmpeg -i IN OUT.flac",
         )
+
+
+def _use_one_thread() -> None:
+    """With several processes: they are the parallelism, and torch's threads don't survive a fork."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _refuse_equal_names(recordings: Sequence[Path]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import soundfile
+import torch
 
 from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import AudioProblem, UserError
@@ -48,6 +49,7 @@ def measure_robustness(experiment: Experiment, options: RobustnessOptions) -> Li
     open_once = functools.lru_cache(maxsize=1)(Recognizer.open)  # one per process
 
     def work(index: int) -> Row:
+        torch.set_num_threads(1)  # processes are the parallelism, and threads don't survive a fork
         recognizer = open_once(experiment.directory, options.method)
         return _measure(
             conditions[index], cuts, recognizer, options.seed, experiment.config.score.bootstrap_samples
