@@ -276,7 +276,7 @@ def test_mixtures_are_those_of_lhotse(tmp_path: Path) -> None:
         for transform in expected.recording.transforms or [] if one.utterance.id == "room" else []:
             transform.rir = transform.rir.with_path_prefix(tmp_path)
         found, _ = soundfile.read(one.utterance.audio, dtype="float32")
-        rounding = 1e-6 if one.utterance.id == "room" else 0  # of Fourier transforms, by the number of threads
+        rounding = 1e-6 if one.utterance.id == "room" else 0  # of Fourier transforms on several threads
         np.testing.assert_allclose(found, expected.load_audio()[0], rtol=0, atol=rounding)
 
 
