@@ -119,6 +119,11 @@ def rehearse(experiment: Experiment, share: float, seed: int, ranks: int = RANKS
     return costs
 
 
+def measure_manifests(experiment: Experiment, share: float, seed: int) -> Dict[str, Cost]:
+    """The cost of each step of stage manifests."""
+    return _measure(lambda step: _rehearse_manifests(experiment, share, seed, step))
+
+
 def _measure(stage: Callable[[Step], Any]) -> Dict[str, Cost]:
     """Do the steps of a stage in a process of its own; gives what each took."""
     costs: Dict[str, Cost] = {}

@@ -74,8 +74,8 @@ def overlaps(splits: Splits) -> List[Dict[str, Any]]:
 def refuse_shared_audio(splits: Splits) -> None:
     """Raise UserError if two splits have the same samples, even in different files."""
     for first, second in itertools.combinations(splits, 2):
-        known = {_content(valid): valid.utterance for valid in splits[first]}
         later = {_content(valid): valid.utterance for valid in splits[second]}
+        known = {key: valid.utterance for valid in splits[first] if (key := _content(valid)) in later}
         shared = [(known[content], later[content]) for content in later if content in known]
         if shared:
             shown = [f"{one.id} ({one.audio}) and {two.id} ({two.audio})" for one, two in shared[:5]]

@@ -108,6 +108,7 @@ def _check(
     if least is not None and rate < least:
         raise AudioProblem("other sampling rate", f"found {rate} Hz, corpus.min_sampling_rate is {least}")
     text = check_text(utterance.text, config)
+    text = utterance.text if text == utterance.text else text  # one string in memory, not two
     first, samples = _place(utterance, audio)
     seconds = samples / rate
     if seconds < config.min_duration:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, List
@@ -114,13 +115,13 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert weights(killed) == weights(tmp_path / "whole")
 
 
-def launch(directory: Path) -> "subprocess.Popen[bytes]":
+def launch(directory: Path, *more: str, train: str = "train_launched") -> "subprocess.Popen[bytes]":
     """Train with torchrun and two ranks, in a session of their own."""
-    code = f"from tests.train.test_resume import *; train_launched(Path({str(directory)!r}))"
+    code = f"from tests.train.test_resume import *; {train}(Path({str(directory)!r}))"
     script = directory.with_suffix(".py")
     script.write_text(code)
     # why -r and -t: tests/known_issues/test_torchrun.py
-    options = ("-r", "9:1", "-t", "9:1", "--monitor_interval", "0.1", "--nproc_per_node", "2")
+    options = ("-r", "9:1", "-t", "9:1", "--monitor_interval", "0.1", "--nproc_per_node", "2", *more)
     torchrun = ("-m", "torch.distributed.run", *options, str(script))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen([sys.executable, *torchrun], env=environment, start_new_session=True)
@@ -143,6 +144,29 @@ def test_torchrun_and_forked_ranks_train_the_same_bytes_also_after_a_kill(tmp_pa
     assert launch(launched).wait() == 0
     assert len(weights(launched)) == 2
     assert weights(launched) == weights(tmp_path / "forked")
+
+
+def train_with_one_death(directory: Path) -> None:
+    """Rank 1 dies by SIGKILL when the first epoch's checkpoint appears, but not after a restart."""
+    if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        threading.Thread(target=die_after_first_epoch, args=(directory,), daemon=True).start()
+    train_launched(directory)
+    (directory / f"restarts-{os.environ['RANK']}").write_text(os.environ["TORCHELASTIC_RESTART_COUNT"])
+
+
+def die_after_first_epoch(directory: Path) -> None:
+    while not list(directory.glob("checkpoints/epoch-0001*")):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_torchrun_restarts_all_ranks_after_one_died_and_they_train_the_same_bytes(tmp_path: Path) -> None:
+    train_in_subprocess(tmp_path / "forked", SHORT)
+    elastic = tmp_path / "elastic"
+    assert launch(elastic, "--max_restarts", "1", train="train_with_one_death").wait(timeout=120) == 0
+    assert [(elastic / f"restarts-{rank}").read_text() for rank in range(2)] == ["1", "1"]
+    assert len(weights(elastic)) == 2
+    assert weights(elastic) == weights(tmp_path / "forked")
 
 
 def train_in_two_folders(folder: Path, queue: Any) -> None:
