@@ -19,7 +19,6 @@ from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.corpus.manifests import read_cuts
 from asrkit.decode.methods import UtteranceDecoder
-from asrkit.graph.compile import make_graph
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.recognise.hotwords import WEIGHT
 from asrkit.recognise.opening import MethodSearcher, open_recognizer
@@ -84,6 +83,8 @@ def find_rare(experiment: Experiment, references: Sequence[Sequence[str]]) -> Se
 
 def without_words(experiment: Experiment, words: Set[str], folder: Path) -> Recognizer:
     """A recogniser by 1best whose graph lacks some words; its units still spell them."""
+    from asrkit.graph.compile import make_graph  # imports k2
+
     units = folder / "units"
     shutil.copytree(experiment.folder("units"), units)
     write_lexicon(
