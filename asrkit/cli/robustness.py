@@ -35,6 +35,7 @@ def command(
     """
     from asrkit.pipeline.experiment import open_experiment
     from asrkit.pipeline.finished import refuse_changed_model
+    from asrkit.recognise.opening import choose_method
     from asrkit.recognise.robustness import (
         FOLDER,
         RobustnessOptions,
@@ -45,7 +46,8 @@ def command(
 
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed_model(experiment)
-    options = RobustnessOptions(set_name or experiment.config.corpus.tests[0], method, noise, rooms, seed)
+    chosen = choose_method(method, experiment.config.decode.methods, "--method")
+    options = RobustnessOptions(set_name or experiment.config.corpus.tests[0], chosen, noise, rooms, seed)
     rows = measure_robustness(experiment, options)
     print("\n".join(table_of(rows)))
     for file in write_robustness(experiment.directory / FOLDER, options, rows):

@@ -146,7 +146,7 @@ class MethodSearcher:
 def _open_experiment(experiment: Experiment, method: Optional[str], device: str) -> Recognizer:
     refuse_changed_model(experiment)
     config = experiment.config
-    method = _chosen_method(method, config.decode.methods, f"{experiment.directory}/recipe.yaml")
+    method = choose_method(method, config.decode.methods, f"{experiment.directory}/recipe.yaml")
     decode = msgspec.structs.replace(config.decode, methods=(method,))
     narrowed = msgspec.structs.replace(config, decode=decode)
     threads = torch.get_num_threads()
@@ -169,7 +169,8 @@ def _with_config(experiment: Experiment, config: Any) -> Experiment:
     return dataclasses.replace(experiment, config=config)
 
 
-def _chosen_method(method: Optional[str], there: Sequence[str], where: str) -> str:
+def choose_method(method: Optional[str], there: Sequence[str], where: str) -> str:
+    """The method that a user asks for; by default 1best if it is `there`, else greedy. Raises UserError."""
     if method is None:
         return "1best" if "1best" in there else "greedy"
     method = current_method(method, "--method")
@@ -183,7 +184,7 @@ def _chosen_method(method: Optional[str], there: Sequence[str], where: str) -> s
 def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     bundle = open_bundle(directory)
     there = ("greedy", "1best") if bundle.has("HLG.fst") else ("greedy",)
-    method = _chosen_method(method, there, str(directory))
+    method = choose_method(method, there, str(directory))
     symbols = read_symbols(checked_file(directory, bundle, "tokens.txt"))
     lexicon = read_lexicon(checked_file(directory, bundle, "lexicon.txt"))
     if len(symbols) != bundle.tokens:

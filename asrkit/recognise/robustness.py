@@ -1,23 +1,23 @@
-"""Word error rate of a trained model under degraded conditions, with a table and a picture."""
+"""Error rate of a trained model under degraded conditions, with a table and a picture."""
 
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import soundfile
 import torch
 
 from asrkit.corpus.manifests import read_cuts
-from asrkit.errors import AudioProblem, UserError
+from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
 from asrkit.recognise.recognizer import Recognizer
 from asrkit.recognise.segmentation import SegmentOptions
-from asrkit.score.alignment import align, count
-from asrkit.score.evaluation import bootstrap_interval
-from asrkit.signal.audio import resample
+from asrkit.score.records import RATES
+from asrkit.score.splits import evaluate_transcripts
+from asrkit.score.transcripts import Transcript, load_transcripts
+from asrkit.signal.audio import read_samples, resample
 from asrkit.signal.conditions import Condition, make_conditions
 from asrkit.storage.files import whole_file, write_json, write_text
 
@@ -30,30 +30,29 @@ class RobustnessOptions:
     """What is measured."""
 
     split: str
-    method: Optional[str] = None
+    method: str
     noise: Optional[Path] = None
     rooms: Optional[Path] = None
     seed: int = 1
 
 
 def measure_robustness(experiment: Experiment, options: RobustnessOptions) -> List[Row]:
-    """Decode a set under each condition; a row per condition, with counts and interval.
+    """Decode a set under each condition; a row per condition, with counts and interval, in score.unit.
 
-    An utterance that a condition makes unusable counts with all its words as deletions.
+    Utterances that stages rejected, and those that a condition makes unusable, count with all their words as
+    deletions, as in stage score. Raises UserError for a set or method that was not decoded.
     """
+    transcripts = load_transcripts(experiment, options.split, options.method)[0]
     cuts = list(read_cuts(experiment, options.split))
-    if not cuts:
-        raise UserError(f"no utterances in {options.split}", "a set of the recipe", "--set-name")
     speech = [Path(cut.recording.sources[0].source) for cut in cuts]
     conditions = make_conditions(options.noise, options.rooms, speech)
     open_once = functools.lru_cache(maxsize=1)(Recognizer.open)  # one per process
 
     def work(index: int) -> Row:
         torch.set_num_threads(1)  # processes are the parallelism, and threads don't survive a fork
-        recognizer = open_once(experiment.directory, options.method)
-        return _measure(
-            conditions[index], cuts, recognizer, options.seed, experiment.config.score.bootstrap_samples
-        )
+        recognizer, condition = open_once(experiment.directory, options.method), conditions[index]
+        words = {cut.id: _recognise(cut, condition, recognizer, options.seed) for cut in cuts}
+        return _row(experiment, condition, transcripts, words)
 
     rows: Dict[int, Row] = {}
     with Progress("robustness", len(conditions), "conditions") as bar:
@@ -66,37 +65,38 @@ def measure_robustness(experiment: Experiment, options: RobustnessOptions) -> Li
     return [rows[index] for index in range(len(conditions))]
 
 
-def _measure(condition: Condition, cuts: Sequence[Any], recognizer: Recognizer, seed: int, draws: int) -> Row:
-    errors: List[int] = []
-    lengths: List[int] = []
-    for cut in cuts:
-        samples, rate = soundfile.read(
-            cut.recording.sources[0].source,
-            start=round(cut.start * cut.sampling_rate),
-            frames=cut.num_samples,
-            dtype="float32",
-        )
-        reference = cut.supervisions[0].text.split()
-        words: List[str] = []
-        try:
-            degraded = condition(
-                resample(samples, rate, recognizer.sampling_rate), recognizer.sampling_rate, seed, cut.id
-            )
-            words = recognizer.transcribe(
-                (degraded, recognizer.sampling_rate), SegmentOptions(whole=True)
-            ).text.split()
-        except AudioProblem:
-            pass
-        errors.append(count(align(reference, words)).errors)
-        lengths.append(len(reference))
+def _recognise(cut: Any, condition: Condition, recognizer: Recognizer, seed: int) -> Optional[List[str]]:
+    """The words of a degraded utterance; None if it can't be used."""
+    rate, wanted = cut.sampling_rate, recognizer.sampling_rate
+    try:
+        file = Path(cut.recording.sources[0].source)
+        samples = resample(read_samples(file, round(cut.start * rate), cut.num_samples), rate, wanted)
+        degraded = condition(samples, wanted, seed, cut.id)
+        return recognizer.transcribe((degraded, wanted), SegmentOptions(whole=True)).text.split()
+    except AudioProblem:
+        return None
+
+
+def _row(
+    experiment: Experiment,
+    condition: Condition,
+    transcripts: Sequence[Transcript],
+    words: Mapping[str, Optional[List[str]]],
+) -> Row:
+    heard = [
+        dataclasses.replace(each, hypothesis=words.get(each.id) or [], timed=None) for each in transcripts
+    ]
+    (evaluation,) = evaluate_transcripts(experiment, heard, [experiment.config.score.unit])
     return {
         "condition": condition.name,
         "kind": condition.kind,
         "snr": condition.snr,
-        "errors": sum(errors),
-        "words": sum(lengths),
-        "rate": 100 * sum(errors) / sum(lengths),
-        "interval": bootstrap_interval(errors, lengths, draws),
+        "unit": evaluation.unit,
+        "errors": evaluation.total.errors,
+        "reference": evaluation.total.reference,
+        "rate": evaluation.total.rate,
+        "interval": evaluation.interval,
+        "unusable": sum(found is None for found in words.values()),
     }
 
 
@@ -113,13 +113,17 @@ def write_robustness(directory: Path, options: RobustnessOptions, rows: Sequence
 def table_of(rows: Sequence[Row]) -> List[str]:
     """A table in Markdown: errors of each condition with interval, and relative to those in clean speech."""
     clean = next((row["errors"] for row in rows if row["kind"] == "clean"), 0)
-    lines = ["| condition | errors | WER [95 % interval] | errors / clean |", "| --- | --- | --- | --- |"]
+    rate = RATES[rows[0]["unit"]]
+    lines = [
+        f"| condition | errors | {rate} [interval] | errors / clean | unusable |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for row in rows:
         low, high = row["interval"]
         ratio = f"{row['errors'] / clean:.1f}" if clean else ""
         lines.append(
-            f"| {row['condition']} | {row['errors']}/{row['words']} "
-            f"| {row['rate']:.2f} % [{low:.2f}, {high:.2f}] | {ratio} |"
+            f"| {row['condition']} | {row['errors']}/{row['reference']} "
+            f"| {row['rate']:.2f} % [{low:.2f}, {high:.2f}] | {ratio} | {row['unusable']} |"
         )
     return lines
 
@@ -131,7 +135,9 @@ def _draw(file: Path, split: str, rows: Sequence[Row]) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasSVG(figure)
-    axes = figure.add_subplot(xlabel="signal-to-noise ratio, dB", ylabel=f"WER of {split}, %")
+    axes = figure.add_subplot(
+        xlabel="signal-to-noise ratio, dB", ylabel=f"{RATES[rows[0]['unit']]} of {split}, %"
+    )
     for kind in dict.fromkeys(row["kind"] for row in rows if row["snr"] is not None):
         of_kind = sorted((row["snr"], row["rate"]) for row in rows if row["kind"] == kind)
         axes.plot(*zip(*of_kind), marker="o", markersize=3, label=kind)

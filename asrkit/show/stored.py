@@ -23,7 +23,7 @@ RESCORING = [name for name, each in METHODS.items() if each.rescores_nbest]
 LISTED = sorted(RESCORING, key=lambda name: METHODS[name].is_bound)
 FIRST_PASS = [name for name, each in METHODS.items() if each.timed]  # times and confidences of words
 DRAWN_PATHS = 100  # of a lattice, where no n-best list is stored
-LEAST_POSTERIOR = 0.01  # of a token in a frame; below, nothing would be seen
+LEAST_POSTERIOR = 0.01  # per token and frame; less would be invisible
 
 
 class Candidate(NamedTuple):

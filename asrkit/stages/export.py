@@ -19,8 +19,11 @@ STAGE = Stage(
 def run(experiment: Experiment) -> None:
     """Write export/, as asrkit export does without int8 and fp16."""
     from asrkit.deploy.export import write_files
+    from asrkit.pipeline.finished import refuse_changed_model
 
-    bundle = write_files(open_experiment(experiment.directory), experiment.folder("export"))
+    trained = open_experiment(experiment.directory)
+    refuse_changed_model(trained)
+    bundle = write_files(trained, experiment.folder("export"))
     size = sum(entry.bytes for entry in bundle.files.values())
     print(f"export: {len(bundle.files)} files, {size / 1e6:.1f} MB")
     print(f"export: to use it, asrkit transcribe --model {experiment.directory / 'export'} AUDIO")
