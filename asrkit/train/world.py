@@ -10,6 +10,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from asrkit.errors import UserError
 
@@ -82,16 +83,20 @@ def join_launched() -> World:
     rank, size, local_rank = (int(os.environ.get(name, 0)) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     local = os.environ["MASTER_ADDR"] in ("localhost", "127.0.0.1")
-    return _join(World(rank, size, local_rank, local_size), "env://", local)
+    # Without a rendezvous server torchrun keeps one store for all restarts, where torch 2 finds addresses of
+    # ranks that died. Only on a single machine is the count of restarts the same for all ranks.
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if local_size == size else "0"
+    return _join(World(rank, size, local_rank, local_size), "env://", local, f"restart-{restart}")
 
 
-def _join(world: World, init_method: str, local: bool) -> World:
+def _join(world: World, init_method: str, local: bool, prefix: str = "") -> World:
     if local:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # else gloo resolves this machine's host name
     try:
+        store, _, _ = next(rendezvous(init_method, world.rank, world.size, timeout=INIT_TIMEOUT))
         torch.distributed.init_process_group(
             "nccl" if torch.cuda.is_available() else "gloo",
-            init_method=init_method,
+            store=torch.distributed.PrefixStore(prefix, store),
             rank=world.rank,
             world_size=world.size,
             timeout=INIT_TIMEOUT,

@@ -125,6 +125,8 @@ def test_local_rank_and_local_size_of_torchrun(monkeypatch: pytest.MonkeyPatch) 
     launched["MASTER_ADDR"] = "other"
     for name, value in launched.items():
         monkeypatch.setenv(name, value)
+    store = torch.distributed.HashStore()
+    monkeypatch.setattr(world, "rendezvous", lambda *_, **__: iter([(store, 5, 8)]))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
     assert join_launched() == World(rank=5, size=8, local_rank=1, local_size=4)
 
