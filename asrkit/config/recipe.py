@@ -337,7 +337,10 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
-    init_from: Optional[str] = None  # torchvision's ResNet weights, in the recipe's folder or /...
+    # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
+    # file; in the recipe's folder, or absolute
+    init_from: Optional[str] = None
+    freeze: Tuple[str, ...] = ()  # parts of the model that stay as they are, such as front or blocks.0
 
     # Optimiser
     optimizer: Literal["muon", "adamw"] = "muon"  # muon needs about half the steps of adamw
