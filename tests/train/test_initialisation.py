@@ -48,7 +48,8 @@ def test_weights_are_copied_and_input_channels_summed(tmp_path: Path, shortcut: 
     own = model.front.state_dict()
     grey = torch.randn(1, 1, 20, 20)
     coloured = torch.nn.functional.conv2d(grey.expand(1, 3, 20, 20), given["conv1.weight"])
-    torch.testing.assert_close(torch.nn.functional.conv2d(grey, own["conv1.weight"]), coloured, atol=1e-4, rtol=0)
+    found = torch.nn.functional.conv2d(grey, own["conv1.weight"])
+    torch.testing.assert_close(found, coloured, atol=1e-4, rtol=0)
     assert torch.equal(own["layer3.1.bn2.running_var"], given["layer3.1.bn2.running_var"])
     assert torch.equal(own["layer2.0.downsample.0.weight"], given["layer2.0.downsample.0.weight"])
     assert len(taken) == len(given) - 1
