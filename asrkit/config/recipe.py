@@ -399,6 +399,8 @@ class DecodeConfig(Settings):
     batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
     # Of average and of the posteriors; auto: a GPU if there is one. The search runs on all CPU cores
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    # Of matrix products and convolutions there; float16 needs device cuda
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
     # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
     keep_lattices: bool = True

@@ -148,6 +148,7 @@ class SplitDecoder:
             with_encoded=any(method.encoder_output for method in self.methods.values()),
             model_made_of=self._fingerprint("asrkit.decode.posteriors", self.model_file),
             device=config.device,
+            precision=config.precision,
         )
         if GRAPH not in self.files or not config.keep_lattices:
             return [(file, None) for file in posteriors]
