@@ -1,6 +1,7 @@
 """Posteriors: log-probabilities of units per frame of every utterance, in shards on disk."""
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
@@ -47,7 +48,7 @@ def compute_posteriors(
     code, are the same. `batch_duration`: seconds of audio per batch. `with_encoded` stores the encoder's
     output too, for the attention decoder. Raises UserError without utterances, and for NaN or infinity. The
     caller must set torch to one thread before any work: torch's threads don't survive a fork. `device`: as
-    decode.device; each process has the model there, and starts with another GPU. `precision`: as
+    decode.device; each process has the model there, on one of several GPUs. `precision`: as
     decode.precision.
     """
     if not cuts:
@@ -71,7 +72,7 @@ def compute_posteriors(
             bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
         def work(index: int) -> None:
-            model.to(device_of(device, index))
+            model.to(device_of(device, os.getpid()))
             torch.set_num_threads(1)  # on a worker of a cluster, which the caller isn't on
             started = time.perf_counter()
             tensors: Dict[str, Tensor] = {}
