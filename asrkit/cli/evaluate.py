@@ -51,7 +51,7 @@ TRAINED = ("units", "lm", "graph", "average")
 @click.option("--allow-pipes", is_flag=True, help="Run the CutSet's audio commands (with your privileges).")
 @click.option("--nj", type=click.IntRange(min=1), help="Number of processes.  [default: number of cores]")
 @click.option("--cluster", default=LOCAL, envvar="ASRKIT_CLUSTER", metavar="WHERE", help=f"{KINDS}.")
-@click.option("--device", type=DEVICE, help="Of the acoustic model and the search.  [default: the experiment's]")
+@click.option("--device", type=DEVICE, help="Of the model and the search.  [default: EXP's]")
 def command(
     exp: Path,
     cuts: Path,
