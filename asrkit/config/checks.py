@@ -45,6 +45,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if most <= least:
         found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
         yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
+    if config.decode.precision == "float16" and config.decode.device != "cuda":
+        found = f"decode.precision is float16, and decode.device {config.decode.device}"
+        todo = "--device cuda, or --set decode.precision=bfloat16"
+        yield Conflict(found, "decode.device cuda: CPUs hardly compute float16", todo)
     yield from _unused_settings(config)
     unknown = config.units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case

@@ -412,8 +412,10 @@ class DecodeConfig(Settings):
         *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
     )
     batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
-    # Of average and of the posteriors; auto: a GPU if there is one. The search runs on all CPU cores
+    # Of average, the posteriors and the search; auto: a GPU if there is one. Without one all CPU cores search
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    # Of matrix products and convolutions there; float16 needs device cuda
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
     # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
     keep_lattices: bool = True
