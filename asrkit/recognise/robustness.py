@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 
 from asrkit.corpus.manifests import read_cuts
@@ -19,6 +20,7 @@ from asrkit.score.splits import evaluate_transcripts
 from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.signal.audio import read_samples, resample
 from asrkit.signal.conditions import Condition, make_conditions
+from asrkit.signal.degradation import Speech
 from asrkit.storage.files import whole_file, write_json, write_text
 
 FOLDER = "robustness"  # below EXP
@@ -44,8 +46,11 @@ def measure_robustness(experiment: Experiment, options: RobustnessOptions) -> Li
     """
     transcripts = load_transcripts(experiment, options.split, options.method)[0]
     cuts = list(read_cuts(experiment, options.split))
-    speech = [Path(cut.recording.sources[0].source) for cut in cuts]
-    conditions = make_conditions(options.noise, options.rooms, speech)
+    rate = experiment.config.features.sampling_rate
+    by_id = {cut.id: cut for cut in cuts}
+    speakers = {cut.id: cut.supervisions[0].speaker for cut in cuts}
+    speech = Speech(list(by_id), speakers.__getitem__, lambda id: _read(by_id[id], rate))
+    conditions = make_conditions(rate, options.noise, options.rooms, speech)
     open_once = functools.lru_cache(maxsize=1)(Recognizer.open)  # one per process
 
     def work(index: int) -> Row:
@@ -67,14 +72,18 @@ def measure_robustness(experiment: Experiment, options: RobustnessOptions) -> Li
 
 def _recognise(cut: Any, condition: Condition, recognizer: Recognizer, seed: int) -> Optional[List[str]]:
     """The words of a degraded utterance; None if it can't be used."""
-    rate, wanted = cut.sampling_rate, recognizer.sampling_rate
+    rate = recognizer.sampling_rate
     try:
-        file = Path(cut.recording.sources[0].source)
-        samples = resample(read_samples(file, round(cut.start * rate), cut.num_samples), rate, wanted)
-        degraded = condition(samples, wanted, seed, cut.id)
-        return recognizer.transcribe((degraded, wanted), SegmentOptions(whole=True)).text.split()
+        degraded = condition(_read(cut, rate), seed, cut.id)
+        return recognizer.transcribe((degraded, rate), SegmentOptions(whole=True)).text.split()
     except AudioProblem:
         return None
+
+
+def _read(cut: Any, new_rate: int) -> np.ndarray:
+    """Samples (sample,) at `new_rate` Hz; raises AudioProblem."""
+    file, rate = Path(cut.recording.sources[0].source), cut.sampling_rate
+    return resample(read_samples(file, round(cut.start * rate), cut.num_samples), rate, new_rate)
 
 
 def _row(
