@@ -18,10 +18,10 @@ STAGE = Stage(
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
         "{recipe}/{train.init_from}",
-        # Noise and room impulse responses, and the audio that they are applied to
+        # Noise and room impulse responses, and the audio that transforms of waveforms are applied to
         "{recipe}/{augment.directory}",
-        f"{CUTS} if augment.directory",
-        f"audio of {CUTS} if augment.directory",
+        f"{CUTS} if augment.waveform",
+        f"audio of {CUTS} if augment.waveform",
     ),
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
