@@ -22,6 +22,8 @@ class Conflict(NamedTuple):
 def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     """All that is wrong and can be told without data."""
     yield from model_conflicts(config.model)
+    if config.train.chunk is not None:
+        yield from streaming_conflicts(config.model)
     yield from _feature_conflicts(config.features)
     yield from _step_conflicts(config)
     yield from _split_conflicts(config)
@@ -79,6 +81,18 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         size = getattr(config, name)
         if size % 2 == 0:
             yield Conflict(f"model.{name} is {size}", "an odd number", f"--set model.{name}={size + 1}")
+
+
+def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
+    """Settings of the model that need the whole utterance at once."""
+    expected = "a model that streams, for train.chunk"
+    if config.encoder != "attention" and not config.convolution_causal:
+        yield Conflict("model.convolution_causal is false", expected, "--set model.convolution_causal=true")
+    if config.encoder != "convolution" and config.positions != "rotary":
+        yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
+    if config.squeeze_reduction:  # the mean over the utterance
+        found = f"model.squeeze_reduction is {config.squeeze_reduction}"
+        yield Conflict(found, expected, "--set model.squeeze_reduction=0")
 
 
 def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
