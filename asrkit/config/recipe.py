@@ -199,6 +199,7 @@ class ModelConfig(Settings):
         "attention": "model.encoder",
     }
 
+    utterance_mean: bool = False  # normalise by the utterance's mean too (CMN), against level and channel
     # Residual 2-D convolutions: with basic blocks, with bottleneck blocks, or a preset for stage_blocks
     front: Literal["resnet", "resnet-bottleneck", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet"
     stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # residual blocks per stage

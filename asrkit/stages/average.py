@@ -47,13 +47,8 @@ def run(experiment: Experiment) -> None:
         )
     model = AcousticModel(config.model, config.features.bins, len(units))
     model.load_state_dict(average_weights([epochs[-1][0]]))
-    dev, _ = load_examples(
-        load_cuts(experiment, config.corpus.dev),
-        units,
-        config.model,
-        model.feature_mean,
-        model.feature_inverse_deviation,
-    )
+    cuts = load_cuts(experiment, config.corpus.dev)
+    dev, _ = load_examples(cuts, units, config.model, model.normalisation)
     model.to(device_of(config.decode.device))
     tried = []
     for name in config.average.candidates:

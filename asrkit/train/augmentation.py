@@ -25,6 +25,7 @@ from asrkit.signal.augmentation import (
 )
 from asrkit.signal.features import read_speed_perturbed, speed_perturbed_id
 from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.normalisation import Normalisation
 from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_value
 from asrkit.train.blobs import TextsByKey
@@ -36,8 +37,7 @@ class TrainingAudio:
     """Audio of the training examples, and normalised features of it."""
 
     bank: FilterBank
-    mean: Tensor  # (bin,)
-    inverse_std: Tensor  # (bin,)
+    normalisation: Normalisation
     rows: Mapping[str, str]  # the manifest's row of each utterance in JSON, by its id without speed
     speeds: Sequence[float] = (1.0,)
 
@@ -65,7 +65,7 @@ class TrainingAudio:
 
     def features(self, samples: np.ndarray) -> Tensor:
         """Normalised features (time, bin) of samples (sample,)."""
-        return (torch.from_numpy(self.bank.extract(samples)) - self.mean) * self.inverse_std
+        return self.normalisation(torch.from_numpy(self.bank.extract(samples)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Augmenter:
         return "; ".join(map(str, self.waveform.values()))
 
 
-def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) -> Augmenter:
-    """The transforms of a recipe for features normalised with `mean` and `inverse_std`, (bin,) each.
+def make_augmenter(experiment: Experiment, normalisation: Normalisation) -> Augmenter:
+    """The transforms of a recipe for features normalised by `normalisation`.
 
     Raises UserError for folders without audio and for unreadable files.
     """
@@ -128,7 +128,7 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
         if type(each) in WAVEFORM
     }
     features = [
-        FEATURES[type(each)](each, inverse_std, config.sampling_rate / 2)
+        FEATURES[type(each)](each, normalisation.inverse_std, config.sampling_rate / 2)
         for each in transforms
         if type(each) in FEATURES
     ]
@@ -140,5 +140,5 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
         (row["id"], json.dumps(with_audio_paths(row, experiment))) for row in iterate_jsonl(manifest)
     )
     bank = FilterBank(config, experiment.config.signal.steps)
-    audio = TrainingAudio(bank, mean, inverse_std, rows, config.speed_factors)
+    audio = TrainingAudio(bank, normalisation, rows, config.speed_factors)
     return Augmenter(fraction, waveform, features, audio)

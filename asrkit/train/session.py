@@ -67,7 +67,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
             print(f"train: front end: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
             print("".join(f"train:   {reason}\n" for reason in left), end="")
     train, dev, rejected = load_splits(experiment, units, model, world)
-    augmenter = make_augmenter(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    augmenter = make_augmenter(experiment, model.normalisation)
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -120,12 +120,11 @@ def load_splits(
     Raises UserError if more than corpus.max_bad_fraction of the training examples can't be aligned.
     """
     corpus, file = experiment.config.corpus, experiment.folder("train") / "rejected.jsonl"
-    normalisation = (model.feature_mean, model.feature_inverse_deviation)
     splits = {}
     rows = []
     for split in (corpus.train, corpus.dev):
         cuts = load_cuts(experiment, split)
-        splits[split], rejected = load_examples(cuts, units, model.config, *normalisation)
+        splits[split], rejected = load_examples(cuts, units, model.config, model.normalisation)
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
     if world.is_main:
         write_jsonl(file, rows)

@@ -20,6 +20,7 @@ from asrkit.config import (
 )
 from asrkit.signal.augmentation import GainAndTilt, Noise, Reverberation, SpecAugment, Vtlp
 from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.normalisation import Normalisation
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
 from asrkit.train.augmentation import Augmenter, TrainingAudio
@@ -77,5 +78,6 @@ def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
         Vtlp(VtlpConfig(max_warp=0.1)),
         SpecAugment(SpecAugmentConfig(time_warp_frames=5)),
     )
-    audio = TrainingAudio(FilterBank(FeaturesConfig(bins=20)), torch.zeros(20), torch.ones(20), rows)
+    bank = FilterBank(FeaturesConfig(bins=20))
+    audio = TrainingAudio(bank, Normalisation(torch.zeros(20), torch.ones(20)), rows)
     return Augmenter(0.5, waveform, features, audio)
