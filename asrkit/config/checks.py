@@ -90,6 +90,8 @@ def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         yield Conflict("model.convolution_causal is false", expected, "--set model.convolution_causal=true")
     if config.encoder != "convolution" and config.positions != "rotary":
         yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
+    if config.utterance_mean:
+        yield Conflict("model.utterance_mean is true", expected, "--set model.utterance_mean=false")
     if config.squeeze_reduction:  # the mean over the utterance
         found = f"model.squeeze_reduction is {config.squeeze_reduction}"
         yield Conflict(found, expected, "--set model.squeeze_reduction=0")

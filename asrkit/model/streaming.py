@@ -3,7 +3,7 @@
 Chunk 2 of 8 encoder frames, subsampling factor 4, and a front end that reads 27 feature frames on each side:
 
     feature frames   |-- 28, kept --|-- 32, of the chunk --|-- 24, look-ahead --|
-    front end                       o o o o o o o o                               8 frames, exactly the whole's
+    front end                       o o o o o o o o                               8 frames, as of the whole
     encoder          |- 64 keys and values, 14 inputs of the convolution, kept -| o o o o o o o o
 
 Frames before the beginning are masked in every layer, as padding is: the output equals that of the whole
@@ -38,10 +38,11 @@ class StreamingModel(nn.Module):
         for stage in model.front.stages():
             for kernel, by in stage.kernels:
                 reach, stride = reach + int(kernel) // 2 * stride, stride * by
-        self.kept = -(-reach // self.factor) * self.factor  # feature frames before a chunk, a multiple of all strides
-        self.look_ahead = max(0, reach - self.factor + 1)  # feature frames after a chunk
-        self.shift = chunk * self.factor  # feature frames per chunk
-        self.window = self.shift + self.look_ahead  # feature frames that a chunk needs
+        # Feature frames before a chunk, a multiple of all strides; after it; of a chunk; and that a chunk needs
+        self.kept = -(-reach // self.factor) * self.factor
+        self.look_ahead = max(0, reach - self.factor + 1)
+        self.shift = chunk * self.factor
+        self.window = self.shift + self.look_ahead
 
     def start(self, batch: int = 1) -> State:
         """The state at the beginning of `batch` streams."""
@@ -54,13 +55,13 @@ class StreamingModel(nn.Module):
         return (frames, features, *(keys, keys, gated) * config.attention_blocks)
 
     def forward(self, features: Tensor, lengths: Tensor, *state: Tensor) -> Tuple[Tensor, Tensor, State]:
-        """Log-probabilities (batch, chunk, unit) of a chunk, the number of its frames (batch,), and the state after it.
+        """Log-probabilities (batch, chunk, unit) of a chunk, how many of them exist (batch,), the state after it.
 
         `features` (batch, window, bin), not normalised: the chunk's frames and the look-ahead; `lengths`
         (batch,) of them exist, all but at the end of a stream. Lengths are on the CPU.
         """
         model, done, device = self.model, state[0], features.device
-        features = torch.cat([state[1], model.normalise(features)], dim=1)
+        features = torch.cat([state[1], model.normalise(features, lengths)], dim=1)
         starts = torch.clamp(self.kept - done * self.factor, min=0)
         x, ends = model.front(features, lengths + self.kept, starts)
         first = self.kept // self.factor

@@ -28,7 +28,7 @@ def stream(model: StreamingModel, features: Tensor) -> Tensor:
 
 def whole(model: AcousticModel, features: Tensor, chunk: int) -> Tensor:
     lengths = torch.tensor([len(features)])
-    return model.encode(model.normalise(features[None]), lengths, chunk)[1][0]
+    return model.encode(model.normalise(features[None], lengths), lengths, chunk)[1][0]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,8 @@ def test_chunks_give_what_the_whole_utterance_gives(settings: Dict[str, Any]) ->
         for frames in (1, 3, 4, 37, 100, 101, 103):
             features = torch.randn(frames, model.bins)
             expected = whole(model, features, chunk)
-            torch.testing.assert_close(stream(StreamingModel(model, chunk), features), expected, atol=1e-4, rtol=0)
+            found = stream(StreamingModel(model, chunk), features)
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
@@ -88,11 +89,12 @@ def test_a_chunk_sees_itself_and_the_frames_before_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({"convolution_causal": False}, "convolution_causal is false"),
         ({"positions": "relative"}, "positions is relative"),
         ({"squeeze_reduction": 2}, "squeeze_reduction is 2"),
+        ({"utterance_mean": True}, "utterance_mean is true"),
     ],
 )
 def test_a_model_that_needs_whole_utterances_is_refused(settings: Dict[str, Any], message: str) -> None:
