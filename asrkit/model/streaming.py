@@ -38,7 +38,7 @@ class StreamingModel(nn.Module):
         for stage in model.front.stages():
             for kernel, by in stage.kernels:
                 reach, stride = reach + int(kernel) // 2 * stride, stride * by
-        # Feature frames before a chunk, a multiple of all strides; after it; of a chunk; and that a chunk needs
+        # Feature frames before a chunk (a multiple of all strides), after it, of it, and that it needs
         self.kept = -(-reach // self.factor) * self.factor
         self.look_ahead = max(0, reach - self.factor + 1)
         self.shift = chunk * self.factor
@@ -55,7 +55,7 @@ class StreamingModel(nn.Module):
         return (frames, features, *(keys, keys, gated) * config.attention_blocks)
 
     def forward(self, features: Tensor, lengths: Tensor, *state: Tensor) -> Tuple[Tensor, Tensor, State]:
-        """Log-probabilities (batch, chunk, unit) of a chunk, how many of them exist (batch,), the state after it.
+        """Log-probabilities (batch, chunk, unit), how many of the frames exist (batch,), the state after.
 
         `features` (batch, window, bin), not normalised: the chunk's frames and the look-ahead; `lengths`
         (batch,) of them exist, all but at the end of a stream. Lengths are on the CPU.

@@ -55,6 +55,17 @@ def finished_yesno(corpora: Callable[[str], Path], tmp_path_factory: pytest.Temp
     return exp
 
 
+@pytest.fixture(scope="session")
+def streaming_yesno(
+    finished_yesno: Path, corpora: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of an experiment that was trained for streams."""
+    exp = tmp_path_factory.mktemp("streaming_yesno") / "exp"
+    shutil.copytree(finished_yesno, exp, symlinks=True)
+    Finished(corpora("yesno"), exp).run(settings=("train.chunk=25", "model.convolution_causal=true"))
+    return exp
+
+
 @pytest.fixture
 def yesno(finished_yesno: Path, corpora: Callable[[str], Path], tmp_path: Path) -> Finished:
     """A copy of the experiment for one test."""
