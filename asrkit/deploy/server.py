@@ -12,10 +12,13 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
+from asrkit.deploy.streams import StreamWorkers
+from asrkit.deploy.websocket import POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
@@ -84,8 +87,10 @@ def _error(status: int, message: str, param: Optional[str] = None, code: Optiona
     return JSONResponse(content, status, headers)
 
 
-def make_app(workers: Workers, options: ServerOptions) -> Starlette:
-    """The server as an ASGI application."""
+def make_app(
+    workers: Workers, options: ServerOptions, streams: Optional[StreamWorkers] = None
+) -> Starlette:
+    """The server as an ASGI application; `streams` if the model can."""
     figures = Figures()
 
     def guarded(endpoint: Endpoint) -> Endpoint:
@@ -121,8 +126,18 @@ def make_app(workers: Workers, options: ServerOptions) -> Starlette:
         figures.busy_seconds += time.monotonic() - started
         return _answer(transcript, form.format, form.word_times)
 
+    async def stream(websocket: WebSocket) -> None:
+        try:
+            _check_key(websocket, options)
+        except _Refused:
+            await websocket.close(POLICY)  # before it is accepted: status 403
+            return
+        await serve_stream(websocket, streams)
+
     async def models(_: Request) -> Response:
         model = {"id": options.model, "object": "model", "created": 0, "owned_by": "asrkit"}
+        if streams is not None:
+            model["streaming_rate"] = streams.sampling_rate  # for the page: Hz that /stream takes
         return JSONResponse({"object": "list", "data": [model]})
 
     async def health(_: Request) -> Response:
@@ -145,12 +160,13 @@ def make_app(workers: Workers, options: ServerOptions) -> Starlette:
             Route("/health", health),
             Route("/metrics", guarded(metrics)),
             Route("/", page),
+            WebSocketRoute("/stream", stream),
         ],
         exception_handlers={HTTPException: not_found},
     )
 
 
-def _check_key(request: Request, options: ServerOptions) -> None:
+def _check_key(request: HTTPConnection, options: ServerOptions) -> None:
     if options.api_key is None:
         return
     given = request.headers.get("authorization", "").encode()

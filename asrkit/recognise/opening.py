@@ -55,6 +55,11 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
     return Recognizer(bank, TorchEncoder(model, device), searcher, units, step)
 
 
+def can_stream(place: Path) -> bool:
+    """Whether it is an experiment that was trained with train.chunk."""
+    return not (place / DESCRIPTION).exists() and open_experiment(place).config.train.chunk is not None
+
+
 def open_stream_recognizer(
     place: Path, method: Optional[str] = None, chunk: float = CHUNK, rules: EndpointRules = SHERPA_ONNX
 ) -> StreamRecognizer:

@@ -57,7 +57,7 @@ def test_the_graph_finds_final_words(streaming_yesno: Path) -> None:
 
 
 def test_what_does_not_stream_is_refused(streaming_yesno: Path, finished_yesno: Path) -> None:
-    with pytest.raises(UserError, match="trained without train.chunk"):
+    with pytest.raises(UserError, match=r"trained without train\.chunk"):
         open_stream_recognizer(finished_yesno)
     wave = run("--exp", streaming_yesno, "-", stdin=b"RIFF" + bytes(100))
     assert isinstance(wave.exception, UserError) and "arecord -t raw" in str(wave.exception)
