@@ -60,6 +60,19 @@ def can_stream(place: Path) -> bool:
     return not (place / DESCRIPTION).exists() and open_experiment(place).config.train.chunk is not None
 
 
+def refuse_whole_utterances(experiment: Experiment) -> None:
+    """Raise UserError unless the model was trained for streams."""
+    if experiment.config.train.chunk is None:
+        found, where = "the model was trained without train.chunk", str(experiment.directory)
+        todo = "train with --set train.chunk=25 --set model.convolution_causal=true"
+        raise UserError(found, "a model for streams", where, todo)
+
+
+def streaming_model(model: AcousticModel, chunk: float, step: float) -> StreamingModel:
+    """The model for chunks of about `chunk` seconds, at least a frame of `step` seconds."""
+    return StreamingModel(model, max(1, round(chunk / step)))
+
+
 def open_stream_recognizer(
     place: Path, method: Optional[str] = None, chunk: float = CHUNK, rules: EndpointRules = SHERPA_ONNX
 ) -> StreamRecognizer:
@@ -71,15 +84,13 @@ def open_stream_recognizer(
         todo = "--exp EXP; sherpa-onnx streams a bundle of asrkit export --streaming"
         raise UserError("a bundle", "an experiment, to recognise streams", str(place), todo)
     experiment = open_experiment(place)
-    if experiment.config.train.chunk is None:
-        todo = "train with --set train.chunk=25 --set model.convolution_causal=true"
-        raise UserError("the model was trained without train.chunk", "a model for streams", str(place), todo)
+    refuse_whole_utterances(experiment)
     if method == "attention-decoder":
         expected = "a method that needs no encoder output"
         raise UserError(f"method {method}", expected, "--method", "--method 1best")
     bank, model, searcher, units, step = _open_experiment(experiment, method)
     silence = units.ids.get(experiment.config.graph.optional_silence or "", BLANK)
-    streaming = StreamingModel(model, max(1, round(chunk / step)))
+    streaming = streaming_model(model, chunk, step)
     return StreamRecognizer(streaming, bank, searcher, units, step, rules, (BLANK, silence))
 
 

@@ -1,20 +1,25 @@
-"""A model trained for streams in use: by asrkit transcribe --stream."""
+"""A model trained for streams in use: by asrkit transcribe --stream, exported, and run by sherpa-onnx."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, List
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner, Result
 
 from asrkit.cli.transcribe import command
+from asrkit.deploy.export import export
 from asrkit.errors import UserError
 from asrkit.model.acoustic import greedy_ctc
 from asrkit.model.streaming import StreamingModel
+from asrkit.pipeline.experiment import open_experiment
 from asrkit.recognise.opening import open_stream_recognizer
-from asrkit.recognise.stream import StreamRecognizer
+from asrkit.recognise.stream import StreamRecognizer, encode_chunks
 from tests.deploy.speech import recordings
 
 pytestmark = pytest.mark.k2
@@ -63,3 +68,50 @@ def test_what_does_not_stream_is_refused(streaming_yesno: Path, finished_yesno: 
     assert isinstance(wave.exception, UserError) and "arecord -t raw" in str(wave.exception)
     both = run("--exp", streaming_yesno, "--whole", "-")
     assert isinstance(both.exception, UserError) and "--stream with --whole" in str(both.exception)
+
+
+def test_sherpa_onnx_finds_the_same_tokens(streaming_yesno: Path, tmp_path: Path) -> None:
+    sherpa = pytest.importorskip("sherpa_onnx", reason="needs the package sherpa-onnx")
+    pytest.importorskip("onnx", reason="needs the extra [export]")
+    export(open_experiment(streaming_yesno), tmp_path / "bundle", chunk=0.32)
+    assert "from_zipformer2_ctc" in (tmp_path / "bundle" / "README.md").read_text()
+    theirs = sherpa.OnlineRecognizer.from_zipformer2_ctc(
+        tokens=str(tmp_path / "bundle" / "tokens.txt"),
+        model=str(tmp_path / "bundle" / "model.streaming.onnx"),
+        sample_rate=8000,
+        feature_dim=40,
+    )
+    ours = open_stream_recognizer(streaming_yesno, "greedy")
+    assert len(list(recordings(streaming_yesno))) == 30
+    for _, samples, rate in recordings(streaming_yesno):
+        samples = np.concatenate([samples, np.zeros(rate, np.float32)])
+        stream, live = theirs.create_stream(), ours.stream()
+        for piece in np.array_split(samples, 50):
+            stream.accept_waveform(rate, piece)
+            while theirs.is_ready(stream):
+                theirs.decode_stream(stream)
+        live.accept(samples)
+        chunks: List[torch.Tensor] = []
+        while live.is_ready():  # sherpa-onnx leaves out what is less than a window at the end
+            chunks += encode_chunks(ours.model, [live])
+        best = greedy_ctc(torch.cat(chunks)[None], [sum(map(len, chunks))])[0]
+        assert theirs.tokens(stream) == [ours.units.symbols[token] for token in best]
+
+
+def test_sherpa_onnx_finds_the_words_of_the_graph(streaming_yesno: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sherpa_onnx", reason="needs the package sherpa-onnx")
+    pytest.importorskip("onnx", reason="needs the extra [export]")
+    bundle = tmp_path / "bundle"
+    export(open_experiment(streaming_yesno), bundle, chunk=0.32)
+    code = (bundle / "README.md").read_text().split("```python\n")[2].split("```")[0]
+    rows = list(recordings(streaming_yesno))[:3]
+    for _, samples, rate in rows:
+        soundfile.write(bundle / "audio.wav", samples, rate)
+        done = subprocess.run([sys.executable, "-c", code], cwd=bundle, capture_output=True, text=True)
+        words = done.stdout.split()
+        assert words and set(words) <= {"YES", "NO"}, done.stderr
+
+
+def test_a_model_of_whole_utterances_is_not_exported(finished_yesno: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"trained without train\.chunk"):
+        export(open_experiment(finished_yesno), tmp_path / "bundle", chunk=0.32)
