@@ -342,7 +342,10 @@ class TrainConfig(Settings):
     # For streaming, 25 is usual: half of the batches see whole utterances, the others chunks of 1 to so many
     # frames of the encoder, and model.left_context (Zhang et al. 2020, U2). null: whole utterances only
     chunk: Optional[Positive] = None
-    init_from: Optional[str] = None  # torchvision's ResNet weights, in the recipe's folder or /...
+    # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
+    # file; in the recipe's folder, or absolute
+    init_from: Optional[str] = None
+    freeze: Tuple[str, ...] = ()  # parts of the model that stay as they are, such as front or blocks.0
 
     # Optimiser
     optimizer: Literal["muon", "adamw"] = "muon"  # muon needs about half the steps of adamw
@@ -378,6 +381,8 @@ class AverageConfig(Settings):
         Tuple[Annotated[str, msgspec.Meta(pattern="^(best|last)-[1-9][0-9]*$")], ...],
         msgspec.Meta(min_length=1),
     ] = ("best-1", "best-3", "best-5", "last-3", "last-5")
+    # Posteriors are divided by the label priors (estimated on dev) to this power, in all uses of the model
+    prior_scale: NotNegativeReal = 0.0
 
 
 class DecodeConfig(Settings):

@@ -63,7 +63,8 @@ class Stage:
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     """Patterns with splits and settings filled in, without those whose setting has no value.
 
-    {augment.directory} stands for the directory of each transform that has one.
+    {augment.directory} stands for the directory of each transform that has one, {train.init_from} for the
+    files of an experiment that training starts from.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -76,6 +77,9 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
         choices[key] = value if isinstance(value, list) else [value]
     transforms = experiment.config.augment
     choices["augment.directory"] = [each.directory for each in transforms if hasattr(each, "directory")]
+    start = experiment.config.train.init_from
+    if start is not None and experiment.named(start).is_dir():  # an experiment: what is read of it
+        choices["train.init_from"] = [f"{start}/average/model.safetensors", f"{start}/units/units.txt"]
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")

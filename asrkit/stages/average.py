@@ -29,7 +29,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.model.device import device_of
     from asrkit.signal.features import load_cuts
     from asrkit.text.units import load_units
-    from asrkit.train.average import average_weights, candidate_files
+    from asrkit.train.average import average_weights, candidate_files, divide_by_priors
     from asrkit.train.checkpoint import list_epochs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
@@ -62,6 +62,8 @@ def run(experiment: Experiment) -> None:
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
+    if config.average.prior_scale:
+        divide_by_priors(model.eval(), dev, config.train.batch_duration, config.average.prior_scale)
     made_of = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),
