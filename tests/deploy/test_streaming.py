@@ -12,14 +12,17 @@ import soundfile
 import torch
 from click.testing import CliRunner, Result
 
+from asrkit.cli import latency
 from asrkit.cli.transcribe import command
 from asrkit.deploy.export import export
 from asrkit.errors import UserError
 from asrkit.model.acoustic import greedy_ctc
 from asrkit.model.streaming import StreamingModel
 from asrkit.pipeline.experiment import open_experiment
+from asrkit.recognise.latency import _delays
 from asrkit.recognise.opening import open_stream_recognizer
 from asrkit.recognise.stream import StreamRecognizer, encode_chunks
+from asrkit.storage.files import read_json
 from tests.deploy.speech import recordings
 
 pytestmark = pytest.mark.k2
@@ -115,3 +118,23 @@ def test_sherpa_onnx_finds_the_words_of_the_graph(streaming_yesno: Path, tmp_pat
 def test_a_model_of_whole_utterances_is_not_exported(finished_yesno: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"trained without train\.chunk"):
         export(open_experiment(finished_yesno), tmp_path / "bundle", chunk=0.32)
+
+
+def test_the_table_of_latencies_has_whole_utterances_as_stage_decode_found_them(streaming_yesno: Path) -> None:
+    options = ["--exp", str(streaming_yesno), "--chunk", "0.32", "--chunk", "1.28", "--method", "greedy"]
+    result = CliRunner().invoke(latency.command, [*options, "--nj", "2"])
+    assert result.exit_code == 0, result.output
+    rows = read_json(streaming_yesno / "latency" / "test.json")["rows"]
+    stored = [row for row in read_json(streaming_yesno / "results.json") if row["method"] == "greedy"]
+    assert rows[0]["errors"] == next(row["errors"] for row in stored if row["set"] == "test")
+    assert [row["chunk"] for row in rows] == pytest.approx([0.0, 0.32, 1.28])
+    assert [row["worst"] for row in rows] == pytest.approx([0.0, 0.6275, 1.5875])  # 0.3 s ahead, and 7.5 ms
+    assert [row["mean"] for row in rows] == pytest.approx([0.0, 0.4675, 0.9475])
+    assert rows[0]["delay"] == 0.0 and all(abs(row["delay"]) < 0.1 and row["rtf"] > 0 for row in rows[1:])
+    assert "| whole utterances |" in result.output
+
+
+def test_delays_are_those_of_tokens_that_both_have() -> None:
+    whole = {"a": [(5, 3), (7, 9), (5, 12)], "b": [(1, 1)]}
+    live = {"a": [(5, 4), (6, 6), (7, 9), (5, 14)]}
+    assert _delays(whole, live) == [1, 0, 2]
