@@ -120,7 +120,7 @@ def test_a_model_of_whole_utterances_is_not_exported(finished_yesno: Path, tmp_p
         export(open_experiment(finished_yesno), tmp_path / "bundle", chunk=0.32)
 
 
-def test_the_table_of_latencies_has_whole_utterances_as_stage_decode_found_them(streaming_yesno: Path) -> None:
+def test_latencies_stand_beside_whole_utterances_as_decoded(streaming_yesno: Path) -> None:
     options = ["--exp", str(streaming_yesno), "--chunk", "0.32", "--chunk", "1.28", "--method", "greedy"]
     result = CliRunner().invoke(latency.command, [*options, "--nj", "2"])
     assert result.exit_code == 0, result.output

@@ -109,7 +109,7 @@ def test_streams_do_not_depend_on_each_other() -> None:
 
 
 class Scripted:
-    """A model that hears what the script says, a frame per letter, - for silence."""
+    """A model that outputs a script, a frame per letter, - for silence."""
 
     chunk, shift, window = 5, 20, 20
 
