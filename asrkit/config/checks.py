@@ -24,6 +24,9 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     yield from model_conflicts(config.model)
     if config.train.chunk is not None:
         yield from streaming_conflicts(config.model)
+        if config.signal.steps:
+            expected, todo = "a signal that comes in pieces, for train.chunk", "--set signal.steps=[]"
+            yield Conflict(f"signal.steps has {len(config.signal.steps)} steps", expected, todo)
     yield from _feature_conflicts(config.features)
     yield from _step_conflicts(config)
     yield from _split_conflicts(config)
