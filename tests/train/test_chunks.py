@@ -57,7 +57,7 @@ def test_only_batches_with_chunks_take_another_step(tmp_path: Path) -> None:
 def test_a_model_that_needs_whole_utterances_is_refused_before_training(setting: str, found: str) -> None:
     recipe = REPOSITORY / "recipes" / "yesno" / "recipe.yaml"
     settings = ["train.chunk=25", "model.convolution_causal=true"]
-    assert load_config(recipe, settings).train.chunk == 25
+    assert load_config(recipe, assignments=settings).train.chunk == 25
     with pytest.raises(UserError) as error:
-        load_config(recipe, [*settings, setting])
+        load_config(recipe, assignments=[*settings, setting])
     assert found in str(error.value)
