@@ -13,7 +13,13 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--int8", is_flag=True, help="Also write model.int8.onnx: matrix products of 8-bit integers.")
 @click.option("--fp16", is_flag=True, help="Also write model.fp16.onnx, half as large.")
 @click.option("--streaming", is_flag=True, help="Also write model.streaming.onnx, for sherpa-onnx's streams.")
-@click.option("--chunk", default=0.32, show_default=True, help="Seconds of a stream recognised at once.")
+@click.option(
+    "--chunk",
+    type=click.FloatRange(min=0.01),
+    default=0.32,
+    show_default=True,
+    help="Seconds of a stream recognised at once.",
+)
 def command(bundle: Path, exp: Path, int8: bool, fp16: bool, streaming: bool, chunk: float) -> None:
     """Write a trained model into the folder BUNDLE.
 

@@ -27,7 +27,13 @@ KEY = "ASRKIT_API_KEY"
 @click.option("--max-upload", default=100, show_default=True, help="MB per recording.")
 @click.option("--time-limit", default=600.0, show_default=True, help="Seconds per recording.")
 @click.option("--streams", type=click.IntRange(min=0), help="At once.  [default: 32 if the model streams]")
-@click.option("--chunk", default=0.32, show_default=True, help="Seconds of a stream recognised at once.")
+@click.option(
+    "--chunk",
+    type=click.FloatRange(min=0.01),
+    default=0.32,
+    show_default=True,
+    help="Seconds of a stream recognised at once.",
+)
 @click.option("--wyoming", type=click.IntRange(1, 65535), metavar="PORT", help="For Home Assistant.")
 def command(
     exp: Optional[Path],
@@ -73,6 +79,8 @@ def command(
         beside = functools.partial(serve_wyoming, started, host, wyoming, options.model, limit)
         print(f"Wyoming on tcp://{host}:{wyoming}", flush=True)
     address = f"http://{host}:{port}"
+    if live is not None:
+        print(f"streams of {live.sampling_rate} Hz on ws://{host}:{port}/stream", flush=True)
     print(f"serving {place} with {started.count} workers on {address}; Ctrl-C stops it", flush=True)
     try:
         serve(make_app(started, options, live), host, port, beside)

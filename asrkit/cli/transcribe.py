@@ -29,7 +29,13 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option("--output", type=FOLDER, metavar="DIR", help="A file per recording here, instead of stdout.")
 @click.option("--whole", is_flag=True, help="Recordings of one sentence: no detection of speech.")
 @click.option("--stream", "streams", is_flag=True, help="As it comes; - for raw 16-bit samples from stdin.")
-@click.option("--chunk", default=0.32, show_default=True, help="Seconds recognised at once by --stream.")
+@click.option(
+    "--chunk",
+    type=click.FloatRange(min=0.01),
+    default=0.32,
+    show_default=True,
+    help="Seconds recognised at once by --stream.",
+)
 @click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
 @click.option(
     "--hotwords", type=FOLDER, metavar="FILE", help="Phrases to prefer, one per line, a weight after a tab."

@@ -160,6 +160,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_chunk = "train.chunk is not"
     no_phones = "units.kind is not phones"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
@@ -168,6 +169,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         *(
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)

@@ -87,9 +87,11 @@ def write_files(
     )
     export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
     export_torchscript(model, directory / "model.pt")
+    seconds = None
     if chunk is not None:
         refuse_whole_utterances(experiment)
         streaming = streaming_model(model, chunk, bundle.frame_shift)
+        seconds = streaming.chunk * bundle.frame_shift
         export_stream(streaming, directory / "model.streaming.onnx", config.name)
     if int8:
         quantise(directory / "model.onnx", directory / "model.int8.onnx")
@@ -100,7 +102,7 @@ def write_files(
         tensors, _ = load_tensors(experiment.folder("graph") / "HLG.safetensors")
         arcs, words = tensors["arcs"].numpy(), tensors["words"].numpy()
         write_graph(directory / "HLG.fst", arcs, words, weights["lm_scale"], weights["word_bonus"])
-    write_card(directory / "README.md", bundle, experiment, chunk)
+    write_card(directory / "README.md", bundle, experiment, seconds)
     return write_bundle(directory, bundle)
 
 

@@ -55,7 +55,7 @@ class Figures:
         self.requests: Dict[int, int] = {}  # by status
         self.audio_seconds = self.busy_seconds = 0.0
 
-    def text(self, workers: Workers) -> str:
+    def text(self, workers: Workers, streams: Optional[StreamWorkers]) -> str:
         """In Prometheus's text format 0.0.4."""
         lines = ["# TYPE asrkit_requests_total counter"]
         for status, count in sorted(self.requests.items()):
@@ -65,6 +65,7 @@ class Figures:
             ("asrkit_recognition_seconds_total", "counter", self.busy_seconds),
             ("asrkit_requests_pending", "gauge", workers.pending),
             ("asrkit_workers", "gauge", workers.count),
+            ("asrkit_streams", "gauge", streams.count if streams else 0),
         ):
             lines += [f"# TYPE {name} {kind}", f"{name} {value:g}"]
         return "\n".join(lines) + "\n"
@@ -144,7 +145,7 @@ def make_app(
         return JSONResponse({"status": "ok", "pending": workers.pending, "workers": workers.count})
 
     async def metrics(_: Request) -> Response:
-        return PlainTextResponse(figures.text(workers), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(figures.text(workers, streams), media_type="text/plain; version=0.0.4")
 
     async def page(_: Request) -> Response:
         return Response(PAGE.read_text(encoding="utf-8"), media_type="text/html", headers=PAGE_HEADERS)

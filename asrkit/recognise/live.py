@@ -19,14 +19,14 @@ def read_pipe(pipe: BinaryIO, rate: int) -> Iterator[np.ndarray]:
     Raises UserError for a WAV file's header.
     """
     read = getattr(pipe, "read1", pipe.read)
-    size, left = 2 * round(PIECE * rate), b""
+    size, left, is_first = 2 * round(PIECE * rate), b"", True
     while content := read(size):
         left += content
-        if left.startswith(b"RIFF"):
+        if is_first and left.startswith(b"RIFF"):
             expected = f"raw samples: 16-bit integers, little endian, {rate} Hz, one channel"
             todo = f"arecord -t raw -f S16_LE -r {rate}, or ffmpeg -i IN -f s16le -ac 1 -ar {rate} -"
             raise UserError("a WAV file on stdin", expected, "--stream -", todo)
-        even = len(left) // 2 * 2
+        even, is_first = len(left) // 2 * 2, False
         yield from_int16(left[:even])
         left = left[even:]
 
