@@ -68,7 +68,7 @@ def command(
             todo="pip install 'asrkit[serve]'",
         ) from None
     count = workers or count_cores()
-    live = start_streams(place, method, count, streams, chunk)
+    live = start_streams(place, method, count, streams, chunk, digits)
     started = start_workers(place, method, count, waiting, time_limit, digits)
     options = ServerOptions(place.resolve().name, os.environ.get(KEY) or None, max_upload << 20)
     beside = None

@@ -140,7 +140,7 @@ def _stream(
     from asrkit.recognise.opening import open_stream_recognizer
     from asrkit.recognise.stream import to_message
 
-    recognizer = open_stream_recognizer(place, method, chunk)
+    recognizer = open_stream_recognizer(place, method, chunk, digits=digits)
     worst, mean = recognizer.latency
     seconds = f"latency {worst:.2f} s at most, {mean:.2f} s on average, without computing"
     print(f"chunks of {recognizer.model.chunk * recognizer.step:g} s: {seconds}", file=sys.stderr)
@@ -149,8 +149,6 @@ def _stream(
         rate = recognizer.sampling_rate
         pieces = read_pipe(sys.stdin.buffer, rate) if str(name) == "-" else play(name, rate)
         for update in recognizer.transcribe(pieces):
-            if digits:
-                update = update._replace(segment=in_digits(update.segment, digits))
             if form == "json":
                 print(json.dumps(to_message(update), ensure_ascii=False), flush=True)
                 continue

@@ -56,7 +56,12 @@ def start_workers(
 
 
 def start_streams(
-    place: Path, method: Optional[str], count: int, most: Optional[int], chunk: float
+    place: Path,
+    method: Optional[str],
+    count: int,
+    most: Optional[int],
+    chunk: float,
+    digits: Optional[str] = None,
 ) -> Optional[StreamWorkers]:
     """Start processes for `most` streams at once; None: for STREAMS, if the model can.
 
@@ -64,7 +69,8 @@ def start_streams(
     """
     if most == 0 or (most is None and not can_stream(place)):
         return None
-    return StreamWorkers(functools.partial(open_streams, place, method, chunk), count, most or STREAMS)
+    opener = functools.partial(open_streams, place, method, chunk, digits)
+    return StreamWorkers(opener, count, most or STREAMS)
 
 
 def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None:

@@ -19,14 +19,14 @@ Message = Dict[str, Any]  # JSON for the client
 Open = Callable[[], Any]  # a StreamRecognizer
 
 
-def open_streams(place: Path, method: Optional[str], chunk: float) -> Any:
+def open_streams(place: Path, method: Optional[str], chunk: float, digits: Optional[str]) -> Any:
     """Open the recogniser of a process, with one thread: the processes are the parallelism."""
     import torch
 
     from asrkit.recognise.opening import open_stream_recognizer
 
     torch.set_num_threads(1)
-    return open_stream_recognizer(place, method, chunk)
+    return open_stream_recognizer(place, method, chunk, digits=digits)
 
 
 def _work(connection: Connection, opener: Open) -> None:

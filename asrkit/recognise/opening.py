@@ -27,6 +27,7 @@ from asrkit.recognise.stream import StreamRecognizer
 from asrkit.recognise.transcript import Word
 from asrkit.signal.filterbank import FilterBank
 from asrkit.storage.files import read_json
+from asrkit.text.digits import write_digits
 from asrkit.text.lexicon import read_lexicon
 from asrkit.text.units import Units, read_symbols
 
@@ -74,11 +75,16 @@ def streaming_model(model: AcousticModel, chunk: float, step: float) -> Streamin
 
 
 def open_stream_recognizer(
-    place: Path, method: Optional[str] = None, chunk: float = CHUNK, rules: EndpointRules = SHERPA_ONNX
+    place: Path,
+    method: Optional[str] = None,
+    chunk: float = CHUNK,
+    rules: EndpointRules = SHERPA_ONNX,
+    digits: Optional[str] = None,
 ) -> StreamRecognizer:
     """Open an experiment that was trained with train.chunk, for chunks of `chunk` seconds.
 
-    `method` finds the final words of each utterance. Raises UserError for a model that doesn't stream.
+    `method` finds the final words of each utterance; `digits`: language of the numbers that are written in
+    digits. Raises UserError for a model that doesn't stream.
     """
     if (place / DESCRIPTION).exists():
         todo = "--exp EXP; sherpa-onnx streams a bundle of asrkit export --streaming"
@@ -91,7 +97,9 @@ def open_stream_recognizer(
     bank, model, searcher, units, step = _open_experiment(experiment, method)
     silence = units.ids.get(experiment.config.graph.optional_silence or "", BLANK)
     streaming = streaming_model(model, chunk, step)
-    return StreamRecognizer(streaming, bank, searcher, units, step, rules, (BLANK, silence))
+    if digits:
+        write_digits("ten 十一", digits)  # a missing package is reported now
+    return StreamRecognizer(streaming, bank, searcher, units, step, rules, (BLANK, silence), digits)
 
 
 class TorchEncoder:

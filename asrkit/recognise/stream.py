@@ -15,8 +15,8 @@ from asrkit.config.symbols import BLANK
 from asrkit.model.streaming import State
 from asrkit.recognise.endpoint import SHERPA_ONNX, EndpointRules
 from asrkit.recognise.greedy import greedy_words
-from asrkit.recognise.recognizer import Searcher
-from asrkit.recognise.transcript import Segment, word_rows
+from asrkit.recognise.recognizer import Found, Searcher
+from asrkit.recognise.transcript import Segment, in_digits, word_rows
 from asrkit.signal.feature_stream import FeatureStream
 from asrkit.signal.filterbank import FilterBank
 from asrkit.text.units import Units
@@ -130,6 +130,7 @@ class StreamRecognizer:
     step: float  # seconds per encoder frame
     rules: EndpointRules = SHERPA_ONNX
     silence: Tuple[int, ...] = (BLANK,)  # units that are no words
+    digits: Optional[str] = None  # language of the numbers that are written in digits
 
     @property
     def sampling_rate(self) -> int:
@@ -169,6 +170,10 @@ class StreamRecognizer:
         while not stream.is_done or stream.chunks:
             yield from (update for _, update in self.advance([stream]))
 
+    def _segment(self, begin: float, end: float, found: Found) -> Segment:
+        segment = Segment(begin, end, tuple(found.words), found.outcome)
+        return in_digits(segment, self.digits) if self.digits else segment
+
     def _update(self, stream: Stream) -> Optional[Update]:
         log_probs, begin = torch.cat(stream.chunks), stream.start * self.step
         spoken = ~torch.isin(log_probs.argmax(dim=1), torch.tensor(self.silence))
@@ -180,9 +185,9 @@ class StreamRecognizer:
             if not last:
                 return None
             found = self.searcher(log_probs, None, begin)
-            return Update(Segment(begin, end, tuple(found.words), found.outcome), True)
-        words = tuple(greedy_words(log_probs, self.units, self.step, begin))
-        segment = Segment(begin, end, words, "greedy")
+            return Update(self._segment(begin, end, found), True)
+        words = greedy_words(log_probs, self.units, self.step, begin)
+        segment = self._segment(begin, end, Found(words, "greedy"))
         if segment.text == stream.text:
             return None
         stream.text = segment.text

@@ -144,6 +144,15 @@ def test_an_utterance_ends_by_the_rules(script: str, expected: List[Tuple[str, f
     assert rounded == [(text.strip(), start, end) for text, start, end in expected]
 
 
+def test_numbers_are_written_in_digits() -> None:
+    pytest.importorskip("text_to_num", reason="needs the extra [use]")
+    units = Units(["<blk>", "T"], [Pronunciation("TWENTY", ("T",))])
+    bank, greedy = FilterBank(FeaturesConfig(bins=20)), Greedy(units, 0.04)
+    recognizer = StreamRecognizer(Scripted("-A---"), bank, greedy, units, 0.04, digits="en")
+    ((update,),) = updates(recognizer, [(noise(0.2), 0.0)])
+    assert update.is_final and update.segment.text == "20"
+
+
 def test_latency_counts_chunk_look_ahead_and_the_last_window() -> None:
     recognizer = make_recognizer(4)
     assert isinstance(recognizer.model, StreamingModel) and recognizer.model.factor == 4
