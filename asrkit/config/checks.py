@@ -22,6 +22,11 @@ class Conflict(NamedTuple):
 def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     """All that is wrong and can be told without data."""
     yield from model_conflicts(config.model)
+    if config.train.chunk is not None:
+        yield from streaming_conflicts(config.model)
+        if config.signal.steps:
+            expected, todo = "a signal that comes in pieces, for train.chunk", "--set signal.steps=[]"
+            yield Conflict(f"signal.steps has {len(config.signal.steps)} steps", expected, todo)
     yield from _feature_conflicts(config.features)
     yield from _step_conflicts(config)
     yield from _split_conflicts(config)
@@ -90,6 +95,20 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
             yield Conflict(f"model.{name} is {size}", "an odd number", f"--set model.{name}={size + 1}")
 
 
+def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
+    """Settings of the model that need the whole utterance at once."""
+    expected = "a model that streams, for train.chunk"
+    if config.encoder != "attention" and not config.convolution_causal:
+        yield Conflict("model.convolution_causal is false", expected, "--set model.convolution_causal=true")
+    if config.encoder != "convolution" and config.positions != "rotary":
+        yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
+    if config.utterance_mean:
+        yield Conflict("model.utterance_mean is true", expected, "--set model.utterance_mean=false")
+    if config.squeeze_reduction:  # the mean over the utterance
+        found = f"model.squeeze_reduction is {config.squeeze_reduction}"
+        yield Conflict(found, expected, "--set model.squeeze_reduction=0")
+
+
 def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
     factors = list(config.speed_factors)
     if 1.0 not in factors or len(set(factors)) != len(factors):
@@ -150,6 +169,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_chunk = "train.chunk is not"
     no_phones = "units.kind is not phones"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
@@ -158,6 +178,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         *(
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)

@@ -230,6 +230,8 @@ class ModelConfig(Settings):
     feedforward_dim: Positive = 768
     positions: Literal["rotary", "relative"] = "rotary"  # relative, as in Conformer, is slower
     convolution_kernel: Positive = 15  # frames, of the convolution module
+    convolution_causal: bool = False  # the convolution module sees no later frames, as streaming needs
+    left_context: Positive = 64  # frames before a chunk that its attention sees, in streaming
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, counted from 1, with a CTC loss (InterCTC)
     decoder_blocks: NotNegative = 0  # of an attention decoder beside CTC, same heads and dims; 0: none
     dropout: Fraction = 0.1
@@ -420,6 +422,9 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
+    # For streaming, 25 is usual: half of the batches see whole utterances, the others chunks of 1 to so many
+    # frames of the encoder, and model.left_context (Zhang et al. 2020, U2). null: whole utterances only
+    chunk: Optional[Positive] = None
     # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
     # file; in the recipe's folder, or absolute
     init_from: Optional[str] = None

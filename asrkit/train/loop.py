@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -303,7 +304,8 @@ def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Ten
     device = training.model.feature_mean.device
     with autocast(config.precision, device):
         features = move(batch.features, device)
-        encoded, outputs, frames = training.model.forward_depths(features, batch.lengths)
+        chunk = draw_chunk(config, batch.draw)
+        encoded, outputs, frames = training.model.forward_depths(features, batch.lengths, chunk)
     *intermediate, log_probs = outputs
     ctc_loss = CTC[config.ctc]
     total = loss = ctc_loss(log_probs, frames, targets)
@@ -321,6 +323,14 @@ def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Ten
     inside = torch.arange(log_probs.shape[1], device=device) < move(frames, device)[:, None]
     blanks = (log_probs[..., 0].detach().exp() * inside).sum()
     return torch.stack([move(frames.sum().float(), device), loss.detach(), blanks])
+
+
+def draw_chunk(config: TrainConfig, draw: int) -> Optional[int]:
+    """Frames per chunk of the batch number `draw`: none for half of the batches, else 1 to train.chunk."""
+    if config.chunk is None:
+        return None
+    random = np.random.default_rng([config.seed, draw])
+    return None if random.random() < 0.5 else int(random.integers(1, config.chunk, endpoint=True))
 
 
 def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisation) -> None:

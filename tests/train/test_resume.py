@@ -34,7 +34,7 @@ from asrkit.train.world import ALONE, World, join_launched, join_world
 from tests.train.tiny import CONFIG, MODEL, UNITS, make_augmenter, make_examples
 
 FULL = msgspec.structs.replace(  # settings that add to a checkpoint or to the randomness
-    CONFIG, processes=2, gradient_accumulation=2, ema_decay=0.9, consistency_weight=0.2
+    CONFIG, processes=2, gradient_accumulation=2, ema_decay=0.9, consistency_weight=0.2, chunk=5
 )
 
 SHORT = msgspec.structs.replace(FULL, epochs=2)
