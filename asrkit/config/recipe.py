@@ -350,8 +350,13 @@ class TrainConfig(Settings):
     # Steps: more than 3 not finite in so many are an error; in hundreds of thousands a few are usual
     skip_window: Positive = 10_000
 
-    # Loss: CTC and additions
-    ctc: Literal["torch", "k2"] = "torch"  # CTC implementation: torch, or k2 (exact, slower)
+    # Loss: a criterion and additions. lf-mmi: lattice-free MMI, discriminative, with a bigram of the units
+    criterion: Literal["ctc", "lf-mmi"] = "ctc"
+    ctc_weight: Fraction = 0.3  # of CTC beside another criterion, which has the rest
+    ctc: Literal["torch", "k2"] = "torch"  # k2 sums over all pronunciations of the lexicon; slower
+    # Of k2's graphs. modified: repeated units need no blank; set graph.topology, too
+    topology: Literal["standard", "modified"] = "standard"
+    optional_silence: Optional[str] = None  # in k2's graphs: a unit, as of graph.optional_silence
     decoder_weight: Fraction = 0.3  # of the attention decoder; CTC has the rest
     label_smoothing: Fraction = 0.1  # of the decoder's targets
     consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work

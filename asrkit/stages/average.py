@@ -13,10 +13,19 @@ from asrkit.storage.fingerprint import hash_file
 STAGE = Stage(
     name="average",
     purpose="average checkpoints, chosen on dev",
-    reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *units.STAGE.writes),
+    reads=(
+        "train/checkpoints/epoch-*",
+        "train/pairs.safetensors if train.criterion=lf-mmi",
+        *features_of("{dev}"),
+        *units.STAGE.writes,
+    ),
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev"),
-    how=("train.batch_duration", "train.threads", "decode.device"),
+    how=(
+        *("train.batch_duration", "train.threads", "decode.device"),
+        # A training with others has other checkpoints
+        *("train.criterion", "train.ctc", "train.ctc_weight", "train.topology", "train.optional_silence"),
+    ),
     libraries=("torch", "lhotse"),
 )
 
@@ -31,6 +40,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.text.units import load_units
     from asrkit.train.average import average_weights, candidate_files
     from asrkit.train.checkpoint import list_epochs
+    from asrkit.train.criterion import make_criterion, read_pairs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
 
@@ -50,11 +60,12 @@ def run(experiment: Experiment) -> None:
     cuts = load_cuts(experiment, config.corpus.dev)
     dev, _ = load_examples(cuts, units, config.model, model.normalisation)
     model.to(device_of(config.decode.device))
+    criterion = make_criterion(config.train, units, read_pairs(experiment.folder("train")))
     tried = []
     for name in config.average.candidates:
         files = candidate_files(name, epochs)
         model.load_state_dict(average_weights(files))
-        result = evaluate(model, dev, units, config.train.batch_duration)
+        result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
         tried.append({"name": name, "files": [file.name for file in files], **result})
         rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
         print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")

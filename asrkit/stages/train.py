@@ -23,7 +23,7 @@ STAGE = Stage(
         f"{CUTS} if augment.directory",
         f"audio of {CUTS} if augment.directory",
     ),
-    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
+    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
@@ -48,10 +48,12 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.preflight import check_compilation
 
         check_compilation()
-    if config.train.ctc == "k2":
-        from asrkit.train.loss import import_k2
+    for setting, plain in (("criterion", "ctc"), ("ctc", "torch")):
+        value = getattr(config.train, setting)
+        if value != plain:
+            from asrkit.train.criterion import import_k2
 
-        import_k2()
+            import_k2(f"train.{setting} is {value}")
 
 
 def run(experiment: Experiment) -> Optional[str]:

@@ -1,17 +1,15 @@
-"""The losses, and the frames that CTC needs."""
+"""Losses on tensors, and the frames that CTC needs."""
 
-from typing import Any, Callable, Dict, List, Sequence
+from typing import List, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from asrkit.config.symbols import BLANK
-from asrkit.errors import UserError
 from asrkit.model.decoder import Decoder
 from asrkit.model.device import move
 
-EXACT = 1e6  # a beam that prunes no alignment
 Sequences = Sequence[Sequence[int]]
 
 
@@ -24,36 +22,6 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
     lengths = torch.tensor([len(target) for target in targets])
     log_probs, flat = log_probs.transpose(0, 1), move(flat, log_probs.device)
     return F.ctc_loss(log_probs, flat, frames.cpu(), lengths, blank=BLANK, reduction="sum")
-
-
-def import_k2() -> Any:
-    """The module k2; raises UserError if it can't be imported."""
-    try:
-        import k2
-    except ImportError as error:
-        raise UserError(
-            f"train.ctc is k2, which can't be imported: {error}",
-            expected="k2 built for this torch",
-            where="train.ctc",
-            todo="asrkit doctor prints how to install it; or --set train.ctc=torch",
-        ) from None
-    return k2
-
-
-def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
-    """The same by k2: total score of the targets' CTC graphs. Raises UserError if k2 can't be imported."""
-    k2 = import_k2()
-    longest_first = torch.argsort(frames.cpu(), descending=True)  # as intersect_dense requires
-    rows = longest_first.tolist()
-    counts = frames.cpu()[longest_first]
-    segments = torch.stack([longest_first, torch.zeros_like(counts), counts], dim=1).int()
-    graphs = k2.ctc_graph([list(targets[row]) for row in rows], device=log_probs.device)
-    dense = k2.DenseFsaVec(log_probs, segments)
-    loss: Tensor = k2.ctc_loss(graphs, dense, output_beam=EXACT, reduction="sum").float()
-    return loss
-
-
-CTC: Dict[str, Callable[[Tensor, Tensor, Sequences], Tensor]] = {"torch": ctc_loss, "k2": k2_ctc_loss}
 
 
 def decoder_loss(
