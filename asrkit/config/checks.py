@@ -34,6 +34,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":
             todo = f"--set lm.{name}={MAXIMUM_ORDER}, or lm.estimator=lmplz"
             yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
+    if config.model.transducer != (config.train.criterion == "transducer"):
+        found = f"model.transducer is {config.model.transducer}, and train.criterion {config.train.criterion}"
+        todo = "--set model.transducer=true --set train.criterion=transducer, or leave out both"
+        yield Conflict(found.lower(), "a transducer with the criterion that trains it", todo)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     least, most = config.decode.min_active_states, config.decode.max_active_states

@@ -223,6 +223,7 @@ class ModelConfig(Settings):
     convolution_kernel: Positive = 15  # frames, of the convolution module
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, counted from 1, with a CTC loss (InterCTC)
     decoder_blocks: NotNegative = 0  # of an attention decoder beside CTC, same heads and dims; 0: none
+    transducer: bool = False  # predictor and joiner beside CTC, same dims, for train.criterion: transducer
     dropout: Fraction = 0.1
 
 
@@ -350,8 +351,9 @@ class TrainConfig(Settings):
     # Steps: more than 3 not finite in so many are an error; in hundreds of thousands a few are usual
     skip_window: Positive = 10_000
 
-    # Loss: a criterion and additions. lf-mmi: lattice-free MMI, discriminative, with a bigram of the units
-    criterion: Literal["ctc", "lf-mmi"] = "ctc"
+    # Loss: a criterion and additions. lf-mmi: lattice-free MMI, discriminative, with a bigram of the units;
+    # transducer: pruned RNN-T, with model.transducer
+    criterion: Literal["ctc", "lf-mmi", "transducer"] = "ctc"
     ctc_weight: Fraction = 0.3  # of CTC beside another criterion, which has the rest
     ctc: Literal["torch", "k2"] = "torch"  # k2 sums over all pronunciations of the lexicon; slower
     # Of k2's graphs. modified: repeated units need no blank; set graph.topology, too

@@ -2,6 +2,7 @@
 
     ctc     -log of the transcript's probability, summed over alignments; with k2 over pronunciations, too
     lf-mmi  -log of the transcript's share of all unit sequences that a bigram allows (Povey et al. 2016)
+    transducer  -log of the transcript's probability by predictor and joiner (Graves 2012), pruned
 
 k2 is imported by what needs its graphs, and not before.
 """
@@ -23,7 +24,7 @@ from asrkit.model.acoustic import AcousticModel
 from asrkit.model.device import move
 from asrkit.storage.tensors import load_tensors, save_tensors
 from asrkit.text.units import Units
-from asrkit.train.loss import ctc_loss
+from asrkit.train.loss import ctc_loss, transducer_loss
 
 if TYPE_CHECKING:
     import k2
@@ -103,10 +104,11 @@ def k2_ctc(config: TrainConfig, units: Units) -> FrameLoss:
     return lambda log_probs, frames, spoken: -numerators(log_probs, frames, spoken.texts).sum().float()
 
 
-def lf_mmi(config: TrainConfig, units: Units, pairs: np.ndarray) -> Loss:
+def lf_mmi(config: TrainConfig, units: Units, pairs: Optional[np.ndarray]) -> Loss:
     """Lattice-free MMI with the exact denominator of a bigram, from the `pairs` of count_pairs."""
     from asrkit.graph.transcript import accept_pairs
 
+    assert pairs is not None
     bigram = np.log((pairs + UNSEEN) / (pairs + UNSEEN).sum(axis=1, keepdims=True))
     numerators = Numerators(config, units, bigram)
     denominator = accept_pairs(pairs).weighed(bigram).compile(len(units), config.topology == "modified")
@@ -115,6 +117,16 @@ def lf_mmi(config: TrainConfig, units: Units, pairs: np.ndarray) -> Loss:
         _, log_probs, frames = output
         everything = total_scores([denominator] * len(frames), log_probs, frames)
         return (everything - numerators(log_probs, frames, spoken.texts)).sum().float()
+
+    return loss
+
+
+def pruned_transducer(config: TrainConfig, units: Units, pairs: Optional[np.ndarray]) -> Loss:
+    """The loss of the model's transducer."""
+
+    def loss(model: AcousticModel, output: Output, spoken: Spoken) -> Tensor:
+        assert model.transducer is not None  # the recipe was checked
+        return transducer_loss(model.transducer, output.encoded, output.frames, spoken.units)
 
     return loss
 
@@ -186,7 +198,10 @@ CTC: Dict[str, Callable[[TrainConfig, Units], FrameLoss]] = {
     "torch": lambda config, units: torch_ctc,
     "k2": k2_ctc,
 }
-MAIN: Dict[str, Callable[[TrainConfig, Units, np.ndarray], Loss]] = {"lf-mmi": lf_mmi}
+MAIN: Dict[str, Callable[[TrainConfig, Units, Optional[np.ndarray]], Loss]] = {
+    "lf-mmi": lf_mmi,
+    "transducer": pruned_transducer,
+}
 
 
 def make_criterion(config: TrainConfig, units: Units, pairs: Optional[np.ndarray] = None) -> Criterion:
@@ -194,5 +209,4 @@ def make_criterion(config: TrainConfig, units: Units, pairs: Optional[np.ndarray
     ctc = CTC[config.ctc](config, units)
     if config.criterion == "ctc":
         return Criterion(ctc)
-    main = MAIN[config.criterion](config, units, pairs if pairs is not None else np.zeros(0))
-    return Criterion(ctc, main, config.ctc_weight)
+    return Criterion(ctc, MAIN[config.criterion](config, units, pairs), config.ctc_weight)

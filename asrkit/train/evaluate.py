@@ -7,6 +7,7 @@ import torch
 
 from asrkit.model.acoustic import AcousticModel, greedy_ctc
 from asrkit.model.device import move
+from asrkit.model.transducer import greedy_transducer
 from asrkit.text.units import Units
 from asrkit.train.criterion import PLAIN_CTC, Criterion, Output, Spoken
 from asrkit.train.examples import Example, collate
@@ -48,7 +49,10 @@ def evaluate(
                 loss = decoder_loss(model.decoder, encoded[aligned], frames[aligned], targets)
                 total_decoder_loss += float(loss)
                 total_tokens += sum(len(target) + 1 for target in targets)
-        for example, ids in zip(batch, greedy_ctc(log_probs, frames.tolist())):
+        found = greedy_ctc(log_probs, frames.tolist())
+        if model.transducer is not None:
+            found = greedy_transducer(model.transducer, encoded, frames.tolist())
+        for example, ids in zip(batch, found):
             reference = example.text.split()
             errors += kaldialign.edit_distance(reference, units.words(ids))["total"]
             words += len(reference)

@@ -9,7 +9,12 @@ from torch import Tensor
 from asrkit.config.symbols import BLANK
 from asrkit.model.decoder import Decoder
 from asrkit.model.device import move
+from asrkit.model.transducer import CONTEXT, Transducer
 
+# icefall's
+PRUNE_RANGE = 5
+LM_ONLY_SCALE = 0.25
+SIMPLE_WEIGHT = 0.5
 Sequences = Sequence[Sequence[int]]
 
 
@@ -38,6 +43,39 @@ def decoder_loss(
     right = log_probs.gather(-1, tokens[..., None]).squeeze(-1)  # (batch, token)
     smoothed = (1 - smoothing) * right + smoothing * log_probs[..., 1:].mean(dim=-1)
     return -(smoothed * inside).sum()
+
+
+def transducer_loss(transducer: Transducer, encoded: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
+    """Pruned RNN-T loss by k2, at most one unit per frame, summed over the batch (Kuang et al. 2022).
+
+    (batch, frame, dim), lengths (batch,), one unit sequence per utterance. The sum of two simple models gives
+    the PRUNE_RANGE units that the joiner is computed for in each frame; its loss is part of the result.
+    """
+    import k2
+
+    device = encoded.device
+    lengths = torch.tensor([len(target) for target in targets])
+    width = max(1, int(lengths.max()))
+    padded = torch.tensor([[*target, *[BLANK] * (width - len(target))] for target in targets])
+    zeros = torch.zeros_like(lengths)
+    boundary = move(torch.stack([zeros, zeros, lengths, frames.cpu()], dim=1), device)
+    symbols = move(padded, device)  # (batch, token)
+    predicted = transducer.predict(F.pad(symbols, (CONTEXT, 0), value=BLANK))  # (batch, token + 1, dim)
+    common = {"termination_symbol": BLANK, "boundary": boundary, "rnnt_type": "modified", "reduction": "sum"}
+    simple, gradients = k2.rnnt_loss_smoothed(
+        lm=transducer.simple_predictor(predicted).float(),
+        am=transducer.simple_encoder(encoded).float(),
+        symbols=symbols,
+        lm_only_scale=LM_ONLY_SCALE,
+        am_only_scale=0.0,
+        return_grad=True,
+        **common,
+    )
+    ranges = k2.get_rnnt_prune_ranges(*gradients, boundary=boundary, s_range=PRUNE_RANGE)
+    pruned = k2.do_rnnt_pruning(transducer.encoder(encoded), transducer.predictor(predicted), ranges)
+    logits = transducer.join(*pruned).float()  # (batch, frame, PRUNE_RANGE, unit)
+    joined: Tensor = k2.rnnt_loss_pruned(logits, symbols, ranges, **common)
+    return joined + SIMPLE_WEIGHT * simple
 
 
 def consistency_loss(log_probs: Tensor, frames: Tensor) -> Tensor:

@@ -55,7 +55,8 @@ def train(directory: Path, config: TrainConfig = CONFIG) -> None:
 
 def train_in(world: World, config: TrainConfig, directory: Path) -> None:
     torch.manual_seed(config.seed)
-    model = AcousticModel(MODEL, bins=20, units=3)
+    has_transducer = config.criterion == "transducer"
+    model = AcousticModel(msgspec.structs.replace(MODEL, transducer=has_transducer), bins=20, units=3)
     averaged = copy.deepcopy(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
@@ -104,11 +105,11 @@ def train_in_subprocess(directory: Path, config: TrainConfig) -> None:
 
 
 MMI = msgspec.structs.replace(FULL, consistency_weight=0.0, criterion="lf-mmi", ctc="k2")
+TRANSDUCER = msgspec.structs.replace(FULL, consistency_weight=0.0, criterion="transducer")
+WITH_K2 = [pytest.param(config, marks=pytest.mark.k2) for config in (MMI, TRANSDUCER)]
 
 
-@pytest.mark.parametrize(
-    "config", [CONFIG, FULL, pytest.param(MMI, marks=pytest.mark.k2)], ids=["plain", "full", "lf-mmi"]
-)
+@pytest.mark.parametrize("config", [CONFIG, FULL, *WITH_K2], ids=["plain", "full", "lf-mmi", "transducer"])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, config: TrainConfig
 ) -> None:
