@@ -412,6 +412,7 @@ class DecodeConfig(Settings):
     keep_lattices: bool = True
     nbest_paths: Positive = 200  # paths drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept per frame in prefix-beam-search
+    transducer_beam: Positive = 8  # unit sequences kept per frame in modified-beam-search
     # Frames with a more probable blank are skipped in the search, their scores are kept; null: none
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = 0.999
     retry_beam_factor: PositiveReal = 2.0  # beam multiplier when the first lattice is empty
