@@ -57,14 +57,17 @@ def fast_beam_search(
     limits = config.search_beam, config.max_active_states, MOST_CONTEXTS
     settings = k2.RnntDecodingConfig(transducer.output.out_features, CONTEXT, *limits)
     streams = k2.RnntDecodingStreams([k2.RnntDecodingStream(graph)], settings)
-    for frame in transducer.encoder(encoded):
+    for frame in F.pad(transducer.encoder(encoded), (0, 0, 0, 1)):  # k2 takes the last frame for final arcs
         _, contexts = streams.get_contexts()
         streams.advance(_log_probs(transducer, frame, contexts.long()))
     streams.terminate_and_flush_to_streams()
-    lattice = k2.connect(streams.format_output([len(encoded)]))
+    lattice = k2.connect(streams.format_output([len(encoded) + 1]))
     if not lattice.num_arcs:
         return None
-    lattice.acoustic_scores = lattice.scores - config.search_lm_scale * lattice.lm_scores
+    # k2 leaves out the final arcs' scores
+    weighed = config.search_lm_scale * lattice.lm_scores
+    lattice.acoustic_scores = torch.where(lattice.labels < 0, torch.zeros(()), lattice.scores - weighed)
+    lattice.scores = lattice.acoustic_scores + weighed
     return lattice
 
 
