@@ -9,7 +9,13 @@ from typing import Any, Dict, List, Optional, Tuple
 from asrkit.config.methods import RENAMED
 from asrkit.corpus.text import WORD_START
 from asrkit.deploy.card import write_card
-from asrkit.deploy.exported import export_onnx, export_torchscript, quantise, to_half_precision
+from asrkit.deploy.exported import (
+    export_onnx,
+    export_torchscript,
+    export_transducer,
+    quantise,
+    to_half_precision,
+)
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_unigrams
 from asrkit.model.acoustic import load_model, subsampling
@@ -18,7 +24,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
 from asrkit.recognise.openfst import write_graph, write_rules
-from asrkit.storage.files import read_json, write_bytes
+from asrkit.storage.files import read_json, write_bytes, write_text
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 
@@ -73,6 +79,9 @@ def write_files(experiment: Experiment, directory: Path, int8: bool = False, fp1
     )
     export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
     export_torchscript(model, directory / "model.pt")
+    if model.transducer is not None:
+        export_transducer(model, directory)
+        write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
     if int8:
         quantise(directory / "model.onnx", directory / "model.int8.onnx")
     if fp16:
@@ -128,6 +137,16 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
     if experiment.config.units.kind == "phones":
         spellings, are_marked = _spellings(units, _word_costs(experiment))
         write_rules(directory / "rules.fst", spellings, are_marked)
+
+
+def write_pieces(model: Path, file: Path) -> None:
+    """Write the pieces of a BPE model with their scores: sherpa-onnx spells hotwords with them. Else nothing."""
+    if model.is_file():
+        import sentencepiece
+
+        bpe = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
+        rows = [f"{bpe.id_to_piece(index)}\t{bpe.get_score(index)}\n" for index in range(bpe.get_piece_size())]
+        write_text(file, "".join(rows))
 
 
 def _word_costs(experiment: Experiment) -> Dict[str, float]:
