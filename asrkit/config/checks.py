@@ -146,6 +146,9 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
     no_phones = "units.kind is not phones"
+    train = config.train
+    plain = train.ctc == "torch" and train.criterion != "lf-mmi"
+    no_graphs = "train.ctc is torch, without k2's graphs"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
         ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
@@ -158,6 +161,9 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
         ),
+        ("train.topology", plain and train.topology != "standard", no_graphs),
+        ("train.optional_silence", plain and train.optional_silence is not None, no_graphs),
+        ("train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, "train.criterion is ctc"),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

@@ -140,12 +140,12 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
 
 
 def write_pieces(model: Path, file: Path) -> None:
-    """Write the pieces of a BPE model with their scores: sherpa-onnx spells hotwords with them. Else nothing."""
+    """Write the pieces of a BPE model, if there is one, with scores: sherpa-onnx spells hotwords with them."""
     if model.is_file():
         import sentencepiece
 
         bpe = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
-        rows = [f"{bpe.id_to_piece(index)}\t{bpe.get_score(index)}\n" for index in range(bpe.get_piece_size())]
+        rows = [f"{bpe.id_to_piece(id)}\t{bpe.get_score(id)}\n" for id in range(bpe.get_piece_size())]
         write_text(file, "".join(rows))
 
 

@@ -1,5 +1,6 @@
 """Stage average: average checkpoints; the candidate is chosen by its loss on dev."""
 
+from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
@@ -7,6 +8,7 @@ from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.workspace import current_training
 from asrkit.stages import units
 from asrkit.stages.features import features_of
+from asrkit.stages.train import check_k2
 from asrkit.storage.files import write_json
 from asrkit.storage.fingerprint import hash_file
 
@@ -28,6 +30,11 @@ STAGE = Stage(
     ),
     libraries=("torch", "lhotse"),
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError if the criterion's loss on dev can't be computed here."""
+    check_k2(config)
 
 
 def run(experiment: Experiment) -> None:

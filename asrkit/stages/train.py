@@ -48,6 +48,11 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.preflight import check_compilation
 
         check_compilation()
+    check_k2(config)
+
+
+def check_k2(config: RecipeConfig) -> None:
+    """Raise UserError if the loss needs k2, and it can't be imported."""
     for setting, plain in (("criterion", "ctc"), ("ctc", "torch")):
         value = getattr(config.train, setting)
         if value != plain:
