@@ -140,7 +140,7 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
 
 
 def write_pieces(model: Path, file: Path) -> None:
-    """Write the pieces of a BPE model, if there is one, with scores: sherpa-onnx spells hotwords with them."""
+    """Write the pieces of a BPE model, if it exists, with scores, by which sherpa-onnx spells hotwords."""
     if model.is_file():
         import sentencepiece
 
