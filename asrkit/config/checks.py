@@ -44,6 +44,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         if neural.kind == "masked" and neural.dim % neural.heads:
             found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
             yield Conflict(found, "a multiple of the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+    if config.model.transducer != (config.train.criterion == "transducer"):
+        found = f"model.transducer is {config.model.transducer}, and train.criterion {config.train.criterion}"
+        todo = "--set model.transducer=true --set train.criterion=transducer, or leave out both"
+        yield Conflict(found.lower(), "a transducer with the criterion that trains it", todo)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     least, most = config.decode.min_active_states, config.decode.max_active_states
@@ -171,6 +175,9 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
     no_chunk = "train.chunk is not"
     no_phones = "units.kind is not phones"
+    train = config.train
+    plain = train.ctc == "torch" and train.criterion != "lf-mmi"
+    no_graphs = "train.ctc is torch, without k2's graphs"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
         ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
@@ -184,6 +191,9 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
         ),
+        ("train.topology", plain and train.topology != "standard", no_graphs),
+        ("train.optional_silence", plain and train.optional_silence is not None, no_graphs),
+        ("train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, "train.criterion is ctc"),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

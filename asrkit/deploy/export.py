@@ -9,7 +9,14 @@ from typing import Any, Dict, List, Optional, Tuple
 from asrkit.config.methods import RENAMED
 from asrkit.corpus.text import WORD_START
 from asrkit.deploy.card import write_card
-from asrkit.deploy.exported import export_onnx, export_stream, export_torchscript, quantise, to_half_precision
+from asrkit.deploy.exported import (
+    export_onnx,
+    export_stream,
+    export_torchscript,
+    export_transducer,
+    quantise,
+    to_half_precision,
+)
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_unigrams
 from asrkit.model.acoustic import load_model, subsampling
@@ -19,7 +26,7 @@ from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
 from asrkit.recognise.openfst import write_graph, write_rules
 from asrkit.recognise.opening import refuse_whole_utterances, streaming_model
-from asrkit.storage.files import read_json, write_bytes
+from asrkit.storage.files import read_json, write_bytes, write_text
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 
@@ -87,6 +94,9 @@ def write_files(
     )
     export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
     export_torchscript(model, directory / "model.pt")
+    if model.transducer is not None:
+        export_transducer(model, directory)
+        write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
     seconds = None
     if chunk is not None:
         refuse_whole_utterances(experiment)
@@ -148,6 +158,16 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
     if experiment.config.units.kind == "phones":
         spellings, are_marked = _spellings(units, _word_costs(experiment))
         write_rules(directory / "rules.fst", spellings, are_marked)
+
+
+def write_pieces(model: Path, file: Path) -> None:
+    """Write the pieces of a BPE model, if it exists, with scores, by which sherpa-onnx spells hotwords."""
+    if model.is_file():
+        import sentencepiece
+
+        bpe = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
+        rows = [f"{bpe.id_to_piece(id)}\t{bpe.get_score(id)}\n" for id in range(bpe.get_piece_size())]
+        write_text(file, "".join(rows))
 
 
 def _word_costs(experiment: Experiment) -> Dict[str, float]:

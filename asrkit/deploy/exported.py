@@ -12,9 +12,11 @@ from typing import Any, Dict, Iterator, List, Tuple
 import torch
 from torch import Tensor, nn
 
+from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.model.streaming import StreamingModel
+from asrkit.model.transducer import CONTEXT, Transducer
 from asrkit.storage.files import whole_file
 
 OPSET = 17  # has LayerNormalization; onnxruntime 1.12 and later run it
@@ -66,16 +68,76 @@ def export_onnx(model: AcousticModel, file: Path, metadata: Dict[str, str]) -> N
     Inputs x (N, T, C) float32, x_lens (N) int64; outputs log_probs (N, T', V), lens (N) int64: sherpa-onnx's
     kind zipformer_ctc (offline-zipformer-ctc-model.cc), which takes them by position.
     """
-    names = {"input_names": ["x", "x_lens"], "output_names": ["log_probs", "lens"]}
-    axes = {"x": {0: "N", 1: "T"}, "x_lens": {0: "N"}, "log_probs": {0: "N", 1: "T_out"}, "lens": {0: "N"}}
+    inputs = {"x": {0: "N", 1: "T"}, "x_lens": {0: "N"}}
+    outputs = {"log_probs": {0: "N", 1: "T_out"}, "lens": {0: "N"}}
+    _export(Exported(model), _example(model), file, metadata, inputs, outputs)
+
+
+class _Encoder(Exported):
+    """Features to the joiner's states of frames."""
+
+    def forward(self, x: Tensor, x_lens: Tensor) -> Tuple[Tensor, Tensor]:
+        """(batch, time, bin), frames (batch,) int64 to (batch, frame, dim), frames (batch,) int64."""
+        encoded, _, lens = self.model.encode(self.model.normalise(x, x_lens), x_lens)
+        assert self.model.transducer is not None
+        return self.model.transducer.encoder(encoded), lens.to(torch.int64)
+
+
+class _Predictor(nn.Module):
+    """The last units to the joiner's state of them."""
+
+    def __init__(self, transducer: Transducer) -> None:
+        super().__init__()
+        self.transducer = transducer
+
+    def forward(self, y: Tensor) -> Tensor:
+        """(batch, CONTEXT) int64 to (batch, dim); sherpa-onnx writes -1 where no unit is, and so no blank."""
+        return self.transducer.predictor(self.transducer.predict(y.clamp(min=BLANK))[:, 0])
+
+
+class _Joiner(_Predictor):
+    """States of a frame and of the last units to logits."""
+
+    def forward(self, encoder_out: Tensor, decoder_out: Tensor) -> Tensor:  # type: ignore[override]
+        """(batch, dim) twice to (batch, token)."""
+        return self.transducer.join(encoder_out, decoder_out)
+
+
+def export_transducer(model: AcousticModel, directory: Path) -> None:
+    """Write encoder.onnx, decoder.onnx and joiner.onnx, as sherpa-onnx has the parts of transducers."""
+    transducer = model.transducer
+    assert transducer is not None
+    metadata = {"context_size": str(CONTEXT), "vocab_size": str(model.units)}
+    state = torch.zeros(1, transducer.output.in_features)
+    inputs = {"x": {0: "N", 1: "T"}, "x_lens": {0: "N"}}
+    outputs = {"encoder_out": {0: "N", 1: "T_out"}, "encoder_out_lens": {0: "N"}}
+    _export(_Encoder(model), _example(model), directory / "encoder.onnx", metadata, inputs, outputs)
+    context, one = torch.zeros(1, CONTEXT, dtype=torch.int64), {0: "N"}
+    predicted = {"decoder_out": one}
+    _export(_Predictor(transducer), (context,), directory / "decoder.onnx", metadata, {"y": one}, predicted)
+    states = {"encoder_out": one, "decoder_out": one}
+    joined = {"logit": one}
+    _export(_Joiner(transducer), (state, state), directory / "joiner.onnx", metadata, states, joined)
+
+
+def _export(
+    module: nn.Module,
+    example: Tuple[Tensor, ...],
+    file: Path,
+    metadata: Dict[str, str],
+    inputs: Dict[str, Dict[int, str]],
+    outputs: Dict[str, Dict[int, str]],
+) -> None:
+    """Write a module as ONNX; `inputs` and `outputs`: the axes of any size, by name."""
     with torch.no_grad(), _without_tracer_warnings(), whole_file(file) as partial:
         torch.onnx.export(
-            Exported(model).eval(),
-            _example(model),
+            module.eval(),
+            example,
             str(partial),
             opset_version=OPSET,
-            dynamic_axes=axes,
-            **names,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={**inputs, **outputs},
             **_old_exporter(),
         )
         _add_metadata(partial, metadata)

@@ -19,12 +19,13 @@ from asrkit.model.description import Stage
 from asrkit.model.device import move
 from asrkit.model.encoder import ENCODERS
 from asrkit.model.front import FRONT_ENDS
+from asrkit.model.transducer import Transducer
 from asrkit.signal.normalisation import Normalisation
 from asrkit.storage.tensors import load_module, save_tensors
 
 
 class AcousticModel(nn.Module):
-    """Front end, encoder blocks, linear output layer and log-softmax; optionally an attention decoder.
+    """Front end, encoder blocks, linear output layer, log-softmax; optionally a decoder or a transducer.
 
     Raises UserError for settings that don't fit each other.
     """
@@ -43,6 +44,7 @@ class AcousticModel(nn.Module):
         self.norm = nn.LayerNorm(config.attention_dim)
         self.output = nn.Linear(config.attention_dim, units)
         self.decoder = Decoder(config, units) if config.decoder_blocks else None
+        self.transducer = Transducer(config, units) if config.transducer else None
         self.frozen: Tuple[str, ...] = ()  # parts, by asrkit.train.initialisation
 
     def train(self, mode: bool = True) -> "AcousticModel":
