@@ -91,7 +91,7 @@ def open_stream_recognizer(
         raise UserError("a bundle", "an experiment, to recognise streams", str(place), todo)
     experiment = open_experiment(place)
     refuse_whole_utterances(experiment)
-    if method == "attention-decoder":
+    if method in METHODS and METHODS[method].encoder_output:
         expected = "a method that needs no encoder output"
         raise UserError(f"method {method}", expected, "--method", "--method 1best")
     bank, model, searcher, units, step = _open_experiment(experiment, method)

@@ -67,6 +67,8 @@ def test_the_graph_finds_final_words(streaming_yesno: Path) -> None:
 def test_what_does_not_stream_is_refused(streaming_yesno: Path, finished_yesno: Path) -> None:
     with pytest.raises(UserError, match=r"trained without train\.chunk"):
         open_stream_recognizer(finished_yesno)
+    with pytest.raises(UserError, match="method attention-decoder"):
+        open_stream_recognizer(streaming_yesno, "attention-decoder")
     wave = run("--exp", streaming_yesno, "-", stdin=b"RIFF" + bytes(100))
     assert isinstance(wave.exception, UserError) and "arecord -t raw" in str(wave.exception)
     both = run("--exp", streaming_yesno, "--whole", "-")
