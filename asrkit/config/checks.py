@@ -34,6 +34,11 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":
             todo = f"--set lm.{name}={MAXIMUM_ORDER}, or lm.estimator=lmplz"
             yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
+    for name in ("neural", "second_neural"):
+        neural = getattr(config.lm, name)
+        if neural.kind == "masked" and neural.dim % neural.heads:
+            found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
+            yield Conflict(found, "a multiple of the heads", f"--set lm.{name}.dim={32 * neural.heads}")
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     least, most = config.decode.min_active_states, config.decode.max_active_states

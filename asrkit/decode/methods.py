@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, WORDS, Weight
+from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
 from asrkit.errors import UserError
 from asrkit.lm.kenlm import load_kenlm
@@ -348,6 +348,20 @@ class NeuralRescoring(NgramRescoring):
         self.score = make_neural_scorer(decoder.files[NEURAL_LM])
 
 
+class TwoNeuralRescoring:
+    """n-best list with two more columns of scores: those of both neural language models."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.scorers = [make_neural_scorer(decoder.files[file]) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The drawn n-best list with the models' columns."""
+        nbest: NBest = utterance.nbest
+        for score in self.scorers:
+            nbest = nbest.with_column(score(nbest.words))
+        return nbest
+
+
 class AttentionDecoder:
     """n-best list with one more column of scores: those of the attention decoder.
 
@@ -392,5 +406,6 @@ CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray]
     "whole-lattice-rescoring": WholeLatticeRescoring,
     "attention-decoder": AttentionDecoder,
     "neural-rescoring": NeuralRescoring,
+    "two-neural-rescoring": TwoNeuralRescoring,
     "nbest-oracle": NbestOracle,
 }

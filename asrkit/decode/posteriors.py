@@ -111,7 +111,7 @@ def encode_cuts(
     device = model.feature_mean.device
     for batch in _batches(cuts, batch_duration):
         read = [torch.from_numpy(cut.load_features()).float() for cut in batch]
-        features = [model.normalise(move(matrix, device)) for matrix in read]
+        features = [model.normalisation(move(matrix, device)) for matrix in read]
         lengths = torch.tensor([len(matrix) for matrix in features])
         padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)  # (batch, time, bin)
         with autocast(precision, device):

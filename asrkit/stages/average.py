@@ -38,7 +38,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.model.device import autocast, device_of
     from asrkit.signal.features import load_cuts
     from asrkit.text.units import load_units
-    from asrkit.train.average import average_weights, candidate_files
+    from asrkit.train.average import average_weights, candidate_files, divide_by_priors
     from asrkit.train.checkpoint import list_epochs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
@@ -56,13 +56,8 @@ def run(experiment: Experiment) -> None:
         )
     model = AcousticModel(config.model, config.features.bins, len(units))
     model.load_state_dict(average_weights([epochs[-1][0]]))
-    dev, _ = load_examples(
-        load_cuts(experiment, config.corpus.dev),
-        units,
-        config.model,
-        model.feature_mean,
-        model.feature_inverse_deviation,
-    )
+    cuts = load_cuts(experiment, config.corpus.dev)
+    dev, _ = load_examples(cuts, units, config.model, model.normalisation)
     device = device_of(config.decode.device)
     model.to(device)
     tried = []
@@ -78,6 +73,8 @@ def run(experiment: Experiment) -> None:
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
+    if config.average.prior_scale:
+        divide_by_priors(model.eval(), dev, config.train.batch_duration, config.average.prior_scale)
     made_of = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),
