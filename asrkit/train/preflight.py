@@ -73,7 +73,7 @@ def compile_parts(model: AcousticModel) -> None:
     """Compile each encoder block in place, keeping the names of its weights, for any length and batch size.
 
     Not the front end: its in-place operations are fused by hand, torch 2.13 compiles them to wrong gradients,
-    and the lengths in its padding would be compiled in, for each batch anew.
+    and it would be compiled again for each number of utterances.
     """
     for block in model.blocks:
         block.compile(dynamic=True)
