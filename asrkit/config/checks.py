@@ -41,6 +41,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
         yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
     yield from _unused_settings(config)
+    for name in ("neural", "second_neural"):
+        neural = getattr(config.lm, name)
+        if neural.kind == "masked" and neural.dim % 2:
+            yield Conflict(f"lm.{name}.dim is {neural.dim}", "an even number, as rotary positions need", "add 1")
     unknown = config.units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found, todo = f"units.unknown_word is {unknown}", "for example <OOV>, in the lexicon too"
@@ -149,6 +153,15 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        *(
+            (f"lm.{name}.{setting}", is_unused, reason)
+            for name in ("neural", "second_neural")
+            for neural in (getattr(lm, name),)
+            for setting, is_unused, reason in (
+                ("path", neural.path is not None and neural.kind != "masked", f"lm.{name}.kind is not masked"),
+                ("layers", neural.path is not None and neural.layers is not None, f"lm.{name}.path is"),
+            )
+        ),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         *(
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)

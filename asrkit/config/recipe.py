@@ -143,9 +143,15 @@ class UnitsConfig(Settings):
 
 
 class NeuralLmConfig(Settings):
-    """A recurrent word language model on the n-gram's text, for decode.methods: [neural-rescoring]."""
+    """A neural language model on the n-gram's text, for decode.methods: [neural-rescoring]."""
 
-    layers: Optional[Positive] = None  # LSTM layers; None: no model is trained
+    # residual: gated convolutions (Dauphin et al. 2017); masked: as BERT, scored by pseudo-log-likelihood
+    kind: Literal["lstm", "residual", "masked"] = "lstm"
+    layers: Optional[Positive] = None  # of any kind; None: no model is trained
+    tokens: Literal["words", "units"] = "words"  # units: as those of section units spell the words
+    # of kind masked: the folder of a Hugging Face masked language model (extra [bert]) instead of a trained one,
+    # in the recipe's folder or /...
+    path: Optional[str] = None
     dim: Positive = 128  # of embeddings and layers
     dropout: Fraction = 0.2
     epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
@@ -178,6 +184,7 @@ class LmConfig(Settings):
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = None
     rescore_arpa: Optional[str] = None  # a ready model of that order
     neural: NeuralLmConfig = NeuralLmConfig()
+    second_neural: NeuralLmConfig = NeuralLmConfig()  # beside it, for decode.methods: [two-neural-rescoring]
 
 
 class GraphConfig(Settings):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, WORDS, Weight
+from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
 from asrkit.errors import UserError
 from asrkit.lm.kenlm import load_kenlm
@@ -315,6 +315,18 @@ class NeuralRescoring(NgramRescoring):
         self.score = make_neural_scorer(decoder.files[NEURAL_LM])
 
 
+class TwoNeuralRescoring(NeuralRescoring):
+    """n-best list with two more columns of scores, of two neural language models."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        super().__init__(decoder)
+        self.score_second = make_neural_scorer(decoder.files[SECOND_NEURAL_LM])
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The drawn n-best list with the models' columns."""
+        return super().__call__(utterance, points).with_column(self.score_second(utterance.nbest.words))
+
+
 class AttentionDecoder:
     """n-best list with one more column of scores: those of the attention decoder.
 
@@ -359,5 +371,6 @@ CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray]
     "whole-lattice-rescoring": WholeLatticeRescoring,
     "attention-decoder": AttentionDecoder,
     "neural-rescoring": NeuralRescoring,
+    "two-neural-rescoring": TwoNeuralRescoring,
     "nbest-oracle": NbestOracle,
 }

@@ -1,13 +1,14 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from asrkit.config import NeuralLmConfig
 from asrkit.errors import UserError
-from asrkit.lm import neural
-from asrkit.lm.neural import NeuralLm, make_neural_scorer, train_neural
+from asrkit.lm import causal
+from asrkit.lm.neural import make_model, make_neural_scorer, train_neural
 from asrkit.lm.tokens import SPECIAL_WORDS, START_ID
 from asrkit.storage.tensors import load_tensors, save_tensors
 
@@ -20,7 +21,7 @@ def test_scores_are_sums_of_word_log_probabilities(tmp_path: Path, monkeypatch: 
     train_neural(CONFIG, TEXT, ["A"], tmp_path / "lm")
     tensors, about = load_tensors(tmp_path / "lm")
     assert about["vocabulary"] == [*SPECIAL_WORDS, "A", "B", "C"]
-    model = NeuralLm(CONFIG, about["vocabulary"])
+    model: Any = make_model(about)
     model.load_state_dict(tensors)
     model.eval()
     sentences = [["A", "B", "C"], [], ["C", "D", "A", "A"], ["B"]]
@@ -28,12 +29,12 @@ def test_scores_are_sums_of_word_log_probabilities(tmp_path: Path, monkeypatch: 
     for words in sentences:
         ids, score = [START_ID], 0.0
         for word in [*words, "</s>"]:
-            follows = model.ids.get(word, model.ids["<unk>"])
+            follows = model.tokeniser.ids.get(word, model.tokeniser.ids["<unk>"])
             score += float(model(torch.tensor([ids]))[0, -1, follows])
             ids.append(follows)
         expected.append(score)
     assert make_neural_scorer(tmp_path / "lm")(sentences) == pytest.approx(expected, abs=1e-5)
-    monkeypatch.setattr(neural, "LARGEST_OUTPUT", 60)  # two sentences at a time
+    monkeypatch.setattr(causal, "LARGEST_OUTPUT", 60)  # two sentences at a time
     assert make_neural_scorer(tmp_path / "lm")(sentences) == pytest.approx(expected, abs=1e-5)
 
 
