@@ -44,7 +44,9 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     for name in ("neural", "second_neural"):
         neural = getattr(config.lm, name)
         if neural.kind == "masked" and neural.dim % 2:
-            yield Conflict(f"lm.{name}.dim is {neural.dim}", "an even number, as rotary positions need", "add 1")
+            yield Conflict(
+                f"lm.{name}.dim is {neural.dim}", "an even number, as rotary positions need", "add 1"
+            )
     unknown = config.units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found, todo = f"units.unknown_word is {unknown}", "for example <OOV>, in the lexicon too"
@@ -158,7 +160,11 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
             for name in ("neural", "second_neural")
             for neural in (getattr(lm, name),)
             for setting, is_unused, reason in (
-                ("path", neural.path is not None and neural.kind != "masked", f"lm.{name}.kind is not masked"),
+                (
+                    "path",
+                    neural.path is not None and neural.kind != "masked",
+                    f"lm.{name}.kind is not masked",
+                ),
                 ("layers", neural.path is not None and neural.layers is not None, f"lm.{name}.path is"),
             )
         ),

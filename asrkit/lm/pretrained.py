@@ -13,7 +13,7 @@ from asrkit.lm.pseudo_likelihood import pseudo_log_probs
 from asrkit.lm.tokeniser import NO_WORD, Row, Sentences
 
 CONVERT = (
-    "python -c \"from transformers import AutoModelForMaskedLM as M; "
+    'python -c "from transformers import AutoModelForMaskedLM as M; '
     "M.from_pretrained('{0}', local_files_only=True).save_pretrained('{0}', safe_serialization=True)\""
 )
 

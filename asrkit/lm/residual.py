@@ -28,7 +28,7 @@ class GatedBlock(nn.Module):
 
 
 class ResidualLm(CausalLm):
-    """Blocks that read all tokens of a sentence at once; a prediction sees layers * (KERNEL - 1) + 1 tokens."""
+    """Blocks that read a sentence's tokens at once; a prediction sees layers * (KERNEL - 1) + 1 of them."""
 
     def __init__(self, config: NeuralLmConfig, tokeniser: Tokeniser) -> None:
         super().__init__(config, tokeniser)

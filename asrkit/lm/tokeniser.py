@@ -21,7 +21,7 @@ class Tokeniser:
     def __init__(
         self, vocabulary: Sequence[str], spellings: Optional[Mapping[str, Sequence[str]]] = None
     ) -> None:
-        """`vocabulary`: tokens, with <unk>, <s> and </s> first; `spellings`: tokens by word, None: the word."""
+        """`vocabulary`: tokens, <unk>, <s> and </s> first; `spellings`: tokens by word, None: the word."""
         self.ids: Dict[str, int] = {token: index for index, token in enumerate(vocabulary)}
         self.spellings = spellings
 
