@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
 """Train each kind of neural language model on the LM text of an experiment and rescore its n-best lists.
 
-EXP is a decoded experiment with nbest-rescoring. Perplexity, word errors with scales chosen on dev, parameters,
-training time and the real-time factor of rescoring on one core go into records/language_models.json of the
-recipe, from which `asrkit report` makes the table.
+EXP is a decoded experiment with nbest-rescoring. Perplexity, word errors with scales chosen on dev, parameters
+and processor time go into records/language_models.json of the recipe, from which `asrkit report` makes a table.
 """
 
 import dataclasses
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import msgspec
 import numpy as np
@@ -21,7 +20,7 @@ from asrkit.config import NeuralLmConfig
 from asrkit.config.recipe import DecodeConfig
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
 from asrkit.lm.build import _transcripts, _write_texts
-from asrkit.lm.neural import load_neural, train_neural
+from asrkit.lm.neural import SentenceScorer, load_neural, make_neural_scorer, train_neural
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
 from asrkit.storage.files import write_json
 
@@ -59,9 +58,7 @@ def read_nbest(experiment: Experiment, split: str) -> Tuple[Lists, float]:
     return lists, seconds
 
 
-def rescore(
-    lists: Lists, score: Callable[[List[List[str]]], np.ndarray]
-) -> Tuple[Dict[str, np.ndarray], float]:
+def rescore(lists: Lists, score: SentenceScorer) -> Tuple[Dict[str, np.ndarray], float]:
     """Scores (hypothesis,) by utterance, and the processor's seconds."""
     begun = time.process_time()
     scores = {utterance: score(nbest.words) for utterance, nbest in lists.items()}
@@ -88,9 +85,7 @@ def train_all(experiment: Experiment, folder: Path, sentences: int) -> Dict[str,
 def measure() -> None:
     """Train, rescore dev and the first test set, write the record, and print the figures."""
     parser = make_parser(__doc__, recipe="an4", exp="a decoded experiment with nbest-rescoring")
-    parser.add_argument(
-        "--text-sentences", type=int, default=3000, help="drawn from the grammar for training"
-    )
+    parser.add_argument("--text-sentences", type=int, default=3000, help="drawn from the grammar")
     options = parser.parse_args()
     torch.set_num_threads(1)
     experiment = open_experiment(given_experiment(options.exp, "decoded with nbest-rescoring"))
@@ -106,8 +101,8 @@ def measure() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trained = train_all(experiment, Path(folder), options.text_sentences)
         for kind in MODELS:
-            model = load_neural(Path(folder) / kind)
-            found = [rescore(of, lambda words, model=model: _scores(model, words)) for of in lists]  # type: ignore[misc]
+            score = make_neural_scorer(Path(folder) / kind)
+            found = [rescore(of, score) for of in lists]
             scores[kind] = [each for each, _ in found]
             seconds[kind] = sum(spent for _, spent in found)
     decode = DecodeConfig()
@@ -127,13 +122,11 @@ def measure() -> None:
             }
             for place, of in enumerate(lists)
         ]
-        weights, tried = choose_weights(references[splits[0]], wanted[0], grid)
+        weights, _ = choose_weights(references[splits[0]], wanted[0], grid)
         best = list(weights.values())
         errors = [
-            sum(
-                word_errors(references[split][utterance], nbest.best(best)) for utterance, nbest in of.items()
-            )
-            for split, of in zip(splits, wanted)
+            sum(word_errors(said[utterance], nbest.best(best)) for utterance, nbest in of.items())
+            for said, of in zip(references.values(), wanted)
         ]
         neural = [trained[column] for column in columns if column in trained]
         rows.append(
@@ -153,10 +146,6 @@ def measure() -> None:
         counts = ", ".join(f"{split} {count}/{row['words'][split]}" for split, count in row["errors"].items())
         print(f"{row['model']}: {counts}; {row}")
     print_figure(f"{options.recipe}_masked_rescoring_rtf", seconds["masked"] / sum(audio))
-
-
-def _scores(model: Any, sentences: List[List[str]]) -> np.ndarray:
-    return np.concatenate([log_probs.double().sum(dim=1).numpy() for log_probs, _ in model.score(sentences)])
 
 
 def _references(experiment: Experiment, split: str) -> List[Tuple[str, List[str]]]:

@@ -44,9 +44,9 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     for name in ("neural", "second_neural"):
         neural = getattr(config.lm, name)
         if neural.kind == "masked" and neural.dim % 2:
-            yield Conflict(
-                f"lm.{name}.dim is {neural.dim}", "an even number, as rotary positions need", "add 1"
-            )
+            expected = "an even number, as rotary positions need"
+            todo = f"--set lm.{name}.dim={neural.dim + 1}"
+            yield Conflict(f"lm.{name}.dim is {neural.dim}", expected, todo)
     unknown = config.units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found, todo = f"units.unknown_word is {unknown}", "for example <OOV>, in the lexicon too"
@@ -156,16 +156,12 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
         *(
-            (f"lm.{name}.{setting}", is_unused, reason)
+            (f"lm.{name}.{setting}", bool(is_unused), reason)
             for name in ("neural", "second_neural")
             for neural in (getattr(lm, name),)
             for setting, is_unused, reason in (
-                (
-                    "path",
-                    neural.path is not None and neural.kind != "masked",
-                    f"lm.{name}.kind is not masked",
-                ),
-                ("layers", neural.path is not None and neural.layers is not None, f"lm.{name}.path is"),
+                ("path", neural.path and neural.kind != "masked", f"lm.{name}.kind is not masked"),
+                ("layers", neural.path and neural.layers, f"lm.{name}.path gives a ready model"),
             )
         ),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),

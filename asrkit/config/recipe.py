@@ -149,7 +149,7 @@ class NeuralLmConfig(Settings):
     kind: Literal["lstm", "residual", "masked"] = "lstm"
     layers: Optional[Positive] = None  # of any kind; None: no model is trained
     tokens: Literal["words", "units"] = "words"  # units: as those of section units spell the words
-    # of kind masked: the folder of a Hugging Face masked language model (extra [bert]) instead of a trained one,
+    # of kind masked: the folder of a Hugging Face masked language model (extra [bert]), which is not trained;
     # in the recipe's folder or /...
     path: Optional[str] = None
     dim: Positive = 128  # of embeddings and layers

@@ -47,9 +47,8 @@ def build_language_models(experiment: Experiment) -> None:
             if neural.layers is not None or neural.path is not None:
                 known = _write_neural(experiment, neural, texts, dev, folder / f"{name}.safetensors")
                 report[name] = {"perplexity_known": {split: known}}
-                print(
-                    f"lm: {split}: perplexity of known words {known:.2f} by lm.{name}, {ngram:.2f} by n-grams"
-                )
+                by = f"{known:.2f} by lm.{name}, {ngram:.2f} by n-grams"
+                print(f"lm: {split}: perplexity of known words {by}")
         write_json(folder / "report.json", report)
 
 

@@ -1,4 +1,4 @@
-"""A masked language model (Devlin et al. 2019, BERT) of asrkit's own encoder blocks, trained in the recipe."""
+"""A masked language model (Devlin et al. 2019, BERT) of asrkit's encoder blocks, trained in the recipe."""
 
 from typing import Any, Iterator, Sequence, Tuple
 

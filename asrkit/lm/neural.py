@@ -108,7 +108,7 @@ def train_neural(
 
 
 class TrainingState:
-    """A training after an epoch, in a file beside the model's; read if it is of the same text and settings."""
+    """A training after an epoch, in a file beside the model's; read if text and settings are the same."""
 
     def __init__(self, model_file: Path, model: nn.Module, optimizer: torch.optim.Adam, made_of: str) -> None:
         self.file = model_file.with_name(f"{model_file.name}.training")

@@ -1,4 +1,4 @@
-"""A masked language model that Hugging Face's transformers saved: BERT, RoBERTa and their like, from a folder."""
+"""A masked language model from a folder that Hugging Face's transformers saved: BERT, RoBERTa and others."""
 
 import importlib.util
 from pathlib import Path
@@ -72,7 +72,7 @@ class PretrainedLm:
         return F.log_softmax(logits, dim=-1)
 
     def rows(self, sentences: Sentences) -> List[Row]:
-        """Tokens of sentences with the model's special tokens; UserError for one longer than its positions."""
+        """Tokens of sentences, special ones too; raises UserError for more than the model has positions."""
         rows = []
         for words in sentences:
             given = [word.lower() if self.lower else word for word in words]
