@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Train each kind of neural language model on the LM text of an experiment and rescore its n-best lists.
 
-EXP is a decoded experiment with nbest-rescoring. Perplexity, word errors with scales chosen on dev, parameters
-and processor time go into records/language_models.json of the recipe, from which `asrkit report` makes a table.
+EXP is a decoded experiment with nbest-rescoring. Perplexity, word errors with scales chosen on dev,
+parameters and processor time go into records/language_models.json of the recipe, from which `asrkit report`
+makes a table.
 """
 
 import dataclasses
