@@ -90,6 +90,7 @@ def measure() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     experiment = open_experiment(given_experiment(options.exp, "decoded with nbest-rescoring"))
+    experiment = dataclasses.replace(experiment, recipe_directory=REPOSITORY / "recipes" / options.recipe)
     corpus = experiment.config.corpus
     splits = (corpus.dev, corpus.tests[0])
     references = {split: dict(_references(experiment, split)) for split in splits}

@@ -7,9 +7,9 @@ from asrkit.score.report import table
 HEAD = """
 ## Language models in rescoring
 
-The same n-best lists of at most 100 hypotheses, one acoustic model; scales and word bonus chosen on dev. Perplexity on dev, of a
-masked model pseudo-perplexity, which can't be compared with the others. Training and RTF (of rescoring alone): processor time of
-one core. Made by `benchmarks/language_models.py`.
+The same n-best lists of at most 100 hypotheses, one acoustic model; scales and word bonus chosen on dev.
+Perplexity on dev; of a masked model pseudo-perplexity, which can't be compared with the others. Training and
+RTF (of rescoring alone): processor time of one core. Made by `benchmarks/language_models.py`.
 
 """
 
