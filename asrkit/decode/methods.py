@@ -2,6 +2,7 @@
 
     posteriors --> greedy, prefix-beam-search                                   (search nothing)
                --> H --> lattice --> n-best list: ctc-decoding
+    encoder's output --> transducer-greedy, modified-beam-search; LG --> lattice --> fast-beam-search
                --> HLG --> lattice --> 1best, whole-lattice-rescoring
                                    --> n-best list: nbest-rescoring, attention-decoder, neural-rescoring, ...
 
@@ -20,13 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrkit.config import DecodeConfig
+from asrkit.config import DecodeConfig, GraphConfig
 from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
+from asrkit.decode.transducer import fast_beam_search, modified_beam_search
 from asrkit.errors import UserError
 from asrkit.lm.kenlm import load_kenlm
 from asrkit.lm.neural import SentenceScorer, make_neural_scorer
 from asrkit.model.acoustic import AcousticModel, greedy_ctc, score_sequences
+from asrkit.model.transducer import Transducer, greedy_transducer
 from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units
 
@@ -77,6 +80,7 @@ class UtteranceDecoder:
                     todo="run.sh --stage graph --stop-stage graph regenerates it",
                 )
             self.fst = prepare_graph(graph)
+            self.moved_fst: Any = None  # on the device of search_together
         self.methods: Dict[str, Callable[[Utterance, np.ndarray], Optional[NBest]]] = {
             name: CLASSES[name](self) for name in config.methods
         }
@@ -85,6 +89,38 @@ class UtteranceDecoder:
         """Search HLG for the lattice of log-probabilities (frame, unit); see asrkit.decode.search."""
         with at_risk(f"decode: {utterance}") as failures:
             return self._search(utterance, log_probs, failures)
+
+    def search_together(self, log_probs: Mapping[str, Tensor], device: torch.device) -> Dict[str, "Searched"]:
+        """As search, by utterance, in batches on `device`.
+
+        What has no lattice then, and all of a batch that ran out of memory or ended its process, is searched
+        alone on the CPU.
+        """
+        from asrkit.decode.search import batches, skip_blanks
+
+        self.moved_fst = self.fst.to(device) if self.moved_fst is None else self.moved_fst
+        threshold = self.config.blank_skip_threshold
+        found: Dict[str, Searched] = {}
+        for batch in batches({name: skip_blanks(each, threshold) for name, each in log_probs.items()}):
+            with at_risk(f"decode: {len(batch)} utterances from {next(iter(batch))} on") as failures:
+                if not failures:
+                    found.update(self._search_batch(batch))
+        return {name: found.get(name) or self.search(name, each) for name, each in log_probs.items()}
+
+    def _search_batch(self, batch: Mapping[str, Tensor]) -> Dict[str, "Searched"]:
+        from asrkit.decode.search import Searched, search_lattices
+
+        started = time.perf_counter()
+        try:
+            lattices = search_lattices(self.moved_fst, list(batch.values()), self.config)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            print(f"decode: out of memory for {len(batch)} utterances at once; each is searched alone")
+            return {}
+        seconds = (time.perf_counter() - started) / len(batch)
+        found = zip(batch, lattices)
+        return {name: Searched("lattice", each, seconds) for name, each in found if each is not None}
 
     def _search(self, utterance: str, log_probs: Tensor, failures: int) -> "Searched":
         from asrkit.decode.search import Searched, search_lattice, skip_blanks
@@ -315,16 +351,18 @@ class NeuralRescoring(NgramRescoring):
         self.score = make_neural_scorer(decoder.files[NEURAL_LM])
 
 
-class TwoNeuralRescoring(NeuralRescoring):
-    """n-best list with two more columns of scores, of two neural language models."""
+class TwoNeuralRescoring:
+    """n-best list with two more columns of scores: those of both neural language models."""
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        super().__init__(decoder)
-        self.score_second = make_neural_scorer(decoder.files[SECOND_NEURAL_LM])
+        self.scorers = [make_neural_scorer(decoder.files[file]) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
         """The drawn n-best list with the models' columns."""
-        return super().__call__(utterance, points).with_column(self.score_second(utterance.nbest.words))
+        nbest: NBest = utterance.nbest
+        for score in self.scorers:
+            nbest = nbest.with_column(score(nbest.words))
+        return nbest
 
 
 class AttentionDecoder:
@@ -350,6 +388,61 @@ class AttentionDecoder:
         return nbest.with_column(np.array(scores))
 
 
+class TransducerGreedy:
+    """Best unit or blank of each frame by the transducer."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.decoder = decoder
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The one hypothesis; `points` don't matter."""
+        transducer, encoded = transducer_input(self.decoder, utterance)
+        words = self.decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
+        return NBest([words], np.zeros((1, len(COLUMNS))), "transducer")
+
+
+class ModifiedBeamSearch:
+    """Unit sequences by the transducer; the n-gram scores their words."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.decoder, self.score = decoder, make_ngram_scorer(decoder.files[LM])
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The final hypotheses as n-best list."""
+        transducer, encoded = transducer_input(self.decoder, utterance)
+        found = modified_beam_search(transducer, encoded, self.decoder.config.transducer_beam)
+        words = [self.decoder.units.words(units) for units in found]
+        scores, counts = np.array(list(found.values())), np.array([len(each) for each in words])
+        return NBest(words, np.column_stack([scores, self.score(words), counts]), "transducer")
+
+
+class FastBeamSearch:
+    """Lattice of the transducer's paths in LG."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        from asrkit.graph.compile import make_graph
+
+        graph = make_graph(decoder.files[WORDS].parent, decoder.files[LM], GraphConfig(), kind="LG")
+        self.decoder, self.fst, self.symbols = decoder, graph.fst, graph.words
+        self.fst.lm_scores = self.fst.scores.clone()
+        self.fst.scores = decoder.config.search_lm_scale * self.fst.lm_scores
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
+        """The best paths at `points`; None if no path ends in a final state."""
+        from asrkit.decode.paths import list_hypotheses
+
+        transducer, encoded = transducer_input(self.decoder, utterance)
+        lattice = fast_beam_search(transducer, encoded, self.fst, self.decoder.config)
+        return None if lattice is None else list_hypotheses(lattice, self.symbols, "lattice", points)
+
+
+def transducer_input(decoder: UtteranceDecoder, utterance: Utterance) -> Tuple[Transducer, Tensor]:
+    """The model's transducer and the encoder's output (frame, dim)."""
+    if decoder.model is None or decoder.model.transducer is None or utterance.encoded is None:
+        raise ValueError("a search with a transducer, without one or without the encoder's output")
+    return decoder.model.transducer, utterance.encoded
+
+
 class NbestOracle:
     """The drawn n-best list as it is; the references choose from it."""
 
@@ -372,5 +465,8 @@ CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray]
     "attention-decoder": AttentionDecoder,
     "neural-rescoring": NeuralRescoring,
     "two-neural-rescoring": TwoNeuralRescoring,
+    "transducer-greedy": TransducerGreedy,
+    "modified-beam-search": ModifiedBeamSearch,
+    "fast-beam-search": FastBeamSearch,
     "nbest-oracle": NbestOracle,
 }

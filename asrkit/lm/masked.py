@@ -13,9 +13,7 @@ from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID
 from asrkit.model.encoder import AttentionBlock
 
 MASK_ID = START_ID  # sentences are between two </s>, so <s> is free
-MASKED = 0.2  # of the tokens, with the rest of their words, as in scoring; at least one per sentence
-KEPT, RANDOM = 0.1, 0.1  # of these: left as they are, and replaced by another token
-HEAD_DIM = 32
+KEPT, RANDOM = 0.1, 0.1  # of the masked ones: left as they are, and replaced by another token
 
 
 class MaskedLm(nn.Module):
@@ -25,11 +23,12 @@ class MaskedLm(nn.Module):
 
     def __init__(self, config: NeuralLmConfig, tokeniser: Tokeniser) -> None:
         super().__init__()
-        self.tokeniser = tokeniser
-        heads = next(h for h in range(max(1, config.dim // HEAD_DIM), 0, -1) if config.dim % (2 * h) == 0)
+        self.tokeniser, self.mask_share = tokeniser, config.mask_share
+        if config.dim % (2 * config.heads):
+            raise ValueError(f"dim {config.dim} with {config.heads} heads")
         block = ModelConfig(
             attention_dim=config.dim,
-            attention_heads=heads,
+            attention_heads=config.heads,
             feedforward_dim=4 * config.dim,
             dropout=config.dropout,
         )
@@ -66,7 +65,8 @@ class MaskedLm(nn.Module):
         ids = pad([torch.tensor(row.ids) for row in rows], batch_first=True, padding_value=END_ID)
         words = pad([torch.tensor(row.words) for row in rows], batch_first=True, padding_value=NO_WORD)
         drawn = torch.rand(ids.shape).masked_fill(words == NO_WORD, 2.0)
-        masked = ((drawn < MASKED) | (drawn == drawn.amin(dim=1, keepdim=True))) & (words != NO_WORD)
+        # As in scoring, the rest of a word too; at least one per sentence
+        masked = ((drawn < self.mask_share) | (drawn == drawn.amin(dim=1, keepdim=True))) & (words != NO_WORD)
         for place in range(1, ids.shape[1]):  # to the end of the word
             masked[:, place] |= masked[:, place - 1] & (words[:, place] == words[:, place - 1])
         how = torch.rand(ids.shape)

@@ -9,31 +9,31 @@ from asrkit.config import NeuralLmConfig
 from asrkit.lm.causal import CausalLm
 from asrkit.lm.tokeniser import Tokeniser
 
-KERNEL = 4  # tokens, the last of them the one that was just read; the paper's
-
 
 class GatedBlock(nn.Module):
     """x + GLU(causal convolution of the normalised x)."""
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.convolution = nn.Conv1d(dim, 2 * dim, KERNEL)
+        self.convolution = nn.Conv1d(dim, 2 * dim, kernel)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(sentence, token, dim) to the same shape; nothing follows a token in its window."""
-        past = F.pad(self.norm(x).transpose(1, 2), (KERNEL - 1, 0))  # (sentence, dim, KERNEL - 1 + token)
+        past = F.pad(self.norm(x).transpose(1, 2), (self.convolution.kernel_size[0] - 1, 0))
         return x + self.dropout(F.glu(self.convolution(past), dim=1).transpose(1, 2))
 
 
 class ResidualLm(CausalLm):
-    """Blocks that read a sentence's tokens at once; a prediction sees layers * (KERNEL - 1) + 1 of them."""
+    """Blocks that read a sentence's tokens at once; a prediction sees layers * (kernel - 1) + 1 of them."""
 
     def __init__(self, config: NeuralLmConfig, tokeniser: Tokeniser) -> None:
         super().__init__(config, tokeniser)
         layers: Any = config.layers
-        self.blocks = nn.ModuleList(GatedBlock(config.dim, config.dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            GatedBlock(config.dim, config.kernel, config.dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(config.dim)
 
     def read(self, x: Tensor) -> Tensor:

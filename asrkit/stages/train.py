@@ -18,12 +18,12 @@ STAGE = Stage(
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
         "{recipe}/{train.init_from}",
-        # Noise and room impulse responses, and the audio that they are applied to
+        # Noise and room impulse responses, and the audio that transforms of waveforms are applied to
         "{recipe}/{augment.directory}",
-        f"{CUTS} if augment.directory",
-        f"audio of {CUTS} if augment.directory",
+        f"{CUTS} if augment.waveform",
+        f"audio of {CUTS} if augment.waveform",
     ),
-    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
+    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
@@ -48,10 +48,22 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.preflight import check_compilation
 
         check_compilation()
-    if config.train.ctc == "k2":
-        from asrkit.train.loss import import_k2
+    if config.train.freeze:
+        from asrkit.model.acoustic import AcousticModel
+        from asrkit.train.initialisation import freeze
 
-        import_k2()
+        freeze(AcousticModel(config.model, config.features.bins, 2), config.train.freeze)
+    check_k2(config)
+
+
+def check_k2(config: RecipeConfig) -> None:
+    """Raise UserError if the loss needs k2, and it can't be imported."""
+    for setting, plain in (("criterion", "ctc"), ("ctc", "torch")):
+        value = getattr(config.train, setting)
+        if value != plain:
+            from asrkit.train.criterion import import_k2
+
+            import_k2(f"train.{setting} is {value}")
 
 
 def run(experiment: Experiment) -> Optional[str]:

@@ -7,7 +7,6 @@ import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.front import load_pretrained
 from asrkit.pipeline.cost import add_facts
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
@@ -18,8 +17,10 @@ from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import make_augmenter
+from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
+from asrkit.train.initialisation import freeze, initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -62,12 +63,16 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     if config.train.init_from is not None:
-        taken, left = load_pretrained(model.front, experiment.named(config.train.init_from))
+        taken, left = initialise(model, units.symbols, experiment.named(config.train.init_from))
         if world.is_main:
-            print(f"train: front end: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
+            print(f"train: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
             print("".join(f"train:   {reason}\n" for reason in left), end="")
+    if config.train.freeze:
+        frozen = freeze(model, config.train.freeze)
+        if world.is_main:
+            print(f"train: {frozen:,} of {model.parameter_count():,} parameters are frozen")
     train, dev, rejected = load_splits(experiment, units, model, world)
-    augmenter = make_augmenter(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    augmenter = make_augmenter(experiment, model.normalisation)
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -83,6 +88,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         dev,
         experiment.folder("train"),
         world=world,
+        criterion=_make_criterion(experiment, units, train, world),
         averaged=averaged,
         augmenter=augmenter,
         made_of=note.key if note is not None else "",
@@ -103,6 +109,19 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
+def _make_criterion(
+    experiment: Experiment, units: Units, examples: Sequence[Example], world: World
+) -> Criterion:
+    """The criterion; the pairs of units that lf-mmi counts in the transcripts are kept for stage average."""
+    config, pairs = experiment.config.train, None
+    if config.criterion == "lf-mmi":
+        pairs = count_pairs(config, units, (example.text for example in examples))
+        if world.is_main:
+            write_pairs(experiment.folder("train"), pairs)
+            print(f"train: the denominator has {int((pairs > 0).sum()):,} pairs of units")
+    return make_criterion(config, units, pairs)
+
+
 def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
     for row in rejected[:3]:
         print(f"train: {row['split']} {row['id']} not used for the loss: {row['reason']}")
@@ -120,12 +139,11 @@ def load_splits(
     Raises UserError if more than corpus.max_bad_fraction of the training examples can't be aligned.
     """
     corpus, file = experiment.config.corpus, experiment.folder("train") / "rejected.jsonl"
-    normalisation = (model.feature_mean, model.feature_inverse_deviation)
     splits = {}
     rows = []
     for split in (corpus.train, corpus.dev):
         cuts = load_cuts(experiment, split)
-        splits[split], rejected = load_examples(cuts, units, model.config, *normalisation)
+        splits[split], rejected = load_examples(cuts, units, model.config, model.normalisation)
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
     if world.is_main:
         write_jsonl(file, rows)

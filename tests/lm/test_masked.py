@@ -23,7 +23,7 @@ SPELLINGS = {"A": ["a"], "B": ["b", "e"], "C": ["c", "e"], "D": ["b", "x", "e"],
 
 
 def trained(folder: Path, kind: Any, spellings: Any = None) -> Any:
-    config = NeuralLmConfig(kind=kind, layers=2, dim=16, epochs=4, learning_rate=0.01)
+    config = NeuralLmConfig(kind=kind, layers=2, dim=16, heads=2, epochs=4, learning_rate=0.01)
     train_neural(config, TEXT, ["A B"], folder / "lm", spellings)
     return load_neural(folder / "lm")
 
@@ -72,7 +72,7 @@ def test_pseudo_log_likelihood_masks_a_token_and_the_rest_of_its_word(tmp_path: 
 
 
 def test_training_learns_what_both_sides_say(tmp_path: Path) -> None:
-    config = NeuralLmConfig(kind="masked", layers=2, dim=32, epochs=30, dropout=0.0)
+    config = NeuralLmConfig(kind="masked", layers=2, heads=1, dim=32, epochs=30, dropout=0.0)
     text = ["A B C", "D B E"] * 64  # the first word is known from the last one only
     assert train_neural(config, text, ["A B C", "D B E"], tmp_path / "lm") < 1.1
 
@@ -81,7 +81,7 @@ def test_training_learns_what_both_sides_say(tmp_path: Path) -> None:
 def test_an_interrupted_training_resumes_to_the_same_bytes(
     tmp_path: Path, kind: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = NeuralLmConfig(kind=kind, layers=1, dim=16, epochs=4)
+    config = NeuralLmConfig(kind=kind, layers=1, dim=16, heads=2, epochs=4)
     train_neural(config, TEXT, ["A B"], tmp_path / "whole")
     save = neural.TrainingState.save
 
