@@ -97,7 +97,9 @@ _NEURAL = Need(
     "lm.neural.layers, to train the neural language model, or lm.neural.path",
 )
 _SECOND = Need(
-    lambda config: _NEURAL.is_met(config) and (config.lm.second_neural.layers or config.lm.second_neural.path),
+    lambda config: (
+        _NEURAL.is_met(config) and (config.lm.second_neural.layers or config.lm.second_neural.path)
+    ),
     "lm.neural.layers and lm.second_neural.layers, to train two neural language models, or their path",
 )
 
