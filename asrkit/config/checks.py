@@ -41,9 +41,9 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
             yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
     for name in ("neural", "second_neural"):
         neural = getattr(config.lm, name)
-        if neural.kind == "masked" and neural.dim % neural.heads:
+        if neural.kind == "masked" and neural.dim % (2 * neural.heads):
             found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
-            yield Conflict(found, "a multiple of the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+            yield Conflict(found, "a multiple of twice the heads", f"--set lm.{name}.dim={32 * neural.heads}")
     if config.model.transducer != (config.train.criterion == "transducer"):
         found = f"model.transducer is {config.model.transducer}, and train.criterion {config.train.criterion}"
         todo = "--set model.transducer=true --set train.criterion=transducer, or leave out both"
@@ -185,6 +185,15 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        *(
+            (f"lm.{name}.{setting}", bool(is_unused), reason)
+            for name in ("neural", "second_neural")
+            for neural in (getattr(lm, name),)
+            for setting, is_unused, reason in (
+                ("path", neural.path and neural.kind != "masked", f"lm.{name}.kind is not masked"),
+                ("layers", neural.path and neural.layers, f"lm.{name}.path gives a ready model"),
+            )
+        ),
         ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         *(

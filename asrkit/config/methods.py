@@ -92,10 +92,15 @@ _ATTENTION = Need(
     "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder",
 )
 _TRANSDUCER = Need(lambda config: config.model.transducer, "model.transducer: true, a transducer")
-_NEURAL = Need(lambda config: config.lm.neural.layers, "lm.neural.layers, to train the neural language model")
+_NEURAL = Need(
+    lambda config: config.lm.neural.layers or config.lm.neural.path,
+    "lm.neural.layers, to train the neural language model, or lm.neural.path",
+)
 _SECOND = Need(
-    lambda config: config.lm.neural.layers and config.lm.second_neural.layers,
-    "lm.neural.layers and lm.second_neural.layers, to train two neural language models",
+    lambda config: (
+        _NEURAL.is_met(config) and (config.lm.second_neural.layers or config.lm.second_neural.path)
+    ),
+    "lm.neural.layers and lm.second_neural.layers, to train two neural language models, or their path",
 )
 
 METHODS: Dict[str, Method] = {

@@ -143,7 +143,7 @@ class UnitsConfig(Settings):
 
 
 class NeuralLmConfig(Settings):
-    """A neural word language model on the n-gram's text, for decode.methods: [neural-rescoring].
+    """A neural language model on the n-gram's text, for decode.methods: [neural-rescoring].
 
     lstm reads words one after another; residual has gated causal convolutions with residual connections,
     which see `layers * (kernel - 1)` words back; masked predicts each word from all others, as BERT does.
@@ -151,9 +151,13 @@ class NeuralLmConfig(Settings):
 
     kind: Literal["lstm", "residual", "masked"] = "lstm"
     layers: Optional[Positive] = None  # None: no model is trained
-    kernel: Annotated[int, msgspec.Meta(ge=2)] = 4  # words that a convolution sees, of residual
+    tokens: Literal["words", "units"] = "words"  # units: as those of section units spell the words
+    # of masked: the folder of a Hugging Face masked language model (extra [bert]), which is not trained;
+    # in the recipe's folder or /...
+    path: Optional[str] = None
+    kernel: Annotated[int, msgspec.Meta(ge=2)] = 4  # tokens that a convolution sees, of residual
     heads: Positive = 4  # of attention, of masked
-    mask_share: Fraction = 0.2  # of words, in training of masked
+    mask_share: Fraction = 0.2  # of tokens, with the rest of their words, in training of masked
     dim: Positive = 128  # of embeddings and layers
     dropout: Fraction = 0.2
     epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
