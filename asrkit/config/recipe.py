@@ -143,9 +143,17 @@ class UnitsConfig(Settings):
 
 
 class NeuralLmConfig(Settings):
-    """A recurrent word language model on the n-gram's text, for decode.methods: [neural-rescoring]."""
+    """A neural word language model on the n-gram's text, for decode.methods: [neural-rescoring].
 
-    layers: Optional[Positive] = None  # LSTM layers; None: no model is trained
+    lstm reads words one after another; residual has gated causal convolutions with residual connections,
+    which see `layers * (kernel - 1)` words back; masked predicts each word from all others, as BERT does.
+    """
+
+    kind: Literal["lstm", "residual", "masked"] = "lstm"
+    layers: Optional[Positive] = None  # None: no model is trained
+    kernel: Annotated[int, msgspec.Meta(ge=2)] = 4  # words that a convolution sees, of residual
+    heads: Positive = 4  # of attention, of masked
+    mask_share: Fraction = 0.2  # of words, in training of masked
     dim: Positive = 128  # of embeddings and layers
     dropout: Fraction = 0.2
     epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
@@ -178,6 +186,7 @@ class LmConfig(Settings):
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = None
     rescore_arpa: Optional[str] = None  # a ready model of that order
     neural: NeuralLmConfig = NeuralLmConfig()
+    second_neural: NeuralLmConfig = NeuralLmConfig()  # beside it, for decode.methods: [two-neural-rescoring]
 
 
 class GraphConfig(Settings):
@@ -411,7 +420,10 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
-    init_from: Optional[str] = None  # torchvision's ResNet weights, in the recipe's folder or /...
+    # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
+    # file; in the recipe's folder, or absolute
+    init_from: Optional[str] = None
+    freeze: Tuple[str, ...] = ()  # parts of the model that stay as they are, such as front or blocks.0
 
     # Optimiser
     optimizer: Literal["muon", "adamw"] = "muon"  # muon needs about half the steps of adamw
@@ -474,8 +486,10 @@ class DecodeConfig(Settings):
         *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
     )
     batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
-    # Of average and of the posteriors; auto: a GPU if there is one. The search runs on all CPU cores
+    # Of average, the posteriors and the search; auto: a GPU if there is one. Without one all CPU cores search
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    # Of matrix products and convolutions there; float16 needs device cuda
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
     # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
     keep_lattices: bool = True

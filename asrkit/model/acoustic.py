@@ -43,6 +43,14 @@ class AcousticModel(nn.Module):
         self.norm = nn.LayerNorm(config.attention_dim)
         self.output = nn.Linear(config.attention_dim, units)
         self.decoder = Decoder(config, units) if config.decoder_blocks else None
+        self.frozen: Tuple[str, ...] = ()  # parts, by asrkit.train.initialisation
+
+    def train(self, mode: bool = True) -> "AcousticModel":
+        """Set the mode of all parts but the frozen ones, whose statistics and dropout stay off."""
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
 
     @property
     def normalisation(self) -> Normalisation:

@@ -65,7 +65,7 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     """Patterns with splits and settings filled in, without those whose setting has no value.
 
     {augment.directory} stands for the directory of each transform that has one, {augment.waveform} for the
-    kind of each transform of waveforms.
+    kind of each transform of waveforms, {train.init_from} for the files of an experiment to start from.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -79,6 +79,9 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     transforms = experiment.config.augment
     choices["augment.directory"] = [getattr(each, "directory", None) for each in transforms]
     choices["augment.waveform"] = [kind_of(each) for each in transforms if isinstance(each, WaveformConfig)]
+    start = experiment.config.train.init_from
+    if start is not None and experiment.named(start).is_dir():  # an experiment: what is read of it
+        choices["train.init_from"] = [f"{start}/average/model.safetensors", f"{start}/units/units.txt"]
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")

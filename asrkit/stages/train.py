@@ -48,6 +48,11 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.preflight import check_compilation
 
         check_compilation()
+    if config.train.freeze:
+        from asrkit.model.acoustic import AcousticModel
+        from asrkit.train.initialisation import freeze
+
+        freeze(AcousticModel(config.model, config.features.bins, 2), config.train.freeze)
     if config.train.ctc == "k2":
         from asrkit.train.loss import import_k2
 
