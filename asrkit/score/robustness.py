@@ -176,9 +176,8 @@ def draw_robustness(measurement: Measurement, file: Path) -> None:
         if clean:
             label = "" if several else "clean"
             axes.axhline(clean.rate, color=color, linewidth=0.8, linestyle="--", label=label)
-    axes.set_xticks(
-        sorted({row.snr for system in measurement.systems for row in system.rows if row.snr is not None})
-    )
+    ratios = {row.snr for system in measurement.systems for row in system.rows}
+    axes.set_xticks([snr for snr in ratios if snr is not None])
     axes.set_ylim(bottom=0)
     axes.invert_xaxis()
     axes.grid(alpha=0.3)
