@@ -32,7 +32,15 @@ def align_splits(experiment: Experiment) -> None:
                     features = cut.features
                     place = {"shard": features.storage_path, "key": features.storage_key}
                     place["shard"] = "features/shards/" + place["shard"].rpartition("/")[2]
-                    write({"id": cut.id, "speaker": timed.speaker, "units": timed.units, "frames": timed.frames, **place})
+                    write(
+                        {
+                            "id": cut.id,
+                            "speaker": timed.speaker,
+                            "units": timed.units,
+                            "frames": timed.frames,
+                            **place,
+                        }
+                    )
                 else:
                     rejections.append(Rejection(cut.id, split, "can't be aligned with its text"))
                 bar.advance(cut.duration)

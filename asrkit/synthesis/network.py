@@ -2,9 +2,9 @@
 
 Feed-forward, like FastSpeech 2 (Ren et al. 2021) with convolutions instead of attention:
 
-    units (batch, unit)  ->  residual blocks  ->  repeated by their frames  ->  residual blocks  ->  (batch, frame, bin)
-                                   |
-                                   +-> logarithm of the frames per unit, for texts without a recording
+    units (batch, unit) -> residual blocks -> repeated by their frames -> residual blocks -> features
+                                 |
+                                 +-> logarithm of the frames per unit, for texts without a recording
 """
 
 import dataclasses
@@ -119,9 +119,7 @@ class Voice:
     def features(self, units: Sequence[int], speaker: str, speed: float = 1.0) -> Tensor:
         """Log-Mel features (frame, bin) of units, pauses included; `speed` 2 halves the durations."""
         ids = torch.tensor([self.speakers.index(speaker)])
-        hidden, log_frames = self.network.encode(
-            torch.tensor([list(units)]), torch.tensor([len(units)]), ids
-        )
+        hidden, log_frames = self.network.encode(torch.tensor([list(units)]), torch.tensor([len(units)]), ids)
         frames = (log_frames.exp() / speed).round().long().clamp(1, 300)  # 3 s at most
         normalised, _ = self.network.decode(hidden, frames, ids)
         network = self.network

@@ -1,11 +1,9 @@
 """Stage synthesise: train the network that speaks, and have the recogniser judge it."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
-import msgspec
 import torch
 
-from asrkit.decode.splits import SplitDecoder  # noqa: F401  k2 before torch's other libraries
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
@@ -35,9 +33,7 @@ def synthesise(experiment: Experiment) -> None:
     statistics = normalisation["mean"], normalisation["inverse_deviation"]
     rows = {split: _read(experiment, split) for split in (config.corpus.train, config.corpus.dev)}
     speakers = sorted({row["speaker"] for row in rows[config.corpus.train]})
-    train, dev = (
-        [_spoken(experiment, row, speakers, *statistics) for row in of] for of in rows.values()
-    )
+    train, dev = ([_spoken(experiment, row, speakers, *statistics) for row in of] for of in rows.values())
     torch.manual_seed(config.synthesis.seed)
     network = SpeechNetwork(config.synthesis, config.features.bins, len(units), len(speakers))
     network.feature_mean.copy_(statistics[0])
@@ -46,16 +42,23 @@ def synthesise(experiment: Experiment) -> None:
     print(f"synthesise: {parameters:,} parameters, {len(train)} utterances, {len(speakers)} speakers")
     note = read_note(folder)
     made_of = note.key if note is not None else ""
-    train_network(network, config.synthesis, train, dev, folder / "checkpoints", made_of)
+    train_network(
+        network, config.synthesis, train, dev, folder / "checkpoints", made_of, config.features.frame_shift
+    )
     save_voice(folder / VOICE, network, config.synthesis, speakers, made_of)
-    write_json(folder / "results.json", judge(experiment, Speaker(Voice(network.eval(), speakers), units, config.features)))
+    write_json(
+        folder / "results.json",
+        judge(experiment, Speaker(Voice(network.eval(), speakers), units, config.features)),
+    )
 
 
 def _read(experiment: Experiment, split: str) -> List[Dict[str, Any]]:
     return read_jsonl(experiment.folder("align") / f"{split}.jsonl.gz")
 
 
-def _spoken(experiment: Experiment, row: Dict[str, Any], speakers: List[str], mean: Any, inverse: Any) -> Spoken:
+def _spoken(
+    experiment: Experiment, row: Dict[str, Any], speakers: List[str], mean: Any, inverse: Any
+) -> Spoken:
     timed = TimedUnits(row["id"], row["speaker"], row["units"], row["frames"])
     number = speakers.index(timed.speaker) if timed.speaker in speakers else 0  # of dev: any
     stored = StoredFeatures(experiment.place(row["shard"]), row["key"], sum(timed.frames), mean, inverse)
@@ -104,7 +107,11 @@ def _rows(transcripts: List[Transcript]) -> List[Dict[str, Any]]:
 def _result(experiment: Experiment, name: str, transcripts: List[Transcript]) -> Dict[str, Any]:
     score = experiment.config.score
     found = evaluate(
-        normalise_transcripts(transcripts, score.normalise), "word", list, score.bootstrap_samples, score.confidence
+        normalise_transcripts(transcripts, score.normalise),
+        "word",
+        list,
+        score.bootstrap_samples,
+        score.confidence,
     )
     total = found.total
     rate = 100 * total.errors / max(1, total.reference)

@@ -42,15 +42,16 @@ class Speaker:
 
     def refuse_unknown(self, text: str) -> None:
         """Raise UserError for a text without words, or with words that have no units."""
-        unknown = self.units.unknown_words(text)
-        known = [word for word in unknown if not self.units.unknown_words(word.lower())]
-        known += [word for word in unknown if not self.units.unknown_words(word.upper())]
         if not text.split():
-            raise UserError("a text without words", "words of the training text", "TEXT", 'asrkit speak ... "WORDS" OUT.wav')
+            todo = 'asrkit speak --exp EXP "WORDS" out.wav'
+            raise UserError("a text without words", "words of the training text", "TEXT", todo)
+        unknown = self.units.unknown_words(text)
         if unknown:
-            todo = "write numbers as words, leave out punctuation, or take other words: units/lexicon.txt has them"
+            cases = {case for word in unknown for case in (word.lower(), word.upper())}
+            known = sorted(word for word in cases if not self.units.unknown_words(word))
+            todo = "write numbers as words and leave out punctuation; units/lexicon.txt has the words"
             if known:
-                todo = f"type {' or '.join(dict.fromkeys((known[0].lower(), known[0].upper())))}: the training text's letter case"
+                todo = f"type {', '.join(known[:5])}: the letter case of the training text"
             expected = "words of the lexicon, or of characters that the units spell"
             raise UserError(f"no units for {', '.join(unknown[:5])}", expected, "TEXT", todo)
 
@@ -60,7 +61,10 @@ def open_speaker(place: Path) -> Speaker:
     experiment = open_experiment(place)
     file = experiment.folder("synthesise") / VOICE
     if not file.exists():
-        found, todo = f"{place} has no voice", "run.sh --stage align --stop-stage synthesise; docs/speak.md says how"
+        found, todo = (
+            f"{place} has no voice",
+            "run.sh --stage align --stop-stage synthesise; docs/speak.md says how",
+        )
         raise UserError(found, "a finished stage synthesise", str(file), todo)
     return Speaker(load_voice(file), load_units(experiment.folder("units")), experiment.config.features)
 

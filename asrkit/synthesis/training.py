@@ -6,7 +6,7 @@ All randomness of a step comes from (seed, step), so that a killed run resumes b
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,7 @@ def train_network(
     dev: Sequence[Spoken],
     folder: Path,
     made_of: str = "",
+    frame_shift: float = 0.01,
 ) -> List[Dict[str, Any]]:
     """Train from the newest intact checkpoint in `folder`, or from scratch; returns a row per epoch.
 
@@ -55,7 +56,7 @@ def train_network(
     state = checkpoints.load(checkpoints.list_resumable()) or TrainState()
     if state.step:
         print(f"synthesise: resumes at step {state.step}, epoch {state.epoch + 1}")
-    seconds = [len(spoken.timed.frames) and sum(spoken.timed.frames) / 100 for spoken in train]
+    seconds = [sum(spoken.timed.frames) * frame_shift for spoken in train]
     while state.epoch < config.epochs:
         batches = plan_batches(
             seconds,
@@ -127,12 +128,15 @@ def _finish_epoch(network: SpeechNetwork, dev: Sequence[Spoken], state: TrainSta
     features, durations = (sum(float(each[i]) for each in found) / max(1, len(found)) for i in (0, 1))
     row = {"epoch": state.epoch + 1, "loss": state.epoch_loss / steps, "dev_loss": features}
     state.log.append({**row, "dev_duration_loss": durations})
-    print(f"synthesise: epoch {row['epoch']}: loss {row['loss']:.4f}, dev {features:.4f}, {durations:.4f}", flush=True)
+    print(
+        f"synthesise: epoch {row['epoch']}: loss {row['loss']:.4f}, dev {features:.4f}, {durations:.4f}",
+        flush=True,
+    )
     state.start_epoch()
 
 
 def losses(network: SpeechNetwork, batch: Sequence[Spoken]) -> Tuple[Tensor, Tensor]:
-    """Absolute error of normalised features per frame and bin, and squared error of log durations per unit."""
+    """Absolute error of features per frame and bin, squared error of log durations per unit."""
     pad = nn.utils.rnn.pad_sequence
     units = pad([torch.tensor(spoken.timed.units) for spoken in batch], batch_first=True)
     frames = pad([torch.tensor(spoken.timed.frames) for spoken in batch], batch_first=True)
