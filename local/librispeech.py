@@ -7,13 +7,13 @@ noise (17) and the room impulse responses of RIRS_NOISES (28).
 """
 
 from pathlib import Path
-from typing import Iterator
+from typing import Dict, Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
 from asrkit.corpus.splits import sets_of
 from asrkit.corpus.transcripts import read_keyed_lines
-from asrkit.corpus.utterance import Utterance
+from asrkit.corpus.utterance import Utterance, groups_of
 from asrkit.errors import UserError
 
 TOP = "LibriSpeech"
@@ -74,12 +74,22 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         found = f"no SET/SPEAKER/CHAPTER folders in {folder}"
         todo = "run.sh --stage download fetches it; or name the folder with LibriSpeech with --corpus-dir"
         raise UserError(found, "LibriSpeech as in OpenSLR 12", str(corpus_directory), todo)
+    genders = _read_genders(folder / "SPEAKERS.TXT")
     for chapter in chapters:
         own_set, speaker, number = chapter.parts[-3:]
+        groups = groups_of({"gender": genders.get(speaker)})
         lines = read_keyed_lines(chapter / f"{speaker}-{number}.trans.txt")
         texts = {id: text for id, (_, text) in lines.items()}
         names = {file.name for file in chapter.iterdir()}
         audio = {Path(name).stem for name in names if name.endswith(SUFFIXES)}
         for id in sorted({*texts, *audio}):
             present = [f"{id}{suffix}" for suffix in SUFFIXES if f"{id}{suffix}" in names]
-            yield Utterance(id, chapter / (present or [f"{id}.flac"])[0], texts.get(id, ""), speaker, own_set)
+            file = chapter / (present or [f"{id}.flac"])[0]
+            yield Utterance(id, file, texts.get(id, ""), speaker, own_set, groups=groups)
+
+
+def _read_genders(file: Path) -> Dict[str, str]:
+    """F or M by speaker, of lines "ID | SEX | SUBSET | MINUTES | NAME"; none without the file."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    fields = [[field.strip() for field in line.split("|")] for line in lines if not line.startswith(";")]
+    return {each[0]: each[1] for each in fields if len(each) > 1}

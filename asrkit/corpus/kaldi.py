@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from asrkit.corpus.derived_audio import Derive, copy_archived, refuse_commands, run_command, write_channel
 from asrkit.corpus.transcripts import KeyedLines, read_keyed_lines
-from asrkit.corpus.utterance import Utterance, corpus_file
+from asrkit.corpus.utterance import Utterance, corpus_file, groups_of
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
@@ -47,6 +47,8 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
     segments = _read_segments(directory / "segments", recordings)
     audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
     speakers = read_keyed_lines(directory / "utt2spk")
+    files = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
+    facts = {kind: read_keyed_lines(file) for kind, file in files.items() if file.exists()}
     texts = read_keyed_lines(directory / "text")
     for id in segments or recordings:
         if id not in texts:
@@ -68,7 +70,9 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         file, derive = audio[key]
         start, end = segment.start, segment.end
         duration = None if start is None or end is None else end - start
-        yield Utterance(id, file, text, speakers[id][1], split, start=start, duration=duration, derive=derive)
+        speaker = speakers[id][1]
+        groups = groups_of({kind: lines[speaker][1] for kind, lines in facts.items() if speaker in lines})
+        yield Utterance(id, file, text, speaker, split, start, duration, groups=groups, derive=derive)
 
 
 def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:

@@ -11,7 +11,8 @@ import re
 from decimal import Decimal
 from typing import Any, Dict, List, Sequence, Tuple
 
-from asrkit.config import flatten
+from asrkit.config import WaveformConfig, flatten
+from asrkit.config.recipe import kind_of
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 
@@ -63,7 +64,8 @@ class Stage:
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     """Patterns with splits and settings filled in, without those whose setting has no value.
 
-    {augment.directory} stands for the directory of each transform that has one.
+    {augment.directory} stands for the directory of each transform that has one, {augment.waveform} for the
+    kind of each transform of waveforms, {train.init_from} for the files of an experiment to start from.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -75,7 +77,11 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     for key, value in flatten(experiment.config).items():
         choices[key] = value if isinstance(value, list) else [value]
     transforms = experiment.config.augment
-    choices["augment.directory"] = [each.directory for each in transforms if hasattr(each, "directory")]
+    choices["augment.directory"] = [getattr(each, "directory", None) for each in transforms]
+    choices["augment.waveform"] = [kind_of(each) for each in transforms if isinstance(each, WaveformConfig)]
+    start = experiment.config.train.init_from
+    if start is not None and experiment.named(start).is_dir():  # an experiment: what is read of it
+        choices["train.init_from"] = [f"{start}/average/model.safetensors", f"{start}/units/units.txt"]
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")

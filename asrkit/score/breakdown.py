@@ -1,4 +1,4 @@
-"""Errors by speaker, length and signal-to-noise ratio; confusions; calibration of confidences."""
+"""Errors by speaker, group of speakers, length and SNR; confusions; calibration of confidences."""
 
 import collections
 import math
@@ -42,8 +42,12 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     confused = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
     speakers = sum_groups([each.speaker for each in evaluation.transcripts], evaluation.counts)
     worst_first = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
+    scored = zip(evaluation.transcripts, evaluation.counts)
+    belonging = [(group, counts) for each, counts in scored for group in each.groups]
+    groups = sum_groups([group for group, _ in belonging], [counts for _, counts in belonging])
     return {
         "speakers": _as_lists(dict(worst_first)),
+        "groups": _as_lists(dict(sorted(groups.items()))),
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
         "confusions": {

@@ -41,7 +41,11 @@ def make_listing(
     interval = f", interval by speaker {describe_interval(by_speaker)}" if by_speaker else ""
     lines += ["", f"Speakers, worst first ({headline.unit}s){interval}"]
     lines += [f"  {name}  {rate}" for name, rate in describe_groups(breakdown["speakers"]).items()]
-    titles = {"lengths": f"Length of the reference in {headline.unit}s", "snr": "Signal-to-noise ratio"}
+    titles = {
+        "groups": "Groups of speakers",
+        "lengths": f"Length of the reference in {headline.unit}s",
+        "snr": "Signal-to-noise ratio",
+    }
     for key, title in titles.items():
         groups = describe_groups(breakdown[key])
         lines += ["", title, *(f"  {name} {rate}" for name, rate in groups.items())] if groups else []

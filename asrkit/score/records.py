@@ -54,6 +54,7 @@ class Result(msgspec.Struct):
     lengths: Groups
     snr: Groups
     confusions: Dict[str, List[Tuple[str, str, int]]]
+    groups: Groups = {}  # of speakers
     training: Optional[str] = None  # name of the training whose model was used
     partial: Optional[str] = None  # such as "368 of 37,045 utterances"
 

@@ -60,6 +60,7 @@ def render_results(name: str, results: Sequence[Record], cost: Dict[str, Any]) -
         *_section("Dev, where scales and beams were chosen", [*KEYS, *main], on_dev),
         *_section("Other units", *_other_units(results), BELOW_UNITS.format(steps)),
         *_section("Speakers", SPEAKERS, _rows(several, _speaker_cells)),
+        *_section("Groups of speakers", (*KEYS, "group", f"{rate}"), _group_rows(records)),
         *_section(f"{rate} by reference length in {first['unit']}s", *_group_table(records, "lengths")),
         *_section(f"{rate} by signal-to-noise ratio", *_group_table(records, "snr")),
         *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusions)),
@@ -180,6 +181,15 @@ def _speaker_cells(record: Record) -> List[str]:
         str(len(speakers)),
         f"{median:.2f} %",
         ", ".join(f"{name} {rate}" for name, rate in worst),
+    ]
+
+
+def _group_rows(records: Sequence[Record]) -> List[List[str]]:
+    """A row per record and group."""
+    return [
+        [record["set"], record["method"], name, rate]
+        for record in records
+        for name, rate in describe_groups(record.get("groups") or {}).items()
     ]
 
 

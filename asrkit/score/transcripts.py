@@ -44,6 +44,7 @@ class Transcript:
     hypothesis: List[str]
     rejected: str = ""  # why it was not decoded; then all its reference words count as deletions
     snr: Optional[float] = None  # dB, if known
+    groups: Tuple[str, ...] = ()  # of speakers
     # [start, duration, confidence] per hypothesis word, in seconds; None without a lattice
     timed: Optional[List[List[float]]] = None
     duration: float = 0.0  # seconds; 0 if unknown
@@ -55,7 +56,7 @@ def load_transcripts(
 ) -> Tuple[List[Transcript], Dict[str, str]]:
     """Transcripts of a decoded set, and the reasons of the utterances excluded from scoring, by id.
 
-    Signal-to-noise ratios are taken from the custom field "snr" of the set's cuts.
+    Signal-to-noise ratios and groups are the custom fields "snr" and "groups" of the set's cuts.
     """
     manifests, decoded = experiment.folder("manifests"), experiment.folder("decode")
     rejected = read_rejected(
@@ -64,11 +65,18 @@ def load_transcripts(
     transcripts = join_transcripts(
         manifests / f"{split}_supervisions.jsonl.gz", decoded / split / f"hypotheses_{method}.jsonl", rejected
     )
-    cuts = read_jsonl(manifests / f"{split}_cuts.jsonl.gz", _Utterance)
-    ratios = {str(row["id"]): (row.get("custom") or {}).get("snr") for row in cuts}
+    custom = {
+        str(row["id"]): row.get("custom") or {}
+        for row in read_jsonl(manifests / f"{split}_cuts.jsonl.gz", _Utterance)
+    }
+    ratios = {key: of.get("snr") for key, of in custom.items()}
+    groups = {key: tuple(map(str, of.get("groups") or ())) for key, of in custom.items()}
     known = {key: float(snr) for key, snr in ratios.items() if isinstance(snr, (int, float))}
-    with_snr = [dataclasses.replace(each, snr=known.get(each.id)) for each in transcripts]
-    return with_snr, excluded(rejected, transcripts)
+    described = [
+        dataclasses.replace(each, snr=known.get(each.id), groups=groups.get(each.id, ()))
+        for each in transcripts
+    ]
+    return described, excluded(rejected, transcripts)
 
 
 def read_rejected(files: Iterable[Path], split: str) -> Dict[str, Dict[str, Any]]:

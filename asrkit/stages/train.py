@@ -18,10 +18,10 @@ STAGE = Stage(
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
         "{recipe}/{train.init_from}",
-        # Noise and room impulse responses, and the audio that they are applied to
+        # Noise and room impulse responses, and the audio that transforms of waveforms are applied to
         "{recipe}/{augment.directory}",
-        f"{CUTS} if augment.directory",
-        f"audio of {CUTS} if augment.directory",
+        f"{CUTS} if augment.waveform",
+        f"audio of {CUTS} if augment.waveform",
     ),
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
@@ -48,6 +48,11 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.preflight import check_compilation
 
         check_compilation()
+    if config.train.freeze:
+        from asrkit.model.acoustic import AcousticModel
+        from asrkit.train.initialisation import freeze
+
+        freeze(AcousticModel(config.model, config.features.bins, 2), config.train.freeze)
     if config.train.ctc == "k2":
         from asrkit.train.loss import import_k2
 

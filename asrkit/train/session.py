@@ -7,7 +7,6 @@ import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.front import load_pretrained
 from asrkit.pipeline.cost import add_facts
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
@@ -20,6 +19,7 @@ from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import make_augmenter
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
+from asrkit.train.initialisation import freeze, initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -62,12 +62,16 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
     if config.train.init_from is not None:
-        taken, left = load_pretrained(model.front, experiment.named(config.train.init_from))
+        taken, left = initialise(model, units.symbols, experiment.named(config.train.init_from))
         if world.is_main:
-            print(f"train: front end: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
+            print(f"train: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
             print("".join(f"train:   {reason}\n" for reason in left), end="")
+    if config.train.freeze:
+        frozen = freeze(model, config.train.freeze)
+        if world.is_main:
+            print(f"train: {frozen:,} of {model.parameter_count():,} parameters are frozen")
     train, dev, rejected = load_splits(experiment, units, model, world)
-    augmenter = make_augmenter(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    augmenter = make_augmenter(experiment, model.normalisation)
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -120,12 +124,11 @@ def load_splits(
     Raises UserError if more than corpus.max_bad_fraction of the training examples can't be aligned.
     """
     corpus, file = experiment.config.corpus, experiment.folder("train") / "rejected.jsonl"
-    normalisation = (model.feature_mean, model.feature_inverse_deviation)
     splits = {}
     rows = []
     for split in (corpus.train, corpus.dev):
         cuts = load_cuts(experiment, split)
-        splits[split], rejected = load_examples(cuts, units, model.config, *normalisation)
+        splits[split], rejected = load_examples(cuts, units, model.config, model.normalisation)
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
     if world.is_main:
         write_jsonl(file, rows)

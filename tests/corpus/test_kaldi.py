@@ -35,6 +35,13 @@ def read(folder: Path, allow_pipes: bool = False) -> List[Utterance]:
     return list(read_data_directory(folder, "train", Path("/corpus"), allow_pipes))
 
 
+def test_groups_of_speakers(tmp_path: Path) -> None:
+    known = {"spk2gender": "s1 F\ns2 m\n", "spk2age": "s1 15\ns2 16\n", "spk2accent": "s2 New  Zealand\n"}
+    one, two, three = read(write(tmp_path, **known))
+    assert one.groups == two.groups == ("gender f", "age up to 15")
+    assert three.groups == ("gender m", "age over 15", "accent new zealand")
+
+
 def test_segments_and_both_kinds_of_paths(tmp_path: Path) -> None:
     one, two, three = read(write(tmp_path))
     assert (one.id, one.text, one.speaker, one.split) == ("u1", "ONE TWO", "s1", "train")

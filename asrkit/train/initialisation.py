@@ -1,0 +1,117 @@
+"""Start of training: weights of another model, and parts of the model that stay as they are.
+
+    another experiment   all tensors of equal name and shape; rows of the output layer by the unit's name
+    torchvision          conv1.weight, layer1.0.downsample.0.weight, ...  -> front.conv1.weight, ...
+    WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.layer1.0.downsample.0...
+"""
+
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from asrkit.errors import UserError
+from asrkit.model.acoustic import AcousticModel
+from asrkit.storage.fingerprint import hash_file
+from asrkit.storage.tensors import load_tensors
+from asrkit.text.units import read_symbols
+
+OF_UNITS = ("output.weight", "output.bias")  # (unit, ...)
+
+
+def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tuple[List[str], List[str]]:
+    """Copy what fits the model from an experiment's averaged model, or from a ResNet in a safetensors file.
+
+    `symbols`: the model's units. Of an experiment (a folder), rows of the output layer are copied by the name
+    of the unit, and the normalisation of features is copied too. Returns the names of the tensors taken, and
+    those not taken with the reason. Raises UserError if a file can't be read or nothing matches.
+    """
+    if place.is_dir():
+        given, about = load_tensors(place / "average" / "model.safetensors")
+        table = place / "units" / "units.txt"
+        known = read_symbols(table) if table.exists() else []
+        same = about["made_of"].get("units") == hash_file(table) if known else False
+        given, left = _by_unit(given, known if same else [], model, symbols)
+    else:
+        given, left = _of_resnet(load_tensors(place, check=False)[0]), []
+    own = model.state_dict()
+    taken: List[str] = []
+    for name, tensor in given.items():
+        if name not in own:
+            left.append(f"{name}: not in the model")
+        elif own[name].shape != tensor.shape:
+            left.append(f"{name}: found {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+        else:
+            taken.append(name)
+    wanted = [name for name in own if place.is_dir() or name.startswith("front.")]
+    left += [f"{name}: not in the file" for name in wanted if name not in given]
+    if not taken:
+        raise UserError(
+            f"none of the {len(given)} tensors of {place.name} matches the model",
+            expected="an experiment, or names such as layer1.0.conv1.weight, with shapes as of model.front",
+            where=str(place),
+            todo="asrkit describe prints the model; torchvision: stem_kernel 7, channels 64, 128, 256, 512",
+        )
+    with torch.no_grad():
+        for name in taken:
+            own[name].copy_(given[name])
+    return taken, left
+
+
+def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """A ResNet's tensors under the names of the front end.
+
+    Three input channels of the first convolution are summed: the output for a grey image stays the same.
+    """
+    renamed: Dict[str, Tensor] = {}
+    for name, tensor in given.items():
+        bare = name[len("front.") :] if name.startswith("front.") else name
+        renamed["front." + bare.replace(".shortcut.", ".downsample.")] = tensor
+    first = renamed.get("front.conv1.weight")
+    if first is not None and first.dim() == 4:
+        renamed["front.conv1.weight"] = first.sum(dim=1, keepdim=True)
+    return renamed
+
+
+def _by_unit(
+    given: Dict[str, Tensor], known: Sequence[str], model: AcousticModel, symbols: Sequence[str]
+) -> Tuple[Dict[str, Tensor], List[str]]:
+    """The tensors with rows of the output layer put at the units of the same name; what is not taken of it.
+
+    Other units keep the model's own rows. `known`: the units of the given rows; none: no row is taken.
+    """
+    place: Dict[str, int] = {symbol: row for row, symbol in enumerate(known)}
+    rows = [(row, place[symbol]) for row, symbol in enumerate(symbols) if symbol in place]
+    own, left = model.state_dict(), [] if known else ["output: the units of the experiment are unknown"]
+    fresh = [symbol for symbol in symbols if symbol not in place] if known else []
+    if fresh:
+        left.append(f"output: {len(fresh)} new units: {' '.join(fresh[:20])}")
+    if known != list(symbols):  # tokens of the attention decoder
+        for name in [name for name in given if name.startswith(("decoder.embedding.", "decoder.output."))]:
+            del given[name]
+    for name in OF_UNITS:
+        source = given.pop(name, None)
+        if source is not None and rows and source.shape[1:] == own[name].shape[1:]:
+            given[name] = own[name].clone()
+            given[name][[row for row, _ in rows]] = source[[row for _, row in rows]]
+    return given, left
+
+
+def freeze(model: AcousticModel, names: Sequence[str]) -> int:
+    """Exclude parts of the model, such as front or blocks.0, from training; returns how many parameters.
+
+    Normalisation layers in them keep their statistics. Raises UserError for a part that the model lacks.
+    """
+    parts = dict(model.named_modules())
+    for name in names:
+        if name not in parts or not name:
+            top = ", ".join(each for each, _ in model.named_children())
+            expected = f"parts of the model: {top}, or of these, such as blocks.0"
+            raise UserError(f"train.freeze has {name}", expected, "recipe.yaml or --set", "correct the name")
+        parts[name].requires_grad_(False)
+    model.frozen = tuple(names)
+    model.train(model.training)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError("all parts of the model are frozen", "parts to train", "train.freeze", "shorten it")
+    return sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
