@@ -518,13 +518,13 @@ class ScoreConfig(Settings):
 class SynthesisConfig(Settings):
     """A residual network that speaks: stages align and synthesise, in recipes whose run.sh declares them."""
 
-    dim: Positive = 192
+    dim: Positive = 128
     unit_blocks: Positive = 3  # residual blocks over units
-    frame_blocks: Positive = 6  # residual blocks over frames of 10 ms
+    frame_blocks: Positive = 4  # residual blocks over frames of 10 ms
     kernel: Positive = 5  # units or frames
     dropout: Fraction = 0.1
-    epochs: Positive = 12
-    batch_duration: PositiveReal = 60.0  # seconds of speech per step
+    epochs: Positive = 5
+    batch_duration: PositiveReal = 30.0  # seconds of speech per step
     learning_rate: PositiveReal = 4e-3  # the peak, after warm-up; then half a cosine
     warmup_steps: NotNegative = 50
     weight_decay: NotNegativeReal = 0.01

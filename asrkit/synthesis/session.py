@@ -14,6 +14,7 @@ from asrkit.recognise.segmentation import SegmentOptions
 from asrkit.score.evaluation import evaluate
 from asrkit.score.normalisation import normalise_transcripts
 from asrkit.score.transcripts import Transcript
+from asrkit.signal.normalisation import Normalisation
 from asrkit.storage.files import read_jsonl, write_json, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.synthesis.durations import TimedUnits
@@ -61,7 +62,8 @@ def _spoken(
 ) -> Spoken:
     timed = TimedUnits(row["id"], row["speaker"], row["units"], row["frames"])
     number = speakers.index(timed.speaker) if timed.speaker in speakers else 0  # of dev: any
-    stored = StoredFeatures(experiment.place(row["shard"]), row["key"], sum(timed.frames), mean, inverse)
+    place, normalisation = experiment.place(row["shard"]), Normalisation(mean, inverse)
+    stored = StoredFeatures(place, row["key"], sum(timed.frames), normalisation)
     return Spoken(timed, number, stored)
 
 

@@ -12,6 +12,7 @@ from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
 from asrkit.pipeline.progress import Progress
 from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.normalisation import Normalisation
 from asrkit.signal.shard import write_shard
 from asrkit.synthesis.durations import TimedUnits, share_blanks, time_units
 from asrkit.synthesis.network import SpeechNetwork, Voice, load_voice, save_voice, spread
@@ -36,7 +37,7 @@ def make_spoken(folder: Path, count: int) -> List[Spoken]:
     keys = write_shard(folder / "shard.i16", matrices)
     ones = torch.ones(BINS)
     return [
-        Spoken(of, n % 2, StoredFeatures(folder / "shard.i16", key, sum(of.frames), 0 * ones, ones))
+        Spoken(of, n % 2, StoredFeatures(folder / "shard.i16", key, sum(of.frames), Normalisation(0 * ones, ones)))
         for n, (of, key) in enumerate(zip(timed, keys))
     ]
 
