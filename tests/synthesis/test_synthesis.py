@@ -37,7 +37,11 @@ def make_spoken(folder: Path, count: int) -> List[Spoken]:
     keys = write_shard(folder / "shard.i16", matrices)
     ones = torch.ones(BINS)
     return [
-        Spoken(of, n % 2, StoredFeatures(folder / "shard.i16", key, sum(of.frames), Normalisation(0 * ones, ones)))
+        Spoken(
+            of,
+            n % 2,
+            StoredFeatures(folder / "shard.i16", key, sum(of.frames), Normalisation(0 * ones, ones)),
+        )
         for n, (of, key) in enumerate(zip(timed, keys))
     ]
 
