@@ -35,6 +35,7 @@ VERBS = {
     "serve": "Serve a trained model over HTTP, with OpenAI's interface.",
     "evaluate": "Decode and score any lhotse CutSet with a trained experiment.",
     "robustness": "Measure the error rate in noise, rooms and poor channels.",
+    "latency": "Measure the error rate and delay of streams by chunk size.",
     "compare": "Compare two experiments on the same test sets (significance test).",
     "check-results": "Fail if an error rate is above a limit.",
 }

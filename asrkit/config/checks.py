@@ -22,6 +22,11 @@ class Conflict(NamedTuple):
 def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     """All that is wrong and can be told without data."""
     yield from model_conflicts(config.model)
+    if config.train.chunk is not None:
+        yield from streaming_conflicts(config.model)
+        if config.signal.steps:
+            expected, todo = "a signal that comes in pieces, for train.chunk", "--set signal.steps=[]"
+            yield Conflict(f"signal.steps has {len(config.signal.steps)} steps", expected, todo)
     yield from _feature_conflicts(config.features)
     yield from _step_conflicts(config)
     yield from _split_conflicts(config)
@@ -39,6 +44,10 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         if neural.kind == "masked" and neural.dim % neural.heads:
             found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
             yield Conflict(found, "a multiple of the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+    if config.model.transducer != (config.train.criterion == "transducer"):
+        found = f"model.transducer is {config.model.transducer}, and train.criterion {config.train.criterion}"
+        todo = "--set model.transducer=true --set train.criterion=transducer, or leave out both"
+        yield Conflict(found.lower(), "a transducer with the criterion that trains it", todo)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     least, most = config.decode.min_active_states, config.decode.max_active_states
@@ -88,6 +97,20 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         size = getattr(config, name)
         if size % 2 == 0:
             yield Conflict(f"model.{name} is {size}", "an odd number", f"--set model.{name}={size + 1}")
+
+
+def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
+    """Settings of the model that need the whole utterance at once."""
+    expected = "a model that streams, for train.chunk"
+    if config.encoder != "attention" and not config.convolution_causal:
+        yield Conflict("model.convolution_causal is false", expected, "--set model.convolution_causal=true")
+    if config.encoder != "convolution" and config.positions != "rotary":
+        yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
+    if config.utterance_mean:
+        yield Conflict("model.utterance_mean is true", expected, "--set model.utterance_mean=false")
+    if config.squeeze_reduction:  # the mean over the utterance
+        found = f"model.squeeze_reduction is {config.squeeze_reduction}"
+        yield Conflict(found, expected, "--set model.squeeze_reduction=0")
 
 
 def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
@@ -150,7 +173,11 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_chunk = "train.chunk is not"
     no_phones = "units.kind is not phones"
+    train = config.train
+    plain = train.ctc == "torch" and train.criterion != "lf-mmi"
+    no_graphs = "train.ctc is torch, without k2's graphs"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
         ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
@@ -158,11 +185,15 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         *(
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
         ),
+        ("train.topology", plain and train.topology != "standard", no_graphs),
+        ("train.optional_silence", plain and train.optional_silence is not None, no_graphs),
+        ("train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, "train.criterion is ctc"),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

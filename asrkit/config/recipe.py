@@ -230,8 +230,11 @@ class ModelConfig(Settings):
     feedforward_dim: Positive = 768
     positions: Literal["rotary", "relative"] = "rotary"  # relative, as in Conformer, is slower
     convolution_kernel: Positive = 15  # frames, of the convolution module
+    convolution_causal: bool = False  # the convolution module sees no later frames, as streaming needs
+    left_context: Positive = 64  # frames before a chunk that its attention sees, in streaming
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, counted from 1, with a CTC loss (InterCTC)
     decoder_blocks: NotNegative = 0  # of an attention decoder beside CTC, same heads and dims; 0: none
+    transducer: bool = False  # predictor and joiner beside CTC, same dims, for train.criterion: transducer
     dropout: Fraction = 0.1
 
 
@@ -420,6 +423,9 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
+    # For streaming, 25 is usual: half of the batches see whole utterances, the others chunks of 1 to so many
+    # frames of the encoder, and model.left_context (Zhang et al. 2020, U2). null: whole utterances only
+    chunk: Optional[Positive] = None
     # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
     # file; in the recipe's folder, or absolute
     init_from: Optional[str] = None
@@ -436,8 +442,14 @@ class TrainConfig(Settings):
     # Steps: more than 3 not finite in so many are an error; in hundreds of thousands a few are usual
     skip_window: Positive = 10_000
 
-    # Loss: CTC and additions
-    ctc: Literal["torch", "k2"] = "torch"  # CTC implementation: torch, or k2 (exact, slower)
+    # Loss: a criterion and additions. lf-mmi: lattice-free MMI, discriminative, with a bigram of the units;
+    # transducer: pruned RNN-T, with model.transducer
+    criterion: Literal["ctc", "lf-mmi", "transducer"] = "ctc"
+    ctc_weight: Fraction = 0.3  # of CTC beside another criterion, which has the rest
+    ctc: Literal["torch", "k2"] = "torch"  # k2 sums over all pronunciations of the lexicon; slower
+    # Of k2's graphs. modified: repeated units need no blank; set graph.topology, too
+    topology: Literal["standard", "modified"] = "standard"
+    optional_silence: Optional[str] = None  # in k2's graphs: a unit, as of graph.optional_silence
     decoder_weight: Fraction = 0.3  # of the attention decoder; CTC has the rest
     label_smoothing: Fraction = 0.1  # of the decoder's targets
     consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work
@@ -495,6 +507,7 @@ class DecodeConfig(Settings):
     keep_lattices: bool = True
     nbest_paths: Positive = 200  # paths drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept per frame in prefix-beam-search
+    transducer_beam: Positive = 8  # unit sequences kept per frame in modified-beam-search
     # Frames with a more probable blank are skipped in the search, their scores are kept; null: none
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = 0.999
     retry_beam_factor: PositiveReal = 2.0  # beam multiplier when the first lattice is empty
