@@ -26,6 +26,7 @@ ORDER = [
     "decode",
     "score",
     "recognise",
+    "synthesis",
     "deploy",
     "show",
     "onboarding",

@@ -30,6 +30,7 @@ VERBS = {
     "show": "Write one HTML page of an experiment, with a browser of its utterances.",
     "transcribe": "Transcribe recordings: text, JSON with word times, subtitles, CTM.",
     "align": "Align texts with recordings: TextGrid, CTM, JSON.",
+    "speak": "Synthesise speech with the voice that stage synthesise trained.",
     "export": "Export a bundle: ONNX, TorchScript and an OpenFst graph, for use without asrkit.",
     "serve": "Serve a trained model over HTTP, with OpenAI's interface.",
     "evaluate": "Decode and score any lhotse CutSet with a trained experiment.",

@@ -532,6 +532,23 @@ class ScoreConfig(Settings):
     confidence: Fraction = 0.95  # of the intervals, as papers report them
 
 
+class SynthesisConfig(Settings):
+    """A residual network that speaks: stages align and synthesise, in recipes whose run.sh declares them."""
+
+    dim: Positive = 128
+    unit_blocks: Positive = 3  # residual blocks over units
+    frame_blocks: Positive = 4  # residual blocks over frames of 10 ms
+    kernel: Positive = 5  # units or frames
+    dropout: Fraction = 0.1
+    epochs: Positive = 5
+    batch_duration: PositiveReal = 30.0  # seconds of speech per step
+    learning_rate: PositiveReal = 4e-3  # the peak, after warm-up; then half a cosine
+    warmup_steps: NotNegative = 50
+    weight_decay: NotNegativeReal = 0.01
+    seed: int = 1
+    sentences: Positive = 200  # of each test set, spoken and recognised as a check
+
+
 class RecipeConfig(Settings):
     """A whole recipe."""
 
@@ -549,6 +566,7 @@ class RecipeConfig(Settings):
     average: AverageConfig = AverageConfig()
     decode: DecodeConfig = DecodeConfig()
     score: ScoreConfig = ScoreConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
 
     def __post_init__(self) -> None:
         """Sort transforms into the order of application, whatever their order in recipe.yaml."""
