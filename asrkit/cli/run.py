@@ -19,7 +19,7 @@ from asrkit.pipeline.status import dry_run_lines, status_lines
 from asrkit.stages.table import STAGES, make_pipeline
 
 FOLDER = click.Path(path_type=Path)
-WEIGHTS = click.Path(exists=True, dir_okay=False, path_type=Path)
+WEIGHTS = click.Path(exists=True, path_type=Path)
 CORPUS = "that of the last run in EXP, else RECIPE/download"
 EPILOG = """Fresh stages are skipped and stale ones run again; the reason is printed. To resume after an
 interruption, type the same command again."""
@@ -56,7 +56,7 @@ class _Command(click.Command):
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
 )
 @click.option("--partial", is_flag=True, help="Accept an incomplete corpus; results are marked partial.")
-@click.option("--init-from", type=WEIGHTS, metavar="FILE", help="Same as --set train.init_from=FILE.")
+@click.option("--init-from", type=WEIGHTS, metavar="EXP|FILE", help="Same as --set train.init_from=...")
 @click.option("--nj", type=click.IntRange(min=1), metavar="N", help="Parallel jobs.  [default: all cores]")
 @click.option(
     "--cluster",

@@ -141,6 +141,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_source = "train.init_from is not"
     no_phones = "units.kind is not phones"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
@@ -153,6 +154,10 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         *(
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
+        ),
+        *(
+            (f"train.{name}", bool(getattr(config.train, name)) and config.train.init_from is None, no_source)
+            for name in ("freeze", "replay")
         ),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):

@@ -336,7 +336,12 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
-    init_from: Optional[str] = None  # torchvision's ResNet weights, in the recipe's folder or /...
+    # Initial weights, in the recipe's folder or /...: another experiment (its averaged model and its units),
+    # or ResNet weights with torchvision's or WeSpeaker's names
+    init_from: Optional[str] = None
+    freeze: Tuple[str, ...] = ()  # parts that keep these weights: names of asrkit describe, or front
+    # Of the utterances of an epoch, the share drawn from the training data of init_from, against forgetting
+    replay: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
 
     # Optimiser
     optimizer: Literal["muon", "adamw"] = "muon"  # muon needs about half the steps of adamw

@@ -33,6 +33,7 @@ class AcousticModel(nn.Module):
         for conflict in model_conflicts(config):
             raise UserError(conflict.found, expected=conflict.expected, where="model", todo=conflict.todo)
         self.config, self.bins, self.units = config, bins, units
+        self.frozen: List[nn.Module] = []  # parts that training leaves as they are
         self.register_buffer("feature_mean", torch.zeros(bins))
         self.register_buffer("feature_inverse_deviation", torch.ones(bins))
         self.front = FRONT_ENDS[config.front](config, bins)
@@ -42,6 +43,14 @@ class AcousticModel(nn.Module):
         self.norm = nn.LayerNorm(config.attention_dim)
         self.output = nn.Linear(config.attention_dim, units)
         self.decoder = Decoder(config, units) if config.decoder_blocks else None
+
+    def train(self, mode: bool = True) -> "AcousticModel":
+        """Switch to training or evaluation mode; frozen parts stay in the latter, so that their statistics
+        of normalisation stay, too."""
+        super().train(mode)
+        for part in self.frozen:
+            part.eval()
+        return self
 
     def normalise(self, features: Tensor) -> Tensor:
         """Features (batch, time, bin) with the mean removed and the variance normalised to 1."""

@@ -212,7 +212,10 @@ FRONT_ENDS: Dict[str, Type[FrontEnd]] = dict.fromkeys(RESNETS, ResidualFront)
 
 
 def load_pretrained(front: FrontEnd, file: Path) -> Tuple[List[str], List[str]]:
-    """Initialise a residual front end from the matching tensors of a torchvision ResNet, in safetensors.
+    """Initialise a residual front end from the matching tensors of a ResNet, in safetensors.
+
+    Names are torchvision's, or WeSpeaker's, which say shortcut for downsample. WeSpeaker's kernels are over
+    (frequency, time), here transposed.
 
     The three input channels of the first convolution are summed: the output for a grey image stays the same.
     Returns the names of the tensors taken, and those not taken with the reason. Raises UserError if the file
@@ -221,6 +224,11 @@ def load_pretrained(front: FrontEnd, file: Path) -> Tuple[List[str], List[str]]:
     given, _ = load_tensors(file, check=False)
     if "conv1.weight" in given and given["conv1.weight"].dim() == 4:
         given["conv1.weight"] = given["conv1.weight"].sum(dim=1, keepdim=True)
+    if any(".shortcut." in name for name in given):
+        given = {
+            name.replace(".shortcut.", ".downsample."): of.transpose(2, 3) if of.dim() == 4 else of
+            for name, of in given.items()
+        }
     own = front.state_dict()
     taken: List[str] = []
     left: List[str] = []

@@ -63,7 +63,9 @@ class Stage:
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     """Patterns with splits and settings filled in, without those whose setting has no value.
 
-    {augment.directory} stands for the directory of each transform that has one.
+    {augment.directory} stands for the directory of each transform that has one; {init_from.file},
+    {init_from.experiment} and {init_from.replay} for train.init_from if it is a file, if it is an experiment,
+    and if that is replayed.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -74,6 +76,11 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     }
     for key, value in flatten(experiment.config).items():
         choices[key] = value if isinstance(value, list) else [value]
+    init_from, replay = experiment.config.train.init_from, experiment.config.train.replay
+    is_experiment = init_from is not None and experiment.named(init_from).is_dir()
+    choices["init_from.file"] = [None if is_experiment else init_from]
+    choices["init_from.experiment"] = [init_from if is_experiment else None]
+    choices["init_from.replay"] = [init_from if is_experiment and replay else None]
     transforms = experiment.config.augment
     choices["augment.directory"] = [each.directory for each in transforms if hasattr(each, "directory")]
     filled: List[str] = []

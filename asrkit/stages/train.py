@@ -17,7 +17,9 @@ STAGE = Stage(
         "features/normalisation.safetensors",
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
-        "{recipe}/{train.init_from}",
+        *("{recipe}/{init_from.file}", "{recipe}/{init_from.experiment}/average/model.safetensors"),
+        "{recipe}/{init_from.experiment}/units/units.txt",
+        "{recipe}/{init_from.replay}/features",
         # Noise and room impulse responses, and the audio that they are applied to
         "{recipe}/{augment.directory}",
         f"{CUTS} if augment.directory",
@@ -52,6 +54,17 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.loss import import_k2
 
         import_k2()
+
+
+def check_files(experiment: Experiment) -> None:
+    """Raise UserError if the model can't start from train.init_from, or has no parts train.freeze."""
+    config = experiment.config
+    if config.train.init_from is not None:
+        from asrkit.model.acoustic import AcousticModel
+        from asrkit.train.initialisation import initialise
+
+        symbols = [str(number) for number in range(3)]
+        initialise(AcousticModel(config.model, config.features.bins, len(symbols)), symbols, experiment)
 
 
 def run(experiment: Experiment) -> Optional[str]:

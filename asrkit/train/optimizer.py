@@ -97,10 +97,11 @@ def make_optimizer(model: AcousticModel, config: TrainConfig, world: World = ALO
     for module in model.modules() if config.optimizer == "muon" else ():
         weight = module._parameters.get("weight")
         depthwise = getattr(module, "groups", 1) > 1
-        if weight is not None and weight.dim() > 1 and not depthwise and module not in ends:
+        trained = weight is not None and weight.requires_grad
+        if trained and weight.dim() > 1 and not depthwise and module not in ends:
             matrices.setdefault(getattr(module, "matrices", 1), []).append(weight)
     taken = {id(weight) for weights in matrices.values() for weight in weights}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
     decay = {"weight_decay": config.weight_decay}
     groups: List[Dict[str, Any]] = [
         {"params": weights, "matrices": count, **decay} for count, weights in matrices.items() if weights

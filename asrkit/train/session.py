@@ -7,7 +7,6 @@ import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.front import load_pretrained
 from asrkit.pipeline.cost import add_facts
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
@@ -20,6 +19,7 @@ from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import make_augmenter
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
+from asrkit.train.initialisation import initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -61,13 +61,12 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
-    if config.train.init_from is not None:
-        taken, left = load_pretrained(model.front, experiment.named(config.train.init_from))
-        if world.is_main:
-            print(f"train: front end: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
-            print("".join(f"train:   {reason}\n" for reason in left), end="")
+    about = initialise(model, units.symbols, experiment)  # maybe with the normalisation of the model taken
+    if world.is_main:
+        print("".join(f"train: {line}\n" for line in about), end="")
     train, dev, rejected = load_splits(experiment, units, model, world)
-    augmenter = make_augmenter(experiment, normalisation["mean"], normalisation["inverse_deviation"])
+    mean, inverse_deviation = model.feature_mean.clone(), model.feature_inverse_deviation.clone()
+    augmenter = make_augmenter(experiment, mean, inverse_deviation)
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None

@@ -152,7 +152,7 @@ class GradientSum:
     def __init__(self, world: World, model: nn.Module) -> None:
         self._world = world
         self._buckets: List[List[nn.Parameter]] = [[]]
-        for parameter in reversed(list(model.parameters())):
+        for parameter in reversed([each for each in model.parameters() if each.requires_grad]):
             if sum(each.numel() for each in self._buckets[-1]) * 4 >= BUCKET_BYTES:
                 self._buckets.append([])
             self._buckets[-1].append(parameter)

@@ -140,3 +140,15 @@ def test_a_file_without_matching_tensors_is_refused(tmp_path: Path, content: Any
         save_file(content, str(file))
     with pytest.raises(UserError, match=r"x\.safetensors"):
         load_pretrained(ResidualFront(RESNET18, 80), file)
+
+
+def test_names_of_wespeaker_are_taken_with_kernels_over_time_and_frequency_exchanged(tmp_path: Path) -> None:
+    tensors = torchvision_like(tmp_path / "x.safetensors")
+    tensors = {name.replace("downsample", "shortcut"): tensor for name, tensor in tensors.items()}
+    tensors["conv1.weight"] = torch.randn(8, 1, 7, 7)
+    save_file(tensors, str(tmp_path / "x.safetensors"))
+    front = ResidualFront(RESNET18, 80)
+    taken, left = load_pretrained(front, tmp_path / "x.safetensors")
+    assert "layer2.0.downsample.0.weight" in taken and not [line for line in left if "shortcut" in line]
+    assert torch.equal(front.conv1.weight, tensors["conv1.weight"].transpose(2, 3))
+    assert torch.equal(front.layer2[0].downsample[1].bias, tensors["layer2.0.shortcut.1.bias"])
