@@ -14,7 +14,7 @@ from asrkit.config import ConcatenateConfig, SpecAugmentConfig
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import with_audio_paths
 from asrkit.errors import UserError
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.signal.augmentation import (
     FEATURES,
     WAVEFORM,
@@ -29,6 +29,8 @@ from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_value
 from asrkit.train.blobs import TextsByKey
 from asrkit.train.examples import Example, collate, join
+
+REPLAYED = "replayed:"  # before the ids of utterances of another experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,9 +138,19 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
     if not waveform:
         return Augmenter(fraction, {}, features)
     manifest = experiment.folder("manifests") / f"{experiment.config.corpus.train}_cuts.jsonl.gz"
+    sets = [("", experiment, manifest)]
+    speeds = set(config.speed_factors)
+    train = experiment.config.train
+    if train.replay:
+        source = open_experiment(experiment.named(str(train.init_from)))
+        name = f"{source.config.corpus.train}_cuts.jsonl.gz"
+        sets.append((REPLAYED, source, source.folder("manifests") / name))
+        speeds.update(source.config.features.speed_factors)
     rows = TextsByKey(
-        (row["id"], json.dumps(with_audio_paths(row, experiment))) for row in iterate_jsonl(manifest)
+        (prefix + row["id"], json.dumps(with_audio_paths(row, of)))
+        for prefix, of, file in sets
+        for row in iterate_jsonl(file)
     )
     bank = FilterBank(config, experiment.config.signal.steps)
-    audio = TrainingAudio(bank, mean, inverse_std, rows, config.speed_factors)
+    audio = TrainingAudio(bank, mean, inverse_std, rows, sorted(speeds))
     return Augmenter(fraction, waveform, features, audio)

@@ -11,6 +11,7 @@ from asrkit.model.acoustic import AcousticModel, save_model
 from asrkit.pipeline.experiment import Experiment, write_settings
 from asrkit.stages.train import check_files
 from asrkit.storage.files import write_text
+from asrkit.train.examples import draw_replayed
 from asrkit.train.initialisation import Source, freeze, initialise, open_source, transfer
 from asrkit.train.optimizer import make_optimizer
 from tests.train.tiny import MODEL
@@ -117,3 +118,13 @@ def test_other_features_a_bundle_and_an_unfinished_experiment_are_refused(tmp_pa
         check_files(fine_tuned(tmp_path / "bundle", tmp_path))
     with pytest.raises(UserError, match="no experiment"):
         check_files(fine_tuned(tmp_path, tmp_path))
+
+
+def test_each_epoch_has_all_own_utterances_and_another_share_of_the_replayed_ones() -> None:
+    first, second = (draw_replayed(30, 100, 0.25, seed=1, epoch=epoch) for epoch in range(2))
+    assert first[:30] == second[:30] == list(range(30))
+    assert len(first) == len(second) == 40 and first != second
+    assert all(30 <= place < 130 for place in first[30:]) and len(set(first)) == 40
+    assert draw_replayed(30, 100, 0.25, seed=1, epoch=0) == first
+    assert draw_replayed(30, 4, 0.5, seed=1, epoch=0) == list(range(34))
+    assert draw_replayed(30, 0, 0.0, seed=1, epoch=0) == list(range(30))
