@@ -7,7 +7,7 @@ noise (17) and the room impulse responses of RIRS_NOISES (28).
 """
 
 from pathlib import Path
-from typing import Iterator
+from typing import Dict, Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
@@ -74,6 +74,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         found = f"no SET/SPEAKER/CHAPTER folders in {folder}"
         todo = "run.sh --stage download fetches it; or name the folder with LibriSpeech with --corpus-dir"
         raise UserError(found, "LibriSpeech as in OpenSLR 12", str(corpus_directory), todo)
+    genders = _read_genders(folder / "SPEAKERS.TXT")
     for chapter in chapters:
         own_set, speaker, number = chapter.parts[-3:]
         lines = read_keyed_lines(chapter / f"{speaker}-{number}.trans.txt")
@@ -82,4 +83,13 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         audio = {Path(name).stem for name in names if name.endswith(SUFFIXES)}
         for id in sorted({*texts, *audio}):
             present = [f"{id}{suffix}" for suffix in SUFFIXES if f"{id}{suffix}" in names]
-            yield Utterance(id, chapter / (present or [f"{id}.flac"])[0], texts.get(id, ""), speaker, own_set)
+            file = chapter / (present or [f"{id}.flac"])[0]
+            groups = {"gender": genders[speaker]} if speaker in genders else {}
+            yield Utterance(id, file, texts.get(id, ""), speaker, own_set, groups=groups)
+
+
+def _read_genders(file: Path) -> Dict[str, str]:
+    """Gender by speaker, from lines "14   | F | train-clean-360  | 25.03 | NAME"; empty without the file."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    rows = [line.split("|") for line in lines if not line.startswith(";")]
+    return {row[0].strip(): row[1].strip().lower() for row in rows if len(row) > 2}

@@ -32,6 +32,8 @@ class Supervision(msgspec.Struct):
 
     text: Optional[str] = None
     speaker: Optional[str] = None
+    gender: Optional[str] = None
+    custom: Optional[Dict[str, Any]] = None  # such as the speaker's accent
 
 
 class Source(msgspec.Struct):

@@ -1,6 +1,7 @@
 """Kaldi data directories: wav.scp, segments, text, utt2spk, spk2utt (kaldi-asr.org/doc/data_prep.html)."""
 
 import collections
+import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
 ARCHIVED = re.compile(r"(.*):(\d+)")  # ARCHIVE:BYTE, the entry at an offset of a Kaldi archive
+CHILD = 15  # years, the oldest
 RANGE = re.compile(r"\[[\d:,]*\]$")
 
 
@@ -48,6 +50,7 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
     audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
     speakers = read_keyed_lines(directory / "utt2spk")
     texts = read_keyed_lines(directory / "text")
+    groups = _read_groups(directory)
     for id in segments or recordings:
         if id not in texts:
             texts[id] = (0, "")
@@ -68,7 +71,21 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         file, derive = audio[key]
         start, end = segment.start, segment.end
         duration = None if start is None or end is None else end - start
-        yield Utterance(id, file, text, speakers[id][1], split, start=start, duration=duration, derive=derive)
+        speaker = speakers[id][1]
+        plain = Utterance(id, file, text, speaker, split, start, duration, derive=derive)
+        yield dataclasses.replace(plain, groups=groups.get(speaker, {}))
+
+
+def _read_groups(directory: Path) -> Dict[str, Dict[str, str]]:
+    """Groups of each speaker, from spk2gender, spk2age, spk2accent; ages in years as child or adult."""
+    groups: Dict[str, Dict[str, str]] = collections.defaultdict(dict)
+    for kind in ("gender", "age", "accent"):
+        file = directory / f"spk2{kind}"
+        for speaker, (_, value) in read_keyed_lines(file).items() if file.exists() else ():
+            if kind == "age" and value.isdigit():
+                value = f"child, to {CHILD} years" if int(value) <= CHILD else "adult"
+            groups[speaker][kind] = value
+    return groups
 
 
 def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Iterable, List, Optional, Protocol, cast
+from typing import Callable, Iterable, List, Mapping, Optional, Protocol, cast
 
 from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
@@ -25,6 +25,8 @@ class Utterance:
     snr: Optional[float] = (
         None  # signal-to-noise ratio in dB, if known; stage score reports error rates by it
     )
+    # What is known of the speaker, such as {"gender": "f", "accent": "..."}: stage score reports by it
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # Writes the audio if no file has it; raises AudioProblem. The same object for all of a recording.
     derive: Optional[Callable[[Path], None]] = None
 

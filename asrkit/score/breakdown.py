@@ -29,6 +29,7 @@ def snr_bin(decibels: float) -> str:
 def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str, Any]:
     """Groups {name: [errors, reference tokens]} and confusions [[reference, hypothesis, count]].
 
+    `groups` of speakers, such as "gender f", have the interval in percent, too: [errors, tokens, low, high].
     `speakers`: highest error rate first. `lengths`: shortest bin first. `snr`: lowest bin first, of
     the utterances with a known signal-to-noise ratio. `confusions`: most frequent first, at most
     `shown` of each kind; "" stands for the missing token of an insertion or a deletion.
@@ -44,6 +45,10 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     worst_first = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
     return {
         "speakers": _as_lists(dict(worst_first)),
+        "groups": {
+            name: [counts.errors, counts.reference, *interval]
+            for name, (counts, interval) in evaluation.groups.items()
+        },
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
         "confusions": {

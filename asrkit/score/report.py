@@ -13,6 +13,7 @@ from asrkit.score.records import (
     describe_interval,
     describe_partial,
     describe_rtf,
+    describe_speaker_groups,
     headlines,
     record_counts,
 )
@@ -60,6 +61,7 @@ def render_results(name: str, results: Sequence[Record], cost: Dict[str, Any]) -
         *_section("Dev, where scales and beams were chosen", [*KEYS, *main], on_dev),
         *_section("Other units", *_other_units(results), BELOW_UNITS.format(steps)),
         *_section("Speakers", SPEAKERS, _rows(several, _speaker_cells)),
+        *_section(f"{rate} by group of speakers", *_speaker_groups(records)),
         *_section(f"{rate} by reference length in {first['unit']}s", *_group_table(records, "lengths")),
         *_section(f"{rate} by signal-to-noise ratio", *_group_table(records, "snr")),
         *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusions)),
@@ -169,6 +171,18 @@ def _other_units(results: Sequence[Record]) -> Tuple[List[str], List[List[str]]]
         for key in dict.fromkeys((record["set"], record["method"]) for record in results)
     ]
     return ["set", "method", *(RATES[unit] for unit in units)], rows if units else []
+
+
+def _speaker_groups(records: Sequence[Record]) -> Tuple[List[str], List[List[str]]]:
+    """A row per set and method, a column per group, such as "gender f"."""
+    found = [(record, describe_speaker_groups(record.get("groups") or {})) for record in records]
+    names = list(dict.fromkeys(name for _, groups in found for name in groups))
+    rows = [
+        [record["set"], record["method"], *(groups.get(name, "") for name in names)]
+        for record, groups in found
+        if groups
+    ]
+    return [*KEYS, *names], rows
 
 
 def _speaker_cells(record: Record) -> List[str]:

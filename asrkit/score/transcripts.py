@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ class _Utterance(msgspec.Struct):
     text: Optional[str] = None
     speaker: Optional[str] = None
     duration: Optional[float] = None
+    gender: Optional[str] = None
     custom: Optional[Dict[str, Any]] = None
 
 
@@ -47,6 +48,7 @@ class Transcript:
     # [start, duration, confidence] per hypothesis word, in seconds; None without a lattice
     timed: Optional[List[List[float]]] = None
     duration: float = 0.0  # seconds; 0 if unknown
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)  # such as {"gender": "f"}
     outcome: str = ""  # the fallback (decode.nbest.OUTCOMES) that gave the hypothesis; "" for none
 
 
@@ -118,6 +120,7 @@ def join_transcripts(
                 rejected="" if found else str(rejected[key]["reason"]),
                 timed=found.get("timed"),
                 duration=float(row.get("duration") or 0.0),
+                groups=_groups(row),
                 outcome=found.get("outcome", ""),
             )
         )
@@ -125,6 +128,12 @@ def join_transcripts(
         todo = "check the transcripts of the corpus, then run.sh --stage manifests"
         raise UserError("the reference holds no word", "supervisions with text", str(supervisions), todo)
     return joined
+
+
+def _groups(row: Dict[str, Any]) -> Dict[str, str]:
+    """The groups of a supervision: its gender, and texts among its custom fields."""
+    fields = {"gender": row.get("gender"), **(row.get("custom") or {})}
+    return {name: value for name, value in sorted(fields.items()) if isinstance(value, str)}
 
 
 def excluded(rejected: Dict[str, Dict[str, Any]], transcripts: Iterable[Transcript]) -> Dict[str, str]:

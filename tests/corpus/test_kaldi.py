@@ -151,3 +151,10 @@ def test_paths_with_a_meaning_in_kaldi_are_not_exported(tmp_path: Path, name: st
     manifests.run(made)
     with pytest.raises(UserError, match=f"the path .*{re.escape(name)}"):
         export(made, tmp_path / "data")
+
+
+def test_gender_and_age_of_speakers_are_groups(tmp_path: Path) -> None:
+    write(tmp_path, spk2gender="s1 f\ns2 m\n", spk2age="s1 15\ns2 16\n")
+    one, _, three = read(tmp_path)
+    assert one.groups == {"gender": "f", "age": "child, to 15 years"}
+    assert three.groups == {"gender": "m", "age": "adult"}

@@ -1,5 +1,7 @@
 """Errors by group, and confusions, against counts made by hand."""
 
+import dataclasses
+
 import pytest
 
 from asrkit.score.breakdown import break_down, length_bin, snr_bin
@@ -44,3 +46,12 @@ def test_groups_add_up_and_confusions_are_ordered() -> None:
 def test_only_the_most_frequent_are_shown() -> None:
     found = break_down(evaluate([*TRANSCRIPTS, TRANSCRIPTS[2]], "word", list, samples=10), shown=1)
     assert found["confusions"]["substitutions"] == [["e", "y", 2]]
+
+
+def test_groups_of_speakers_have_intervals_and_one_group_alone_is_none() -> None:
+    groups = [{"gender": "f", "accent": "x"}, {"gender": "m", "accent": "x"}, {"gender": "m"}, {}]
+    grouped = [dataclasses.replace(each, groups=of) for each, of in zip(TRANSCRIPTS, groups)]
+    found = break_down(evaluate(grouped, "word", list, samples=100))["groups"]
+    assert list(found) == ["gender f", "gender m"]
+    assert found["gender f"][:2] == [1, 6] and found["gender m"][:2] == [2, 3]
+    assert found["gender m"][2:] == [50.0, 100.0]
