@@ -89,6 +89,7 @@ def measure() -> None:
         import torch
 
         from asrkit.signal.features import load_cuts
+        from asrkit.signal.normalisation import Normalisation
         from asrkit.storage.tensors import load_tensors
         from asrkit.text.units import Units
         from asrkit.train.augmentation import make_augmenter
@@ -98,10 +99,10 @@ def measure() -> None:
 
         torch.set_num_threads(1)
         stored, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
-        normalisation = (stored["mean"], stored["inverse_deviation"])
+        normalisation = Normalisation(stored["mean"], stored["inverse_deviation"])
         cuts = load_cuts(experiment, experiment.config.corpus.train)
-        examples, _ = load_examples(cuts, Units([], []), experiment.config.model, *normalisation)
-        augmenter = make_augmenter(experiment, *normalisation)
+        examples, _ = load_examples(cuts, Units([], []), experiment.config.model, normalisation)
+        augmenter = make_augmenter(experiment, normalisation)
         plan: List[List[int]] = []
         while len(plan) < options.batches + max(1, *options.workers):
             durations = [example.seconds for example in examples]

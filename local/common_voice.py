@@ -5,7 +5,7 @@ from typing import Iterator, List
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.transcripts import id_of_path, read_table, strip_punctuation
-from asrkit.corpus.utterance import Utterance, corpus_file, refuse_absent
+from asrkit.corpus.utterance import Utterance, corpus_file, groups_of, refuse_absent
 
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("client_id", "path", "sentence")
@@ -28,6 +28,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 text=" ".join(strip_punctuation(row["sentence"]).split()),
                 speaker=row["client_id"][:16] or "unknown",  # 16 of 128 hex digits identify a speaker
                 split=table.stem if table.stem in SPLITS else "train",
+                groups=groups_of(row),
             )
 
 

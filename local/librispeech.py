@@ -13,7 +13,7 @@ from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.download import Archive, fetch_corpus, openslr_addresses
 from asrkit.corpus.splits import sets_of
 from asrkit.corpus.transcripts import read_keyed_lines
-from asrkit.corpus.utterance import Utterance
+from asrkit.corpus.utterance import Utterance, groups_of
 from asrkit.errors import UserError
 
 TOP = "LibriSpeech"
@@ -77,6 +77,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
     genders = _read_genders(folder / "SPEAKERS.TXT")
     for chapter in chapters:
         own_set, speaker, number = chapter.parts[-3:]
+        groups = groups_of({"gender": genders.get(speaker)})
         lines = read_keyed_lines(chapter / f"{speaker}-{number}.trans.txt")
         texts = {id: text for id, (_, text) in lines.items()}
         names = {file.name for file in chapter.iterdir()}
@@ -84,12 +85,11 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
         for id in sorted({*texts, *audio}):
             present = [f"{id}{suffix}" for suffix in SUFFIXES if f"{id}{suffix}" in names]
             file = chapter / (present or [f"{id}.flac"])[0]
-            groups = {"gender": genders[speaker]} if speaker in genders else {}
             yield Utterance(id, file, texts.get(id, ""), speaker, own_set, groups=groups)
 
 
 def _read_genders(file: Path) -> Dict[str, str]:
-    """Gender by speaker, from lines "14   | F | train-clean-360  | 25.03 | NAME"; empty without the file."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    rows = [line.split("|") for line in lines if not line.startswith(";")]
-    return {row[0].strip(): row[1].strip().lower() for row in rows if len(row) > 2}
+    """F or M by speaker, of lines "ID | SEX | SUBSET | MINUTES | NAME"; none without the file."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    fields = [[field.strip() for field in line.split("|")] for line in lines if not line.startswith(";")]
+    return {each[0]: each[1] for each in fields if len(each) > 1}

@@ -1,6 +1,7 @@
 """Any corpus as tab-separated tables with columns path, text, speaker and optionally id and split.
 
-Without a column `split`, a table's name is its split; a single table is train.
+More columns: gender, age and accent of the speaker. Without a column `split`, a table's name is its split; a
+single table is train.
 """
 
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.corpus.transcripts import id_of_path, read_table
-from asrkit.corpus.utterance import Utterance, corpus_file, listings, refuse_absent
+from asrkit.corpus.utterance import Utterance, corpus_file, groups_of, listings, refuse_absent
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
@@ -29,4 +30,5 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 text=row["text"],
                 speaker=row["speaker"].strip() or "unknown",
                 split=row.get("split", split).strip() or split,
+                groups=groups_of(row),
             )

@@ -10,6 +10,8 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 import msgspec
 
+from asrkit.cli.run import DEVICE
+from asrkit.config.checks import conflicts
 from asrkit.config.methods import RENAMED, current_method, method_order
 from asrkit.config.names import refuse_split_names
 from asrkit.corpus.cut_set import cut_utterances, read_cut_set
@@ -21,7 +23,7 @@ from asrkit.decode.splits import decode_frozen
 from asrkit.errors import UserError
 from asrkit.pipeline.cluster import KINDS, LOCAL, check_cluster
 from asrkit.pipeline.cost import read_cost
-from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
+from asrkit.pipeline.experiment import Experiment, open_experiment, with_values, write_settings
 from asrkit.pipeline.finished import MADE_OF, has_records, refuse_changed
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.lock import hold_lock
@@ -31,6 +33,7 @@ from asrkit.pipeline.runner import cache_of
 from asrkit.pipeline.stage import fill
 from asrkit.score.splits import score_all
 from asrkit.signal.features import Shard, compute_shards, join_shards, plan_shards
+from asrkit.stages import average
 from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, remove, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
@@ -48,6 +51,7 @@ TRAINED = ("units", "lm", "graph", "average")
 @click.option("--allow-pipes", is_flag=True, help="Run the CutSet's audio commands (with your privileges).")
 @click.option("--nj", type=click.IntRange(min=1), help="Number of processes.  [default: number of cores]")
 @click.option("--cluster", default=LOCAL, envvar="ASRKIT_CLUSTER", metavar="WHERE", help=f"{KINDS}.")
+@click.option("--device", type=DEVICE, help="Of the model and the search.  [default: EXP's]")
 def command(
     exp: Path,
     cuts: Path,
@@ -56,6 +60,7 @@ def command(
     allow_pipes: bool,
     nj: Optional[int],
     cluster: str,
+    device: Optional[str],
 ) -> None:
     """Decode and score a CutSet with the model, features and scales of a trained experiment.
 
@@ -65,7 +70,7 @@ def command(
     """
     methods = tuple(dict.fromkeys(current_method(method, "--method") for method in methods))
     check_cluster(cluster)
-    trained = dataclasses.replace(open_experiment(exp, nj or count_cores()), cluster=cluster)
+    trained = _open_trained(exp, nj or count_cores(), cluster, device)
     _refuse_unfinished(trained, methods)
     _refuse_changed(trained)
     name = cuts.name.partition(".")[0]
@@ -83,6 +88,15 @@ def command(
             decode_frozen(evaluation, name)
         score_all(evaluation, methods)
         _finish(evaluation, name, begun)
+
+
+def _open_trained(exp: Path, jobs: int, cluster: str, device: Optional[str]) -> Experiment:
+    trained = open_experiment(exp, jobs)
+    config = with_values(trained.config, {} if device is None else {"decode.device": device})
+    for found, expected, todo in conflicts(config):
+        raise UserError(found, expected, "--device", todo)
+    average.check(config)
+    return dataclasses.replace(trained, config=config, cluster=cluster)
 
 
 def _refuse_changed(trained: Experiment) -> None:
@@ -189,9 +203,10 @@ def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, 
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
     models = [*(directory / "lm").glob("*.arpa"), *(directory / "lm").glob("*.safetensors")]
     files += sorted(f"lm/{file.name}" for file in models)
+    settings = msgspec.to_builtins(evaluation.config.decode)
     made_of = {
         "features": hash_value([shard.key for shard in shards]),
-        "decode": hash_value({**msgspec.to_builtins(evaluation.config.decode), "methods": None}),
+        "decode": hash_value({**settings, "methods": None, "device": None}),
         **_sums(directory, files),
     }
     earlier: Dict[str, Any] = {}

@@ -7,10 +7,18 @@ import click
 
 from asrkit.errors import UserError
 from asrkit.pipeline.cost import Cost
+from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.formats import render_formats
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
+from asrkit.score.robustness import (
+    FOLDER,
+    read_measurement,
+    read_measurements,
+    render_robustness,
+    write_measurement,
+)
 from asrkit.score.study import render_study
 from asrkit.stages.table import STAGES, stage_named
 from asrkit.storage.files import read_json, write_json, write_text
@@ -25,7 +33,8 @@ from asrkit.storage.files import read_json, write_json, write_text
 def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: Path, check: bool) -> None:
     """Write recipes/*/RESULTS.md and the table in README.md from recipes/*/records/.
 
-    With --exp and --recipe, the experiment's results.json, cost.json and recipe.yaml are first copied there.
+    With --exp and --recipe, the experiment's results.json, cost.json and recipe.yaml, and what asrkit
+    robustness measured, are first copied there.
     """
     if (exp is None) != (recipe is None):
         raise UserError("only one of --exp and --recipe", "both or none", "asrkit report")
@@ -52,6 +61,8 @@ def _keep_records(exp: Path, recipe: Path) -> None:
     cost["command"] = f"recipes/{recipe.name}/run.sh --config recipes/{recipe.name}/records/recipe.yaml"
     write_json(recipe / "records" / "cost.json", cost)
     write_text(recipe / "records" / "recipe.yaml", (exp / "recipe.yaml").read_text("utf-8"))
+    for name, measurement in read_measurements(open_experiment(exp)).items():
+        write_measurement(recipe / "records" / FOLDER, name, measurement)
 
 
 def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
@@ -66,7 +77,12 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
             render_study(study.stem[len("study_") :], read_json(study), f"records/{study.stem}.png")
             for study in sorted(file.parent.glob("study_*.json"))
         ]
-        texts[recipe / "RESULTS.md"] = "\n".join([render_results(recipe.name, results, cost), *studies])
+        robustness = [
+            render_robustness(read_measurement(each), f"records/{FOLDER}/{each.stem}.svg")
+            for each in sorted(file.parent.glob(f"{FOLDER}/*.json"))
+        ]
+        sections = [render_results(recipe.name, results, cost), *robustness, *studies]
+        texts[recipe / "RESULTS.md"] = "\n".join(sections)
         formats = file.with_name("formats.json")
         if formats.exists():
             texts[recipe / "RESULTS.md"] += render_formats(read_json(formats))

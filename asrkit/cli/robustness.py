@@ -1,7 +1,7 @@
 """asrkit robustness: error rates of a trained model in noise, rooms and poor channels."""
 
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Tuple
 
 import click
 
@@ -19,6 +19,14 @@ FOLDER = click.Path(path_type=Path)
 )
 @click.option("--rooms", type=FOLDER, metavar="DIR", help="Room impulse responses.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all random values.")
+@click.option(
+    "--step",
+    "steps",
+    multiple=True,
+    metavar="YAML",
+    help="As of signal.steps, before the model's own: '{kind: denoise, by: webrtc}'.",
+)
+@click.option("--output", type=FOLDER, metavar="DIR", help="[default: EXP/robustness]")
 @click.option("--nj", type=click.IntRange(min=1), help="Processes.  [default: the cores]")
 def command(
     exp: Path,
@@ -27,28 +35,34 @@ def command(
     noise: Optional[Path],
     rooms: Optional[Path],
     seed: int,
+    steps: Tuple[str, ...],
+    output: Optional[Path],
     nj: Optional[int],
 ) -> None:
     """Decode a set under fixed, seeded conditions: noise, babble, hum, rooms, telephone, MP3, clipping.
 
     Writes a table and a picture of WER against signal-to-noise ratio to EXP/robustness. Nothing is tuned.
+    Stages score and show, run after it, add both to RESULTS.md and to the page.
     """
+    from asrkit.config.load import parse_steps
     from asrkit.pipeline.experiment import open_experiment
     from asrkit.pipeline.finished import refuse_changed_model
     from asrkit.recognise.opening import choose_method
-    from asrkit.recognise.robustness import (
-        FOLDER,
-        RobustnessOptions,
-        measure_robustness,
-        table_of,
-        write_robustness,
-    )
+    from asrkit.recognise.robustness import RobustnessOptions, measure_robustness
+    from asrkit.score.robustness import FOLDER, table_of_one, write_measurement
 
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
-    options = RobustnessOptions(set_name or experiment.config.corpus.tests[0], chosen, noise, rooms, seed)
-    rows = measure_robustness(experiment, options)
-    print("\n".join(table_of(rows)))
-    for file in write_robustness(experiment.directory / FOLDER, options, rows):
+    options = RobustnessOptions(
+        split=set_name or experiment.config.corpus.tests[0],
+        method=chosen,
+        noise=noise,
+        rooms=rooms,
+        seed=seed,
+        steps=parse_steps(steps, "--step"),
+    )
+    measured = measure_robustness(experiment, options)
+    print("\n".join(table_of_one(measured)))
+    for file in write_measurement(output or experiment.directory / FOLDER, options.split, measured):
         print(file)

@@ -20,6 +20,7 @@ from asrkit.stages.table import STAGES, make_pipeline
 
 FOLDER = click.Path(path_type=Path)
 WEIGHTS = click.Path(exists=True, path_type=Path)
+DEVICE = click.Choice(["auto", "cpu", "cuda"])
 CORPUS = "that of the last run in EXP, else RECIPE/download"
 EPILOG = """Fresh stages are skipped and stale ones run again; the reason is printed. To resume after an
 interruption, type the same command again."""
@@ -56,7 +57,7 @@ class _Command(click.Command):
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting; may be repeated."
 )
 @click.option("--partial", is_flag=True, help="Accept an incomplete corpus; results are marked partial.")
-@click.option("--init-from", type=WEIGHTS, metavar="EXP|FILE", help="Same as --set train.init_from=...")
+@click.option("--init-from", type=WEIGHTS, metavar="FROM", help="Same as --set train.init_from=FROM.")
 @click.option("--nj", type=click.IntRange(min=1), metavar="N", help="Parallel jobs.  [default: all cores]")
 @click.option(
     "--cluster",
@@ -65,6 +66,7 @@ class _Command(click.Command):
     metavar="WHERE",
     help=f"{KINDS}: where shards are computed.  [default: $ASRKIT_CLUSTER, else {LOCAL}]",
 )
+@click.option("--device", type=DEVICE, help="Same as --set decode.device=DEVICE.")
 @click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.option("--line", "lines", multiple=True, hidden=True)  # a stage of run.sh, passed by utils/recipe.sh
 def command(
@@ -83,6 +85,7 @@ def command(
     init_from: Optional[Path],
     nj: Optional[int],
     cluster: str,
+    device: Optional[str],
     debug: bool,
     lines: Tuple[str, ...],
 ) -> None:
@@ -91,6 +94,8 @@ def command(
         assignments = (*assignments, "corpus.partial=true")
     if init_from is not None:
         assignments = (*assignments, f"train.init_from={json.dumps(str(_absolute(init_from)))}")
+    if device is not None:
+        assignments = (*assignments, f"decode.device={device}")
     check_cluster(cluster)
     directory = _absolute(exp or recipe / "exp")
     experiment = Experiment(

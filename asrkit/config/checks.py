@@ -34,12 +34,21 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":
             todo = f"--set lm.{name}={MAXIMUM_ORDER}, or lm.estimator=lmplz"
             yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
+    for name in ("neural", "second_neural"):
+        neural = getattr(config.lm, name)
+        if neural.kind == "masked" and neural.dim % neural.heads:
+            found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
+            yield Conflict(found, "a multiple of the heads", f"--set lm.{name}.dim={32 * neural.heads}")
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     least, most = config.decode.min_active_states, config.decode.max_active_states
     if most <= least:
         found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
         yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
+    if config.decode.precision == "float16" and config.decode.device != "cuda":
+        found = f"decode.precision is float16, and decode.device {config.decode.device}"
+        todo = "--device cuda, or --set decode.precision=bfloat16"
+        yield Conflict(found, "decode.device cuda: CPUs hardly compute float16", todo)
     yield from _unused_settings(config)
     unknown = config.units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case

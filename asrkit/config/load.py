@@ -3,14 +3,22 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, get_args
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, get_args
 
 import msgspec
 import yaml
 
 from asrkit.config.checks import conflicts
 from asrkit.config.earlier import current_tree
-from asrkit.config.recipe import DEFAULT_AUGMENT, TRANSFORMS, RecipeConfig, Settings, kind_of
+from asrkit.config.recipe import (
+    DEFAULT_AUGMENT,
+    TRANSFORMS,
+    RecipeConfig,
+    Settings,
+    SignalConfig,
+    SignalStep,
+    kind_of,
+)
 from asrkit.errors import UserError
 
 MOST_ALIASES = 20  # per file: aliases of aliases multiply, 20 of them to about 1,500 copies
@@ -97,6 +105,15 @@ def load_config(
     for found, expected, todo in conflicts(config):
         raise UserError(found, expected, where, todo)
     return config
+
+
+def parse_steps(texts: Sequence[str], where: str) -> Tuple[SignalStep, ...]:
+    """Entries of signal.steps, each written in YAML as "{kind: high_pass, hertz: 80}". Raises UserError."""
+    try:
+        return msgspec.convert({"steps": [yaml.load(text, _Loader) for text in texts]}, SignalConfig).steps
+    except (yaml.YAMLError, ValueError) as error:
+        expected = "{kind: high_pass, hertz: 80} or another entry of signal.steps"
+        raise UserError(f"{where}: {' '.join(str(error).split())}", expected, where) from None
 
 
 def flatten(settings: msgspec.Struct, prefix: str = "") -> Dict[str, Any]:

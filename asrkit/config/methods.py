@@ -20,6 +20,7 @@ WORDS = "units/words.txt"
 LM = "lm/lm.arpa"  # that of the graph
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"
 NEURAL_LM = "lm/neural.safetensors"
+SECOND_NEURAL_LM = "lm/second_neural.safetensors"
 
 
 class Need(NamedTuple):
@@ -91,6 +92,10 @@ _ATTENTION = Need(
     "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder",
 )
 _NEURAL = Need(lambda config: config.lm.neural.layers, "lm.neural.layers, to train the neural language model")
+_SECOND = Need(
+    lambda config: config.lm.neural.layers and config.lm.second_neural.layers,
+    "lm.neural.layers and lm.second_neural.layers, to train two neural language models",
+)
 
 METHODS: Dict[str, Method] = {
     "greedy": Method(
@@ -158,6 +163,18 @@ METHODS: Dict[str, Method] = {
         settings=_NBEST,
         weights={**_OPTIONAL_LM, "neural_scale": Weight("lm_scales", (0.0,))},
         needs=(_NEURAL,),
+        rescores_nbest=True,
+    ),
+    "two-neural-rescoring": Method(
+        "n-best list of the HLG lattice, rescored with lm.neural and lm.second_neural, each with its weight",
+        files=(GRAPH, NEURAL_LM, SECOND_NEURAL_LM),
+        settings=_NBEST,
+        weights={
+            **_OPTIONAL_LM,
+            "neural_scale": Weight("lm_scales", (0.0,)),
+            "second_neural_scale": Weight("lm_scales", (0.0,)),
+        },
+        needs=(_SECOND,),
         rescores_nbest=True,
     ),
     "nbest-oracle": Method(

@@ -143,9 +143,17 @@ class UnitsConfig(Settings):
 
 
 class NeuralLmConfig(Settings):
-    """A recurrent word language model on the n-gram's text, for decode.methods: [neural-rescoring]."""
+    """A neural word language model on the n-gram's text, for decode.methods: [neural-rescoring].
 
-    layers: Optional[Positive] = None  # LSTM layers; None: no model is trained
+    lstm reads words one after another; residual has gated causal convolutions with residual connections,
+    which see `layers * (kernel - 1)` words back; masked predicts each word from all others, as BERT does.
+    """
+
+    kind: Literal["lstm", "residual", "masked"] = "lstm"
+    layers: Optional[Positive] = None  # None: no model is trained
+    kernel: Annotated[int, msgspec.Meta(ge=2)] = 4  # words that a convolution sees, of residual
+    heads: Positive = 4  # of attention, of masked
+    mask_share: Fraction = 0.2  # of words, in training of masked
     dim: Positive = 128  # of embeddings and layers
     dropout: Fraction = 0.2
     epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
@@ -178,6 +186,7 @@ class LmConfig(Settings):
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = None
     rescore_arpa: Optional[str] = None  # a ready model of that order
     neural: NeuralLmConfig = NeuralLmConfig()
+    second_neural: NeuralLmConfig = NeuralLmConfig()  # beside it, for decode.methods: [two-neural-rescoring]
 
 
 class GraphConfig(Settings):
@@ -199,6 +208,7 @@ class ModelConfig(Settings):
         "attention": "model.encoder",
     }
 
+    utterance_mean: bool = False  # normalise by the utterance's mean too (CMN), against level and channel
     # Residual 2-D convolutions: with basic blocks, with bottleneck blocks, or a preset for stage_blocks
     front: Literal["resnet", "resnet-bottleneck", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet"
     stage_blocks: Tuple[Positive, ...] = (1, 1, 1, 1)  # residual blocks per stage
@@ -231,25 +241,92 @@ class ConcatenateConfig(Settings, tag_field="kind", tag="concatenate"):
     fraction: Fraction = 0.2  # of utterances concatenated in random pairs, redrawn every epoch
 
 
-class ReverberationConfig(Settings, tag_field="kind", tag="reverberation"):
-    """Room impulse responses (RIRs) convolved with training speech, such as RIRS_NOISES (OpenSLR 28)."""
+Range = Tuple[float, float]  # from which a value is drawn uniformly per utterance
+PositiveRange = Tuple[PositiveReal, PositiveReal]
 
-    directory: str  # in the recipe's or corpus's folder, or absolute: all audio files below it
+
+class WaveformConfig(Settings, kw_only=True):
+    """Base class of the transforms of training speech before its features are computed."""
+
     probability: Fraction = 0.5  # per utterance, redrawn every epoch
-
-
-class NoiseConfig(Settings, tag_field="kind", tag="noise"):
-    """Recorded noise added to training speech, such as MUSAN (OpenSLR 17)."""
-
-    directory: str  # in the recipe's or corpus's folder, or absolute: all audio files below it
-    probability: Fraction = 0.5  # per utterance, redrawn every epoch
-    snr: Tuple[float, float] = (10.0, 30.0)  # dB, drawn uniformly between the two
 
     def __post_init__(self) -> None:
         """Refuse a range with its ends exchanged."""
-        low, high = self.snr
-        if low > high:
-            raise ValueError(f"snr is [{low:g}, {high:g}], expected the lower one first: [{high:g}, {low:g}]")
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and not isinstance(value[0], str) and value[0] > value[1]:
+                low, high = value
+                expected = f"expected the lower one first: [{high:g}, {low:g}]"
+                raise ValueError(f"{name} is [{low:g}, {high:g}], {expected}")
+
+
+class ReverberationConfig(WaveformConfig, tag_field="kind", tag="reverberation"):
+    """Room impulse responses (RIRs) convolved with training speech, such as RIRS_NOISES (OpenSLR 28)."""
+
+    # In the recipe's or corpus's folder, or absolute: all audio files below it. None: synthetic RIRs, a
+    # direct sound and noise that decays
+    directory: Optional[str] = None
+    rt60: PositiveRange = (0.2, 1.2)  # of synthetic RIRs: seconds in which the sound decays by 60 dB
+    direct_ratio: Range = (-3.0, 10.0)  # of synthetic RIRs: dB, the energy of direct sound to the rest
+
+
+class BabbleConfig(WaveformConfig, tag_field="kind", tag="babble"):
+    """Training utterances of other speakers, who speak at once, added to training speech."""
+
+    snr: Range = (5.0, 25.0)  # dB, of the speech to all voices together
+    voices: Tuple[Positive, Positive] = (3, 7)
+
+
+class NoiseConfig(WaveformConfig, tag_field="kind", tag="noise"):
+    """Recorded noise added to training speech, such as MUSAN (OpenSLR 17)."""
+
+    directory: str  # in the recipe's or corpus's folder, or absolute: all audio files below it
+    snr: Range = (10.0, 30.0)  # dB
+
+
+class RumbleConfig(WaveformConfig, tag_field="kind", tag="rumble"):
+    """Noise at low frequencies added to training speech."""
+
+    snr: Range = (0.0, 25.0)  # dB
+    hertz: PositiveRange = (50.0, 400.0)  # the highest
+
+
+class HumConfig(WaveformConfig, tag_field="kind", tag="hum"):
+    """Hum of mains, with harmonics, added to training speech."""
+
+    snr: Range = (0.0, 25.0)  # dB
+    hertz: PositiveRange = (45.0, 65.0)
+
+
+class HissConfig(WaveformConfig, tag_field="kind", tag="hiss"):
+    """Noise at high frequencies added to training speech."""
+
+    snr: Range = (0.0, 25.0)  # dB
+    hertz: PositiveRange = (1000.0, 6000.0)  # the lowest
+
+
+class BandPassConfig(WaveformConfig, tag_field="kind", tag="band_pass"):
+    """Band limits, as of telephones and cheap microphones; 300 and 3400 Hz are those of telephones."""
+
+    low_hertz: PositiveRange = (20.0, 400.0)
+    high_hertz: PositiveRange = (2800.0, 7800.0)
+
+
+class ClippingConfig(WaveformConfig, tag_field="kind", tag="clipping"):
+    """Clipping, as by too high a recording level."""
+
+    share: Tuple[Fraction, Fraction] = (0.0, 0.15)  # of the samples
+
+
+Codec = Literal["mp3", "opus", "gsm", "mulaw"]
+
+
+class CodecConfig(WaveformConfig, tag_field="kind", tag="codec"):
+    """Encoding and decoding by a codec drawn from `codecs`; GSM 6.10 and mu-law (G.711) are at 8 kHz."""
+
+    codecs: Annotated[Tuple[Codec, ...], msgspec.Meta(min_length=1)] = ("mp3", "opus", "gsm", "mulaw")
+    # libsndfile's level for MP3 and Opus: 0.9 is 25 and 34 kbit/s at 16 kHz, 0.98 is 8 and 12
+    compression: Tuple[Fraction, Fraction] = (0.9, 0.98)
 
 
 class GainAndTiltConfig(Settings, tag_field="kind", tag="gain_and_tilt"):
@@ -279,7 +356,14 @@ class SpecAugmentConfig(Settings, tag_field="kind", tag="spec_augment"):
 Augmentation = Union[
     ConcatenateConfig,
     ReverberationConfig,
+    BabbleConfig,
     NoiseConfig,
+    RumbleConfig,
+    HumConfig,
+    HissConfig,
+    BandPassConfig,
+    ClippingConfig,
+    CodecConfig,
     GainAndTiltConfig,
     VtlpConfig,
     SpecAugmentConfig,
@@ -336,12 +420,12 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
-    # Initial weights, in the recipe's folder or /...: another experiment (its averaged model and its units),
-    # or ResNet weights with torchvision's or WeSpeaker's names
+    # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
+    # file; in the recipe's folder, or absolute
     init_from: Optional[str] = None
-    freeze: Tuple[str, ...] = ()  # parts that keep these weights: names of asrkit describe, or front
     # Of the utterances of an epoch, the share drawn from the training data of init_from, against forgetting
     replay: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    freeze: Tuple[str, ...] = ()  # parts of the model that stay as they are, such as front or blocks.0
 
     # Optimiser
     optimizer: Literal["muon", "adamw"] = "muon"  # muon needs about half the steps of adamw
@@ -377,6 +461,8 @@ class AverageConfig(Settings):
         Tuple[Annotated[str, msgspec.Meta(pattern="^(best|last)-[1-9][0-9]*$")], ...],
         msgspec.Meta(min_length=1),
     ] = ("best-1", "best-3", "best-5", "last-3", "last-5")
+    # Posteriors are divided by the label priors (estimated on dev) to this power, in all uses of the model
+    prior_scale: NotNegativeReal = 0.0
 
 
 class DecodeConfig(Settings):
@@ -402,8 +488,10 @@ class DecodeConfig(Settings):
         *(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0),
     )
     batch_duration: PositiveReal = 120.0  # seconds of audio per batch through the acoustic model
-    # Of average and of the posteriors; auto: a GPU if there is one. The search runs on all CPU cores
+    # Of average, the posteriors and the search; auto: a GPU if there is one. Without one all CPU cores search
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    # Of matrix products and convolutions there; float16 needs device cuda
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     shard_utterances: Positive = 64  # utterances per shard: the most work a killed process can lose
     # Lattices stay on disk, about 5 kB per second of audio, and are reused by other scales and methods
     keep_lattices: bool = True

@@ -33,7 +33,7 @@ class Supervision(msgspec.Struct):
     text: Optional[str] = None
     speaker: Optional[str] = None
     gender: Optional[str] = None
-    custom: Optional[Dict[str, Any]] = None  # such as the speaker's accent
+    custom: Optional[Dict[str, Any]] = None
 
 
 class Source(msgspec.Struct):

@@ -18,12 +18,13 @@ from asrkit.corpus.cut_manifest import (
     PaddingCut,
     Recording,
     Source,
+    Supervision,
     check_extent,
     read_entries,
     recordings,
 )
 from asrkit.corpus.derived_audio import refuse_commands, run_command, write_wav
-from asrkit.corpus.utterance import Utterance, corpus_file
+from asrkit.corpus.utterance import Utterance, corpus_file, groups_of
 from asrkit.corpus.validation import MAX_OVERSHOOT, MAX_RECORDING
 from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import remembered_corpus
@@ -76,9 +77,7 @@ def cut_utterances(
         cut, supervisions = entry.cut, entry.supervisions
         speaker = next((each.speaker for each in supervisions if each.speaker), "unknown")
         text = " ".join(each.text for each in supervisions if each.text)
-        known = {"gender": supervisions[0].gender, **(supervisions[0].custom or {})} if supervisions else {}
-        groups = {name: value for name, value in known.items() if isinstance(value, str)}
-        plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr, groups=groups)
+        plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr, groups=_groups(supervisions))
         source = _own_file(cut) if isinstance(cut, MonoCut) and len(supervisions) == 1 else None
         if source is not None and isinstance(cut, MonoCut) and cut.duration <= max_duration:
             audio = corpus_file(root, source)
@@ -86,6 +85,12 @@ def cut_utterances(
         else:
             derive = functools.partial(_write_audio, entry, root, max_duration)
             yield dataclasses.replace(plain, derive=derive)
+
+
+def _groups(supervisions: Sequence[Supervision]) -> Tuple[str, ...]:
+    """Of all speakers of the cut."""
+    facts = [{**(each.custom or {}), "gender": each.gender} for each in supervisions]
+    return tuple(dict.fromkeys(group for each in facts for group in groups_of(each)))
 
 
 def _sources(entry: Entry) -> Iterator[Source]:

@@ -1,7 +1,6 @@
 """Kaldi data directories: wav.scp, segments, text, utt2spk, spk2utt (kaldi-asr.org/doc/data_prep.html)."""
 
 import collections
-import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 from asrkit.corpus.derived_audio import Derive, copy_archived, refuse_commands, run_command, write_channel
 from asrkit.corpus.transcripts import KeyedLines, read_keyed_lines
-from asrkit.corpus.utterance import Utterance, corpus_file
+from asrkit.corpus.utterance import Utterance, corpus_file, groups_of
 from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
 ARCHIVED = re.compile(r"(.*):(\d+)")  # ARCHIVE:BYTE, the entry at an offset of a Kaldi archive
-CHILD = 15  # years, the oldest
 RANGE = re.compile(r"\[[\d:,]*\]$")
 
 
@@ -49,8 +47,9 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
     segments = _read_segments(directory / "segments", recordings)
     audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
     speakers = read_keyed_lines(directory / "utt2spk")
+    files = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
+    facts = {kind: read_keyed_lines(file) for kind, file in files.items() if file.exists()}
     texts = read_keyed_lines(directory / "text")
-    groups = _read_groups(directory)
     for id in segments or recordings:
         if id not in texts:
             texts[id] = (0, "")
@@ -72,20 +71,8 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         start, end = segment.start, segment.end
         duration = None if start is None or end is None else end - start
         speaker = speakers[id][1]
-        plain = Utterance(id, file, text, speaker, split, start, duration, derive=derive)
-        yield dataclasses.replace(plain, groups=groups.get(speaker, {}))
-
-
-def _read_groups(directory: Path) -> Dict[str, Dict[str, str]]:
-    """Groups of each speaker, from spk2gender, spk2age, spk2accent; ages in years as child or adult."""
-    groups: Dict[str, Dict[str, str]] = collections.defaultdict(dict)
-    for kind in ("gender", "age", "accent"):
-        file = directory / f"spk2{kind}"
-        for speaker, (_, value) in read_keyed_lines(file).items() if file.exists() else ():
-            if kind == "age" and value.isdigit():
-                value = f"child, to {CHILD} years" if int(value) <= CHILD else "adult"
-            groups[speaker][kind] = value
-    return groups
+        groups = groups_of({kind: lines[speaker][1] for kind, lines in facts.items() if speaker in lines})
+        yield Utterance(id, file, text, speaker, split, start, duration, groups=groups, derive=derive)
 
 
 def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:

@@ -85,6 +85,6 @@ def manifest_rows(utterances: Sequence[ValidUtterance]) -> Iterator[Tuple[Option
         }
         if utterance.snr is not None:
             cut["custom"]["snr"] = utterance.snr
-        if utterance.groups:  # only here: features and training don't depend on it
-            supervision["custom"] = dict(utterance.groups)
+        if utterance.groups:
+            cut["custom"]["groups"] = list(utterance.groups)
         yield None if known else recording, supervision, cut

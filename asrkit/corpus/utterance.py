@@ -5,10 +5,12 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Iterable, List, Mapping, Optional, Protocol, cast
+from typing import Any, Callable, Iterable, List, Mapping, Optional, Protocol, Tuple, cast
 
 from asrkit.config.recipe import CorpusConfig, RecipeConfig
 from asrkit.errors import UserError
+
+CHILD = 15  # years, the age of the oldest children
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +27,25 @@ class Utterance:
     snr: Optional[float] = (
         None  # signal-to-noise ratio in dB, if known; stage score reports error rates by it
     )
-    # What is known of the speaker, such as {"gender": "f", "accent": "..."}: stage score reports by it
-    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    groups: Tuple[str, ...] = ()  # such as "gender f"; stage score reports error rates by them
     # Writes the audio if no file has it; raises AudioProblem. The same object for all of a recording.
     derive: Optional[Callable[[Path], None]] = None
+
+
+def groups_of(facts: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Groups of a speaker by gender, age and accent, for example of {"gender": "F", "age": "12"}.
+
+    Ages in years are told apart at CHILD, other values are taken as they are: "gender f", "age up to 15".
+    """
+    groups = []
+    for kind in ("gender", "age", "accent"):
+        value = " ".join(str(facts.get(kind) or facts.get(f"{kind}s") or "").split()).lower()
+        value = {"male": "m", "female": "f"}.get(value, value) if kind == "gender" else value
+        if kind == "age" and value.isdigit():
+            value = f"up to {CHILD}" if int(value) <= CHILD else f"over {CHILD}"
+        if value:
+            groups.append(f"{kind} {value}")
+    return tuple(groups)
 
 
 class CorpusModule(Protocol):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig
-from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, WORDS, Weight
+from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
 from asrkit.errors import UserError
 from asrkit.lm.kenlm import load_kenlm
@@ -77,6 +77,7 @@ class UtteranceDecoder:
                     todo="run.sh --stage graph --stop-stage graph regenerates it",
                 )
             self.fst = prepare_graph(graph)
+            self.moved_fst: Any = None  # on the device of search_together
         self.methods: Dict[str, Callable[[Utterance, np.ndarray], Optional[NBest]]] = {
             name: CLASSES[name](self) for name in config.methods
         }
@@ -85,6 +86,38 @@ class UtteranceDecoder:
         """Search HLG for the lattice of log-probabilities (frame, unit); see asrkit.decode.search."""
         with at_risk(f"decode: {utterance}") as failures:
             return self._search(utterance, log_probs, failures)
+
+    def search_together(self, log_probs: Mapping[str, Tensor], device: torch.device) -> Dict[str, "Searched"]:
+        """As search, by utterance, in batches on `device`.
+
+        What has no lattice then, and all of a batch that ran out of memory or ended its process, is searched
+        alone on the CPU.
+        """
+        from asrkit.decode.search import batches, skip_blanks
+
+        self.moved_fst = self.fst.to(device) if self.moved_fst is None else self.moved_fst
+        threshold = self.config.blank_skip_threshold
+        found: Dict[str, Searched] = {}
+        for batch in batches({name: skip_blanks(each, threshold) for name, each in log_probs.items()}):
+            with at_risk(f"decode: {len(batch)} utterances from {next(iter(batch))} on") as failures:
+                if not failures:
+                    found.update(self._search_batch(batch))
+        return {name: found.get(name) or self.search(name, each) for name, each in log_probs.items()}
+
+    def _search_batch(self, batch: Mapping[str, Tensor]) -> Dict[str, "Searched"]:
+        from asrkit.decode.search import Searched, search_lattices
+
+        started = time.perf_counter()
+        try:
+            lattices = search_lattices(self.moved_fst, list(batch.values()), self.config)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            print(f"decode: out of memory for {len(batch)} utterances at once; each is searched alone")
+            return {}
+        seconds = (time.perf_counter() - started) / len(batch)
+        found = zip(batch, lattices)
+        return {name: Searched("lattice", each, seconds) for name, each in found if each is not None}
 
     def _search(self, utterance: str, log_probs: Tensor, failures: int) -> "Searched":
         from asrkit.decode.search import Searched, search_lattice, skip_blanks
@@ -315,6 +348,20 @@ class NeuralRescoring(NgramRescoring):
         self.score = make_neural_scorer(decoder.files[NEURAL_LM])
 
 
+class TwoNeuralRescoring:
+    """n-best list with two more columns of scores: those of both neural language models."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.scorers = [make_neural_scorer(decoder.files[file]) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The drawn n-best list with the models' columns."""
+        nbest: NBest = utterance.nbest
+        for score in self.scorers:
+            nbest = nbest.with_column(score(nbest.words))
+        return nbest
+
+
 class AttentionDecoder:
     """n-best list with one more column of scores: those of the attention decoder.
 
@@ -359,5 +406,6 @@ CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray]
     "whole-lattice-rescoring": WholeLatticeRescoring,
     "attention-decoder": AttentionDecoder,
     "neural-rescoring": NeuralRescoring,
+    "two-neural-rescoring": TwoNeuralRescoring,
     "nbest-oracle": NbestOracle,
 }

@@ -1,6 +1,7 @@
 """Posteriors: log-probabilities of units per frame of every utterance, in shards on disk."""
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
@@ -11,7 +12,7 @@ from torch import Tensor
 from asrkit.decode.shards import make_shards, read_shard, write_shard
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.device import device_of, move
+from asrkit.model.device import autocast, device_of, move
 from asrkit.pipeline.cluster import LOCAL
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.fingerprint import hash_bytes, hash_value
@@ -38,6 +39,7 @@ def compute_posteriors(
     model_made_of: str,
     with_encoded: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
     cluster: str = LOCAL,
 ) -> List[Path]:
     """Write the posteriors of `cuts` to shards in `directory`, with `jobs` processes; returns the shards.
@@ -46,7 +48,8 @@ def compute_posteriors(
     code, are the same. `batch_duration`: seconds of audio per batch. `with_encoded` stores the encoder's
     output too, for the attention decoder. Raises UserError without utterances, and for NaN or infinity. The
     caller must set torch to one thread before any work: torch's threads don't survive a fork. `device`: as
-    decode.device; each process has the model there, and starts with another GPU.
+    decode.device; each process has the model there, on one of several GPUs. `precision`: as
+    decode.precision.
     """
     if not cuts:
         raise UserError(
@@ -58,7 +61,7 @@ def compute_posteriors(
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))  # similar lengths together
     shards = [ordered[first : first + shard_utterances] for first in range(0, len(ordered), shard_utterances)]
     files = [directory / f"{index:05d}.safetensors" for index in range(len(shards))]
-    settings = [model_made_of, batch_duration, with_encoded]
+    settings = [model_made_of, batch_duration, with_encoded, precision]
     made_of = [
         hash_value([settings, [[cut.id, hash_bytes(cut.load_features().tobytes())] for cut in shard]])
         for shard in shards
@@ -69,11 +72,11 @@ def compute_posteriors(
             bar.advance(sum(cut.duration for cut in shards[index]), len(shards[index]))
 
         def work(index: int) -> None:
-            model.to(device_of(device, index))
+            model.to(device_of(device, os.getpid()))
             torch.set_num_threads(1)  # on a worker of a cluster, which the caller isn't on
             started = time.perf_counter()
             tensors: Dict[str, Tensor] = {}
-            for cut, encoded, log_probs in encode_cuts(model, shards[index], batch_duration):
+            for cut, encoded, log_probs in encode_cuts(model, shards[index], batch_duration, precision):
                 tensors[f"log_probs/{cut.id}"] = _to_half(cut.id, log_probs)
                 if with_encoded:
                     tensors[f"encoded/{cut.id}"] = encoded.half()
@@ -98,7 +101,7 @@ def read_posteriors(file: Path) -> Posteriors:
 
 @torch.no_grad()
 def encode_cuts(
-    model: AcousticModel, cuts: Sequence[Any], batch_duration: float
+    model: AcousticModel, cuts: Sequence[Any], batch_duration: float, precision: str = "float32"
 ) -> Iterator[Tuple[Any, Tensor, Tensor]]:
     """Each cut with the encoder's output (frame, dim) and its log-probabilities (frame, unit).
 
@@ -108,10 +111,11 @@ def encode_cuts(
     device = model.feature_mean.device
     for batch in _batches(cuts, batch_duration):
         read = [torch.from_numpy(cut.load_features()).float() for cut in batch]
-        features = [model.normalise(move(matrix, device)) for matrix in read]
+        features = [model.normalisation(move(matrix, device)) for matrix in read]
         lengths = torch.tensor([len(matrix) for matrix in features])
         padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)  # (batch, time, bin)
-        encoded, log_probs, frames = model.encode(padded, lengths)
+        with autocast(precision, device):
+            encoded, log_probs, frames = model.encode(padded, lengths)
         for cut, states, scores, count in zip(batch, encoded.cpu(), log_probs.cpu(), frames.tolist()):
             yield cut, states[:count].clone(), scores[:count].clone()
 

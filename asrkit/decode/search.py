@@ -1,19 +1,22 @@
-"""Beam search of one utterance in a decoding graph (HLG, or H alone), and the lattices on disk.
+"""Beam search in a decoding graph (HLG, or H alone), and the lattices on disk.
 
 posteriors (frame, unit) -> skip_blanks -> search_lattice -> Searched(outcome, lattice, seconds)
 
 beam 20 -> lattice          empty: beam 40 -> wider_beam          still empty: drop 1, 2, 4, ... trailing
                             out of memory: beam 10 -> narrower_beam            frames -> partial; greedy
+
+On a GPU utterances are searched together, by search_lattices; those without a lattice then alone, as above.
 """
 
 import dataclasses
 import math
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import k2
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from asrkit.config import DecodeConfig
 from asrkit.config.symbols import BLANK
@@ -24,6 +27,9 @@ from asrkit.graph.store import DecodingGraph, find_fault
 
 MOST_ACTIVE = 1 << 24  # states: k2's table of them takes 32 bytes for each possible one
 SCORES = ("acoustic_scores", "lm_scores")
+# Searched together on a GPU, padding included: 200 s of audio at 25 frames per second. On a CPU, batches of 4
+# to 16 took 0.75 times as long as single utterances in a graph of 80 thousand arcs, 1.1 to 1.3 in 33 million
+BATCH_FRAMES = 5000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,25 +108,58 @@ def search_lattice(
     return "greedy", None
 
 
+def search_device(device: torch.device) -> Optional[torch.device]:
+    """The GPU that utterances are searched on together; None: on a CPU each is searched alone."""
+    return device if device.type == "cuda" and k2.with_cuda else None
+
+
+def batches(log_probs: Mapping[str, Tensor]) -> Iterator[Dict[str, Tensor]]:
+    """Log-probabilities (frame, unit) by utterance in batches of BATCH_FRAMES, similar lengths together."""
+    batch: Dict[str, Tensor] = {}
+    for utterance, each in sorted(log_probs.items(), key=lambda item: len(item[1])):
+        if batch and len(each) * (len(batch) + 1) > BATCH_FRAMES:
+            yield batch
+            batch = {}
+        if len(each):
+            batch[utterance] = each
+    if batch:
+        yield batch
+
+
+def search_lattices(fst: k2.Fsa, log_probs: Sequence[Tensor], config: DecodeConfig) -> List[Optional[k2.Fsa]]:
+    """Lattice of each of several log-probabilities (frame, unit), or None; searched where `fst` is."""
+    together = _intersect(fst, [each.to(fst.device) for each in log_probs], config, 1.0).to("cpu")
+    alone = [together[index] for index in range(len(log_probs))]
+    return [k2.Fsa.from_fsas([each]) if each.num_arcs else None for each in alone]
+
+
 def _search(fst: k2.Fsa, log_probs: Tensor, config: DecodeConfig, factor: float) -> Optional[k2.Fsa]:
+    lattice = _intersect(fst, [log_probs], config, factor)
+    return lattice if lattice.num_arcs else None
+
+
+def _intersect(fst: k2.Fsa, log_probs: Sequence[Tensor], config: DecodeConfig, factor: float) -> k2.Fsa:
     # Processes share the graph, so acoustic scores and beams are scaled instead of the graph's LM scores.
     scale = config.search_lm_scale
     least = min(config.min_active_states, MOST_ACTIVE - 1)
-    segments = torch.tensor([[0, 0, len(log_probs)]], dtype=torch.int32)
+    padded = pad_sequence([each.float() / scale for each in log_probs], batch_first=True)
+    segments = torch.tensor([[row, 0, len(each)] for row, each in enumerate(log_probs)], dtype=torch.int32)
     lattice = k2.intersect_dense_pruned(
         fst,
-        k2.DenseFsaVec((log_probs.float() / scale)[None].contiguous(), segments),
+        k2.DenseFsaVec(padded, segments),
         search_beam=config.search_beam * factor / scale,
         output_beam=config.output_beam * factor / scale,
         min_active_states=least,
         max_active_states=int(min(max(config.max_active_states * factor, least + 1), MOST_ACTIVE)),
         frame_idx_name="frame",
+        seqframe_idx_name="row",
     )
-    if not lattice.num_arcs:
-        return None
     inside = lattice.labels >= 0  # all arcs but the last
-    acoustic = torch.zeros(lattice.num_arcs)
-    acoustic[inside] = log_probs[lattice.frame[inside].long(), lattice.labels[inside].long()].float()
+    # k2 has a row for the end of each utterance, too
+    rows = torch.cat([torch.nn.functional.pad(each, (0, 0, 0, 1)) for each in log_probs])
+    acoustic = torch.zeros(lattice.num_arcs, device=rows.device)
+    acoustic[inside] = rows[lattice.row[inside].long(), lattice.labels[inside].long()].float()
+    del lattice.row
     lattice.acoustic_scores = acoustic
     lattice.lm_scores = lattice.scores - acoustic / scale
     lattice.scores = acoustic + scale * lattice.lm_scores

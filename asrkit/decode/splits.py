@@ -8,6 +8,7 @@ features --> posteriors/SPLIT/*.safetensors      acoustic model              asr
 """
 
 import collections
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -30,6 +31,7 @@ from asrkit.decode.posteriors import compute_posteriors, read_posteriors
 from asrkit.decode.shards import made_of, make_shards
 from asrkit.errors import UserError
 from asrkit.model.acoustic import load_model, subsampling
+from asrkit.model.device import device_of
 from asrkit.pipeline.code import code_fingerprints
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.progress import Progress
@@ -148,6 +150,7 @@ class SplitDecoder:
             with_encoded=any(method.encoder_output for method in self.methods.values()),
             model_made_of=self._fingerprint("asrkit.decode.posteriors", self.model_file),
             device=config.device,
+            precision=config.precision,
         )
         if GRAPH not in self.files or not config.keep_lattices:
             return [(file, None) for file in posteriors]
@@ -160,7 +163,11 @@ class SplitDecoder:
 
         def work(index: int) -> None:
             log_probs = read_posteriors(posteriors[index]).log_probs
-            found = {utterance: self.decoder.search(utterance, each) for utterance, each in log_probs.items()}
+            device = self._search_device()
+            if device is not None:
+                found = self.decoder.search_together(log_probs, device)
+            else:
+                found = {name: self.decoder.search(name, each) for name, each in log_probs.items()}
             write_lattices(lattices[index], found, origins[index])
 
         with Progress(f"search {split}", len(lattices), "shards") as bar:
@@ -168,6 +175,12 @@ class SplitDecoder:
                 lattices, work, experiment.jobs, lambda _: bar.advance(), origins, experiment.cluster
             )
         return list(zip(posteriors, lattices))
+
+    def _search_device(self) -> Optional[torch.device]:
+        """The GPU of this process; None: utterances are searched alone, on the CPU."""
+        from asrkit.decode.search import search_device
+
+        return search_device(device_of(self.config.device, os.getpid()))
 
     def _fingerprint(self, module: str, *files: Path) -> str:
         """Fingerprint of files, if they exist, and of a module's code."""
@@ -227,6 +240,8 @@ class SplitDecoder:
             from asrkit.decode.search import read_lattices
 
             lattices = read_lattices(lattices_file)
+        elif GRAPH in self.files and (device := self._search_device()) is not None:
+            lattices = self.decoder.search_together(posteriors.log_probs, device)
         lists: Dict[str, NBest] = {}
         spent: Dict[str, float] = collections.defaultdict(lambda: posteriors.seconds)
         for utterance, log_probs in posteriors.log_probs.items():

@@ -29,7 +29,7 @@ class Exported(nn.Module):
 
     def forward(self, x: Tensor, x_lens: Tensor) -> Tuple[Tensor, Tensor]:
         """(batch, time, bin), frames (batch,) int64 to (batch, frame, token), frames (batch,) int64."""
-        log_probs, lens = self.model(self.model.normalise(x), x_lens)
+        log_probs, lens = self.model(self.model.normalise(x, x_lens), x_lens)
         return log_probs, lens.to(torch.int64)
 
 

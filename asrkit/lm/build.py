@@ -42,14 +42,16 @@ def build_language_models(experiment: Experiment) -> None:
                 print(f"lm: {arpa.stem}{BINARY}, which kenlm maps into memory")
         report = _measure(config, folder / "lm.arpa", sentences, dev)
         report.update(heldout_in_text=held_out, interpolation=interpolation)
-        if lm.neural.layers is not None:
-            from asrkit.lm.neural import train_neural  # imports torch, which nothing else here needs
+        for name, neural in (("neural", lm.neural), ("second_neural", lm.second_neural)):
+            if neural.layers is not None:
+                from asrkit.lm.neural import train_neural  # imports torch, which nothing else here needs
 
-            lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-            known = train_neural(lm.neural, lines, dev, folder / "neural.safetensors")
-            ((split, ngram),) = report["perplexity_known"].items()
-            report["neural"] = {"perplexity_known": {split: known}}
-            print(f"lm: {split}: perplexity of known words {known:.2f} by lm.neural, {ngram:.2f} by n-grams")
+                lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
+                known = train_neural(neural, lines, dev, folder / f"{name}.safetensors")
+                ((split, ngram),) = report["perplexity_known"].items()
+                report[name] = {"perplexity_known": {split: known}}
+                of_words = f"perplexity of known words {known:.2f} by lm.{name} ({neural.kind})"
+                print(f"lm: {split}: {of_words}, {ngram:.2f} by n-grams")
         write_json(folder / "report.json", report)
 
 

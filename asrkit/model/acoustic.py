@@ -19,6 +19,7 @@ from asrkit.model.description import Stage
 from asrkit.model.device import move
 from asrkit.model.encoder import ENCODERS
 from asrkit.model.front import FRONT_ENDS
+from asrkit.signal.normalisation import Normalisation
 from asrkit.storage.tensors import load_module, save_tensors
 
 
@@ -33,7 +34,6 @@ class AcousticModel(nn.Module):
         for conflict in model_conflicts(config):
             raise UserError(conflict.found, expected=conflict.expected, where="model", todo=conflict.todo)
         self.config, self.bins, self.units = config, bins, units
-        self.frozen: List[nn.Module] = []  # parts that training leaves as they are
         self.register_buffer("feature_mean", torch.zeros(bins))
         self.register_buffer("feature_inverse_deviation", torch.ones(bins))
         self.front = FRONT_ENDS[config.front](config, bins)
@@ -43,18 +43,29 @@ class AcousticModel(nn.Module):
         self.norm = nn.LayerNorm(config.attention_dim)
         self.output = nn.Linear(config.attention_dim, units)
         self.decoder = Decoder(config, units) if config.decoder_blocks else None
+        self.frozen: Tuple[str, ...] = ()  # parts, by asrkit.train.initialisation
 
     def train(self, mode: bool = True) -> "AcousticModel":
-        """Switch to training or evaluation mode; frozen parts stay in the latter, so that their statistics
-        of normalisation stay, too."""
+        """Set the mode of all parts but the frozen ones, whose statistics and dropout stay off."""
         super().train(mode)
-        for part in self.frozen:
-            part.eval()
+        for name in self.frozen:
+            self.get_submodule(name).eval()
         return self
 
-    def normalise(self, features: Tensor) -> Tensor:
-        """Features (batch, time, bin) with the mean removed and the variance normalised to 1."""
-        return (features - self.feature_mean) * self.feature_inverse_deviation
+    @property
+    def normalisation(self) -> Normalisation:
+        """For the features (time, bin) of one utterance."""
+        mean, inverse_std = self.feature_mean, self.feature_inverse_deviation
+        return Normalisation(mean, inverse_std, self.config.utterance_mean)
+
+    def normalise(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Normalised features of a batch (batch, time, bin) with lengths (batch,)."""
+        normalised = (features - self.feature_mean) * self.feature_inverse_deviation
+        if not self.config.utterance_mean:
+            return normalised
+        frames = lengths.to(features.device)[:, None, None]
+        inside = torch.arange(features.shape[1], device=features.device)[None, :, None] < frames
+        return normalised - (normalised * inside).sum(dim=1, keepdim=True) / frames
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
         """Log-probabilities (batch, frame, unit) after subsampling, with their lengths (batch,), from

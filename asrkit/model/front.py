@@ -5,17 +5,14 @@ torchvision. Padding is kept at zero and left out of statistics, so that results
 A new front end is a subclass of FrontEnd, an entry in FRONT_ENDS, both here, and its settings in ModelConfig.
 """
 
-from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 import torch
 from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
-from asrkit.errors import UserError
 from asrkit.model.description import Stage
 from asrkit.model.padding import MaskedBatchNorm, Padding, is_exporting, rectify
-from asrkit.storage.tensors import load_tensors
 
 
 class FrontEnd(nn.Module):
@@ -209,45 +206,3 @@ class ResidualFront(FrontEnd):
 
 
 FRONT_ENDS: Dict[str, Type[FrontEnd]] = dict.fromkeys(RESNETS, ResidualFront)
-
-
-def load_pretrained(front: FrontEnd, file: Path) -> Tuple[List[str], List[str]]:
-    """Initialise a residual front end from the matching tensors of a ResNet, in safetensors.
-
-    Names are torchvision's, or WeSpeaker's, which say shortcut for downsample. WeSpeaker's kernels are over
-    (frequency, time), here transposed.
-
-    The three input channels of the first convolution are summed: the output for a grey image stays the same.
-    Returns the names of the tensors taken, and those not taken with the reason. Raises UserError if the file
-    can't be read or nothing matches.
-    """
-    given, _ = load_tensors(file, check=False)
-    if "conv1.weight" in given and given["conv1.weight"].dim() == 4:
-        given["conv1.weight"] = given["conv1.weight"].sum(dim=1, keepdim=True)
-    if any(".shortcut." in name for name in given):
-        given = {
-            name.replace(".shortcut.", ".downsample."): of.transpose(2, 3) if of.dim() == 4 else of
-            for name, of in given.items()
-        }
-    own = front.state_dict()
-    taken: List[str] = []
-    left: List[str] = []
-    for name, tensor in given.items():
-        if name not in own:
-            left.append(f"{name}: not in the model")
-        elif own[name].shape != tensor.shape:
-            left.append(f"{name}: found {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
-        else:
-            taken.append(name)
-    left += [f"{name}: not in the file" for name in own if name not in given]
-    if not taken:
-        raise UserError(
-            f"none of the {len(given)} tensors of {file.name} matches the front end",
-            expected="names such as layer1.0.conv1.weight, with shapes as of model.front and widths",
-            where=str(file),
-            todo="asrkit describe prints the model; torchvision: stem_kernel 7, channels 64, 128, 256, 512",
-        )
-    with torch.no_grad():
-        for name in taken:
-            own[name].copy_(given[name])
-    return taken, left

@@ -12,6 +12,7 @@ import msgspec
 
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
+from asrkit.pipeline.tree import tree_key
 from asrkit.storage.files import UNREADABLE
 from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
 
@@ -88,8 +89,18 @@ def fingerprint_inputs(
 
 
 def _corpus_fingerprint(experiment: Experiment, cache: FingerprintCache) -> Optional[str]:
-    there = experiment.corpus_directory.is_dir()
-    return cache.group_once("corpus", lambda: find("{corpus}", experiment).files) if there else None
+    folder = experiment.corpus_directory
+    return _tree_fingerprint("corpus", folder, "corpus", experiment, cache) if folder.is_dir() else None
+
+
+def _tree_fingerprint(
+    name: str, folder: Path, prefix: str, experiment: Experiment, cache: FingerprintCache
+) -> str:
+    """One fingerprint of the files below a folder, which are listed only if one has changed."""
+    left_out = [experiment.directory]
+    return cache.group_once(
+        name, lambda: walk(folder, prefix, *left_out), lambda: tree_key(folder, left_out, experiment.jobs)
+    )
 
 
 def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCache) -> Optional[str]:
@@ -98,7 +109,9 @@ def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCach
     if not manifest.is_file():
         return cache.group(name, [])
     made = experiment.folder("manifests") / "audio"
-    own = cache.group("audio of manifests", walk(made, "") if made.is_dir() else [])
+    own = ""
+    if made.is_dir():
+        own = _tree_fingerprint("audio of manifests", made, "", experiment, cache)
     key = f"{name}:{cache.fingerprint(manifest)}:{_corpus_fingerprint(experiment, cache)}:{own}"
     fingerprint = cache.recall(key)
     if fingerprint is None:

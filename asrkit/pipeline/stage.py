@@ -11,7 +11,8 @@ import re
 from decimal import Decimal
 from typing import Any, Dict, List, Sequence, Tuple
 
-from asrkit.config import flatten
+from asrkit.config import WaveformConfig, flatten
+from asrkit.config.recipe import kind_of
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 
@@ -63,9 +64,9 @@ class Stage:
 def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     """Patterns with splits and settings filled in, without those whose setting has no value.
 
-    {augment.directory} stands for the directory of each transform that has one; {init_from.file},
-    {init_from.experiment} and {init_from.replay} for train.init_from if it is a file, if it is an experiment,
-    and if that is replayed.
+    {augment.directory} stands for the directory of each transform that has one, {augment.waveform} for the
+    kind of each transform of waveforms, {train.init_from} for the files of an experiment to start from,
+    {init_from.experiment} for its folder, and {init_from.replay} for that if train.replay uses its data.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -76,13 +77,15 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     }
     for key, value in flatten(experiment.config).items():
         choices[key] = value if isinstance(value, list) else [value]
-    init_from, replay = experiment.config.train.init_from, experiment.config.train.replay
-    is_experiment = init_from is not None and experiment.named(init_from).is_dir()
-    choices["init_from.file"] = [None if is_experiment else init_from]
-    choices["init_from.experiment"] = [init_from if is_experiment else None]
-    choices["init_from.replay"] = [init_from if is_experiment and replay else None]
     transforms = experiment.config.augment
-    choices["augment.directory"] = [each.directory for each in transforms if hasattr(each, "directory")]
+    choices["augment.directory"] = [getattr(each, "directory", None) for each in transforms]
+    choices["augment.waveform"] = [kind_of(each) for each in transforms if isinstance(each, WaveformConfig)]
+    start = experiment.config.train.init_from
+    choices["init_from.experiment"], choices["init_from.replay"] = [], []
+    if start is not None and experiment.named(start).is_dir():  # an experiment: what is read of it
+        choices["train.init_from"] = [f"{start}/average/model.safetensors", f"{start}/units/units.txt"]
+        choices["init_from.experiment"] = [start]
+        choices["init_from.replay"] = [start] if experiment.config.train.replay else []
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")

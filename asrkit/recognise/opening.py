@@ -63,8 +63,9 @@ class TorchEncoder:
     @torch.no_grad()
     def __call__(self, features: Tensor, lengths: Tensor) -> Encoded:
         """Encode features (utterance, time, bin) of lengths (utterance,)."""
-        normalised = self._model.normalise(features.to(self._device))
-        encoded, log_probs, frames = self._model.encode(normalised, lengths.to(self._device))
+        lengths = lengths.to(self._device)
+        normalised = self._model.normalise(features.to(self._device), lengths)
+        encoded, log_probs, frames = self._model.encode(normalised, lengths)
         # In the precision of the posteriors that stage decode stores: its transcripts are the same
         halved = log_probs.float().clamp(min=torch.finfo(torch.float16).min).half()
         return Encoded(halved.float().cpu(), frames.cpu(), encoded.float().cpu())

@@ -1,4 +1,4 @@
-"""Errors by speaker, length and signal-to-noise ratio; confusions; calibration of confidences."""
+"""Errors by speaker, group of speakers, length and SNR; confusions; calibration of confidences."""
 
 import collections
 import math
@@ -29,7 +29,6 @@ def snr_bin(decibels: float) -> str:
 def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str, Any]:
     """Groups {name: [errors, reference tokens]} and confusions [[reference, hypothesis, count]].
 
-    `groups` of speakers, such as "gender f", have the interval in percent, too: [errors, tokens, low, high].
     `speakers`: highest error rate first. `lengths`: shortest bin first. `snr`: lowest bin first, of
     the utterances with a known signal-to-noise ratio. `confusions`: most frequent first, at most
     `shown` of each kind; "" stands for the missing token of an insertion or a deletion.
@@ -43,12 +42,12 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     confused = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
     speakers = sum_groups([each.speaker for each in evaluation.transcripts], evaluation.counts)
     worst_first = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
+    scored = zip(evaluation.transcripts, evaluation.counts)
+    belonging = [(group, counts) for each, counts in scored for group in each.groups]
+    groups = sum_groups([group for group, _ in belonging], [counts for _, counts in belonging])
     return {
         "speakers": _as_lists(dict(worst_first)),
-        "groups": {
-            name: [counts.errors, counts.reference, *interval]
-            for name, (counts, interval) in evaluation.groups.items()
-        },
+        "groups": _as_lists(dict(sorted(groups.items()))),
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
         "confusions": {

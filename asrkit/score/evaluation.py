@@ -10,7 +10,6 @@ from asrkit.score.normalisation import Tokenise
 from asrkit.score.transcripts import Transcript
 
 MIN_SPEAKERS = 5  # fewer are too few to draw a bootstrap sample of speakers from
-MOST_GROUPS = 30  # more are no groups, but names or notes
 SAMPLES_AT_ONCE = 4_000_000  # drawn indices held in memory: 32 MB
 
 
@@ -26,8 +25,6 @@ class Evaluation:
     interval: Tuple[float, float]  # percent
     interval_by_speaker: Optional[Tuple[float, float]]  # percent; None with fewer than MIN_SPEAKERS
     confidence: float  # of the intervals
-    # Sums by group of speakers, such as "gender f", with the interval by utterance, percent
-    groups: Dict[str, Tuple[Counts, Tuple[float, float]]]
 
 
 def evaluate(
@@ -51,22 +48,7 @@ def evaluate(
         interval=interval(counts),
         interval_by_speaker=interval(by_speaker) if len(by_speaker) >= MIN_SPEAKERS else None,
         confidence=confidence,
-        groups={
-            name: (sum(of, Counts()), interval(of))
-            for name, of in _members(transcripts, counts).items()
-            if any(each.reference for each in of)
-        },
     )
-
-
-def _members(transcripts: Sequence[Transcript], counts: Sequence[Counts]) -> Dict[str, List[Counts]]:
-    """Counts of the utterances of each group, sorted by group; a kind with a single group has none."""
-    members: Dict[str, Dict[str, List[Counts]]] = {}
-    for transcript, each in zip(transcripts, counts):
-        for kind, value in transcript.groups.items():
-            members.setdefault(kind, {}).setdefault(value, []).append(each)
-    several = {kind: of for kind, of in sorted(members.items()) if 1 < len(of) <= MOST_GROUPS}
-    return {f"{kind} {value}": of for kind, found in several.items() for value, of in sorted(found.items())}
 
 
 def sum_groups(names: Sequence[str], counts: Sequence[Counts]) -> Dict[str, Counts]:

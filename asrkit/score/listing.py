@@ -6,13 +6,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 from asrkit.score.alignment import Alignment, Counts, error_kind
 from asrkit.score.breakdown import break_down, reliability_table
 from asrkit.score.evaluation import Evaluation
-from asrkit.score.records import (
-    describe,
-    describe_confusion,
-    describe_groups,
-    describe_interval,
-    describe_speaker_groups,
-)
+from asrkit.score.records import describe, describe_confusion, describe_groups, describe_interval
 from asrkit.score.transcripts import Transcript
 
 WIDTH = 100  # columns of an aligned line
@@ -47,9 +41,11 @@ def make_listing(
     interval = f", interval by speaker {describe_interval(by_speaker)}" if by_speaker else ""
     lines += ["", f"Speakers, worst first ({headline.unit}s){interval}"]
     lines += [f"  {name}  {rate}" for name, rate in describe_groups(breakdown["speakers"]).items()]
-    for name, rate in describe_speaker_groups(breakdown["groups"]).items():
-        lines.append(f"  all of {name}: {rate}")
-    titles = {"lengths": f"Length of the reference in {headline.unit}s", "snr": "Signal-to-noise ratio"}
+    titles = {
+        "groups": "Groups of speakers",
+        "lengths": f"Length of the reference in {headline.unit}s",
+        "snr": "Signal-to-noise ratio",
+    }
     for key, title in titles.items():
         groups = describe_groups(breakdown[key])
         lines += ["", title, *(f"  {name} {rate}" for name, rate in groups.items())] if groups else []

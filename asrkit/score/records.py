@@ -54,7 +54,7 @@ class Result(msgspec.Struct):
     lengths: Groups
     snr: Groups
     confusions: Dict[str, List[Tuple[str, str, int]]]
-    groups: Dict[str, Tuple[int, int, float, float]] = {}  # of speakers: errors, tokens, interval
+    groups: Groups = {}  # of speakers
     training: Optional[str] = None  # name of the training whose model was used
     partial: Optional[str] = None  # such as "368 of 37,045 utterances"
 
@@ -136,14 +136,6 @@ def describe_partial(record: Mapping[str, Any]) -> str:
 def describe_groups(groups: Mapping[str, Sequence[int]]) -> Dict[str, str]:
     """For example {"1-4": "2/300 = 0.67 %"} for {"1-4": [2, 300]}."""
     return {name: str(Counts(length, substitutions=errors)) for name, (errors, length) in groups.items()}
-
-
-def describe_speaker_groups(groups: Mapping[str, Sequence[float]]) -> Dict[str, str]:
-    """For example {"gender f": "2/300 = 0.67 % [0.12, 1.90]"} for {"gender f": [2, 300, 0.12, 1.9]}."""
-    return {
-        name: f"{Counts(int(length), substitutions=int(errors))} {describe_interval(interval)}"
-        for name, (errors, length, *interval) in groups.items()
-    }
 
 
 def describe_confusion(confusion: Sequence[Any]) -> str:

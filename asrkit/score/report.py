@@ -13,7 +13,6 @@ from asrkit.score.records import (
     describe_interval,
     describe_partial,
     describe_rtf,
-    describe_speaker_groups,
     headlines,
     record_counts,
 )
@@ -61,7 +60,7 @@ def render_results(name: str, results: Sequence[Record], cost: Dict[str, Any]) -
         *_section("Dev, where scales and beams were chosen", [*KEYS, *main], on_dev),
         *_section("Other units", *_other_units(results), BELOW_UNITS.format(steps)),
         *_section("Speakers", SPEAKERS, _rows(several, _speaker_cells)),
-        *_section(f"{rate} by group of speakers", *_speaker_groups(records)),
+        *_section("Groups of speakers", (*KEYS, "group", f"{rate}"), _group_rows(records)),
         *_section(f"{rate} by reference length in {first['unit']}s", *_group_table(records, "lengths")),
         *_section(f"{rate} by signal-to-noise ratio", *_group_table(records, "snr")),
         *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusions)),
@@ -173,18 +172,6 @@ def _other_units(results: Sequence[Record]) -> Tuple[List[str], List[List[str]]]
     return ["set", "method", *(RATES[unit] for unit in units)], rows if units else []
 
 
-def _speaker_groups(records: Sequence[Record]) -> Tuple[List[str], List[List[str]]]:
-    """A row per set and method, a column per group, such as "gender f"."""
-    found = [(record, describe_speaker_groups(record.get("groups") or {})) for record in records]
-    names = list(dict.fromkeys(name for _, groups in found for name in groups))
-    rows = [
-        [record["set"], record["method"], *(groups.get(name, "") for name in names)]
-        for record, groups in found
-        if groups
-    ]
-    return [*KEYS, *names], rows
-
-
 def _speaker_cells(record: Record) -> List[str]:
     interval, speakers = record["interval_by_speaker"], record["speakers"]
     median = statistics.median(100 * errors / max(length, 1) for errors, length in speakers.values())
@@ -194,6 +181,15 @@ def _speaker_cells(record: Record) -> List[str]:
         str(len(speakers)),
         f"{median:.2f} %",
         ", ".join(f"{name} {rate}" for name, rate in worst),
+    ]
+
+
+def _group_rows(records: Sequence[Record]) -> List[List[str]]:
+    """A row per record and group."""
+    return [
+        [record["set"], record["method"], name, rate]
+        for record in records
+        for name, rate in describe_groups(record.get("groups") or {}).items()
     ]
 
 

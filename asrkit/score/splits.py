@@ -13,6 +13,7 @@ from asrkit.score.listing import make_listing
 from asrkit.score.normalisation import Tokenise, characters, normalise_transcripts, unit_tokeniser
 from asrkit.score.records import RATES, Timing, make_record, summary_lines
 from asrkit.score.report import render_results
+from asrkit.score.robustness import FOLDER, read_measurements, render_robustness
 from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units
@@ -44,7 +45,12 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
     # Not in score/, whose content is reproducible: these hold times
     write_json(experiment.directory / "results.json", results)
     cost = read_cost(experiment)
-    write_text(experiment.directory / "RESULTS.md", render_results(experiment.config.name, results, cost))
+    robustness = [
+        render_robustness(each, f"{FOLDER}/{name}.svg")
+        for name, each in read_measurements(experiment).items()
+    ]
+    text = "\n".join([render_results(experiment.config.name, results, cost), *robustness])
+    write_text(experiment.directory / "RESULTS.md", text)
     print("\n".join(summary_lines(results)), flush=True)
 
 

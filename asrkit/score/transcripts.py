@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import msgspec
 
@@ -19,7 +19,6 @@ class _Utterance(msgspec.Struct):
     text: Optional[str] = None
     speaker: Optional[str] = None
     duration: Optional[float] = None
-    gender: Optional[str] = None
     custom: Optional[Dict[str, Any]] = None
 
 
@@ -45,10 +44,10 @@ class Transcript:
     hypothesis: List[str]
     rejected: str = ""  # why it was not decoded; then all its reference words count as deletions
     snr: Optional[float] = None  # dB, if known
+    groups: Tuple[str, ...] = ()  # of speakers
     # [start, duration, confidence] per hypothesis word, in seconds; None without a lattice
     timed: Optional[List[List[float]]] = None
     duration: float = 0.0  # seconds; 0 if unknown
-    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)  # such as {"gender": "f"}
     outcome: str = ""  # the fallback (decode.nbest.OUTCOMES) that gave the hypothesis; "" for none
 
 
@@ -57,7 +56,7 @@ def load_transcripts(
 ) -> Tuple[List[Transcript], Dict[str, str]]:
     """Transcripts of a decoded set, and the reasons of the utterances excluded from scoring, by id.
 
-    Signal-to-noise ratios are taken from the custom field "snr" of the set's cuts.
+    Signal-to-noise ratios and groups are the custom fields "snr" and "groups" of the set's cuts.
     """
     manifests, decoded = experiment.folder("manifests"), experiment.folder("decode")
     rejected = read_rejected(
@@ -66,11 +65,18 @@ def load_transcripts(
     transcripts = join_transcripts(
         manifests / f"{split}_supervisions.jsonl.gz", decoded / split / f"hypotheses_{method}.jsonl", rejected
     )
-    cuts = read_jsonl(manifests / f"{split}_cuts.jsonl.gz", _Utterance)
-    ratios = {str(row["id"]): (row.get("custom") or {}).get("snr") for row in cuts}
+    custom = {
+        str(row["id"]): row.get("custom") or {}
+        for row in read_jsonl(manifests / f"{split}_cuts.jsonl.gz", _Utterance)
+    }
+    ratios = {key: of.get("snr") for key, of in custom.items()}
+    groups = {key: tuple(map(str, of.get("groups") or ())) for key, of in custom.items()}
     known = {key: float(snr) for key, snr in ratios.items() if isinstance(snr, (int, float))}
-    with_snr = [dataclasses.replace(each, snr=known.get(each.id)) for each in transcripts]
-    return with_snr, excluded(rejected, transcripts)
+    described = [
+        dataclasses.replace(each, snr=known.get(each.id), groups=groups.get(each.id, ()))
+        for each in transcripts
+    ]
+    return described, excluded(rejected, transcripts)
 
 
 def read_rejected(files: Iterable[Path], split: str) -> Dict[str, Dict[str, Any]]:
@@ -120,7 +126,6 @@ def join_transcripts(
                 rejected="" if found else str(rejected[key]["reason"]),
                 timed=found.get("timed"),
                 duration=float(row.get("duration") or 0.0),
-                groups=_groups(row),
                 outcome=found.get("outcome", ""),
             )
         )
@@ -128,12 +133,6 @@ def join_transcripts(
         todo = "check the transcripts of the corpus, then run.sh --stage manifests"
         raise UserError("the reference holds no word", "supervisions with text", str(supervisions), todo)
     return joined
-
-
-def _groups(row: Dict[str, Any]) -> Dict[str, str]:
-    """The groups of a supervision: its gender, and texts among its custom fields."""
-    fields = {"gender": row.get("gender"), **(row.get("custom") or {})}
-    return {name: value for name, value in sorted(fields.items()) if isinstance(value, str)}
 
 
 def excluded(rejected: Dict[str, Dict[str, Any]], transcripts: Iterable[Transcript]) -> Dict[str, str]:

@@ -159,6 +159,23 @@
     return el("figure", {}, el("figcaption", {}, title), chart, legend || null);
   };
 
+  // ---- Robustness
+
+  const drawRobustness = () => {
+    for (const system of systems) {
+      for (const { set, method, rate, picture, rows } of system.robustness) {
+        const title = `${both ? `${system.label}: ` : ""}${set}, ${method}`;
+        get("robustness-part").hidden = get("robustness-link").hidden = false;
+        get("robustness").append(
+          el("figure", {}, el("figcaption", {}, title), el("img", { src: picture, alt: `${rate} against signal-to-noise ratio: ${title}` })),
+          el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": `Conditions: ${title}` }, el("table", {},
+            el("thead", {}, el("tr", {}, ["condition", rate, "95 % interval"].map((head) => el("th", { scope: "col" }, head)))),
+            el("tbody", {}, rows.map((row) => el("tr", {},
+              el("td", {}, row.condition), el("td", { class: "number" }, `${row.errors}/${row.reference} = ${fixed(row.rate)} %`), el("td", {}, interval(row.interval))))))));
+      }
+    }
+  };
+
   // ---- Scales tried on dev
 
   const drawSweeps = () => {
@@ -826,6 +843,7 @@
   drawResults();
   drawCurves();
   drawSweeps();
+  drawRobustness();
   setUpList();
   drawBreakdown();
   if (both) get("sort").value = "largest difference";

@@ -1,12 +1,14 @@
 """The experiments of a page: results, cost, learning curves, and the scales tried on dev."""
 
+import base64
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
-from asrkit.score.records import headlines, read_results
+from asrkit.score.records import RATES, headlines, read_results
 from asrkit.score.report import chosen_method
+from asrkit.score.robustness import FOLDER, Measurement, read_measurements, totals
 from asrkit.show import stored
 
 HEADLINE = (
@@ -52,6 +54,7 @@ def overview(system: System) -> Dict[str, Any]:
             {**row, "dev_wer": 100.0 * row["errors"] / max(1, row["words"])}
             for row in stored.read_log(system.experiment)
         ],
+        "robustness": [_robustness(system, *each) for each in read_measurements(system.experiment).items()],
         "sweeps": {
             "set": dev,
             "words": on_dev[0]["reference"] if on_dev and on_dev[0]["unit"] == "word" else None,
@@ -60,6 +63,22 @@ def overview(system: System) -> Dict[str, Any]:
                 for method, tried in scales["tried"].items()
             ],
         },
+    }
+
+
+def _robustness(system: System, name: str, measurement: Measurement) -> Dict[str, Any]:
+    """What asrkit robustness measured, with its picture."""
+    picture = (system.experiment.directory / FOLDER / f"{name}.svg").read_bytes()
+    rows = measurement.systems[0].rows
+    return {
+        "set": measurement.set,
+        "method": measurement.method,
+        "rate": RATES[measurement.unit],
+        "picture": f"data:image/svg+xml;base64,{base64.b64encode(picture).decode('ascii')}",
+        "rows": [
+            {key: getattr(row, key) for key in ("condition", "errors", "reference", "rate", "interval")}
+            for row in [*rows, *totals(rows)]
+        ],
     }
 
 

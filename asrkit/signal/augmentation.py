@@ -1,151 +1,22 @@
-"""Augmentation: one class per kind of transform, found by the class of its settings.
+"""Augmentation of features: one class per kind of transform, found by the class of its settings.
 
 To add a transform, write its settings in asrkit/config/recipe.py, and its class here with an entry in
-WAVEFORM or FEATURES. All random numbers come from the generator that a transform is given.
+FEATURES. All random numbers come from the generator that a transform is given. Transforms of waveforms are
+in asrkit.signal.degradation.
 """
 
-import contextlib
 import dataclasses
 import itertools
 import math
-from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Type
+from typing import Any, Dict, List, Sequence, Type
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from lhotse import Recording
-from lhotse.audio.mixer import AudioMixer
 from torch import Tensor
 
-from asrkit.config.recipe import (
-    GainAndTiltConfig,
-    NoiseConfig,
-    ReverberationConfig,
-    SpecAugmentConfig,
-    VtlpConfig,
-    kind_of,
-)
-from asrkit.errors import UserError
-from asrkit.pipeline.inputs import walk
+from asrkit.config.recipe import GainAndTiltConfig, SpecAugmentConfig, VtlpConfig
 
 DECIBEL = math.log(10.0) / 10.0  # in features, which are natural logarithms of energies
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-SHORTEST_TRANSFORM = 1 << 14  # samples; of 2^13 to 2^16 the fastest for responses of half a second
-
-
-class WaveformTransform:
-    """A transform of speech by the recordings in a folder.
-
-    Recordings of another rate are resampled to `rate` Hz; of several channels the first is used.
-    """
-
-    def __init__(self, settings: Any, directory: Path, rate: int) -> None:
-        """List the audio files below `directory` and read their headers; raises UserError."""
-        self.settings = settings
-        self.name = f"augment.{kind_of(settings)}"
-        files = [file.path for file in walk(directory, "")] if directory.is_dir() else []
-        files = sorted(file for file in files if file.lower().endswith(AUDIO_SUFFIXES))
-        if not files:
-            missing = "audio file there" if directory.is_dir() else "such folder"
-            raise UserError(
-                f"{self.name}.directory: no {missing}",
-                f"a folder that holds {', '.join(AUDIO_SUFFIXES)} files, directly or in subfolders",
-                str(directory),
-                f"correct {self.name}.directory, or --set {self.name}=null",
-            )
-        self.recordings: List[Recording] = []
-        for file in files:
-            with self._usable(file):
-                self.recordings.append(Recording.from_file(file).resample(rate))
-                if not self.recordings[-1].num_samples:
-                    raise ValueError("no samples")
-
-    def __str__(self) -> str:
-        share = f"{self.settings.probability:.0%} of utterances"
-        return f"{kind_of(self.settings)} from {len(self.recordings)} recordings in {share}"
-
-    @contextlib.contextmanager
-    def _usable(self, file: str) -> Iterator[None]:
-        """Turn any error into a UserError: lhotse's readers raise various types."""
-        try:
-            yield
-        except Exception as error:
-            reason = (str(error).strip() or "unreadable").splitlines()[0]
-            found, todo = f"{self.name}.directory: can't use {file}: {reason}", "fix or remove that file"
-            raise UserError(found, "audio with sound in it", file, todo) from None
-
-    def draw(self, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        """Draw a recording and further random values, for a function of samples (sample,).
-
-        The function returns as many samples, and raises UserError if the recording can't be read.
-        """
-        recording = self.recordings[int(random.integers(len(self.recordings)))]
-        transform = self._draw(recording, random)
-
-        def apply(samples: np.ndarray) -> np.ndarray:
-            with self._usable(recording.sources[0].source):
-                return transform(samples)
-
-        return apply
-
-    def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        raise NotImplementedError
-
-
-class Reverberation(WaveformTransform):
-    """Reverberated speech, same length, level and alignment.
-
-    Samples before the peak of the RIR are dropped, as in Kaldi's wav-reverberate.
-    """
-
-    def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        def reverberate(samples: np.ndarray) -> np.ndarray:
-            response = recording.load_audio(channels=0)[0]
-            convolved = convolve(samples, response)[np.argmax(response) :][: len(samples)]
-            power = np.square(convolved).sum()
-            if not power:
-                raise ValueError("silence")
-            reverberated: np.ndarray = convolved * np.sqrt(np.square(samples).sum() / power)
-            return reverberated
-
-        return reverberate
-
-
-def convolve(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Samples (sample,) convolved with a response (tap,), of sample + 2 * tap values or more.
-
-    Overlap-add with transforms of one size: the library needs longer to prepare one of a new size, as each
-    utterance would have, than to compute it.
-    """
-    size = max(SHORTEST_TRANSFORM, 2 ** math.ceil(math.log2(2 * len(response))))
-    step = size - len(response) + 1
-    count = math.ceil(len(samples) / step)
-    blocks = F.pad(torch.from_numpy(samples), (0, count * step - len(samples))).view(count, step)
-    spectrum = torch.fft.rfft(torch.from_numpy(response), size)
-    convolved = torch.fft.irfft(torch.fft.rfft(blocks, size) * spectrum, size)  # (block, size)
-    total = torch.zeros(count * step + size)
-    for index, block in enumerate(convolved):
-        total[index * step : index * step + size] += block
-    return total.numpy()
-
-
-class Noise(WaveformTransform):
-    """Speech with a random segment of a noise, which is repeated if it is shorter than the speech."""
-
-    def _draw(self, recording: Recording, random: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        snr = random.uniform(*self.settings.snr)  # dB, by energy
-
-        def add(samples: np.ndarray) -> np.ndarray:
-            rate, count = recording.sampling_rate, min(len(samples), recording.num_samples)
-            first = int(random.integers(recording.num_samples - count + 1))
-            noise = recording.load_audio(channels=0, offset=first / rate, duration=count / rate)[0]
-            mixer = AudioMixer(samples[None], rate)
-            mixer.add_to_mix(np.resize(noise, len(samples))[None], snr=snr)
-            mixed: np.ndarray = mixer.mixed_audio[0]
-            return mixed
-
-        return add
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,7 +121,6 @@ def warp_time(features: Tensor, furthest: int, generator: torch.Generator) -> No
 
 
 # Transforms by the class of their settings, in the order of application
-WAVEFORM: Dict[type, Type[WaveformTransform]] = {ReverberationConfig: Reverberation, NoiseConfig: Noise}
 FEATURES: Dict[type, Type[FeatureTransform]] = {
     GainAndTiltConfig: GainAndTilt,
     VtlpConfig: Vtlp,

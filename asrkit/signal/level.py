@@ -1,6 +1,7 @@
 """Level, clipping and silence of a recording."""
 
 import dataclasses
+from typing import Tuple
 
 import numpy as np
 
@@ -22,13 +23,25 @@ class Level:
 
 def measure_level(samples: np.ndarray, rate: int) -> Level:
     """Measure samples (sample,) in -1 to 1 at `rate` Hz."""
-    length = max(1, min(len(samples), round(FRAME_SECONDS * rate)))
-    frames = samples[: len(samples) // length * length].reshape(-1, length)  # (frame, sample)
-    energies = 10 * np.log10(np.maximum(np.square(frames, dtype=np.float64).mean(axis=1), FLOOR))
-    silent = energies < np.percentile(energies, LOUD_PERCENTILE) - SILENCE_DECIBELS
+    _, silent = _find_silence(samples, rate)
     energy = float(np.square(samples, dtype=np.float64).mean())
     return Level(
         decibels=10 * float(np.log10(max(energy, FLOOR))),
         clipped=float((np.abs(samples) >= FULL_SCALE).mean()),
         silence=float(silent.mean()),
     )
+
+
+def without_silence(samples: np.ndarray, rate: int) -> np.ndarray:
+    """The samples (sample,) of frames that aren't silent: recordings of noise may be padded."""
+    frames, silent = _find_silence(samples, rate)
+    loud: np.ndarray = frames[~silent].reshape(-1)
+    return loud
+
+
+def _find_silence(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Frames (frame, sample), and whether each is silent, (frame,)."""
+    length = max(1, min(len(samples), round(FRAME_SECONDS * rate)))
+    frames = samples[: len(samples) // length * length].reshape(-1, length)
+    energies = 10 * np.log10(np.maximum(np.square(frames, dtype=np.float64).mean(axis=1), FLOOR))
+    return frames, energies < np.percentile(energies, LOUD_PERCENTILE) - SILENCE_DECIBELS

@@ -1,10 +1,11 @@
-"""Global mean and standard deviation of the training features."""
+"""Mean and standard deviation of the training features, and normalisation by them."""
 
 import math
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import torch
+from torch import Tensor
 
 from asrkit.errors import UserError
 from asrkit.signal.filterbank import STEPS
@@ -13,6 +14,22 @@ from asrkit.storage.tensors import save_tensors
 # A bin that hardly varies, such as those above the band of upsampled telephone speech, holds only rounding
 # noise: this floor keeps it from being scaled up to the size of speech, whose bins have 2 to 4.
 STD_FLOOR = 0.5
+
+
+class Normalisation(NamedTuple):
+    """By the training features' mean and deviation, then by each utterance's own mean if wanted.
+
+    The latter is cepstral mean normalisation (CMN): level and channel of a recording no longer matter.
+    """
+
+    mean: Tensor  # (bin,)
+    inverse_std: Tensor  # (bin,)
+    utterance_mean: bool = False
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Normalised features (time, bin)."""
+        normalised = (features - self.mean) * self.inverse_std
+        return normalised - normalised.mean(dim=0) if self.utterance_mean else normalised
 
 
 def write_normalisation(file: Path, records: Sequence[Mapping[str, Any]]) -> None:

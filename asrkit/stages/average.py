@@ -1,5 +1,6 @@
 """Stage average: average checkpoints; the candidate is chosen by its loss on dev."""
 
+from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
@@ -15,10 +16,18 @@ STAGE = Stage(
     purpose="average checkpoints, chosen on dev",
     reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *units.STAGE.writes),
     writes=("average/model.safetensors", "average/choice.json"),
-    result=("average", "model", "features.bins", "corpus.dev"),
+    result=("average", "model", "features.bins", "corpus.dev", "decode.precision"),
     how=("train.batch_duration", "train.threads", "decode.device"),
     libraries=("torch", "lhotse"),
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError for decode.device cuda without a GPU."""
+    if config.decode.device == "cuda":
+        from asrkit.model.device import require_gpu
+
+        require_gpu()
 
 
 def run(experiment: Experiment) -> None:
@@ -26,10 +35,10 @@ def run(experiment: Experiment) -> None:
     import torch
 
     from asrkit.model.acoustic import AcousticModel, save_model
-    from asrkit.model.device import device_of
+    from asrkit.model.device import autocast, device_of
     from asrkit.signal.features import load_cuts
     from asrkit.text.units import load_units
-    from asrkit.train.average import average_weights, candidate_files
+    from asrkit.train.average import average_weights, candidate_files, divide_by_priors
     from asrkit.train.checkpoint import list_epochs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
@@ -47,19 +56,16 @@ def run(experiment: Experiment) -> None:
         )
     model = AcousticModel(config.model, config.features.bins, len(units))
     model.load_state_dict(average_weights([epochs[-1][0]]))
-    dev, _ = load_examples(
-        load_cuts(experiment, config.corpus.dev),
-        units,
-        config.model,
-        model.feature_mean,
-        model.feature_inverse_deviation,
-    )
-    model.to(device_of(config.decode.device))
+    cuts = load_cuts(experiment, config.corpus.dev)
+    dev, _ = load_examples(cuts, units, config.model, model.normalisation)
+    device = device_of(config.decode.device)
+    model.to(device)
     tried = []
     for name in config.average.candidates:
         files = candidate_files(name, epochs)
         model.load_state_dict(average_weights(files))
-        result = evaluate(model, dev, units, config.train.batch_duration)
+        with autocast(config.decode.precision, device):
+            result = evaluate(model, dev, units, config.train.batch_duration)
         tried.append({"name": name, "files": [file.name for file in files], **result})
         rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
         print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")
@@ -67,6 +73,8 @@ def run(experiment: Experiment) -> None:
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
+    if config.average.prior_scale:
+        divide_by_priors(model.eval(), dev, config.train.batch_duration, config.average.prior_scale)
     made_of = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),

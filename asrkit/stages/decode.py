@@ -8,7 +8,7 @@ from asrkit.config.methods import INSTALL, METHODS, files_by_method
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
-from asrkit.stages import units
+from asrkit.stages import average, units
 from asrkit.stages.features import features_of
 
 
@@ -38,7 +38,7 @@ STAGE = Stage(
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for a method whose packages aren't installed."""
+    """Raise UserError for a method whose packages aren't installed, and decode.device cuda without a GPU."""
     for method in config.decode.methods:
         for package in METHODS[method].packages:
             if importlib.util.find_spec(package) is None:
@@ -48,6 +48,7 @@ def check(config: RecipeConfig) -> None:
                     where="decode.methods",
                     todo=INSTALL.get(package, f"pip install {package}"),
                 )
+    average.check(config)
 
 
 def run(experiment: Experiment) -> None:

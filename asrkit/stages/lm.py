@@ -5,7 +5,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 
 LARGER = "lm/rescore.{lm.rescore_order}.arpa"  # only if it is set
-NEURAL = "lm/neural.safetensors if lm.neural.layers"
+NEURAL = tuple(f"lm/{name}.safetensors if lm.{name}.layers" for name in ("neural", "second_neural"))
 
 STAGE = Stage(
     name="lm",
@@ -22,7 +22,7 @@ STAGE = Stage(
     # binary files are written if kenlm's programs are built
     writes=(
         *("lm/lm.arpa", LARGER, "lm/lm.binary?", "lm/rescore.{lm.rescore_order}.binary?"),
-        *(NEURAL, "lm/report.json"),
+        *(*NEURAL, "lm/report.json"),
     ),
     result=(
         *("lm", "units.unknown_word", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),

@@ -17,13 +17,11 @@ STAGE = Stage(
         "features/normalisation.safetensors",
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
-        *("{recipe}/{init_from.file}", "{recipe}/{init_from.experiment}/average/model.safetensors"),
-        "{recipe}/{init_from.experiment}/units/units.txt",
-        "{recipe}/{init_from.replay}/features",
-        # Noise and room impulse responses, and the audio that they are applied to
+        *("{recipe}/{train.init_from}", "{recipe}/{init_from.replay}/features"),
+        # Noise and room impulse responses, and the audio that transforms of waveforms are applied to
         "{recipe}/{augment.directory}",
-        f"{CUTS} if augment.directory",
-        f"audio of {CUTS} if augment.directory",
+        f"{CUTS} if augment.waveform",
+        f"audio of {CUTS} if augment.waveform",
     ),
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
@@ -50,6 +48,11 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.preflight import check_compilation
 
         check_compilation()
+    if config.train.freeze:
+        from asrkit.model.acoustic import AcousticModel
+        from asrkit.train.initialisation import freeze
+
+        freeze(AcousticModel(config.model, config.features.bins, 2), config.train.freeze)
     if config.train.ctc == "k2":
         from asrkit.train.loss import import_k2
 
@@ -57,14 +60,15 @@ def check(config: RecipeConfig) -> None:
 
 
 def check_files(experiment: Experiment) -> None:
-    """Raise UserError if the model can't start from train.init_from, or has no parts train.freeze."""
+    """Raise UserError if the model can't start from train.init_from."""
     config = experiment.config
     if config.train.init_from is not None:
         from asrkit.model.acoustic import AcousticModel
-        from asrkit.train.initialisation import initialise
+        from asrkit.train.initialisation import initialise, refuse_other_features
 
-        symbols = [str(number) for number in range(3)]
-        initialise(AcousticModel(config.model, config.features.bins, len(symbols)), symbols, experiment)
+        place = experiment.named(config.train.init_from)
+        refuse_other_features(place, config.features)
+        initialise(AcousticModel(config.model, config.features.bins, 2), ("", " "), place)
 
 
 def run(experiment: Experiment) -> Optional[str]:

@@ -6,6 +6,7 @@ needn't be compared one by one.
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import os
 import time
@@ -90,7 +91,7 @@ class FingerprintCache:
         kept = _load(directory / "files.json", _Kept, _Kept({}, {}))
         self._known, self._fingerprints = kept.files, kept.fingerprints
         self._changed = False
-        self._groups: Dict[str, Sequence[FileStamp]] = {}  # by name, as of the last call of group
+        self._groups: Dict[str, Callable[[], Sequence[FileStamp]]] = {}  # by name, as of the last call
         self._digests: Dict[str, str] = {}  # of group_once
         self._listings: Dict[str, Dict[str, Entry]] = {}  # {group: {name: [stat..., hash]}}
         self._unsaved: List[str] = []  # groups whose listing has changed
@@ -117,18 +118,32 @@ class FingerprintCache:
         """One fingerprint of the names and contents of all files."""
         stats = [(file.name, *file[2:]) for file in files]
         key = hash_bytes(msgspec.msgpack.encode(stats))
-        self._groups[name] = files
+        self._groups[name] = lambda: files
         if key not in self._fingerprints:
             digest = hash_bytes(msgspec.msgpack.encode(sorted(self.listing(name).items())))
-            if files and not _has_settled(max(files, key=lambda file: file.changed)):
+            if files and not _has_settled(_newest(files)):
                 return digest
             self.keep(key, digest)
         return self._fingerprints[key]
 
-    def group_once(self, name: str, find: Callable[[], Sequence[FileStamp]]) -> str:
-        """As group, but the files are listed only once, until forget_groups is called."""
+    def group_once(
+        self, name: str, find: Callable[[], Sequence[FileStamp]], summarise: Callable[[], str]
+    ) -> str:
+        """As group, but the files are examined only once, until forget_groups is called.
+
+        `summarise` gives a fingerprint of their stats and is faster than `find`, which is called only if that
+        has changed, or for their listing.
+        """
         if name not in self._digests:
-            self._digests[name] = self.group(name, find())
+            summary = summarise()
+            known = self.recall(f"{name}: {summary}")
+            if known is None:
+                files = find()
+                self._digests[name] = self.group(name, files)
+                if (not files or _has_settled(_newest(files))) and summarise() == summary:
+                    self.keep(f"{name}: {summary}", self._digests[name])
+            else:
+                self._groups[name], self._digests[name] = functools.lru_cache(maxsize=1)(find), known
         return self._digests[name]
 
     def forget_groups(self) -> None:
@@ -150,7 +165,7 @@ class FingerprintCache:
             return {}
         if name not in self._listings:
             self._listings[name] = _load(self._listing_file(name), _Listing, _Listing({})).files
-        before, files = self._listings[name], self._groups[name]
+        before, files = self._listings[name], self._groups[name]()
         new = [file for file in files if before.get(file.name, ())[:4] != file[2:]]
         hashes = self._hash_all(name, new)
         if new or len(before) != len(files):
@@ -178,7 +193,7 @@ class FingerprintCache:
         for name in self._unsaved:
             listing = {
                 file.name: self._listings[name][file.name]
-                for file in self._groups[name]
+                for file in self._groups[name]()
                 if _has_settled(file) and file.name in self._listings[name]
             }
             write_checked_json(self._listing_file(name), {"files": listing})
@@ -189,6 +204,10 @@ class FingerprintCache:
 
     def _listing_file(self, name: str) -> Path:
         return self.directory / f"group-{hash_value(name)[:12]}.json"
+
+
+def _newest(files: Sequence[FileStamp]) -> FileStamp:
+    return max(files, key=lambda file: file.changed)
 
 
 def _has_settled(stamp: FileStamp) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zlib
 from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -10,21 +11,18 @@ from lhotse import MonoCut
 from lhotse.serialization import deserialize_item
 from torch import Tensor
 
-from asrkit.config import ConcatenateConfig, SpecAugmentConfig
+from asrkit.config import BabbleConfig, ConcatenateConfig, SpecAugmentConfig
+from asrkit.config.recipe import kind_of
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import with_audio_paths
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
-from asrkit.signal.augmentation import (
-    FEATURES,
-    WAVEFORM,
-    FeatureTransform,
-    SpecAugment,
-    WaveformTransform,
-    augment_features,
-)
+from asrkit.signal.augmentation import FEATURES, FeatureTransform, SpecAugment, augment_features
+from asrkit.signal.degradation import WAVEFORM, Speech, WaveformTransform
 from asrkit.signal.features import read_speed_perturbed, speed_perturbed_id
 from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.normalisation import Normalisation
+from asrkit.signal.recordings import Recordings, find_recordings
 from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_value
 from asrkit.train.blobs import TextsByKey
@@ -38,28 +36,44 @@ class TrainingAudio:
     """Audio of the training examples, and normalised features of it."""
 
     bank: FilterBank
-    mean: Tensor  # (bin,)
-    inverse_std: Tensor  # (bin,)
+    normalisation: Normalisation
     rows: Mapping[str, str]  # the manifest's row of each utterance in JSON, by its id without speed
     speeds: Sequence[float] = (1.0,)
 
     def read(self, id: str) -> np.ndarray:
         """The samples that the stored features of an example were computed from."""
-        row, speed = self._find(id)
+        return self._read(*self._find(id))
+
+    def speech(self) -> Speech:
+        """All utterances at their own speed."""
+        return Speech(
+            ids=np.array(list(self.rows)),  # type: ignore[arg-type]  # strings in one piece of memory
+            speaker=self._speaker,
+            read=self._voice,
+        )
+
+    def _speaker(self, id: str) -> Optional[str]:
+        speaker: Optional[str] = json.loads(self._find(id)[0])["supervisions"][0].get("speaker")
+        return speaker
+
+    def _voice(self, id: str) -> np.ndarray:
+        return self._read(self.rows[id], 1.0)
+
+    def _read(self, row: str, speed: float) -> np.ndarray:
         cut: MonoCut = deserialize_item(json.loads(row))
         try:
             ((_, samples),) = read_speed_perturbed(cut, [speed], self.bank.config.sampling_rate)
         except AudioProblem as problem:
             raise UserError(
-                f"can't read the audio of {cut.id} again, for noise and reverberation: {problem}",
+                f"can't read the audio of {cut.id} again, for augmentation: {problem}",
                 expected="the audio that the features were computed from",
                 where=cut.recording.sources[0].source,
-                todo="put it back, or --set augment.noise=null --set augment.reverberation=null",
+                todo="put it back, or remove transforms of waveforms, as by --set augment.noise=null",
             ) from None
         return samples
 
     def _find(self, id: str) -> Tuple[str, float]:
-        for speed in self.speeds:
+        for speed in (1.0, *self.speeds):
             suffix = speed_perturbed_id("", speed)
             if id.endswith(suffix) and id[: len(id) - len(suffix)] in self.rows:
                 return self.rows[id[: len(id) - len(suffix)]], speed
@@ -67,7 +81,7 @@ class TrainingAudio:
 
     def features(self, samples: np.ndarray) -> Tensor:
         """Normalised features (time, bin) of samples (sample,)."""
-        return (torch.from_numpy(self.bank.extract(samples)) - self.mean) * self.inverse_std
+        return self.normalisation(torch.from_numpy(self.bank.extract(samples)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +92,7 @@ class Augmenter:
     """
 
     concatenated: float = 0.0  # fraction of utterances, see asrkit.train.examples.concatenate
-    waveform: Mapping[type, WaveformTransform] = dataclasses.field(default_factory=dict)
+    waveform: Sequence[WaveformTransform] = ()
     features: Sequence[FeatureTransform] = (SpecAugment(SpecAugmentConfig()),)
     audio: Optional[TrainingAudio] = None  # if there are waveform transforms
 
@@ -99,44 +113,38 @@ class Augmenter:
             return example
         if example.parts:
             return join([self.transform_audio(part, seed, draw) for part in example.parts])
-        # Independent of what else is in the batch
-        random = np.random.default_rng([seed, draw, int(hash_value(example.id), 16)])
-        samples: Optional[np.ndarray] = None
-        for kind in WAVEFORM:
-            chance = random.random()  # also without the transform, so that it doesn't change the later ones
-            transform = self.waveform.get(kind)
-            if transform is not None:
-                apply = transform.draw(random)
-                if chance < transform.settings.probability:
-                    samples = apply(self.audio.read(example.id) if samples is None else samples)
+        # Independent of what else is in the batch, and of the other transforms
+        utterance, samples = int(hash_value(example.id), 16), None
+        for transform in self.waveform:
+            kind = zlib.crc32(kind_of(transform.settings).encode())
+            random = np.random.default_rng([seed, draw, utterance, kind])
+            if random.random() < transform.settings.probability:
+                read = self.audio.read(example.id) if samples is None else samples
+                samples = transform(read, random, example.id)
         if samples is None:
             return example
         return dataclasses.replace(example, source=self.audio.features(samples))
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.waveform.values()))
+        return "; ".join(map(str, self.waveform))
 
 
-def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) -> Augmenter:
-    """The transforms of a recipe for features normalised with `mean` and `inverse_std`, (bin,) each.
+def make_augmenter(experiment: Experiment, normalisation: Normalisation) -> Augmenter:
+    """The transforms of a recipe for features normalised by `normalisation`.
 
     Raises UserError for folders without audio and for unreadable files.
     """
     config = experiment.config.features
     transforms: Sequence[Any] = experiment.config.augment
-    waveform = {
-        type(each): WAVEFORM[type(each)](each, experiment.named(each.directory), config.sampling_rate)
-        for each in transforms
-        if type(each) in WAVEFORM
-    }
     features = [
-        FEATURES[type(each)](each, inverse_std, config.sampling_rate / 2)
+        FEATURES[type(each)](each, normalisation.inverse_std, config.sampling_rate / 2)
         for each in transforms
         if type(each) in FEATURES
     ]
     fraction = sum(each.fraction for each in transforms if isinstance(each, ConcatenateConfig))
-    if not waveform:
-        return Augmenter(fraction, {}, features)
+    on_waveforms = [each for each in transforms if type(each) in WAVEFORM]  # in the order of application
+    if not on_waveforms:
+        return Augmenter(fraction, (), features)
     manifest = experiment.folder("manifests") / f"{experiment.config.corpus.train}_cuts.jsonl.gz"
     sets = [("", experiment, manifest)]
     speeds = set(config.speed_factors)
@@ -152,5 +160,16 @@ def make_augmenter(experiment: Experiment, mean: Tensor, inverse_std: Tensor) ->
         for row in iterate_jsonl(file)
     )
     bank = FilterBank(config, experiment.config.signal.steps)
-    audio = TrainingAudio(bank, mean, inverse_std, rows, sorted(speeds))
+    audio = TrainingAudio(bank, normalisation, rows, sorted(speeds))
+    waveform = [_make_transform(each, experiment, audio) for each in on_waveforms]
     return Augmenter(fraction, waveform, features, audio)
+
+
+def _make_transform(settings: Any, experiment: Experiment, audio: TrainingAudio) -> WaveformTransform:
+    rate, directory = experiment.config.features.sampling_rate, getattr(settings, "directory", None)
+    recordings = None
+    if directory is not None:
+        name = f"augment.{kind_of(settings)}.directory"
+        recordings = Recordings(find_recordings(experiment.named(directory), name), rate, name)
+    speech = audio.speech() if isinstance(settings, BabbleConfig) else None
+    return WAVEFORM[type(settings)](settings, rate, recordings, speech)

@@ -6,8 +6,12 @@ from typing import Any, Dict, List, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
+from asrkit.model.acoustic import AcousticModel
+from asrkit.model.device import move
 from asrkit.storage.tensors import load_tensors
 from asrkit.train.checkpoint import dev_rank
+from asrkit.train.evaluate import batch_by_length
+from asrkit.train.examples import Example, collate
 
 
 def candidate_files(name: str, epochs: List[Tuple[Path, Dict[str, Any]]]) -> List[Path]:
@@ -25,6 +29,32 @@ def average_weights(files: Sequence[Path]) -> Dict[str, Tensor]:
         for name, tensor in tensors.items():
             total[name] = total[name] + tensor.double() if name in total else tensor.double()
     return {name: (value / len(files)).to(tensors[name].dtype) for name, value in total.items()}
+
+
+@torch.no_grad()
+def divide_by_priors(
+    model: AcousticModel, examples: Sequence[Example], batch_duration: float, scale: float
+) -> None:
+    """Divide the posteriors by the label priors to the power `scale`, in the bias of the output layer.
+
+    Posteriors prefer blank and the units that are frequent in training, which the language model prefers too.
+    Division by priors gives the search likelihoods, as in hybrid recognisers (Bourlard and Morgan 1994; with
+    CTC: Miao et al. 2015, EESEN). The priors are the mean posteriors of `examples`.
+
+        posterior  blank 0.90  A 0.09  B 0.01      divided by the root of the priors 0.64, 0.09, 0.01:
+        and normalised again   0.74    0.20    0.07
+    """
+    total = torch.zeros(model.units, dtype=torch.float64)
+    frames = 0
+    for batch in batch_by_length(examples, batch_duration):
+        features, lengths = collate(batch)
+        log_probs, counts = model(move(features, model.feature_mean.device), lengths)
+        for row, count in zip(log_probs, counts.tolist()):
+            total += row[:count].exp().sum(dim=0).double().cpu()
+            frames += count
+    # A unit that dev hardly has gets the prior of one in a frame of 10,000 at least, not a bonus without end
+    priors = (total / max(1, frames)).clamp(min=1e-4)
+    model.output.bias -= scale * priors.log().to(model.output.bias)
 
 
 @torch.no_grad()

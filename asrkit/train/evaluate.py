@@ -32,7 +32,7 @@ def evaluate(
     device = model.feature_mean.device
     errors = words = total_frames = total_tokens = 0
     total_loss = total_decoder_loss = 0.0
-    for batch in _batch_by_length(examples, batch_duration)[world.rank :: world.size]:
+    for batch in batch_by_length(examples, batch_duration)[world.rank :: world.size]:
         features, lengths = collate(batch)
         encoded, log_probs, frames = model.encode(move(features, device), lengths)
         aligned = [row for row, example in enumerate(batch) if example.target is not None]
@@ -60,7 +60,8 @@ def word_error_rate(row: Dict[str, Any]) -> float:
     return 100.0 * float(row["errors"]) / max(1, row["words"])
 
 
-def _batch_by_length(examples: Sequence[Example], batch_duration: float) -> List[List[Example]]:
+def batch_by_length(examples: Sequence[Example], batch_duration: float) -> List[List[Example]]:
+    """Batches of at most `batch_duration` seconds with padding, the longest first."""
     batches: List[List[Example]] = []
     for example in sorted(examples, key=lambda e: (-e.seconds, e.id)):
         if batches and batches[-1][0].seconds * (len(batches[-1]) + 1) <= batch_duration:

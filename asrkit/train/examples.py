@@ -11,6 +11,7 @@ from torch import Tensor
 
 from asrkit.config import ModelConfig
 from asrkit.model.acoustic import output_frames
+from asrkit.signal.normalisation import Normalisation
 from asrkit.signal.shard import read_rows
 from asrkit.text.units import Units
 from asrkit.train.blobs import Blobs
@@ -25,12 +26,11 @@ class StoredFeatures(NamedTuple):
     file: Path
     key: str
     frames: int
-    mean: Tensor  # (bin,)
-    inverse_std: Tensor  # (bin,)
+    normalisation: Normalisation
 
     def read(self) -> Tensor:
         """Normalised features (time, bin). Raises UserError if the shard can't be read."""
-        return (torch.from_numpy(read_rows(self.file, self.key)) - self.mean) * self.inverse_std
+        return self.normalisation(torch.from_numpy(read_rows(self.file, self.key)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +67,13 @@ class StoredExamples(Sequence[Example]):
 
     def __init__(self, examples: Iterable[Example]) -> None:
         numbers: Dict[Path, int] = {}  # of the shards, in their order
-        self._normalisation: Tuple[Tensor, ...] = ()
+        self._normalisation: Optional[Normalisation] = None
 
         def rows() -> Iterator[bytes]:
             for example in examples:
                 stored = example.source
                 assert isinstance(stored, StoredFeatures)
-                self._normalisation = stored[3:]
+                self._normalisation = stored.normalisation
                 place = (numbers.setdefault(stored.file, len(numbers)), stored.key, stored.frames)
                 about = (example.id, example.target, example.text, example.seconds)
                 yield msgspec.msgpack.encode((*place, *about))
@@ -93,12 +93,13 @@ class StoredExamples(Sequence[Example]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         file, key, frames, id, target, text, seconds = msgspec.msgpack.decode(self._rows[index])
-        stored = StoredFeatures(self._files[file], key, frames, *self._normalisation)
+        assert self._normalisation is not None
+        stored = StoredFeatures(self._files[file], key, frames, self._normalisation)
         return Example(id, stored, target, text, seconds)
 
 
 def load_examples(
-    cuts: Iterable[Any], units: Units, model: ModelConfig, mean: Tensor, inverse_std: Tensor
+    cuts: Iterable[Any], units: Units, model: ModelConfig, normalisation: Normalisation
 ) -> Tuple[Sequence[Example], List[Dict[str, str]]]:
     """Examples of lhotse cuts with features in shards, and id and reason of each that has no target."""
     rejected: List[Dict[str, str]] = []
@@ -108,7 +109,7 @@ def load_examples(
         for cut in cuts:
             text, place = cut.supervisions[0].text, cut.features.storage_path
             key, frames = cut.features.storage_key, cut.features.num_frames
-            stored = StoredFeatures(files.setdefault(place, Path(place)), key, frames, mean, inverse_std)
+            stored = StoredFeatures(files.setdefault(place, Path(place)), key, frames, normalisation)
             target, reason = _make_target(text, units, output_frames(model, frames))
             if reason:
                 rejected.append({"id": cut.id, "reason": reason})

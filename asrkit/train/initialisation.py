@@ -1,13 +1,12 @@
-"""Initial weights of another experiment, by name, and parts that training leaves as they are.
+"""Start of training: weights of another model, and parts of the model that stay as they are.
 
-Tensors with a row per unit are taken row by row, by the units' symbols:
-
-    units of EXP      <blk> A B          rows 0 1 2
-    units here        <blk> A B C        rows 0 1 2 and a fresh one
+another experiment   all tensors of equal name and shape; rows of the output layer by the unit's name
+torchvision          conv1.weight, layer1.0.downsample.0.weight, ...  -> front.conv1.weight, ...
+WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.layer1.0.downsample.0...
 """
 
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -15,114 +14,129 @@ from torch import Tensor
 from asrkit.config import FeaturesConfig, flatten
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.front import load_pretrained
-from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.experiment import open_experiment
+from asrkit.storage.fingerprint import hash_file
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import read_symbols
 
-BY_UNIT = ("output.", "decoder.embedding.", "decoder.output.")  # the decoder's have a last row, its boundary
 NOT_THE_SOUND = ("speed_factors", "shard_utterances")  # settings of features that may differ
-STATISTICS = ("feature_", "num_batches_tracked")  # taken, but not what a model has learned
+OF_UNITS = ("output.weight", "output.bias")  # (unit, ...)
 
 
-class Source(NamedTuple):
-    """A trained model: its tensors, and the symbols of its units."""
+def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tuple[List[str], List[str]]:
+    """Copy what fits the model from an experiment's averaged model, or from a ResNet in a safetensors file.
 
-    place: Path
-    tensors: Dict[str, Tensor]
-    symbols: Sequence[str]
+    `symbols`: the model's units. Of an experiment (a folder), rows of the output layer are copied by the name
+    of the unit, and the normalisation of features is copied too. Returns the names of the tensors taken, and
+    those not taken with the reason. Raises UserError if a file can't be read or nothing matches.
+    """
+    if place.is_dir():
+        given, about = load_tensors(place / "average" / "model.safetensors")
+        table = place / "units" / "units.txt"
+        known = read_symbols(table) if table.exists() else []
+        same = about["made_of"].get("units") == hash_file(table) if known else False
+        given, left = _by_unit(given, known if same else [], model, symbols)
+    else:
+        given, left = _of_resnet(load_tensors(place, check=False)[0]), []
+    own = model.state_dict()
+    taken: List[str] = []
+    for name, tensor in given.items():
+        if name not in own:
+            left.append(f"{name}: not in the model")
+        elif own[name].shape != tensor.shape:
+            left.append(f"{name}: found {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+        else:
+            taken.append(name)
+    wanted = [name for name in own if place.is_dir() or name.startswith("front.")]
+    left += [f"{name}: not in the file" for name in wanted if name not in given]
+    if not taken:
+        raise UserError(
+            f"none of the {len(given)} tensors of {place.name} matches the model",
+            expected="an experiment, or names such as layer1.0.conv1.weight, with shapes as of model.front",
+            where=str(place),
+            todo="asrkit describe prints the model; torchvision: stem_kernel 7, channels 64, 128, 256, 512",
+        )
+    with torch.no_grad():
+        for name in taken:
+            own[name].copy_(given[name])
+    return taken, left
 
 
-def open_source(place: Path, features: FeaturesConfig) -> Source:
-    """The averaged model of an experiment. Raises UserError if there is none, or if its features differ."""
+def refuse_other_features(place: Path, features: FeaturesConfig) -> None:
+    """Raise UserError for a bundle, an experiment without an averaged model, and one of other features."""
+    if not place.is_dir():
+        return
     if (place / "bundle.json").exists():
         expected = "the experiment that it was exported from: a bundle has no weights to train"
         raise UserError(f"{place} is a bundle", expected, "train.init_from", "--init-from EXP")
-    source = open_experiment(place)
-    file = source.folder("average") / "model.safetensors"
+    theirs, own = flatten(open_experiment(place).config.features), flatten(features)
+    file = place / "average" / "model.safetensors"
     if not file.is_file():
         todo = f"finish it: run.sh --exp {place} --stop-stage average"
         raise UserError(f"{place} has no averaged model", "a trained experiment", str(file), todo)
-    theirs, own = flatten(source.config.features), flatten(features)
     for name, value in own.items():
         if theirs[name] != value and name not in NOT_THE_SOUND:
             found = f"features.{name} is {value}, and that of train.init_from {theirs[name]}"
             todo = f"--set features.{name}={theirs[name]}"
             raise UserError(found, "the features of the model", str(place), todo)
-    tensors, _ = load_tensors(file)
-    return Source(place, tensors, read_symbols(source.folder("units") / "units.txt"))
 
 
-def transfer(model: AcousticModel, symbols: Sequence[str], source: Source) -> Tuple[List[str], List[str]]:
-    """Copy the tensors that fit, those with a row per unit by the units' symbols.
+def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """A ResNet's tensors under the names of the front end.
 
-    Returns the names of the tensors taken, and those not or partly taken with the reason. Raises UserError
-    if nothing fits.
+    Three input channels of the first convolution are summed: the output for a grey image stays the same.
+    WeSpeaker's kernels are over (frequency, time), here transposed.
     """
-    own = model.state_dict()
-    taken: List[str] = []
-    left = [f"{name}: not in the model" for name in source.tensors if name not in own]
-    ids = {symbol: index for index, symbol in enumerate(source.symbols)}
-    for name, tensor in own.items():
-        given = source.tensors.get(name)
-        by_unit = name.startswith(BY_UNIT)
-        if given is None:
-            left.append(f"{name}: not in {source.place.name}")
-        elif given.shape[by_unit:] != tensor.shape[by_unit:]:
-            left.append(f"{name}: found {tuple(given.shape)}, expected {tuple(tensor.shape)}")
-        elif by_unit:
-            rows = [(row, ids[symbol]) for row, symbol in enumerate(symbols) if symbol in ids]
-            rows += [(len(symbols), len(source.symbols))] if len(tensor) > len(symbols) else []
-            with torch.no_grad():
-                tensor[[row for row, _ in rows]] = given[[row for _, row in rows]]
-            taken.append(name)
-            fresh = [symbol for symbol in symbols if symbol not in ids]
-            if fresh:
-                left.append(f"{name}: fresh rows for {len(fresh)} new units: {' '.join(fresh[:10])}")
-        else:
-            tensor.copy_(given)
-            taken.append(name)
-    if all(any(word in name for word in STATISTICS) for name in taken):
-        expected, todo = "a model with parts like those of section model", "copy its model section"
-        raise UserError(f"no tensor of {source.place} fits", expected, "train.init_from", todo)
-    return taken, left
+    if any(".shortcut." in name for name in given):
+        given = {name: of.transpose(2, 3) if of.dim() == 4 else of for name, of in given.items()}
+    renamed: Dict[str, Tensor] = {}
+    for name, tensor in given.items():
+        bare = name[len("front.") :] if name.startswith("front.") else name
+        renamed["front." + bare.replace(".shortcut.", ".downsample.")] = tensor
+    first = renamed.get("front.conv1.weight")
+    if first is not None and first.dim() == 4:
+        renamed["front.conv1.weight"] = first.sum(dim=1, keepdim=True)
+    return renamed
 
 
-def initialise(model: AcousticModel, symbols: Sequence[str], experiment: Experiment) -> List[str]:
-    """Take the weights of train.init_from and freeze train.freeze; returns lines that list what was done.
+def _by_unit(
+    given: Dict[str, Tensor], known: Sequence[str], model: AcousticModel, symbols: Sequence[str]
+) -> Tuple[Dict[str, Tensor], List[str]]:
+    """The tensors with rows of the output layer put at the units of the same name; what is not taken of it.
 
-    Raises UserError for a file or experiment that doesn't fit, and for unknown parts.
+    Other units keep the model's own rows. `known`: the units of the given rows; none: no row is taken.
     """
-    config, lines = experiment.config, []
-    if config.train.init_from is not None:
-        place = experiment.named(config.train.init_from)
-        if place.is_dir():
-            taken, left = transfer(model, symbols, open_source(place, config.features))
-        else:
-            taken, left = load_pretrained(model.front, place)
-        lines = [f"{len(taken)} tensors from {place}, {len(left)} not or not all:", *(f"  {e}" for e in left)]
-    if config.train.freeze:
-        count = freeze(model, config.train.freeze)
-        lines.append(f"{' '.join(config.train.freeze)} frozen: {count:,} parameters")
-    return lines
+    place: Dict[str, int] = {symbol: row for row, symbol in enumerate(known)}
+    rows = [(row, place[symbol]) for row, symbol in enumerate(symbols) if symbol in place]
+    own, left = model.state_dict(), [] if known else ["output: the units of the experiment are unknown"]
+    fresh = [symbol for symbol in symbols if symbol not in place] if known else []
+    if fresh:
+        left.append(f"output: {len(fresh)} new units: {' '.join(fresh[:20])}")
+    if known != list(symbols):  # tokens of the attention decoder
+        for name in [name for name in given if name.startswith(("decoder.embedding.", "decoder.output."))]:
+            del given[name]
+    for name in OF_UNITS:
+        source = given.pop(name, None)
+        if source is not None and rows and source.shape[1:] == own[name].shape[1:]:
+            given[name] = own[name].clone()
+            given[name][[row for row, _ in rows]] = source[[row for _, row in rows]]
+    return given, left
 
 
 def freeze(model: AcousticModel, names: Sequence[str]) -> int:
-    """Exclude parts from training, with their normalisation statistics; returns their number of parameters.
+    """Exclude parts of the model, such as front or blocks.0, from training; returns how many parameters.
 
-    `names`: as asrkit describe prints them, or front for its stem and all layers.
+    Normalisation layers in them keep their statistics. Raises UserError for a part that the model lacks.
     """
-    parts = {stage.name: list(stage.modules) for stage in model.stages()}
-    parts["front"] = [model.front]
+    parts = dict(model.named_modules())
     for name in names:
-        if name not in parts:
-            expected = f"names of parts: {', '.join(parts)}"
-            raise UserError(f"no part {name}", expected, "train.freeze", "asrkit describe lists the parts")
-        model.frozen += parts[name]
-    frozen = {parameter for part in model.frozen for parameter in part.parameters()}
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    if len(frozen) == sum(1 for _ in model.parameters()):
-        expected, todo = "at least one part that is trained", "leave one out"
-        raise UserError("train.freeze names all parts", expected, "train.freeze", todo)
-    return sum(parameter.numel() for parameter in frozen)
+        if name not in parts or not name:
+            top = ", ".join(each for each, _ in model.named_children())
+            expected = f"parts of the model: {top}, or of these, such as blocks.0"
+            raise UserError(f"train.freeze has {name}", expected, "recipe.yaml or --set", "correct the name")
+        parts[name].requires_grad_(False)
+    model.frozen = tuple(names)
+    model.train(model.training)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError("all parts of the model are frozen", "parts to train", "train.freeze", "shorten it")
+    return sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)

@@ -16,7 +16,7 @@ from torch import Tensor
 from asrkit.config import TrainConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.model.device import move
+from asrkit.model.device import autocast, move
 from asrkit.pipeline.progress import Progress
 from asrkit.storage.files import remove, write_jsonl
 from asrkit.text.units import Units
@@ -37,7 +37,7 @@ from asrkit.train.examples import (
 from asrkit.train.feed import Batch, BatchMaker, Feed, Request, count_workers
 from asrkit.train.loss import CTC, consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
-from asrkit.train.precision import autocast, count_finite_step, halve_scale, loss_scale
+from asrkit.train.precision import count_finite_step, halve_scale, loss_scale
 from asrkit.train.watch import Divergence, Utilisation, skip_step, watch_dev, watch_training_loss
 from asrkit.train.world import (
     ALONE,
@@ -314,7 +314,7 @@ def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Ten
     config, targets = training.config, batch.targets
     torch.manual_seed(config.seed * 1_000_003 + batch.draw)  # dropout
     device = training.model.feature_mean.device
-    with autocast(config, device):
+    with autocast(config.precision, device):
         features = move(batch.features, device)
         encoded, outputs, frames = training.model.forward_depths(features, batch.lengths)
     *intermediate, log_probs = outputs
@@ -325,7 +325,7 @@ def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Ten
         others = torch.stack([ctc_loss(output, frames, targets) for output in intermediate])
         total = (1 - weight) * loss + weight * others.mean()
     if training.model.decoder is not None:
-        with autocast(config, device):
+        with autocast(config.precision, device):
             attention = decoder_loss(training.model.decoder, encoded, frames, targets, config.label_smoothing)
         total = (1 - config.decoder_weight) * total + config.decoder_weight * attention
     if config.consistency_weight:

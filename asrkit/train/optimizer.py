@@ -101,7 +101,7 @@ def make_optimizer(model: AcousticModel, config: TrainConfig, world: World = ALO
         if trained and weight.dim() > 1 and not depthwise and module not in ends:
             matrices.setdefault(getattr(module, "matrices", 1), []).append(weight)
     taken = {id(weight) for weights in matrices.values() for weight in weights}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
+    rest = [each for each in model.parameters() if each.requires_grad and id(each) not in taken]
     decay = {"weight_decay": config.weight_decay}
     groups: List[Dict[str, Any]] = [
         {"params": weights, "matrices": count, **decay} for count, weights in matrices.items() if weights

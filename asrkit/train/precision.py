@@ -1,7 +1,5 @@
 """Half precision, and the loss scale that keeps float16 gradients in range."""
 
-from typing import ContextManager
-
 import torch
 
 from asrkit.config import TrainConfig
@@ -10,13 +8,6 @@ from asrkit.train.checkpoint import TrainState
 
 SMALLEST_SCALE = 2.0**-16  # gradients that overflow even at this scale have another cause
 STEPS_TO_GROW = 2000  # without overflow
-
-
-def autocast(config: TrainConfig, device: torch.device) -> ContextManager[None]:
-    """Matrix products and convolutions in train.precision; weights and sums stay float32."""
-    half = torch.float16 if config.precision == "float16" else torch.bfloat16
-    context: ContextManager[None] = torch.autocast(device.type, half, enabled=config.precision != "float32")
-    return context
 
 
 def check_precision(config: TrainConfig, device: torch.device) -> None:

@@ -21,7 +21,7 @@ from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import REPLAYED, make_augmenter
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
-from asrkit.train.initialisation import initialise
+from asrkit.train.initialisation import freeze, initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -63,12 +63,17 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     model.feature_mean.copy_(normalisation["mean"])
     model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
-    about = initialise(model, units.symbols, experiment)  # maybe with the normalisation of the model taken
-    if world.is_main:
-        print("".join(f"train: {line}\n" for line in about), end="")
+    if config.train.init_from is not None:
+        taken, left = initialise(model, units.symbols, experiment.named(config.train.init_from))
+        if world.is_main:
+            print(f"train: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
+            print("".join(f"train:   {reason}\n" for reason in left), end="")
+    if config.train.freeze:
+        frozen = freeze(model, config.train.freeze)
+        if world.is_main:
+            print(f"train: {frozen:,} of {model.parameter_count():,} parameters are frozen")
     train, dev, rejected = load_splits(experiment, units, model, world)
-    mean, inverse_deviation = model.feature_mean.clone(), model.feature_inverse_deviation.clone()
-    augmenter = make_augmenter(experiment, mean, inverse_deviation)
+    augmenter = make_augmenter(experiment, model.normalisation)
     replayed: Sequence[Example] = ()
     if config.train.replay:
         replayed = load_replayed(experiment, units, model)
@@ -130,9 +135,8 @@ def load_replayed(experiment: Experiment, units: Units, model: AcousticModel) ->
     if units.symbols[: len(theirs)] != theirs.symbols:
         expected, todo = "units.kind of the experiment, whose units are then kept", "--set train.replay=0"
         raise UserError("train.replay with other units", expected, str(source.directory), todo)
-    normalisation = model.feature_mean.clone(), model.feature_inverse_deviation.clone()
     cuts = load_cuts(source, source.config.corpus.train)
-    examples, _ = load_examples(cuts, theirs, model.config, *normalisation)
+    examples, _ = load_examples(cuts, theirs, model.config, model.normalisation)
     usable = (each for each in examples if each.target is not None)
     return StoredExamples(dataclasses.replace(each, id=REPLAYED + each.id) for each in usable)
 
@@ -145,12 +149,11 @@ def load_splits(
     Raises UserError if more than corpus.max_bad_fraction of the training examples can't be aligned.
     """
     corpus, file = experiment.config.corpus, experiment.folder("train") / "rejected.jsonl"
-    normalisation = (model.feature_mean, model.feature_inverse_deviation)
     splits = {}
     rows = []
     for split in (corpus.train, corpus.dev):
         cuts = load_cuts(experiment, split)
-        splits[split], rejected = load_examples(cuts, units, model.config, *normalisation)
+        splits[split], rejected = load_examples(cuts, units, model.config, model.normalisation)
         rows += [{"id": row["id"], "split": split, "reason": row["reason"]} for row in rejected]
     if world.is_main:
         write_jsonl(file, rows)

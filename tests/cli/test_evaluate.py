@@ -211,3 +211,15 @@ def test_experiment_without_decoding_is_refused(trained: Path, cuts: Cuts) -> No
     (trained / "decode" / "scales.json").unlink()
     with pytest.raises(UserError, match="has not been decoded"):
         run(trained, cuts.write())
+
+
+def test_cuda_without_a_gpu_is_refused_before_anything_is_written(
+    trained: Path, cuts: Cuts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cuts.add("good")
+    with pytest.raises(UserError, match=r"decode\.device is cuda, and torch .* finds no GPU"):
+        run(trained, cuts.write(), "--device", "cuda")
+    assert not (trained / "evaluate").exists()
+    assert "from scratch" in run(trained, cuts.write())
+    assert "decoded from scratch" not in run(trained, cuts.write(), "--device", "cpu")  # the same results

@@ -15,7 +15,7 @@ from asrkit.stages.table import STAGES
 RECIPES = sorted(file.parent.name for file in (REPOSITORY / "recipes").glob("*/run.sh"))
 OPTIONS = (
     *("--stage", "--stop-stage", "--status", "--dry-run", "--force", "--exp", "--corpus-dir", "--config"),
-    *("--set", "--partial", "--init-from", "--nj", "--debug", "--help"),
+    *("--set", "--partial", "--init-from", "--nj", "--device", "--debug", "--help"),
 )
 
 
@@ -70,6 +70,9 @@ MISTAKES = [
     (["--set", "model.dropout=high"], 1, "model.dropout"),
     (["--set", "model.dropout"], 1, "--set section.key=value"),
     (["--config", "/nowhere.yaml"], 1, "can't read /nowhere.yaml"),
+    (["--device", "gpu"], 2, "--device"),
+    (["--device", "cuda"], 1, "to do:    --device cpu"),
+    (["--set", "decode.precision=float16"], 1, "to do:    --device cuda"),
     (["--init-from", "/nowhere.safetensors"], 2, "'/nowhere.safetensors' does not exist"),
 ]
 
@@ -79,7 +82,7 @@ MISTAKES = [
 def test_a_mistake_is_reported_and_nothing_is_done(
     repository: Path, options: list, expected: int, message: str
 ) -> None:
-    status, output = run(repository, *options, "--dry-run")
+    status, output = run(repository, *options, "--dry-run", CUDA_VISIBLE_DEVICES="")
     assert status == expected
     assert message in output
     assert not (repository / "recipes/yesno/exp").exists()

@@ -85,6 +85,12 @@ def test_settings_are_frozen_and_flatten_to_plain_values(recipe: Path) -> None:
         ("whole-lattice-rescoring", [], "lm.rescore_order", ["lm.rescore_order=5"]),
         ("nbest-rescoring", [], "lm.rescore_order", ["lm.rescore_order=5"]),
         ("neural-rescoring", ["lm.neural.dim=64"], "lm.neural.layers", ["lm.neural.layers=1"]),
+        (
+            "two-neural-rescoring",
+            ["lm.neural.layers=1"],
+            "lm.second_neural.layers",
+            ["lm.neural.layers=1", "lm.second_neural.layers=1"],
+        ),
         ("attention-decoder", [], "model.decoder_blocks", ["model.decoder_blocks=1"]),
         (
             "attention-decoder",

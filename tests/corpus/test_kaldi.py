@@ -35,6 +35,13 @@ def read(folder: Path, allow_pipes: bool = False) -> List[Utterance]:
     return list(read_data_directory(folder, "train", Path("/corpus"), allow_pipes))
 
 
+def test_groups_of_speakers(tmp_path: Path) -> None:
+    known = {"spk2gender": "s1 F\ns2 m\n", "spk2age": "s1 15\ns2 16\n", "spk2accent": "s2 New  Zealand\n"}
+    one, two, three = read(write(tmp_path, **known))
+    assert one.groups == two.groups == ("gender f", "age up to 15")
+    assert three.groups == ("gender m", "age over 15", "accent new zealand")
+
+
 def test_segments_and_both_kinds_of_paths(tmp_path: Path) -> None:
     one, two, three = read(write(tmp_path))
     assert (one.id, one.text, one.speaker, one.split) == ("u1", "ONE TWO", "s1", "train")
@@ -151,10 +158,3 @@ def test_paths_with_a_meaning_in_kaldi_are_not_exported(tmp_path: Path, name: st
     manifests.run(made)
     with pytest.raises(UserError, match=f"the path .*{re.escape(name)}"):
         export(made, tmp_path / "data")
-
-
-def test_gender_and_age_of_speakers_are_groups(tmp_path: Path) -> None:
-    write(tmp_path, spk2gender="s1 f\ns2 m\n", spk2age="s1 15\ns2 16\n")
-    one, _, three = read(tmp_path)
-    assert one.groups == {"gender": "f", "age": "child, to 15 years"}
-    assert three.groups == {"gender": "m", "age": "adult"}

@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -49,3 +50,21 @@ def test_the_encoders_output_is_stored_where_it_is_asked_for(
         torch.testing.assert_close(stored.log_probs[cut.id], log_probs[0], atol=0.01, rtol=0)
         if with_encoded:
             torch.testing.assert_close(stored.encoded[cut.id], encoded[0], atol=2e-3, rtol=0)
+
+
+def test_half_precision_rounds_products_and_is_another_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins: List[Any] = []
+    monkeypatch.setattr(
+        posteriors, "make_shards", lambda files, work, *others: origins.append((others[2], work(0)))
+    )
+    model, cuts = make_model(), [Cut("a", 400)]
+    sizes: Dict[str, Any] = {"shard_utterances": 3, "batch_duration": 9.0, "jobs": 1, "model_made_of": ""}
+    stored = []
+    for precision in ("float32", "bfloat16"):
+        (file,) = compute_posteriors(model, cuts, tmp_path, precision=precision, **sizes)
+        stored.append(read_posteriors(file).log_probs["a"])
+    assert origins[0] != origins[1]
+    torch.testing.assert_close(stored[0], stored[1], atol=0.2, rtol=0)
+    assert float((stored[0] - stored[1]).abs().max()) > 0.002  # beyond what shards round

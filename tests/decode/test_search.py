@@ -11,6 +11,7 @@ pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig  # noqa: E402
 from asrkit.decode import search  # noqa: E402
+from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.decode.paths import (  # noqa: E402
     draw_hypotheses,
@@ -203,6 +204,37 @@ def test_another_fault_of_the_search_is_no_lack_of_memory(monkeypatch: pytest.Mo
     monkeypatch.setattr(search, "_search", fail)
     with pytest.raises(RuntimeError, match="labels out of range"):
         search_words(2, 0.7)
+
+
+def test_utterances_searched_together_have_the_lattices_of_each_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, units = build(tmp_path), make_units()
+    random = torch.Generator().manual_seed(0)
+    log_probs = {
+        f"u{frames}": torch.randn(frames, len(units), generator=random).log_softmax(1)
+        for frames in (12, 0, 30, 1, 7, 13)
+    }
+    log_probs["cut off"] = torch.full((6, len(units)), -1000.0)
+    for row, name in zip(log_probs["cut off"], ["R", "EH", "D", "<blk>", "B", "B"]):
+        row[units.ids[name]] = 0.0
+    monkeypatch.setattr(search, "BATCH_FRAMES", 40)  # several batches
+    assert [list(batch) for batch in search.batches(log_probs)] == [
+        ["u1", "cut off", "u7"],
+        ["u12", "u13"],
+        ["u30"],
+    ]
+    decoder = UtteranceDecoder(DecodeConfig(methods=("1best",)), units, graph)
+    found = decoder.search_together(log_probs, torch.device("cpu"))
+    assert list(found) == list(log_probs)
+    for utterance, each in log_probs.items():
+        outcome, lattice = search_lattice(decoder.fst, utterance, each, decoder.config)
+        assert found[utterance].outcome == outcome
+        assert (found[utterance].lattice is None) == (lattice is None)
+        for name in ("labels", "aux_labels", "frame", *search.SCORES) if lattice is not None else ():
+            together, alone = getattr(found[utterance].lattice, name), getattr(lattice, name)
+            torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
+    assert [found[name].outcome for name in ("u12", "u0", "cut off")] == ["lattice", "greedy", "partial"]
 
 
 def test_one_frame_of_each_run_of_blanks_stays_and_carries_the_scores_of_the_others() -> None:

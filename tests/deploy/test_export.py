@@ -64,7 +64,7 @@ def test_a_bundle_is_complete_and_its_torchscript_equals_the_model(
     traced = torch.jit.load(str(bundle / "model.pt"))
     features, lengths = torch.randn(3, 301, model.bins), torch.tensor([301, 100, 7])
     with torch.no_grad():
-        expected, frames = model(model.normalise(features), lengths)
+        expected, frames = model(model.normalise(features, lengths), lengths)
         found, found_frames = traced(features, lengths)
     assert frames.tolist() == found_frames.tolist()
     for row, other, count in zip(expected, found, frames.tolist()):

@@ -10,12 +10,15 @@ from asrkit.deploy.exported import export_onnx, quantise, to_half_precision
 from asrkit.model.acoustic import AcousticModel
 
 
+@pytest.mark.parametrize("utterance_mean", [False, True])
 @pytest.mark.parametrize(("form", "difference"), [("float32", 1e-4), ("float16", 0.1), ("int8", 0.5)])
-def test_onnx_gives_the_models_log_probabilities(tmp_path: Path, form: str, difference: float) -> None:
+def test_onnx_gives_the_models_log_probabilities(
+    tmp_path: Path, form: str, difference: float, utterance_mean: bool
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [export]")
     pytest.importorskip("onnx", reason="needs the extra [export]")
     torch.manual_seed(0)
-    model = AcousticModel(ModelConfig(), bins=20, units=7).eval()
+    model = AcousticModel(ModelConfig(utterance_mean=utterance_mean), bins=20, units=7).eval()
     file = tmp_path / "model.onnx"
     export_onnx(model, file, {"model_type": "zipformer2_ctc"})
     if form != "float32":
@@ -26,7 +29,7 @@ def test_onnx_gives_the_models_log_probabilities(tmp_path: Path, form: str, diff
     features, lengths = torch.randn(3, 301, 20), torch.tensor([301, 100, 7])
     found, found_frames = session.run(None, {"x": features.numpy(), "x_lens": lengths.numpy()})
     with torch.no_grad():
-        expected, frames = model(model.normalise(features), lengths)
+        expected, frames = model(model.normalise(features, lengths), lengths)
     assert found_frames.tolist() == frames.tolist()
     for row, other, count in zip(torch.from_numpy(found), expected, frames.tolist()):
         torch.testing.assert_close(row[:count], other[:count], rtol=0, atol=difference)

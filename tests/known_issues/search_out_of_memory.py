@@ -90,6 +90,51 @@ def test_an_utterance_whose_search_ends_its_process_falls_back_alone(
     assert capfd.readouterr().out.count("decode: bad-0: the process was ended by") == len(factors)
 
 
+def search_all(folder: Path) -> Dict[str, Tuple[str, List[str]]]:
+    """Outcome and words of utterances that are searched together, as on a GPU."""
+    decoder = UtteranceDecoder(DecodeConfig(methods=("1best",)), make_units(), build(folder))
+    log_probs = {utterance: log_probs_of(frames) for utterance, frames in UTTERANCES.items()}
+    found: Dict[str, Tuple[str, List[str]]] = {}
+
+    def work(_: int) -> Dict[str, Tuple[str, List[str]]]:
+        searched = decoder.search_together(log_probs, torch.device("cpu"))
+        points = {"1best": np.array([[1.0, 0.0]])}
+        decoded = {}
+        for name, each in searched.items():
+            nbest, _ = decoder.decode(name, log_probs[name], points, None, each)["1best"]
+            decoded[name] = (nbest.outcome, nbest.words[0])
+        return decoded
+
+    run_parallel(work, 1, 1, lambda _, decoded: found.update(decoded))
+    return found
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_utterances_whose_common_search_ends_the_process_are_searched_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture, end: str
+) -> None:
+    end_at(monkeypatch, end, [1.0])
+    monkeypatch.setattr(search, "search_lattices", lambda *_: ENDS[end]())
+    found = search_all(tmp_path)
+    assert [found[name] for name in UTTERANCES] == [
+        *(("lattice", ["RED"]), ("narrower_beam", ["RED"]), ("lattice", ["RED"]))
+    ]
+    output = capfd.readouterr().out
+    assert output.count("decode: 3 utterances from u1 on: the process was ended by") == 1
+    assert output.count("decode: bad: the process was ended by") == 1
+
+
+def test_utterances_that_lack_memory_together_are_searched_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 9 bytes")
+
+    monkeypatch.setattr(search, "search_lattices", fail)
+    assert set(map(str, search_all(tmp_path).values())) == {"('lattice', ['RED'])"}
+    assert "out of memory for 3 utterances at once" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory: 7 bytes")])
 @pytest.mark.parametrize(("times", "outcome"), [(1, "narrower_beam"), (2, "greedy")])
 def test_what_is_made_of_a_lattice_is_made_of_a_narrower_one_where_memory_lacks(

@@ -11,4 +11,4 @@ pytestmark = pytest.mark.k2
 
 
 def test_the_utterance_alone_falls_back(tmp_path: Path) -> None:
-    assert passes(Path(__file__).with_name("search_out_of_memory.py"), 21, tmp_path)
+    assert passes(Path(__file__).with_name("search_out_of_memory.py"), 27, tmp_path)

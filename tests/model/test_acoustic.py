@@ -110,9 +110,18 @@ def test_a_saved_model_gives_the_same_posteriors(tmp_path: Path) -> None:
     assert made_of == {"units": "abc"}
     features = torch.randn(1, 30, 20)
     lengths = torch.tensor([30])
-    before, _ = model(model.normalise(features), lengths)
-    after, _ = loaded(loaded.normalise(features), lengths)
+    before, _ = model(model.normalise(features, lengths), lengths)
+    after, _ = loaded(loaded.normalise(features, lengths), lengths)
     assert torch.equal(before, after)
+
+
+def test_with_the_utterances_mean_level_and_channel_and_padding_change_nothing() -> None:
+    model = make_model(utterance_mean=True)
+    features, channel = torch.randn(2, 30, 20), torch.randn(20)
+    lengths = torch.tensor([30, 17])
+    batch = model.normalise(features, lengths)
+    for row, other, count in zip(features, batch, lengths):
+        torch.testing.assert_close(model.normalisation(row[:count] + channel), other[:count])
 
 
 def test_a_truncated_model_file_is_named(tmp_path: Path) -> None:

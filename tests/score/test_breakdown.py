@@ -1,7 +1,5 @@
 """Errors by group, and confusions, against counts made by hand."""
 
-import dataclasses
-
 import pytest
 
 from asrkit.score.breakdown import break_down, length_bin, snr_bin
@@ -9,9 +7,9 @@ from asrkit.score.evaluation import evaluate
 from asrkit.score.transcripts import Transcript
 
 TRANSCRIPTS = [
-    Transcript("u1", "anna", list("abcdef"), list("abcdxf"), snr=12.0),
+    Transcript("u1", "anna", list("abcdef"), list("abcdxf"), snr=12.0, groups=("age over 15", "gender f")),
     Transcript("u2", "ben", list("ae"), list("aeb"), snr=-0.5),
-    Transcript("u3", "ben", list("e"), list("y")),
+    Transcript("u3", "ben", list("e"), list("y"), groups=("gender m",)),
     Transcript("u4", "ben", list("ab"), list("a"), snr=10.0),
 ]
 
@@ -34,6 +32,7 @@ def test_bins_of_signal_to_noise_ratio(snr: float, expected: str) -> None:
 def test_groups_add_up_and_confusions_are_ordered() -> None:
     found = break_down(evaluate(TRANSCRIPTS, "word", list, samples=10))
     assert found["speakers"] == {"ben": [3, 5], "anna": [1, 6]}
+    assert found["groups"] == {"age over 15": [1, 6], "gender f": [1, 6], "gender m": [1, 1]}
     assert list(found["lengths"].items()) == [("1-4", [3, 5]), ("5-8", [1, 6])]
     assert list(found["snr"].items()) == [("-5 to 0 dB", [1, 2]), ("10 to 15 dB", [2, 8])]
     assert found["confusions"] == {
@@ -46,12 +45,3 @@ def test_groups_add_up_and_confusions_are_ordered() -> None:
 def test_only_the_most_frequent_are_shown() -> None:
     found = break_down(evaluate([*TRANSCRIPTS, TRANSCRIPTS[2]], "word", list, samples=10), shown=1)
     assert found["confusions"]["substitutions"] == [["e", "y", 2]]
-
-
-def test_groups_of_speakers_have_intervals_and_one_group_alone_is_none() -> None:
-    groups = [{"gender": "f", "accent": "x"}, {"gender": "m", "accent": "x"}, {"gender": "m"}, {}]
-    grouped = [dataclasses.replace(each, groups=of) for each, of in zip(TRANSCRIPTS, groups)]
-    found = break_down(evaluate(grouped, "word", list, samples=100))["groups"]
-    assert list(found) == ["gender f", "gender m"]
-    assert found["gender f"][:2] == [1, 6] and found["gender m"][:2] == [2, 3]
-    assert found["gender m"][2:] == [50.0, 100.0]

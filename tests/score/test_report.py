@@ -173,9 +173,3 @@ def test_summary_lines_are_aligned_and_mark_dev() -> None:
     lines = summary_lines(results())
     assert lines[0] == ("test       1best  WER 7/773 = 0.91 % [0.39, 1.55]  ins 1 del 2 sub 4  RTF 0.012")
     assert lines[2].startswith("dev (dev)  1best  WER ")
-
-
-def test_groups_of_speakers_have_a_column_each() -> None:
-    text = render_results("an4", [{**RESULT, "groups": {"age adult": [2, 300, 0.1, 1.9]}}], {})
-    assert "## WER by group of speakers" in text and "| test | 1best | 2/300 = 0.67 % [0.10, 1.90] |" in text
-    assert "group of speakers" not in render_results("an4", [RESULT], {})

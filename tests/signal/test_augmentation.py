@@ -1,6 +1,5 @@
 import math
-from pathlib import Path
-from typing import Type, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,33 +10,25 @@ from asrkit.config import (
     ConcatenateConfig,
     FeaturesConfig,
     GainAndTiltConfig,
-    NoiseConfig,
-    ReverberationConfig,
     SpecAugmentConfig,
     VtlpConfig,
 )
-from asrkit.errors import UserError
 from asrkit.signal.augmentation import (
     DECIBEL,
     FEATURES,
-    WAVEFORM,
     FeatureTransform,
     GainAndTilt,
-    Noise,
-    Reverberation,
     SpecAugment,
     Vtlp,
-    WaveformTransform,
     augment_features,
-    convolve,
     warp_time,
 )
+from asrkit.signal.degradation import WAVEFORM
 from asrkit.signal.filterbank import FilterBank
-from tests.corpus.sound import noise, write_audio
+from tests.corpus.sound import noise
 
 MASKS = SpecAugmentConfig(time_masks=2, time_mask_fraction=0.2, frequency_masks=2, frequency_mask_bins=8)
 LENGTHS = torch.tensor([100, 60, 100])
-SPEECH = noise(1.0, 1).astype(np.float32)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -161,93 +152,3 @@ def test_views_of_a_batch_are_drawn_one_after_the_other() -> None:
     for view in views:
         assert torch.equal(view, augment_features(transforms, features, LENGTHS, generator))
     assert not torch.equal(*views)
-
-
-def made(
-    kind: Type[WaveformTransform], folder: Path, samples: np.ndarray, rate: int = 16000
-) -> WaveformTransform:
-    """A transform by a folder's only recording."""
-    write_audio(folder / "deep" / "er" / "sound.WAV", samples, rate)
-    return of_folder(kind, folder)
-
-
-def of_folder(kind: Type[WaveformTransform], folder: Path, snr: float = 0.0) -> WaveformTransform:
-    if kind is Noise:
-        return Noise(NoiseConfig(directory="x", snr=(snr, snr)), folder, 16000)
-    return Reverberation(ReverberationConfig(directory="x"), folder, 16000)
-
-
-@pytest.mark.parametrize("snr", [-5.0, 0.0, 17.3])
-@pytest.mark.parametrize(
-    ("seconds", "rate", "channels"),
-    [(3.0, 16000, 1), (0.3, 16000, 1), (1.7, 44100, 2)],
-    ids=["long", "short", "other rate and channels"],
-)
-def test_noise_is_added_at_the_snr(
-    tmp_path: Path, snr: float, seconds: float, rate: int, channels: int
-) -> None:
-    write_audio(tmp_path / "noise.wav", noise(seconds, 2, rate, channels), rate)
-    added = of_folder(Noise, tmp_path, snr).draw(np.random.default_rng(0))(SPEECH) - SPEECH
-    assert added.shape == SPEECH.shape
-    ratio = 10 * np.log10(np.mean(SPEECH.astype(np.float64) ** 2) / np.mean(added.astype(np.float64) ** 2))
-    assert ratio == pytest.approx(snr, abs=0.01)
-
-
-def test_each_draw_of_noise_takes_another_segment(tmp_path: Path) -> None:
-    transform = made(Noise, tmp_path, noise(3.0, 2))
-    random = np.random.default_rng(0)
-    first, second = (transform.draw(random)(SPEECH) for _ in range(2))
-    assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(transform.draw(np.random.default_rng(0))(SPEECH), first)
-
-
-def test_a_unit_impulse_as_rir_changes_nothing(tmp_path: Path) -> None:
-    impulse = np.zeros(4000)
-    impulse[100] = 0.5  # after the time that sound takes through the room
-    reverberated = made(Reverberation, tmp_path, impulse).draw(np.random.default_rng(0))(SPEECH)
-    np.testing.assert_allclose(reverberated, SPEECH, atol=1e-6)
-    bank = FilterBank(FeaturesConfig())
-    assert np.abs(bank.extract_steps(reverberated).astype(int) - bank.extract_steps(SPEECH)).max() <= 1
-
-
-def test_an_echo_comes_after_its_delay_and_the_level_is_kept(tmp_path: Path) -> None:
-    rir = np.zeros((2000, 2))
-    rir[[50, 850], 0] = 0.8, 0.4
-    rir[:, 1] = 0.1  # a second microphone, which isn't used
-    reverberated = made(Reverberation, tmp_path, rir).draw(np.random.default_rng(0))(SPEECH)
-    expected = SPEECH + np.concatenate([np.zeros(800), 0.5 * SPEECH[:-800]])
-    expected *= np.sqrt(np.mean(SPEECH**2) / np.mean(expected**2))
-    np.testing.assert_allclose(reverberated, expected, atol=1e-5)
-
-
-def test_folders_and_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"augment\.reverberation\.directory: no such folder"):
-        of_folder(Reverberation, tmp_path / "none")
-    (tmp_path / "README").write_text("no audio")
-    with pytest.raises(UserError, match="no audio file there") as caught:
-        of_folder(Reverberation, tmp_path)
-    assert ".flac, .ogg" in caught.value.expected and caught.value.where == str(tmp_path)
-    (tmp_path / "text.wav").write_text("no audio")
-    with pytest.raises(UserError, match=r"augment\.noise\.directory: can't use .*text\.wav"):
-        of_folder(Noise, tmp_path)
-
-
-def test_a_silent_rir_and_a_file_that_was_removed_are_named(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    reverberation = made(Reverberation, tmp_path, np.zeros(2000))
-    silent = r"augment\.reverberation\.directory: can't use .*sound\.WAV: silence"
-    with pytest.raises(UserError, match=silent):
-        reverberation.draw(random)(SPEECH)
-    added = of_folder(Noise, tmp_path).draw(random)
-    (tmp_path / "deep/er/sound.WAV").unlink()
-    with pytest.raises(UserError, match=r"augment\.noise\.directory: can't use .*sound\.WAV"):
-        added(SPEECH)
-
-
-@pytest.mark.parametrize(("samples", "taps"), [(100, 7), (40_000, 8000), (9000, 12_000)])
-def test_convolution_in_blocks_is_convolution(samples: int, taps: int) -> None:
-    random = np.random.default_rng(0)
-    x, response = (random.normal(0, 1, count).astype(np.float32) for count in (samples, taps))
-    found, expected = convolve(x, response), np.convolve(x, response)
-    np.testing.assert_allclose(found[: len(expected)], expected, atol=1e-3)
-    assert not np.abs(found[len(expected) :]).max(initial=0) > 1e-3

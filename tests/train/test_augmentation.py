@@ -11,6 +11,7 @@ from asrkit.config import FeaturesConfig, NoiseConfig, ReverberationConfig, Spec
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import load_cuts
+from asrkit.signal.normalisation import Normalisation
 from asrkit.stages import features, manifests
 from asrkit.storage.tensors import load_tensors
 from asrkit.train.augmentation import Augmenter, TrainingAudio, make_augmenter
@@ -42,7 +43,7 @@ def augmenter_of(experiment: Experiment, *transforms: Any) -> Augmenter:
     config = msgspec.structs.replace(experiment.config, augment=transforms)
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     changed = dataclasses.replace(experiment, config=config)
-    return make_augmenter(changed, normalisation["mean"], normalisation["inverse_deviation"])
+    return make_augmenter(changed, Normalisation(normalisation["mean"], normalisation["inverse_deviation"]))
 
 
 BOTH = (ReverberationConfig(directory="rirs"), NoiseConfig(directory="noises"))
@@ -51,7 +52,7 @@ BOTH = (ReverberationConfig(directory="rirs"), NoiseConfig(directory="noises"))
 def examples_of(experiment: Experiment) -> Sequence[Example]:
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
     mean, inverse = normalisation["mean"], normalisation["inverse_deviation"]
-    return list(load_examples(load_cuts(experiment, "train"), UNITS, MODEL, mean, inverse)[0])
+    return list(load_examples(load_cuts(experiment, "train"), UNITS, MODEL, Normalisation(mean, inverse))[0])
 
 
 def audio_of(augmenter: Augmenter) -> TrainingAudio:
@@ -116,7 +117,7 @@ def test_reverberation_with_probability_0_leaves_the_draws_of_noise(tmp_path: Pa
 
 def test_without_waveform_transforms_no_audio_is_read(tmp_path: Path) -> None:
     experiment = SmallCorpus(tmp_path).experiment()  # without manifests
-    default = make_augmenter(experiment, torch.zeros(80), torch.ones(80))
+    default = make_augmenter(experiment, Normalisation(torch.zeros(80), torch.ones(80)))
     assert default.audio is None and not default.waveform
     assert [transform.settings for transform in default.features] == [SpecAugmentConfig()]
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from asrkit.model.acoustic import AcousticModel, score_sequences
+from asrkit.train.average import divide_by_priors
 from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import collate
 from asrkit.train.loop import Training, run_training
@@ -43,3 +44,16 @@ def test_no_decoder_loss_without_a_decoder() -> None:
     torch.manual_seed(0)
     model = AcousticModel(MODEL, bins=20, units=3)
     assert set(evaluate(model, make_examples(3, 0), UNITS, 2.0)) == {"errors", "words", "loss"}
+
+
+def test_posteriors_are_divided_by_their_mean_and_normalised_again() -> None:
+    torch.manual_seed(0)
+    model = AcousticModel(MODEL, bins=20, units=3).eval()
+    examples = make_examples(4, 0)
+    batch = collate(examples)
+    before, frames = model(*batch)
+    posteriors = torch.cat([row[:count].exp() for row, count in zip(before, frames.tolist())])
+    divide_by_priors(model, examples, 2.0, 0.5)
+    divided = posteriors / posteriors.mean(dim=0).sqrt()
+    after = torch.cat([row[:count].exp() for row, count in zip(model(*batch)[0], frames.tolist())])
+    torch.testing.assert_close(after, divided / divided.sum(dim=1, keepdim=True))

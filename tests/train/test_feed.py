@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from asrkit.errors import UserError
+from asrkit.signal.normalisation import Normalisation
 from asrkit.train.augmentation import Augmenter
 from asrkit.train.blobs import TextsByKey
 from asrkit.train.examples import Example, StoredExamples, StoredFeatures
@@ -120,7 +121,7 @@ def test_stored_examples_are_those_they_were_made_of() -> None:
     given = [
         dataclasses.replace(
             example,
-            source=StoredFeatures(Path(f"s{index // 5}"), f"{index},7,20", 7, mean, inverse),
+            source=StoredFeatures(Path(f"s{index // 5}"), f"{index},7,20", 7, Normalisation(mean, inverse)),
             target=None if index == 4 else example.target,
         )
         for index, example in enumerate(EXAMPLES)

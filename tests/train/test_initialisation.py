@@ -1,123 +1,170 @@
+"""Weights of other models, and frozen parts."""
+
 from pathlib import Path
-from typing import List, Sequence
+from typing import Any, Dict, Sequence
 
 import msgspec
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from asrkit.config import CorpusConfig, FeaturesConfig, ModelConfig, RecipeConfig, TrainConfig
+from asrkit.config import CorpusConfig, FeaturesConfig, ModelConfig, RecipeConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, save_model
-from asrkit.pipeline.experiment import Experiment, write_settings
-from asrkit.stages.train import check_files
+from asrkit.model.front import ResidualFront
+from asrkit.pipeline.experiment import write_settings
 from asrkit.storage.files import write_text
+from asrkit.storage.fingerprint import hash_file
 from asrkit.train.examples import draw_replayed
-from asrkit.train.initialisation import Source, freeze, initialise, open_source, transfer
+from asrkit.train.initialisation import freeze, initialise, refuse_other_features
+from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
-from tests.train.tiny import MODEL
+from tests.known_issues.conftest import Finished
+from tests.known_issues.conftest import finished_yesno as finished_yesno
+from tests.known_issues.conftest import yesno as yesno
+from tests.train.tiny import CONFIG, MODEL, UNITS, make_examples
 
-SYMBOLS = ["<blk>", "A", "B"]
-DECODER = msgspec.structs.replace(MODEL, decoder_blocks=1)
-FEATURES = FeaturesConfig(bins=20)
-
-
-def make_model(symbols: Sequence[str], config: ModelConfig = DECODER, seed: int = 0) -> AcousticModel:
-    torch.manual_seed(seed)
-    return AcousticModel(config, bins=20, units=len(symbols))
+RESNET18 = ModelConfig(front="resnet18", stem_channels=8, stem_kernel=7, stage_channels=(8, 16, 16, 16))
 
 
-def write_experiment(folder: Path, model: AcousticModel, symbols: List[str]) -> Path:
-    """An experiment with what fine-tuning needs."""
-    config = RecipeConfig(name="x", corpus=CorpusConfig(module="x"), features=FEATURES, model=model.config)
-    (folder / "stages").mkdir(parents=True)
-    write_settings(folder, config)
-    (folder / "average").mkdir()
-    save_model(folder / "average/model.safetensors", model, {})
-    (folder / "units").mkdir()
-    write_text(folder / "units/units.txt", "".join(f"{each} {row}\n" for row, each in enumerate(symbols)))
-    return folder
+def make_model(config: ModelConfig = RESNET18, units: int = 3, bins: int = 80) -> AcousticModel:
+    return AcousticModel(config, bins, units)
 
 
-def fine_tuned(place: Path, recipe: Path, **train: object) -> Experiment:
-    settings = TrainConfig(init_from=str(place), **train)  # type: ignore[arg-type]
-    corpus = CorpusConfig(module="x")
-    config = RecipeConfig(name="y", corpus=corpus, features=FEATURES, model=DECODER, train=settings)
-    return Experiment(config, recipe / "exp", recipe / "download", recipe, 1)
+def torchvision_like(file: Path, shortcut: str = "downsample", prefix: str = "") -> Dict[str, torch.Tensor]:
+    """Tensors with torchvision's names, three input channels and a classifier."""
+    torch.manual_seed(1)
+    tensors = {name: torch.randn(t.shape) for name, t in ResidualFront(RESNET18, 80).state_dict().items()}
+    tensors["conv1.weight"] = torch.randn(8, 3, 7, 7)
+    tensors["fc.weight"] = torch.randn(10, 16)
+    tensors = {name: t.contiguous() for name, t in tensors.items() if "num_batches" not in name}
+    renamed = {prefix + name.replace("downsample", shortcut): t for name, t in tensors.items()}
+    save_file(renamed, str(file))
+    return tensors
 
 
-def test_the_same_units_take_the_whole_model_with_its_feature_normalisation(tmp_path: Path) -> None:
-    source, model = make_model(SYMBOLS, seed=1), make_model(SYMBOLS)
-    source.feature_mean.fill_(3.0)
-    place = write_experiment(tmp_path / "old", source, SYMBOLS)
-    lines = initialise(model, SYMBOLS, fine_tuned(place, tmp_path))
-    assert lines == [f"{len(model.state_dict())} tensors from {place}, 0 not or not all:"]
-    for name, tensor in source.state_dict().items():
-        assert torch.equal(model.state_dict()[name], tensor), name
+@pytest.mark.parametrize(("shortcut", "prefix"), [("downsample", ""), ("shortcut", "front.")])
+def test_weights_are_copied_and_input_channels_summed(tmp_path: Path, shortcut: str, prefix: str) -> None:
+    given, model = torchvision_like(tmp_path / "resnet.safetensors", shortcut, prefix), make_model()
+    taken, left = initialise(model, "", tmp_path / "resnet.safetensors")
+    own = model.front.state_dict()
+    if shortcut == "shortcut":  # WeSpeaker's kernels are over (frequency, time)
+        given["conv1.weight"] = given["conv1.weight"].transpose(2, 3)
+    grey = torch.randn(1, 1, 20, 20)
+    coloured = torch.nn.functional.conv2d(grey.expand(1, 3, 20, 20), given["conv1.weight"])
+    found = torch.nn.functional.conv2d(grey, own["conv1.weight"])
+    torch.testing.assert_close(found, coloured, atol=1e-4, rtol=0)
+    assert torch.equal(own["layer3.1.bn2.running_var"], given["layer3.1.bn2.running_var"])
+    assert torch.equal(own["layer2.0.downsample.0.weight"], given["layer2.0.downsample.0.weight"])
+    assert len(taken) == len(given) - 1
+    assert "front.fc.weight: not in the model" in left
+    assert own["layer1.0.conv1.weight"].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_rows_of_known_units_are_taken_by_name_wherever_they_are() -> None:
-    source, symbols = make_model(SYMBOLS, seed=1), ["<blk>", "B", "C", "A"]
-    model, fresh = make_model(symbols), make_model(symbols)
-    _, left = transfer(model, symbols, Source(Path("old"), source.state_dict(), SYMBOLS))
-    assert torch.equal(model.output.weight[[0, 1, 3]], source.output.weight[[0, 2, 1]])
-    assert torch.equal(model.output.weight[2], fresh.output.weight[2])
-    own, theirs = model.decoder, source.decoder
-    assert own is not None and theirs is not None
-    assert torch.equal(own.embedding.weight[-1], theirs.embedding.weight[-1])  # the boundary
-    assert torch.equal(own.output.bias[[3, 1]], theirs.output.bias[[1, 2]])
-    assert "output.weight: fresh rows for 1 new units: C" in left
+def test_mismatches_are_listed_with_both_shapes(tmp_path: Path) -> None:
+    torchvision_like(tmp_path / "resnet.safetensors")
+    wider = make_model(msgspec.structs.replace(RESNET18, stem_kernel=3, stage_channels=(8, 16, 16, 24)))
+    before = wider.front.conv1.weight.clone()
+    _, left = initialise(wider, "", tmp_path / "resnet.safetensors")
+    assert "front.conv1.weight: found (8, 1, 7, 7), expected (8, 1, 3, 3)" in left
+    assert "front.layer4.1.conv2.weight: found (16, 16, 3, 3), expected (24, 24, 3, 3)" in left
+    assert torch.equal(wider.front.conv1.weight, before)
 
 
-def test_what_does_not_fit_is_listed_with_the_reason() -> None:
-    source = make_model(SYMBOLS, msgspec.structs.replace(DECODER, feedforward_dim=24, decoder_blocks=0), 1)
-    model = make_model(SYMBOLS)
-    taken, left = transfer(model, SYMBOLS, Source(Path("old"), source.state_dict(), SYMBOLS))
-    assert "blocks.0.expand.weight: found (24, 16), expected (32, 16)" in left
-    assert "decoder.norm.weight: not in old" in left
-    assert "blocks.0.attention.output.weight" in taken and "decoder.norm.weight" not in taken
+@pytest.mark.parametrize("content", [{"other": torch.zeros(2)}, None])
+def test_a_file_without_matching_tensors_is_refused(tmp_path: Path, content: Any) -> None:
+    file = tmp_path / "x.safetensors"
+    if content is None:
+        file.write_bytes(b"not tensors")
+    else:
+        save_file(content, str(file))
+    with pytest.raises(UserError, match=r"x\.safetensors"):
+        initialise(make_model(), "", file)
 
 
-def test_frozen_parts_keep_weights_and_statistics_in_training() -> None:
-    model = make_model(SYMBOLS)
-    freeze(model, ["front", "block1"])
+def write_experiment(folder: Path, symbols: Sequence[str], config: ModelConfig = MODEL) -> AcousticModel:
+    """The averaged model and the units of an experiment."""
+    torch.manual_seed(2)
+    model = make_model(config, len(symbols), bins=20)
+    model.feature_mean.fill_(0.5)
+    write_text(folder / "units" / "units.txt", "".join(f"{s} {i}\n" for i, s in enumerate(symbols)))
+    units = hash_file(folder / "units" / "units.txt")
+    save_model(folder / "average" / "model.safetensors", model, {"units": units})
+    return model
+
+
+def test_an_experiment_gives_the_rows_of_the_units_that_both_have(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(MODEL, decoder_blocks=1)
+    source = write_experiment(tmp_path, ["<blk>", "B", "C", "A"], config)
+    model = make_model(config, 4, bins=20)
+    before = model.output.weight.clone()
+    taken, left = initialise(model, ["<blk>", "A", "B", "D"], tmp_path)
+    assert left[0] == "output: 1 new units: D"
+    assert {each for each in left[1:] if "decoder" not in each} == set()
+    assert {each.split(":")[0] for each in left if "decoder" in each} == {
+        *("decoder.embedding.weight", "decoder.output.weight", "decoder.output.bias"),
+    }
+    assert torch.equal(model.output.weight[[0, 1, 2]], source.output.weight[[0, 3, 1]])
+    assert torch.equal(model.output.weight[3], before[3])
+    assert torch.equal(model.feature_mean, source.feature_mean)
+    assert torch.equal(model.blocks[0].contract.weight, source.blocks[0].contract.weight)
+    assert any(name.startswith("decoder.blocks.0") for name in taken)
+
+
+def test_without_the_units_of_the_experiment_no_row_of_the_output_is_taken(tmp_path: Path) -> None:
+    write_experiment(tmp_path, UNITS.symbols)
+    (tmp_path / "units" / "units.txt").write_text("<blk> 0\nB 1\nA 2\n")  # not those of the model
+    model = make_model(MODEL, bins=20)
+    before = model.output.weight.clone()
+    taken, left = initialise(model, UNITS.symbols, tmp_path)
+    assert "output: the units of the experiment are unknown" in left
+    assert torch.equal(model.output.weight, before) and "project.weight" in taken
+
+
+def test_frozen_parts_and_their_statistics_stay_and_the_others_are_trained(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = make_model(MODEL, bins=20)
+    assert freeze(model, ["front", "blocks.0"]) == sum(
+        p.numel() for part in (model.front, model.blocks[0]) for p in part.parameters()
+    )
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = make_optimizer(model, TrainConfig(learning_rate=0.1))
-    model.train()
-    log_probs, _ = model(torch.randn(2, 50, 20), torch.tensor([50, 40]))
-    log_probs[..., 1].sum().backward()
-    optimizer.step()
-    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
-    expected = {f"{part}.{kind}" for part in ("project", "norm", "output") for kind in ("weight", "bias")}
-    assert changed == expected
+    examples = make_examples(6, 0)
+    run_training(Training(model, make_optimizer(model, CONFIG), CONFIG, UNITS, examples, examples, tmp_path))
+    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved and not {name for name in moved if name.startswith(("front.", "blocks.0."))}
+    assert {"project.weight", "output.weight", "norm.weight"} <= moved
 
 
 @pytest.mark.parametrize(
-    ("train", "message"),
+    ("names", "words"),
     [
-        ({"freeze": ("blok1",)}, "no part blok1.*block1"),
-        ({"freeze": ("front", "project", "block1", "output", "decoder1")}, "no part decoder1"),
+        (["blocks.9"], "train.freeze has blocks.9"),
+        (["front", "project", "blocks", "norm", "output"], "all parts of the model are frozen"),
     ],
 )
-def test_wrong_parts_are_refused_before_a_stage_runs(tmp_path: Path, train: dict, message: str) -> None:
-    place = write_experiment(tmp_path / "old", make_model(SYMBOLS), SYMBOLS)
-    with pytest.raises(UserError, match=f"(?s){message}"):
-        check_files(fine_tuned(place, tmp_path, **train))
+def test_impossible_parts_are_refused(names: Sequence[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        freeze(make_model(MODEL, bins=20), names)
 
 
-def test_other_features_a_bundle_and_an_unfinished_experiment_are_refused(tmp_path: Path) -> None:
-    place = write_experiment(tmp_path / "old", make_model(SYMBOLS), SYMBOLS)
-    with pytest.raises(UserError, match=r"bins is 40, and that of train\.init_from 20") as caught:
-        open_source(place, FeaturesConfig(bins=40))
-    assert caught.value.todo == "--set features.bins=20"
-    (place / "average/model.safetensors").unlink()
-    with pytest.raises(UserError, match="no averaged model"):
-        check_files(fine_tuned(place, tmp_path))
-    (tmp_path / "bundle").mkdir()
-    write_text(tmp_path / "bundle/bundle.json", "{}")
-    with pytest.raises(UserError, match="is a bundle"):
-        check_files(fine_tuned(tmp_path / "bundle", tmp_path))
-    with pytest.raises(UserError, match="no experiment"):
-        check_files(fine_tuned(tmp_path, tmp_path))
+@pytest.mark.k2
+def test_a_recipe_starts_from_an_experiment_and_is_stale_when_its_model_changes(
+    yesno: Finished, tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    for name in ("recipe.yaml", "average/model.safetensors", "units/units.txt"):
+        (start / name).parent.mkdir(parents=True, exist_ok=True)
+        (start / name).write_bytes((yesno.exp / name).read_bytes())
+    tuned = [f"train.init_from={start}", "train.freeze=[front]", "train.learning_rate=0.001"]
+    printed = yesno.run("--stop-stage", "train", settings=tuned)
+    assert f"tensors from {start}, 0 not" in printed and "parameters are frozen" in printed
+    log = (yesno.exp / "train" / "log.jsonl").read_text().splitlines()
+    assert len(log) == 2 and msgspec.json.decode(log[0])["errors"] < 60  # it starts from what was learnt
+    printed = yesno.run("--stop-stage", "train", "--dry-run", settings=tuned)
+    assert "would skip stage 6 (train): fresh" in printed
+    (start / "units" / "units.txt").write_text("<blk> 0\n")
+    printed = yesno.run("--stop-stage", "train", "--dry-run", settings=tuned)
+    assert f"would run stage 6 (train): {start}/units/units.txt changed" in printed
 
 
 def test_each_epoch_has_all_own_utterances_and_another_share_of_the_replayed_ones() -> None:
@@ -128,3 +175,20 @@ def test_each_epoch_has_all_own_utterances_and_another_share_of_the_replayed_one
     assert draw_replayed(30, 100, 0.25, seed=1, epoch=0) == first
     assert draw_replayed(30, 4, 0.5, seed=1, epoch=0) == list(range(34))
     assert draw_replayed(30, 0, 0.0, seed=1, epoch=0) == list(range(30))
+
+
+def test_a_bundle_and_an_unfinished_experiment_are_refused_before_a_stage_runs(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/bundle.json").write_text("{}")
+    with pytest.raises(UserError, match="is a bundle"):
+        refuse_other_features(tmp_path / "bundle", FeaturesConfig())
+    config = RecipeConfig(name="x", corpus=CorpusConfig(module="x"))
+    (tmp_path / "exp").mkdir()
+    write_settings(tmp_path / "exp", config)
+    with pytest.raises(UserError, match="no averaged model"):
+        refuse_other_features(tmp_path / "exp", FeaturesConfig())
+    (tmp_path / "exp/average").mkdir()
+    (tmp_path / "exp/average/model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"bins is 40, and that of train\.init_from 80") as caught:
+        refuse_other_features(tmp_path / "exp", FeaturesConfig(bins=40))
+    assert caught.value.todo == "--set features.bins=80"

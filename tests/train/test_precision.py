@@ -24,7 +24,7 @@ FLOAT16 = msgspec.structs.replace(CONFIG, precision="float16")
 @pytest.fixture(autouse=True)
 def float32_products(monkeypatch: pytest.MonkeyPatch) -> None:
     """The float16 code path with float32 products: a CPU has no others."""
-    monkeypatch.setattr(loop, "autocast", lambda config, device: contextlib.nullcontext())
+    monkeypatch.setattr(loop, "autocast", lambda precision, device: contextlib.nullcontext())
 
 
 def steps(directory: Path, state: TrainState, config: "loop.TrainConfig" = FLOAT16) -> Dict[str, Tensor]:

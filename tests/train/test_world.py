@@ -27,12 +27,12 @@ def gradients_of_rank(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str,
     model = torch.nn.Sequential(torch.nn.Linear(2, 1, bias=False), torch.nn.BatchNorm1d(1))
     torch.nn.init.ones_(model[0].weight)
     model[1].running_mean.fill_(rank)
-    pair, counts = join_world(rank, 2, meet), torch.zeros(2)
+    ranks, counts = join_world(rank, len(rows), meet), torch.zeros(2)
     if rows[rank]:
         loss = model[0](INPUTS[rows[rank]]).square().sum()
         loss.backward()
         counts = torch.tensor([len(rows[rank]), float(loss)])
-    totals = reduce_gradients(pair, model, counts)
+    totals = reduce_gradients(ranks, model, counts)
     return {
         "gradient": model[0].weight.grad.tolist(),
         "counts": totals.tolist(),
@@ -40,76 +40,82 @@ def gradients_of_rank(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str,
     }
 
 
-def layers_of_rank(rank: int, meet: Path) -> Dict[str, Any]:
-    """Gradients of four layers, of two batches of rank 0 and the given number of rank 1, in small buckets."""
+def layers_of_rank(rank: int, size: int, meet: Path) -> Dict[str, Any]:
+    """Gradients of four layers, of two batches of rank 0 and fewer of the others, in small buckets."""
     torch.set_num_threads(1)
     world.BUCKET_BYTES = 40
-    pair = join_world(rank, 2, meet)
+    ranks = join_world(rank, size, meet)
     found: Dict[str, Any] = {}
     for batches in (2, 1, 0):
         for started in (False, True):
             torch.manual_seed(0)
             model = torch.nn.Sequential(*(torch.nn.Linear(3, 3) for _ in range(5)))
             own = batches if rank else 2
-            inputs = torch.randn(4, 5, 3)[2 * rank :][:own]
-            gradients, sent = GradientSum(pair, model), 0
+            inputs = torch.randn(2 * size, 5, 3)[2 * rank :][:own]
+            gradients, sent = GradientSum(ranks, model), 0
             for number, batch in enumerate(inputs):
                 if started and number == own - 1:
                     gradients.start()
                 model[1:](batch).square().sum().backward()  # the first layer is not used
                 sent = len(gradients._sent)
-            reduce_gradients(pair, model, torch.ones(1), 1.0, gradients)
+            reduce_gradients(ranks, model, torch.ones(1), 1.0, gradients)
             values = [None if p.grad is None else p.grad.tolist() for p in model.parameters()]
             found[f"{batches} {started}"] = (values, sent)
     return found
 
 
-def exchange_layers(folder: Path, queue: Any) -> None:
-    run_parallel(lambda rank: layers_of_rank(rank, folder / "meet"), 2, 2, lambda _, each: queue.put(each))
+def exchange_layers(folder: Path, size: int, queue: Any) -> None:
+    meet = folder / "meet"
+    run_parallel(lambda rank: layers_of_rank(rank, size, meet), size, size, lambda _, each: queue.put(each))
 
 
-def test_gradients_exchanged_during_backward_are_those_exchanged_afterwards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [2, 3])
+def test_gradients_exchanged_during_backward_are_those_exchanged_afterwards(
+    tmp_path: Path, size: int
+) -> None:
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=exchange_layers, args=(tmp_path, queue))
+    process = context.Process(target=exchange_layers, args=(tmp_path, size, queue))
     process.start()
-    first, second = (queue.get(timeout=120) for _ in range(2))
+    results = [queue.get(timeout=120) for _ in range(size)]
     process.join()
     for batches in (2, 1, 0):
-        values = [found[f"{batches} {started}"][0] for found in (first, second) for started in (False, True)]
+        values = [found[f"{batches} {started}"][0] for found in results for started in (False, True)]
         assert all(each == values[0] for each in values)
         assert any(value != 0.0 for row in values[0][-2] for value in row)
-    assert [found["1 True"][1] for found in (first, second)] == [4, 4]  # all but the first layer's
-    assert [found["1 False"][1] for found in (first, second)] == [0, 0]
+    assert [found["1 True"][1] for found in results] == size * [4]  # all but the first layer's
+    assert [found["1 False"][1] for found in results] == size * [0]
 
 
 def exchange(folder: Path, rows: List[List[int]], queue: Any) -> None:
+    size, meet = len(rows), folder / "meet"
     run_parallel(
-        lambda rank: gradients_of_rank(rank, folder / "meet", rows), 2, 2, lambda _, result: queue.put(result)
+        lambda rank: gradients_of_rank(rank, meet, rows), size, size, lambda _, result: queue.put(result)
     )
 
 
 def exchange_in_subprocess(folder: Path, rows: List[List[int]]) -> List[Dict[str, Any]]:
-    """Results of both ranks, from a subprocess: torch's threads don't survive a fork."""
+    """Results of all ranks, from a subprocess: torch's threads don't survive a fork."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=exchange, args=(folder, rows, queue))
     process.start()
-    results = [queue.get(timeout=120) for _ in range(2)]
+    results = [queue.get(timeout=120) for _ in rows]
     process.join()
     return results
 
 
-def test_gradients_are_those_of_the_whole_batch_per_frame(tmp_path: Path) -> None:
-    first, second = exchange_in_subprocess(tmp_path, [[0, 1], [2]])
+@pytest.mark.parametrize("rows", [[[0, 1], [2]], [[0], [1], [2]], [[2], [], [0, 1]]])
+def test_gradients_are_those_of_the_whole_batch_per_frame(tmp_path: Path, rows: List[List[int]]) -> None:
+    first, *others = exchange_in_subprocess(tmp_path, rows)
     weight = torch.ones(1, 2, requires_grad=True)
     loss = (INPUTS @ weight.T).square().sum()
     (loss / 3).backward()
     assert weight.grad is not None
     torch.testing.assert_close(torch.tensor(first["gradient"]), weight.grad)
-    assert first == second
+    assert all(other == first for other in others) and len(others) == len(rows) - 1
     assert first["counts"] == [3.0, float(loss)]
-    assert first["mean"] == [0.5]
+    assert first["mean"] == [(len(rows) - 1) / 2]
 
 
 def test_a_rank_without_a_batch_takes_part(tmp_path: Path) -> None:

@@ -18,8 +18,11 @@ from asrkit.config import (
     TrainConfig,
     VtlpConfig,
 )
-from asrkit.signal.augmentation import GainAndTilt, Noise, Reverberation, SpecAugment, Vtlp
+from asrkit.signal.augmentation import GainAndTilt, SpecAugment, Vtlp
+from asrkit.signal.degradation import Noise, Reverberation
 from asrkit.signal.filterbank import FilterBank
+from asrkit.signal.normalisation import Normalisation
+from asrkit.signal.recordings import Recordings
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
 from asrkit.train.augmentation import Augmenter, TrainingAudio
@@ -66,16 +69,16 @@ def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
         rows[example.id] = json.dumps(Recording.from_file(file).to_cut().to_dict())
     if not (folder / "noise").exists():
         write_audio(folder / "noise/n.wav", random.normal(0, 0.1, 8000))
-    directory = str(folder / "noise")
-    reverberation, noise = ReverberationConfig(directory=directory), NoiseConfig(directory=directory)
-    waveform = {
-        ReverberationConfig: Reverberation(reverberation, folder / "noise", 16000),
-        NoiseConfig: Noise(noise, folder / "noise", 16000),
-    }
+    recordings = Recordings([folder / "noise/n.wav"], 16000, "augment.noise.directory")
+    waveform = (
+        Reverberation(ReverberationConfig(), 16000, recordings),
+        Noise(NoiseConfig(directory="noise"), 16000, recordings),
+    )
     features = (
         GainAndTilt(GainAndTiltConfig(max_gain=3.0, max_tilt=6.0), torch.ones(20)),
         Vtlp(VtlpConfig(max_warp=0.1)),
         SpecAugment(SpecAugmentConfig(time_warp_frames=5)),
     )
-    audio = TrainingAudio(FilterBank(FeaturesConfig(bins=20)), torch.zeros(20), torch.ones(20), rows)
+    bank = FilterBank(FeaturesConfig(bins=20))
+    audio = TrainingAudio(bank, Normalisation(torch.zeros(20), torch.ones(20)), rows)
     return Augmenter(0.5, waveform, features, audio)
