@@ -14,6 +14,7 @@ FOLDER = click.Path(path_type=Path)
 @click.command("new-recipe")
 @click.argument("name")
 @click.option("--from", "place", required=True, type=FOLDER, metavar="SOURCE", help="The corpus.")
+@click.option("--init-from", type=FOLDER, metavar="EXP", help="Fine-tune the model of this experiment.")
 @click.option("--recipes", type=FOLDER, default=Path("recipes"), show_default=True, metavar="DIR")
 @click.option("--allow-pipes", is_flag=True, help="Run piped commands in wav.scp or a CutSet.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one setting.")
@@ -21,6 +22,7 @@ FOLDER = click.Path(path_type=Path)
 def command(
     name: str,
     place: Path,
+    init_from: Optional[Path],
     recipes: Path,
     allow_pipes: bool,
     assignments: Tuple[str, ...],
@@ -32,5 +34,5 @@ def command(
     directory or a folder of them; a lhotse CutSet NAME.jsonl.gz; the folder of a Common Voice language.
     Missing dev and test sets are carved out of train, speaker-disjoint.
     """
-    for line in make_recipe(name, place, recipes, allow_pipes, assignments, nj or count_cores()):
+    for line in make_recipe(name, place, recipes, allow_pipes, assignments, nj or count_cores(), init_from):
         print(line)

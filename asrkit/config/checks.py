@@ -174,6 +174,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
     no_chunk = "train.chunk is not"
+    no_source = "train.init_from is not"
     no_phones = "units.kind is not phones"
     train = config.train
     plain = train.ctc == "torch" and train.criterion != "lf-mmi"
@@ -203,6 +204,10 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("train.topology", plain and train.topology != "standard", no_graphs),
         ("train.optional_silence", plain and train.optional_silence is not None, no_graphs),
         ("train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, "train.criterion is ctc"),
+        *(
+            (f"train.{name}", bool(getattr(config.train, name)) and config.train.init_from is None, no_source)
+            for name in ("freeze", "replay")
+        ),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

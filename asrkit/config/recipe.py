@@ -433,6 +433,8 @@ class TrainConfig(Settings):
     # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
     # file; in the recipe's folder, or absolute
     init_from: Optional[str] = None
+    # Of the utterances of an epoch, the share drawn from the training data of init_from, against forgetting
+    replay: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     freeze: Tuple[str, ...] = ()  # parts of the model that stay as they are, such as front or blocks.0
 
     # Optimiser

@@ -7,7 +7,7 @@ import re
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import msgspec
 
@@ -22,7 +22,7 @@ from asrkit.errors import UserError, escape
 from asrkit.onboarding.recipe_folder import first_of_each, settings_text, write_recipe
 from asrkit.onboarding.source import Source, choose_splits, identify_source
 from asrkit.onboarding.suggestion import Suggestion, suggest_settings, suggest_text
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.storage.files import write_text
 
 LARGEST_BAD_FRACTION = 0.2  # of a split; above it, SOURCE is probably the wrong folder
@@ -33,13 +33,23 @@ Splits = Dict[str, List[ValidUtterance]]
 
 
 def make_recipe(
-    name: str, place: Path, recipes: Path, allow_pipes: bool, assignments: Tuple[str, ...], jobs: int
+    name: str,
+    place: Path,
+    recipes: Path,
+    allow_pipes: bool,
+    assignments: Tuple[str, ...],
+    jobs: int,
+    init_from: Optional[Path] = None,
 ) -> Iterator[str]:
-    """Write the folder `recipes`/`name` for the corpus at `place`; yields the lines to print."""
+    """Write the folder `recipes`/`name` for the corpus at `place`; yields the lines to print.
+
+    `init_from`: an experiment to fine-tune, whose features, units and model are taken.
+    """
     directory = recipes / name
     _refuse_name(name, directory)
     source = identify_source(place)
-    given = _given_settings(name, assignments)
+    taken = _fine_tuning(init_from.resolve()) if init_from is not None else []
+    given = [*_given_settings(name, assignments, taken), *taken]
     settings = _corpus_settings(source, directory, given, allow_pipes)
     splits, rejections = _read(source, directory, settings, jobs)
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
@@ -66,11 +76,12 @@ def make_recipe(
     yield f"wrote {escape(str(directory))}; now: {run} --corpus-dir {folder}"
 
 
-def _given_settings(name: str, assignments: Tuple[str, ...]) -> List[Suggestion]:
-    """The settings of --set, which override suggestions; raises UserError for an invalid one."""
+def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Suggestion]) -> List[Suggestion]:
+    """The settings of --set, which override those `taken` from a model, and suggestions; raises UserError for
+    an invalid one."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
-        write_text(recipe, settings_text(name, [Suggestion("corpus.module", "tsv")]))
+        write_text(recipe, settings_text(name, [Suggestion("corpus.module", "tsv"), *taken]))
         try:
             flat = flatten(load_config(recipe, None, assignments))
         except UserError as error:
@@ -80,6 +91,28 @@ def _given_settings(name: str, assignments: Tuple[str, ...]) -> List[Suggestion]
         Suggestion(key, value, "given with --set")
         for key, value in flat.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
+    ]
+
+
+def _fine_tuning(place: Path) -> List[Suggestion]:
+    """The settings of a model to fine-tune, a tenth of its learning rate, and its lexicon of phones."""
+    config = open_experiment(place).config
+    settings = [
+        Suggestion("train.init_from", str(place), "the model to fine-tune"),
+        Suggestion(
+            "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
+        ),
+        Suggestion("train.replay", 0.3, "share of the model's own training data, against forgetting"),
+    ]
+    if config.units.kind == "phones":
+        lexicon = str(place / "units" / "lexicon.txt")
+        settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
+    own = ("features.speed_factors", "features.shard_utterances")
+    copied = ("features.", "signal.", "units.", "model.")
+    return settings + [
+        Suggestion(key, value, "as in the model to fine-tune")
+        for key, value in flatten(config).items()
+        if key.startswith(copied) and value is not None and key not in own
     ]
 
 

@@ -107,9 +107,12 @@ def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
         record = read_record(stage, experiment)
         settings = settings_of(experiment, stage.result, stage.how)
         if stage.module and (record is None or record.settings != settings):
-            check = getattr(importlib.import_module(stage.module), "check", None)
+            module = importlib.import_module(stage.module)
+            check, check_files = getattr(module, "check", None), getattr(module, "check_files", None)
             if check is not None:
                 check(experiment.config)
+            if check_files is not None:
+                check_files(experiment)
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:

@@ -65,7 +65,8 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     """Patterns with splits and settings filled in, without those whose setting has no value.
 
     {augment.directory} stands for the directory of each transform that has one, {augment.waveform} for the
-    kind of each transform of waveforms, {train.init_from} for the files of an experiment to start from.
+    kind of each transform of waveforms, {train.init_from} for the files of an experiment to start from,
+    {init_from.experiment} for its folder, and {init_from.replay} for that if train.replay uses its data.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -80,8 +81,11 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     choices["augment.directory"] = [getattr(each, "directory", None) for each in transforms]
     choices["augment.waveform"] = [kind_of(each) for each in transforms if isinstance(each, WaveformConfig)]
     start = experiment.config.train.init_from
+    choices["init_from.experiment"], choices["init_from.replay"] = [], []
     if start is not None and experiment.named(start).is_dir():  # an experiment: what is read of it
         choices["train.init_from"] = [f"{start}/average/model.safetensors", f"{start}/units/units.txt"]
+        choices["init_from.experiment"] = [start]
+        choices["init_from.replay"] = [start] if experiment.config.train.replay else []
     filled: List[str] = []
     for pattern in patterns:
         pattern, _, condition = pattern.partition(" if ")

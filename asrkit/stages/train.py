@@ -17,7 +17,7 @@ STAGE = Stage(
         "features/normalisation.safetensors",
         *features_of("{train}", "{dev}"),
         *units.STAGE.writes,
-        "{recipe}/{train.init_from}",
+        *("{recipe}/{train.init_from}", "{recipe}/{init_from.replay}/features"),
         # Noise and room impulse responses, and the audio that transforms of waveforms are applied to
         "{recipe}/{augment.directory}",
         f"{CUTS} if augment.waveform",
@@ -64,6 +64,18 @@ def check_k2(config: RecipeConfig) -> None:
             from asrkit.train.criterion import import_k2
 
             import_k2(f"train.{setting} is {value}")
+
+
+def check_files(experiment: Experiment) -> None:
+    """Raise UserError if the model can't start from train.init_from."""
+    config = experiment.config
+    if config.train.init_from is not None:
+        from asrkit.model.acoustic import AcousticModel
+        from asrkit.train.initialisation import initialise, refuse_other_features
+
+        place = experiment.named(config.train.init_from)
+        refuse_other_features(place, config.features)
+        initialise(AcousticModel(config.model, config.features.bins, 2), ("", " "), place)
 
 
 def run(experiment: Experiment) -> Optional[str]:

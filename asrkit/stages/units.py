@@ -2,11 +2,12 @@
 
 import collections
 import contextlib
-from typing import Sequence, Set
+from pathlib import Path
+from typing import Optional, Sequence, Set
 
 from asrkit.corpus.cuts import Supervision
 from asrkit.errors import AudioProblem
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.storage.files import read_jsonl
 
@@ -18,18 +19,20 @@ STAGE = Stage(
         "{recipe}/{units.lexicon}",
         "{recipe}/{lm.text}",
         "{recipe}/{lm.arpa}",
+        "{recipe}/{init_from.experiment}/units/units.txt",
+        "{recipe}/{init_from.experiment}/units/bpe.model?",
     ),
     writes=("units/units.txt", "units/lexicon.txt", "units/words.txt", "units/bpe.model?", "units/oov.txt?"),
     result=(
         *("units", "lm.text", "lm.text_sentences", "lm.arpa"),
-        *("corpus.train", "corpus.case", "corpus.words"),
+        *("corpus.train", "corpus.case", "corpus.words", "train.init_from"),
     ),
 )
 
 
 def run(experiment: Experiment) -> None:
     """Write units/ from the training transcripts and the extra vocabulary of lm.text or lm.arpa."""
-    from asrkit.text.units import build_units
+    from asrkit.text.units import build_units, read_symbols
 
     config = experiment.config
     file = experiment.folder("manifests") / f"{config.corpus.train}_supervisions.jsonl.gz"
@@ -37,7 +40,11 @@ def run(experiment: Experiment) -> None:
     sentences = [str(row["text"]) for row in supervisions]
     extra = _extra_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
-    units = build_units(config.units, sentences, experiment.folder("units"), lexicon, extra, config.corpus)
+    folder, kept = experiment.folder("units"), _kept_units(experiment)
+    units = build_units(config.units, sentences, folder, lexicon, extra, config.corpus, kept)
+    if kept is not None:
+        new = len(units) - len(read_symbols(kept / "units.txt"))
+        print(f"units: those of {kept.parent}, and {new} new ones")
     known = {entry.word for entry in units.lexicon}
     if units.unknown_word is not None:
         _report_unknown(sentences, known, units.unknown_word)
@@ -51,6 +58,16 @@ def run(experiment: Experiment) -> None:
         f"units: {len(units)} {config.units.kind} (with blank), {len(units.lexicon)} pronunciations, "
         f"{sum(map(len, map(units.encode, sentences))) / max(1, len(sentences)):.1f} units per sentence"
     )
+
+
+def _kept_units(experiment: Experiment) -> Optional[Path]:
+    """The units of the experiment that training starts from, if they are of the same kind."""
+    name = experiment.config.train.init_from
+    if name is None or not experiment.named(name).is_dir():
+        return None
+    source = open_experiment(experiment.named(name))
+    same = source.config.units.kind == experiment.config.units.kind
+    return source.folder("units") if same else None
 
 
 def _report_unknown(sentences: Sequence[str], known: Set[str], unknown_word: str) -> None:

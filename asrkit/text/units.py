@@ -132,13 +132,15 @@ def build_units(
     given_lexicon: Optional[Path] = None,
     extra_words: Iterable[str] = (),
     corpus: CorpusConfig = ANY_CORPUS,
+    kept: Optional[Path] = None,
 ) -> Units:
     """Write units.txt, lexicon.txt, words.txt, and maybe bpe.model and oov.txt, from training sentences.
 
     For BPE and characters, the lexicon also has the `extra_words` that the training text's units spell. For
     phones it is all of `given_lexicon`, with its words normalised, and with units.grapheme_to_phoneme the
-    other words of the training text and of `extra_words`, too. Raises UserError if a training word has
-    no units, or units don't give the word back.
+    other words of the training text and of `extra_words`, too. `kept`: units of another experiment come
+    first, in their order, and its BPE is not trained again. Raises UserError if a training word has no units,
+    or units don't give the word back.
     """
     vocabulary = sorted({word for sentence in sentences for word in sentence.split()})
     if not vocabulary:
@@ -158,12 +160,19 @@ def build_units(
         trained = {unit for entry in lexicon for unit in entry.units}
     else:
         bpe = config.kind == "bpe"
-        spell = _train_bpe(config.vocabulary_size, sentences, directory) if bpe else _characters
+        spell: Spelling = _characters
+        if bpe and kept is not None:
+            write_bytes(directory / "bpe.model", (kept / "bpe.model").read_bytes())
+            spell = _bpe_spelling((kept / "bpe.model").read_bytes())
+        elif bpe:
+            spell = _train_bpe(config.vocabulary_size, sentences, directory)
         lexicon = [Pronunciation(word, spell(word)) for word in vocabulary]
         trained = {unit for entry in lexicon for unit in entry.units}
+        trained |= set() if kept is None else set(read_symbols(kept / "units.txt"))
         extra = [Pronunciation(word, spell(word)) for word in sorted({*extra_words} - {*vocabulary})]
         lexicon += [entry for entry in extra if trained.issuperset(entry.units)]
-    _write_symbols(directory / "units.txt", [BLANK_SYMBOL, *sorted(trained)])
+    symbols = [BLANK_SYMBOL] if kept is None else read_symbols(kept / "units.txt")
+    _write_symbols(directory / "units.txt", [*symbols, *sorted(trained - set(symbols))])
     _write_symbols(directory / "words.txt", [EPSILON, *sorted({entry.word for entry in lexicon}), START, END])
     write_lexicon(directory / "lexicon.txt", lexicon)
     if unknown_word is not None:

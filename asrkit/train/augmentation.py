@@ -16,7 +16,7 @@ from asrkit.config.recipe import kind_of
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import with_audio_paths
 from asrkit.errors import UserError
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.signal.augmentation import FEATURES, FeatureTransform, SpecAugment, augment_features
 from asrkit.signal.degradation import WAVEFORM, Speech, WaveformTransform
 from asrkit.signal.features import read_speed_perturbed, speed_perturbed_id
@@ -27,6 +27,8 @@ from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_value
 from asrkit.train.blobs import TextsByKey
 from asrkit.train.examples import Example, collate, join
+
+REPLAYED = "replayed:"  # before the ids of utterances of another experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,11 +146,21 @@ def make_augmenter(experiment: Experiment, normalisation: Normalisation) -> Augm
     if not on_waveforms:
         return Augmenter(fraction, (), features)
     manifest = experiment.folder("manifests") / f"{experiment.config.corpus.train}_cuts.jsonl.gz"
+    sets = [("", experiment, manifest)]
+    speeds = set(config.speed_factors)
+    train = experiment.config.train
+    if train.replay:
+        source = open_experiment(experiment.named(str(train.init_from)))
+        name = f"{source.config.corpus.train}_cuts.jsonl.gz"
+        sets.append((REPLAYED, source, source.folder("manifests") / name))
+        speeds.update(source.config.features.speed_factors)
     rows = TextsByKey(
-        (row["id"], json.dumps(with_audio_paths(row, experiment))) for row in iterate_jsonl(manifest)
+        (prefix + row["id"], json.dumps(with_audio_paths(row, of)))
+        for prefix, of, file in sets
+        for row in iterate_jsonl(file)
     )
     bank = FilterBank(config, experiment.config.signal.steps)
-    audio = TrainingAudio(bank, normalisation, rows, config.speed_factors)
+    audio = TrainingAudio(bank, normalisation, rows, sorted(speeds))
     waveform = [_make_transform(each, experiment, audio) for each in on_waveforms]
     return Augmenter(fraction, waveform, features, audio)
 

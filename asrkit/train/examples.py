@@ -146,6 +146,27 @@ def take(examples: Sequence[Example], utterance: Utterance) -> Example:
     return parts[0] if len(parts) == 1 else join(parts)
 
 
+class Chosen(Sequence[Example]):
+    """Some of the examples, by their places."""
+
+    def __init__(self, examples: Sequence[Example], places: Sequence[int]) -> None:
+        self.examples, self.places = examples, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.examples[self.places[index]]
+
+
+def draw_replayed(own: int, replayed: int, share: float, *, seed: int, epoch: int) -> List[int]:
+    """Places of an epoch's examples: the first `own` ones, and of the `replayed` ones after them so many,
+    drawn anew each epoch, that they are a `share` of all, or all of them."""
+    count = min(replayed, round(own * share / (1 - share)))
+    drawn = np.random.default_rng([seed, epoch, 2]).permutation(replayed)[:count]
+    return [*range(own), *sorted((own + drawn).tolist())]
+
+
 def concatenate(
     examples: Sequence[Example], fraction: float, *, seed: int, epoch: int, longest: float, model: ModelConfig
 ) -> List[Utterance]:

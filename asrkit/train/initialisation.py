@@ -1,8 +1,8 @@
 """Start of training: weights of another model, and parts of the model that stay as they are.
 
-    another experiment   all tensors of equal name and shape; rows of the output layer by the unit's name
-    torchvision          conv1.weight, layer1.0.downsample.0.weight, ...  -> front.conv1.weight, ...
-    WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.layer1.0.downsample.0...
+another experiment   all tensors of equal name and shape; rows of the output layer by the unit's name
+torchvision          conv1.weight, layer1.0.downsample.0.weight, ...  -> front.conv1.weight, ...
+WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.layer1.0.downsample.0...
 """
 
 from pathlib import Path
@@ -11,12 +11,15 @@ from typing import Dict, List, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from asrkit.config import FeaturesConfig, flatten
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.pipeline.experiment import open_experiment
 from asrkit.storage.fingerprint import hash_file
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import read_symbols
 
+NOT_THE_SOUND = ("speed_factors", "shard_utterances")  # settings of features that may differ
 OF_UNITS = ("output.weight", "output.bias")  # (unit, ...)
 OF_TOKENS = (
     *("decoder.embedding.", "decoder.output.", "transducer.embedding.", "transducer.output."),
@@ -63,11 +66,33 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
     return taken, left
 
 
+def refuse_other_features(place: Path, features: FeaturesConfig) -> None:
+    """Raise UserError for a bundle, an experiment without an averaged model, and one of other features."""
+    if not place.is_dir():
+        return
+    if (place / "bundle.json").exists():
+        expected = "the experiment that it was exported from: a bundle has no weights to train"
+        raise UserError(f"{place} is a bundle", expected, "train.init_from", "--init-from EXP")
+    theirs, own = flatten(open_experiment(place).config.features), flatten(features)
+    file = place / "average" / "model.safetensors"
+    if not file.is_file():
+        todo = f"finish it: run.sh --exp {place} --stop-stage average"
+        raise UserError(f"{place} has no averaged model", "a trained experiment", str(file), todo)
+    for name, value in own.items():
+        if theirs[name] != value and name not in NOT_THE_SOUND:
+            found = f"features.{name} is {value}, and that of train.init_from {theirs[name]}"
+            todo = f"--set features.{name}={theirs[name]}"
+            raise UserError(found, "the features of the model", str(place), todo)
+
+
 def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """A ResNet's tensors under the names of the front end.
 
     Three input channels of the first convolution are summed: the output for a grey image stays the same.
+    WeSpeaker's kernels are over (frequency, time), here transposed.
     """
+    if any(".shortcut." in name for name in given):
+        given = {name: of.transpose(2, 3) if of.dim() == 4 else of for name, of in given.items()}
     renamed: Dict[str, Tensor] = {}
     for name, tensor in given.items():
         bare = name[len("front.") :] if name.startswith("front.") else name

@@ -27,7 +27,15 @@ from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
 from asrkit.train.criterion import PLAIN_CTC, Criterion, Output, Spoken
 from asrkit.train.evaluate import evaluate, word_error_rate
-from asrkit.train.examples import Example, Utterance, concatenate, count_utterances, take
+from asrkit.train.examples import (
+    Chosen,
+    Example,
+    Utterance,
+    concatenate,
+    count_utterances,
+    draw_replayed,
+    take,
+)
 from asrkit.train.feed import Batch, BatchMaker, Feed, Request, count_workers
 from asrkit.train.loss import consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
@@ -58,6 +66,7 @@ class Training:
     criterion: Criterion = PLAIN_CTC
     averaged: Optional[AcousticModel] = None  # exponential moving average of the weights, of train.ema_decay
     augmenter: Augmenter = dataclasses.field(default_factory=Augmenter)
+    replayed: int = 0  # the last examples of `train`, of which each epoch has the share train.replay
     made_of: str = ""  # fingerprint of data, settings and code, stored in checkpoints
 
     def batch_maker(self, workers: int = 0) -> BatchMaker:
@@ -184,20 +193,24 @@ class Plan(Sequence[List[List[Example]]]):
 
 
 def plan_steps(training: Training, epoch: int, batches_per_step: int) -> Plan:
-    """The batches of each step of an epoch, at most `batches_per_step`; every utterance is in one.
+    """The batches of each step of an epoch, at most `batches_per_step`; every utterance is in one, of the
+    replayed ones a part.
 
     Independent of the number of ranks, which may change when training resumes.
     """
     config = training.config
     longest = config.batch_duration / batches_per_step
+    replay = training.replayed, config.replay
+    places = draw_replayed(len(training.train) - training.replayed, *replay, seed=config.seed, epoch=epoch)
     utterances = concatenate(
-        training.train,
+        Chosen(training.train, places),
         training.augmenter.concatenated,
         seed=config.seed,
         epoch=epoch,
         longest=longest,
         model=training.model.config,
     )
+    utterances = [tuple(places[part] for part in utterance) for utterance in utterances]
     seconds = [example.seconds for example in training.train]
     batches = plan_batches(
         [sum(seconds[part] for part in utterance) for utterance in utterances],

@@ -1,6 +1,8 @@
 """Stage train: starts the ranks, and builds the model, the data and the optimiser of each."""
 
 import copy
+import dataclasses
+import itertools
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -8,7 +10,7 @@ import torch
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.cost import add_facts
-from asrkit.pipeline.experiment import Experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import launched_rank, run_parallel
 from asrkit.pipeline.record import read_note
@@ -16,7 +18,7 @@ from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
-from asrkit.train.augmentation import make_augmenter
+from asrkit.train.augmentation import REPLAYED, make_augmenter
 from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
@@ -73,6 +75,10 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
             print(f"train: {frozen:,} of {model.parameter_count():,} parameters are frozen")
     train, dev, rejected = load_splits(experiment, units, model, world)
     augmenter = make_augmenter(experiment, model.normalisation)
+    replayed: Sequence[Example] = ()
+    if config.train.replay:
+        replayed = load_replayed(experiment, units, model)
+        train = StoredExamples(itertools.chain(train, replayed))
     model.to(device)
     optimizer = make_optimizer(model, config.train, world)
     averaged = copy.deepcopy(model) if config.train.ema_decay else None
@@ -91,6 +97,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         criterion=_make_criterion(experiment, units, train, world),
         averaged=averaged,
         augmenter=augmenter,
+        replayed=len(replayed),
         made_of=note.key if note is not None else "",
     )
     minutes = estimate_minutes(training)
@@ -104,6 +111,8 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         )
         if augmenter.waveform:
             print(f"train: {augmenter}")
+        if replayed:
+            print(f"train: {len(replayed)} utterances are of {config.train.init_from}; each epoch draws some")
         _report_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
@@ -129,6 +138,22 @@ def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
         print(f"train: {len(rejected)} utterances not used for the loss, listed in train/rejected.jsonl")
     if absent:
         print(f"train: {len(absent)} units occur in no training utterance: {' '.join(absent[:20])}")
+
+
+def load_replayed(experiment: Experiment, units: Units, model: AcousticModel) -> Sequence[Example]:
+    """Training examples of the experiment train.init_from that CTC can align, for train.replay.
+
+    Their transcripts are spelled by its own lexicon. Raises UserError if its units aren't kept here.
+    """
+    source = open_experiment(experiment.named(str(experiment.config.train.init_from)))
+    theirs = load_units(source.folder("units"))
+    if units.symbols[: len(theirs)] != theirs.symbols:
+        expected, todo = "units.kind of the experiment, whose units are then kept", "--set train.replay=0"
+        raise UserError("train.replay with other units", expected, str(source.directory), todo)
+    cuts = load_cuts(source, source.config.corpus.train)
+    examples, _ = load_examples(cuts, theirs, model.config, model.normalisation)
+    usable = (each for each in examples if each.target is not None)
+    return StoredExamples(dataclasses.replace(each, id=REPLAYED + each.id) for each in usable)
 
 
 def load_splits(

@@ -8,13 +8,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from asrkit.config import ModelConfig
+from asrkit.config import CorpusConfig, FeaturesConfig, ModelConfig, RecipeConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, save_model
 from asrkit.model.front import ResidualFront
+from asrkit.pipeline.experiment import write_settings
 from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import hash_file
-from asrkit.train.initialisation import freeze, initialise
+from asrkit.train.examples import draw_replayed
+from asrkit.train.initialisation import freeze, initialise, refuse_other_features
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from tests.known_issues.conftest import Finished
@@ -46,6 +48,8 @@ def test_weights_are_copied_and_input_channels_summed(tmp_path: Path, shortcut: 
     given, model = torchvision_like(tmp_path / "resnet.safetensors", shortcut, prefix), make_model()
     taken, left = initialise(model, "", tmp_path / "resnet.safetensors")
     own = model.front.state_dict()
+    if shortcut == "shortcut":  # WeSpeaker's kernels are over (frequency, time)
+        given["conv1.weight"] = given["conv1.weight"].transpose(2, 3)
     grey = torch.randn(1, 1, 20, 20)
     coloured = torch.nn.functional.conv2d(grey.expand(1, 3, 20, 20), given["conv1.weight"])
     found = torch.nn.functional.conv2d(grey, own["conv1.weight"])
@@ -148,8 +152,8 @@ def test_a_recipe_starts_from_an_experiment_and_is_stale_when_its_model_changes(
     yesno: Finished, tmp_path: Path
 ) -> None:
     start = tmp_path / "start"
-    for name in ("average/model.safetensors", "units/units.txt"):
-        (start / name).parent.mkdir(parents=True)
+    for name in ("recipe.yaml", "average/model.safetensors", "units/units.txt"):
+        (start / name).parent.mkdir(parents=True, exist_ok=True)
         (start / name).write_bytes((yesno.exp / name).read_bytes())
     tuned = [f"train.init_from={start}", "train.freeze=[front]", "train.learning_rate=0.001"]
     printed = yesno.run("--stop-stage", "train", settings=tuned)
@@ -161,3 +165,30 @@ def test_a_recipe_starts_from_an_experiment_and_is_stale_when_its_model_changes(
     (start / "units" / "units.txt").write_text("<blk> 0\n")
     printed = yesno.run("--stop-stage", "train", "--dry-run", settings=tuned)
     assert f"would run stage 6 (train): {start}/units/units.txt changed" in printed
+
+
+def test_each_epoch_has_all_own_utterances_and_another_share_of_the_replayed_ones() -> None:
+    first, second = (draw_replayed(30, 100, 0.25, seed=1, epoch=epoch) for epoch in range(2))
+    assert first[:30] == second[:30] == list(range(30))
+    assert len(first) == len(second) == 40 and first != second
+    assert all(30 <= place < 130 for place in first[30:]) and len(set(first)) == 40
+    assert draw_replayed(30, 100, 0.25, seed=1, epoch=0) == first
+    assert draw_replayed(30, 4, 0.5, seed=1, epoch=0) == list(range(34))
+    assert draw_replayed(30, 0, 0.0, seed=1, epoch=0) == list(range(30))
+
+
+def test_a_bundle_and_an_unfinished_experiment_are_refused_before_a_stage_runs(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/bundle.json").write_text("{}")
+    with pytest.raises(UserError, match="is a bundle"):
+        refuse_other_features(tmp_path / "bundle", FeaturesConfig())
+    config = RecipeConfig(name="x", corpus=CorpusConfig(module="x"))
+    (tmp_path / "exp").mkdir()
+    write_settings(tmp_path / "exp", config)
+    with pytest.raises(UserError, match="no averaged model"):
+        refuse_other_features(tmp_path / "exp", FeaturesConfig())
+    (tmp_path / "exp/average").mkdir()
+    (tmp_path / "exp/average/model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"bins is 40, and that of train\.init_from 80") as caught:
+        refuse_other_features(tmp_path / "exp", FeaturesConfig(bins=40))
+    assert caught.value.todo == "--set features.bins=80"
