@@ -34,6 +34,7 @@ VERBS = {
     "serve": "Serve a trained model over HTTP, with OpenAI's interface.",
     "evaluate": "Decode and score any lhotse CutSet with a trained experiment.",
     "robustness": "Measure the error rate in noise, rooms and poor channels.",
+    "prune": "Cut a trained model to a smaller one, to be fine-tuned.",
     "compare": "Compare two experiments on the same test sets (significance test).",
     "check-results": "Fail if an error rate is above a limit.",
 }
