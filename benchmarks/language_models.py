@@ -60,7 +60,7 @@ def read_nbest(experiment: Experiment, split: str) -> Tuple[Lists, float]:
 
 
 def rescore(lists: Lists, score: SentenceScorer) -> Tuple[Dict[str, np.ndarray], float]:
-    """Scores (hypothesis,) by utterance, and the processor's seconds."""
+    """Scores (hypothesis,) by utterance, and seconds of processor time."""
     begun = time.process_time()
     scores = {utterance: score(nbest.words) for utterance, nbest in lists.items()}
     return scores, time.process_time() - begun

@@ -36,6 +36,7 @@ VERBS = {
     "evaluate": "Decode and score any lhotse CutSet with a trained experiment.",
     "robustness": "Measure the error rate in noise, rooms and poor channels.",
     "latency": "Measure the error rate and delay of streams by chunk size.",
+    "prune": "Cut a trained model to a smaller one, to be fine-tuned.",
     "compare": "Compare two experiments on the same test sets (significance test).",
     "check-results": "Fail if an error rate is above a limit.",
 }

@@ -81,6 +81,9 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         if found != stages:
             todo = f"correct model.{name}"
             yield Conflict(f"model.{name} has {found} entries", f"{stages}, one per stage", todo)
+    if config.inner_channels and len(config.inner_channels) != stages:
+        entries = f"model.inner_channels has {len(config.inner_channels)} entries"
+        yield Conflict(entries, f"{stages}, one per stage, or none", "correct model.inner_channels")
     if len(config.stem_stride) != 2:
         strides = list(config.stem_stride)
         yield Conflict(f"model.stem_stride is {strides}", "[time, frequency]", "correct model.stem_stride")
@@ -108,6 +111,9 @@ def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
     if config.utterance_mean:
         yield Conflict("model.utterance_mean is true", expected, "--set model.utterance_mean=false")
+    if config.encoder_heads is not None:
+        found = f"model.encoder_heads is {config.encoder_heads}"
+        yield Conflict(found, expected, "take a model that isn't pruned")
     if config.squeeze_reduction:  # the mean over the utterance
         found = f"model.squeeze_reduction is {config.squeeze_reduction}"
         yield Conflict(found, expected, "--set model.squeeze_reduction=0")

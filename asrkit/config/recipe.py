@@ -219,6 +219,10 @@ class ModelConfig(Settings):
     stem_channels: Positive = 32
     stem_kernel: Positive = 3  # 7 for torchvision's weights
     stage_channels: Tuple[Positive, ...] = (32, 64, 96, 128)  # a bottleneck block outputs four times as many
+    # After asrkit prune: channels inside the blocks of each stage, heads, feed-forward units of the encoder
+    inner_channels: Tuple[Positive, ...] = ()  # empty: stage_channels
+    encoder_heads: Optional[Positive] = None  # of the size that attention_heads have; None: all of them
+    encoder_feedforward_dim: Optional[Positive] = None  # None: feedforward_dim
     squeeze_reduction: NotNegative = 0  # of squeeze-and-excitation, which is off at 0; 16 is usual
     stochastic_depth: Fraction = 0.0  # drop rate of the last residual block, scaled linearly with depth
     stem_stride: Tuple[Positive, ...] = (2, 2)  # (time, frequency)

@@ -57,10 +57,10 @@ class BlockCache:
 
 
 class StackedLinear(nn.Linear):
-    """A linear layer whose weight is several (dim, dim) matrices on top of each other."""
+    """A linear layer whose weight is several (inner, dim) matrices on top of each other."""
 
-    def __init__(self, dim: int, matrices: int) -> None:
-        super().__init__(dim, matrices * dim)
+    def __init__(self, dim: int, matrices: int, inner: Optional[int] = None) -> None:
+        super().__init__(dim, matrices * (inner or dim))
         self.matrices = matrices  # the optimiser Muon orthogonalises each by itself
 
 
@@ -69,16 +69,17 @@ class SelfAttention(nn.Module):
 
     products = 2  # of activations, of (frame, frame, dim) each: queries with keys, weights with values
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, head_dim: Optional[int] = None) -> None:
         super().__init__()
         self.dim, self.heads, self.dropout = dim, heads, dropout
-        self.query_key_value = StackedLinear(dim, 3)
-        self.output = nn.Linear(dim, dim)
+        self.inner = heads * (head_dim or dim // heads)
+        self.query_key_value = StackedLinear(dim, 3, self.inner)
+        self.output = nn.Linear(self.inner, dim)
 
     def positions(self, frames: int, device: torch.device) -> Tensor:
         """Cosines and sines (2, frame, head_dim / 2) of the rotary angles, for all utterances and blocks."""
         angles = torch.arange(frames, device=device, dtype=torch.float32)[:, None]
-        angles = angles * _rates(self.dim // self.heads, device)
+        angles = angles * _rates(self.inner // self.heads, device)
         return torch.stack([angles.cos(), angles.sin()])
 
     def forward(
@@ -86,14 +87,14 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """(batch, frame, dim) to the same shape; `mask` as in attend. With a cache, keys and positions are
         those of the frames before, too."""
-        batch, frames, dim = x.shape
-        packed = self.query_key_value(x).view(batch, frames, 3, self.heads, dim // self.heads)
+        batch, frames, _ = x.shape
+        packed = self.query_key_value(x).view(batch, frames, 3, self.heads, self.inner // self.heads)
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (batch, head, frame, head_dim)
         if cache is not None:
             key, value = torch.cat([cache.keys, key], dim=2), torch.cat([cache.values, value], dim=2)
             cache.keys, cache.values = key[:, :, frames:], value[:, :, frames:]
         mixed = self.mix(query, key, value, mask, positions)
-        return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
+        return self.output(mixed.transpose(1, 2).reshape(batch, frames, self.inner))
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
@@ -103,7 +104,7 @@ class SelfAttention(nn.Module):
 
     def multiply_adds(self, inputs: Any, output: Tensor) -> int:
         """Multiply-adds of a forward pass besides those of the layers."""
-        return self.products * output.shape[1] * output.numel()
+        return self.products * output.shape[0] * output.shape[1] ** 2 * self.inner
 
 
 class RelativeSelfAttention(SelfAttention):
@@ -115,11 +116,11 @@ class RelativeSelfAttention(SelfAttention):
 
     products = 4  # also queries with the 2 * frame distances
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
-        super().__init__(dim, heads, dropout)
-        self.distance = nn.Linear(dim, dim, bias=False)  # W
-        self.content_bias = nn.Parameter(torch.zeros(dim))  # u
-        self.distance_bias = nn.Parameter(torch.zeros(dim))  # v
+    def __init__(self, dim: int, heads: int, dropout: float, head_dim: Optional[int] = None) -> None:
+        super().__init__(dim, heads, dropout, head_dim)
+        self.distance = nn.Linear(dim, self.inner, bias=False)  # W
+        self.content_bias = nn.Parameter(torch.zeros(self.inner))  # u
+        self.distance_bias = nn.Parameter(torch.zeros(self.inner))  # v
 
     def positions(self, frames: int, device: torch.device) -> Tensor:
         """Sines and cosines (2 * frame, dim) of the distances frame, frame - 1, ..., 1 - frame."""

@@ -72,15 +72,17 @@ class ConformerBlock(EncoderBlock):
         super().__init__(config)
         dim, attention = config.attention_dim, SELF_ATTENTION[config.positions]
         self.norm1 = nn.LayerNorm(dim) if self.attends else None
-        self.attention = attention(dim, config.attention_heads, config.dropout) if self.attends else None
+        heads, head_dim = config.encoder_heads or config.attention_heads, dim // config.attention_heads
+        self.attention = attention(dim, heads, config.dropout, head_dim) if self.attends else None
         self.convolution = None
         if self.convolves:
             kernel, causal = config.convolution_kernel, config.convolution_causal
             self.convolution = ConvolutionModule(dim, kernel, causal)
         self.norm2 = nn.LayerNorm(dim) if self.convolves else None
         self.norm3 = nn.LayerNorm(dim)
-        self.expand = nn.Linear(dim, config.feedforward_dim)
-        self.contract = nn.Linear(config.feedforward_dim, dim)
+        hidden = config.encoder_feedforward_dim or config.feedforward_dim
+        self.expand = nn.Linear(dim, hidden)
+        self.contract = nn.Linear(hidden, dim)
         self.dropout = Dropout(config.dropout)
         self.receptive_frames = math.inf if self.attends else config.convolution_kernel
 

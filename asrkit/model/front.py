@@ -81,7 +81,13 @@ class ResidualBlock(nn.Module):
     expansion = 1  # output channels / `channels`
 
     def __init__(
-        self, config: ModelConfig, channels_in: int, channels: int, stride: Tuple[int, int], drop_rate: float
+        self,
+        config: ModelConfig,
+        channels_in: int,
+        channels: int,
+        stride: Tuple[int, int],
+        drop_rate: float,
+        inner: int,
     ) -> None:
         super().__init__()
         self.stride, self.drop_rate, self.residual = stride, drop_rate, config.residual
@@ -92,7 +98,7 @@ class ResidualBlock(nn.Module):
         if self.residual and (stride != (1, 1) or channels_in != channels_out):
             shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False)
             self.downsample.extend([shortcut, MaskedBatchNorm(channels_out)])
-        widths = [channels_in, *[channels] * (len(self.kernels) - 1), channels_out]
+        widths = [channels_in, *[inner] * (len(self.kernels) - 1), channels_out]
         strides = [(1, 1)] * len(self.kernels)
         strides[self.kernels.index(3)] = stride
         self.time_kernels = [(kernel, by[0]) for kernel, by in zip(self.kernels, strides)]
@@ -172,7 +178,9 @@ class ResidualFront(FrontEnd):
             for _ in range(depth):
                 blocks += 1
                 drop_rate = config.stochastic_depth * blocks / sum(depths)
-                stage.append(block(config, channels, config.stage_channels[index], stride, drop_rate))
+                width = config.stage_channels[index]
+                inner = config.inner_channels[index] if config.inner_channels else width
+                stage.append(block(config, channels, width, stride, drop_rate, inner))
                 channels, stride = config.stage_channels[index] * block.expansion, (1, 1)
             self.add_module(f"layer{index + 1}", stage)
             frequencies = (frequencies - 1) // config.stage_frequency_strides[index] + 1

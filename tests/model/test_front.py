@@ -88,5 +88,3 @@ def test_residual_connections_can_be_switched_off() -> None:
         output, _ = front.eval()(torch.randn(1, 40, 20), torch.tensor([40]))
         assert bool(output.any()) == residual
         assert any("downsample" in name for name, _ in front.named_parameters()) == residual
-
-
