@@ -37,7 +37,7 @@ def test_words_are_shown_while_the_microphone_records(tmp_path: Path) -> None:
             tab.run("document.getElementById('speak').click()")
             tab.wait("!document.getElementById('player').hidden")
             assert tab.run("document.querySelectorAll('#words tr').length") > 0
-            assert tab.run("document.getElementById('player').duration") > 0.5
+            tab.wait("document.getElementById('player').duration > 0.5")  # once its metadata are read
         assert not tab.problems
         assert not any("transcriptions" in each for each in tab.requests)  # nothing was uploaded
     streams.end()
