@@ -20,8 +20,11 @@ COPIED = ("units", "lm", "graph", "decode/scales.json", "features/normalisation.
 @click.option("--keep", default=0.5, show_default=True, help="Share of channels, heads and units kept.")
 @click.option("--output", required=True, type=FOLDER, metavar="EXP2", help="New folder.")
 def command(exp: Path, keep: float, output: Path) -> None:
-    """Write an experiment whose model has a share of the channels inside residual blocks, of the heads, and of
-    the feed-forward units of EXP's; and model.yaml, its settings for fine-tuning it."""
+    """Write an experiment with a smaller model, and model.yaml, its settings for fine-tuning.
+
+    The model has a share of the channels inside residual blocks, of the heads, and of the feed-forward units
+    of EXP's.
+    """
     from asrkit.model.acoustic import load_model, save_model
     from asrkit.model.description import describe_model
     from asrkit.model.pruning import prune
@@ -45,7 +48,7 @@ def command(exp: Path, keep: float, output: Path) -> None:
     write_text(output / "model.yaml", settings)
     write_settings(output, msgspec.structs.replace(experiment.config, model=pruned.config))
     shift = experiment.config.features.frame_shift
-    for name, of in ((exp, model), (output, pruned)):
+    for place, of in ((exp, model), (output, pruned)):
         work = sum(part.multiply_adds for part in describe_model(of, shift))
-        print(f"{name}: {of.parameter_count():,} parameters, {work:,} multiply-adds per second of audio")
+        print(f"{place}: {of.parameter_count():,} parameters, {work:,} multiply-adds per second of audio")
     print(f"fine-tune: run.sh --exp EXP3 --init-from {output} --config {output / 'model.yaml'}")

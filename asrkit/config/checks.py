@@ -73,8 +73,8 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
             todo = f"correct model.{name}"
             yield Conflict(f"model.{name} has {found} entries", f"{stages}, one per stage", todo)
     if config.inner_channels and len(config.inner_channels) != stages:
-        found = f"model.inner_channels has {len(config.inner_channels)} entries"
-        yield Conflict(found, f"{stages}, one per stage, or none", "correct model.inner_channels")
+        entries = f"model.inner_channels has {len(config.inner_channels)} entries"
+        yield Conflict(entries, f"{stages}, one per stage, or none", "correct model.inner_channels")
     if len(config.stem_stride) != 2:
         strides = list(config.stem_stride)
         yield Conflict(f"model.stem_stride is {strides}", "[time, frequency]", "correct model.stem_stride")
