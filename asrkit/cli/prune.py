@@ -20,10 +20,10 @@ COPIED = ("units", "lm", "graph", "decode/scales.json", "features/normalisation.
 @click.option("--keep", default=0.5, show_default=True, help="Share of channels, heads and units kept.")
 @click.option("--output", required=True, type=FOLDER, metavar="EXP2", help="New folder.")
 def command(exp: Path, keep: float, output: Path) -> None:
-    """Write an experiment with a smaller model, and model.yaml, its settings for fine-tuning.
+    """Write an experiment with a smaller model.
 
-    The model has a share of the channels inside residual blocks, of the heads, and of the feed-forward units
-    of EXP's.
+    It has a share of the channels inside the residual blocks of EXP's model, of its heads, and of its
+    feed-forward units; model.yaml has its settings, for fine-tuning.
     """
     from asrkit.model.acoustic import load_model, save_model
     from asrkit.model.description import describe_model

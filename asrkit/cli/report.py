@@ -10,6 +10,7 @@ from asrkit.pipeline.cost import Cost
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
 from asrkit.score.formats import render_formats
+from asrkit.score.language_models import render_language_models
 from asrkit.score.records import read_results
 from asrkit.score.report import render_results, render_table, replace_table
 from asrkit.score.robustness import (
@@ -86,6 +87,9 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
         formats = file.with_name("formats.json")
         if formats.exists():
             texts[recipe / "RESULTS.md"] += render_formats(read_json(formats))
+        language_models = file.with_name("language_models.json")
+        if language_models.exists():
+            texts[recipe / "RESULTS.md"] += render_language_models(read_json(language_models))
     if not readme.exists():
         raise UserError(f"no {readme}", "README.md", str(readme), "run this in the project's folder")
     texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))

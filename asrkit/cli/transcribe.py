@@ -1,6 +1,7 @@
 """asrkit transcribe: recordings to text, JSON, subtitles or CTM."""
 
 import contextlib
+import json
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,14 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option("--output", type=FOLDER, metavar="DIR", help="A file per recording here, instead of stdout.")
 @click.option("--whole", is_flag=True, help="Recordings of one sentence: no detection of speech.")
+@click.option("--stream", "streams", is_flag=True, help="As it comes; - for raw 16-bit samples from stdin.")
+@click.option(
+    "--chunk",
+    type=click.FloatRange(min=0.01),
+    default=0.32,
+    show_default=True,
+    help="Seconds recognised at once by --stream.",
+)
 @click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
 @click.option(
     "--hotwords", type=FOLDER, metavar="FILE", help="Phrases to prefer, one per line, a weight after a tab."
@@ -44,6 +53,8 @@ def command(
     form: str,
     output: Optional[Path],
     whole: bool,
+    streams: bool,
+    chunk: float,
     digits: Optional[str],
     hotwords: Optional[Path],
     hotwords_score: float,
@@ -58,6 +69,13 @@ def command(
     from asrkit.recognise.segmentation import SegmentOptions
 
     recordings = find_recordings(audio)
+    if streams:
+        given = {"--output": output, "--whole": whole, "--hotwords": hotwords, "--nj": nj > 1}
+        if form not in ("text", "json") or any(given.values()) or device != "cpu":
+            names = [name for name, value in given.items() if value] or ["--format or --device"]
+            raise UserError(f"--stream with {names[0]}", "text or json on stdout", "the command line")
+        _stream(recordings, one_of(exp, model), method, chunk, form, digits)
+        return
     if output is not None:
         _refuse_equal_names(recordings)
     elif form in ("srt", "vtt") and len(recordings) > 1:
@@ -107,6 +125,38 @@ def command(
             where="the warnings above",
             todo="convert them: ffmpeg -i IN OUT.flac",
         )
+
+
+def _stream(
+    recordings: Sequence[Path],
+    place: Path,
+    method: Optional[str],
+    chunk: float,
+    form: str,
+    digits: Optional[str],
+) -> None:
+    """Print final texts on stdout and partial ones on stderr, or both as lines of JSON on stdout."""
+    from asrkit.recognise.live import play, read_pipe
+    from asrkit.recognise.opening import open_stream_recognizer
+    from asrkit.recognise.stream import to_message
+
+    recognizer = open_stream_recognizer(place, method, chunk, digits=digits)
+    worst, mean = recognizer.latency
+    seconds = f"latency {worst:.2f} s at most, {mean:.2f} s on average, without computing"
+    print(f"chunks of {recognizer.model.chunk * recognizer.step:g} s: {seconds}", file=sys.stderr)
+    begin, end = ("\r\x1b[K", "") if sys.stderr.isatty() else ("", "\n")
+    for name in recordings:
+        rate = recognizer.sampling_rate
+        pieces = read_pipe(sys.stdin.buffer, rate) if str(name) == "-" else play(name, rate)
+        for update in recognizer.transcribe(pieces):
+            if form == "json":
+                print(json.dumps(to_message(update), ensure_ascii=False), flush=True)
+                continue
+            if update.is_final:
+                print(begin.strip("\n"), end="", file=sys.stderr, flush=True)
+                print(update.segment.text, flush=True)
+            else:
+                print(f"{begin}{update.segment.text}", end=end, file=sys.stderr, flush=True)
 
 
 def _use_one_thread() -> None:

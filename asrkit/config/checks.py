@@ -22,6 +22,11 @@ class Conflict(NamedTuple):
 def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     """All that is wrong and can be told without data."""
     yield from model_conflicts(config.model)
+    if config.train.chunk is not None:
+        yield from streaming_conflicts(config.model)
+        if config.signal.steps:
+            expected, todo = "a signal that comes in pieces, for train.chunk", "--set signal.steps=[]"
+            yield Conflict(f"signal.steps has {len(config.signal.steps)} steps", expected, todo)
     yield from _feature_conflicts(config.features)
     yield from _step_conflicts(config)
     yield from _split_conflicts(config)
@@ -36,9 +41,13 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
             yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
     for name in ("neural", "second_neural"):
         neural = getattr(config.lm, name)
-        if neural.kind == "masked" and neural.dim % neural.heads:
+        if neural.kind == "masked" and neural.dim % (2 * neural.heads):
             found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
-            yield Conflict(found, "a multiple of the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+            yield Conflict(found, "a multiple of twice the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+    if config.model.transducer != (config.train.criterion == "transducer"):
+        found = f"model.transducer is {config.model.transducer}, and train.criterion {config.train.criterion}"
+        todo = "--set model.transducer=true --set train.criterion=transducer, or leave out both"
+        yield Conflict(found.lower(), "a transducer with the criterion that trains it", todo)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
     least, most = config.decode.min_active_states, config.decode.max_active_states
@@ -91,6 +100,23 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         size = getattr(config, name)
         if size % 2 == 0:
             yield Conflict(f"model.{name} is {size}", "an odd number", f"--set model.{name}={size + 1}")
+
+
+def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
+    """Settings of the model that need the whole utterance at once."""
+    expected = "a model that streams, for train.chunk"
+    if config.encoder != "attention" and not config.convolution_causal:
+        yield Conflict("model.convolution_causal is false", expected, "--set model.convolution_causal=true")
+    if config.encoder != "convolution" and config.positions != "rotary":
+        yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
+    if config.utterance_mean:
+        yield Conflict("model.utterance_mean is true", expected, "--set model.utterance_mean=false")
+    if config.encoder_heads is not None:
+        found = f"model.encoder_heads is {config.encoder_heads}"
+        yield Conflict(found, expected, "take a model that isn't pruned")
+    if config.squeeze_reduction:  # the mean over the utterance
+        found = f"model.squeeze_reduction is {config.squeeze_reduction}"
+        yield Conflict(found, expected, "--set model.squeeze_reduction=0")
 
 
 def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
@@ -153,8 +179,12 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
     drawn = lm.text is not None and lm.text.endswith(".yaml")
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_chunk = "train.chunk is not"
     no_source = "train.init_from is not"
     no_phones = "units.kind is not phones"
+    train = config.train
+    plain = train.ctc == "torch" and train.criterion != "lf-mmi"
+    no_graphs = "train.ctc is torch, without k2's graphs"
     for setting, is_unused, reason in (
         ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
         ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
@@ -162,11 +192,24 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
         ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
+        *(
+            (f"lm.{name}.{setting}", bool(is_unused), reason)
+            for name in ("neural", "second_neural")
+            for neural in (getattr(lm, name),)
+            for setting, is_unused, reason in (
+                ("path", neural.path and neural.kind != "masked", f"lm.{name}.kind is not masked"),
+                ("layers", neural.path and neural.layers, f"lm.{name}.path gives a ready model"),
+            )
+        ),
+        ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
         ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
         *(
             (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
         ),
+        ("train.topology", plain and train.topology != "standard", no_graphs),
+        ("train.optional_silence", plain and train.optional_silence is not None, no_graphs),
+        ("train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, "train.criterion is ctc"),
         *(
             (f"train.{name}", bool(getattr(config.train, name)) and config.train.init_from is None, no_source)
             for name in ("freeze", "replay")

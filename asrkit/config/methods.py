@@ -46,7 +46,7 @@ class Method:
     """A decoding method, as settings, stage decode, results and docs see it."""
 
     description: str
-    searches: Literal["nothing", "H", "HLG"] = "HLG"  # the graph whose lattice the method starts from
+    searches: Literal["nothing", "H", "LG", "HLG"] = "HLG"  # the graph whose lattice the method starts from
     files: Tuple[str, ...] = (GRAPH,)  # that it reads
     packages: Tuple[str, ...] = ("k2",)  # that it imports
     settings: Tuple[str, ...] = ()  # of section decode: its result depends on them, beside the weights
@@ -91,10 +91,16 @@ _ATTENTION = Need(
     lambda config: config.model.decoder_blocks and config.train.decoder_weight,
     "model.decoder_blocks and train.decoder_weight above 0, which train an attention decoder",
 )
-_NEURAL = Need(lambda config: config.lm.neural.layers, "lm.neural.layers, to train the neural language model")
+_TRANSDUCER = Need(lambda config: config.model.transducer, "model.transducer: true, a transducer")
+_NEURAL = Need(
+    lambda config: config.lm.neural.layers or config.lm.neural.path,
+    "lm.neural.layers, to train the neural language model, or lm.neural.path",
+)
 _SECOND = Need(
-    lambda config: config.lm.neural.layers and config.lm.second_neural.layers,
-    "lm.neural.layers and lm.second_neural.layers, to train two neural language models",
+    lambda config: (
+        _NEURAL.is_met(config) and (config.lm.second_neural.layers or config.lm.second_neural.path)
+    ),
+    "lm.neural.layers and lm.second_neural.layers, to train two neural language models, or their path",
 )
 
 METHODS: Dict[str, Method] = {
@@ -176,6 +182,33 @@ METHODS: Dict[str, Method] = {
         },
         needs=(_SECOND,),
         rescores_nbest=True,
+    ),
+    "transducer-greedy": Method(
+        "best unit of each frame by the transducer; no lexicon, no language model",
+        searches="nothing",
+        files=(),
+        packages=(),
+        needs=(_TRANSDUCER,),
+        encoder_output=True,
+    ),
+    "modified-beam-search": Method(
+        "beam search with the transducer, without lexicon; its n-best list rescored with the n-gram",
+        searches="nothing",
+        files=(LM,),
+        packages=("kenlm",),
+        settings=("transducer_beam",),
+        weights=_OPTIONAL_LM,
+        needs=(_TRANSDUCER, _ORDER_2),
+        encoder_output=True,
+    ),
+    "fast-beam-search": Method(
+        "best path of the transducer's lattice in LG, the lexicon with the n-gram",
+        searches="LG",
+        files=(LM, WORDS),
+        settings=("search_beam", "max_active_states", "search_lm_scale"),
+        weights=_PLAIN,
+        needs=(_TRANSDUCER,),
+        encoder_output=True,
     ),
     "nbest-oracle": Method(
         "hypothesis with the fewest errors in the n-best list: a bound for rescoring, not a result",

@@ -143,7 +143,7 @@ class UnitsConfig(Settings):
 
 
 class NeuralLmConfig(Settings):
-    """A neural word language model on the n-gram's text, for decode.methods: [neural-rescoring].
+    """A neural language model on the n-gram's text, for decode.methods: [neural-rescoring].
 
     lstm reads words one after another; residual has gated causal convolutions with residual connections,
     which see `layers * (kernel - 1)` words back; masked predicts each word from all others, as BERT does.
@@ -151,9 +151,13 @@ class NeuralLmConfig(Settings):
 
     kind: Literal["lstm", "residual", "masked"] = "lstm"
     layers: Optional[Positive] = None  # None: no model is trained
-    kernel: Annotated[int, msgspec.Meta(ge=2)] = 4  # words that a convolution sees, of residual
+    tokens: Literal["words", "units"] = "words"  # units: as those of section units spell the words
+    # of masked: the folder of a Hugging Face masked language model (extra [bert]), which is not trained;
+    # in the recipe's folder or /...
+    path: Optional[str] = None
+    kernel: Annotated[int, msgspec.Meta(ge=2)] = 4  # tokens that a convolution sees, of residual
     heads: Positive = 4  # of attention, of masked
-    mask_share: Fraction = 0.2  # of words, in training of masked
+    mask_share: Fraction = 0.2  # of tokens, with the rest of their words, in training of masked
     dim: Positive = 128  # of embeddings and layers
     dropout: Fraction = 0.2
     epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
@@ -234,8 +238,11 @@ class ModelConfig(Settings):
     feedforward_dim: Positive = 768
     positions: Literal["rotary", "relative"] = "rotary"  # relative, as in Conformer, is slower
     convolution_kernel: Positive = 15  # frames, of the convolution module
+    convolution_causal: bool = False  # the convolution module sees no later frames, as streaming needs
+    left_context: Positive = 64  # frames before a chunk that its attention sees, in streaming
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, counted from 1, with a CTC loss (InterCTC)
     decoder_blocks: NotNegative = 0  # of an attention decoder beside CTC, same heads and dims; 0: none
+    transducer: bool = False  # predictor and joiner beside CTC, same dims, for train.criterion: transducer
     dropout: Fraction = 0.1
 
 
@@ -424,6 +431,9 @@ class TrainConfig(Settings):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
     seed: int = 1
+    # For streaming, 25 is usual: half of the batches see whole utterances, the others chunks of 1 to so many
+    # frames of the encoder, and model.left_context (Zhang et al. 2020, U2). null: whole utterances only
+    chunk: Optional[Positive] = None
     # An experiment's folder, or a ResNet's weights, with torchvision's or WeSpeaker's names, in a safetensors
     # file; in the recipe's folder, or absolute
     init_from: Optional[str] = None
@@ -442,8 +452,14 @@ class TrainConfig(Settings):
     # Steps: more than 3 not finite in so many are an error; in hundreds of thousands a few are usual
     skip_window: Positive = 10_000
 
-    # Loss: CTC and additions
-    ctc: Literal["torch", "k2"] = "torch"  # CTC implementation: torch, or k2 (exact, slower)
+    # Loss: a criterion and additions. lf-mmi: lattice-free MMI, discriminative, with a bigram of the units;
+    # transducer: pruned RNN-T, with model.transducer
+    criterion: Literal["ctc", "lf-mmi", "transducer"] = "ctc"
+    ctc_weight: Fraction = 0.3  # of CTC beside another criterion, which has the rest
+    ctc: Literal["torch", "k2"] = "torch"  # k2 sums over all pronunciations of the lexicon; slower
+    # Of k2's graphs. modified: repeated units need no blank; set graph.topology, too
+    topology: Literal["standard", "modified"] = "standard"
+    optional_silence: Optional[str] = None  # in k2's graphs: a unit, as of graph.optional_silence
     decoder_weight: Fraction = 0.3  # of the attention decoder; CTC has the rest
     label_smoothing: Fraction = 0.1  # of the decoder's targets
     consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work
@@ -501,6 +517,7 @@ class DecodeConfig(Settings):
     keep_lattices: bool = True
     nbest_paths: Positive = 200  # paths drawn for the n-best list, beside the best at each point of the grid
     prefix_beams: Positive = 50  # prefixes kept per frame in prefix-beam-search
+    transducer_beam: Positive = 8  # unit sequences kept per frame in modified-beam-search
     # Frames with a more probable blank are skipped in the search, their scores are kept; null: none
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = 0.999
     retry_beam_factor: PositiveReal = 2.0  # beam multiplier when the first lattice is empty
@@ -521,6 +538,23 @@ class ScoreConfig(Settings):
     confidence: Fraction = 0.95  # of the intervals, as papers report them
 
 
+class SynthesisConfig(Settings):
+    """A residual network that speaks: stages align and synthesise, in recipes whose run.sh declares them."""
+
+    dim: Positive = 128
+    unit_blocks: Positive = 3  # residual blocks over units
+    frame_blocks: Positive = 4  # residual blocks over frames of 10 ms
+    kernel: Positive = 5  # units or frames
+    dropout: Fraction = 0.1
+    epochs: Positive = 5
+    batch_duration: PositiveReal = 30.0  # seconds of speech per step
+    learning_rate: PositiveReal = 4e-3  # the peak, after warm-up; then half a cosine
+    warmup_steps: NotNegative = 50
+    weight_decay: NotNegativeReal = 0.01
+    seed: int = 1
+    sentences: Positive = 200  # of each test set, spoken and recognised as a check
+
+
 class RecipeConfig(Settings):
     """A whole recipe."""
 
@@ -538,6 +572,7 @@ class RecipeConfig(Settings):
     average: AverageConfig = AverageConfig()
     decode: DecodeConfig = DecodeConfig()
     score: ScoreConfig = ScoreConfig()
+    synthesis: SynthesisConfig = SynthesisConfig()
 
     def __post_init__(self) -> None:
         """Sort transforms into the order of application, whatever their order in recipe.yaml."""

@@ -2,6 +2,7 @@
 
     posteriors --> greedy, prefix-beam-search                                   (search nothing)
                --> H --> lattice --> n-best list: ctc-decoding
+    encoder's output --> transducer-greedy, modified-beam-search; LG --> lattice --> fast-beam-search
                --> HLG --> lattice --> 1best, whole-lattice-rescoring
                                    --> n-best list: nbest-rescoring, attention-decoder, neural-rescoring, ...
 
@@ -20,13 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrkit.config import DecodeConfig
+from asrkit.config import DecodeConfig, GraphConfig
 from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
+from asrkit.decode.transducer import fast_beam_search, modified_beam_search
 from asrkit.errors import UserError
 from asrkit.lm.kenlm import load_kenlm
 from asrkit.lm.neural import SentenceScorer, make_neural_scorer
 from asrkit.model.acoustic import AcousticModel, greedy_ctc, score_sequences
+from asrkit.model.transducer import Transducer, greedy_transducer
 from asrkit.pipeline.parallel import at_risk
 from asrkit.text.units import Units
 
@@ -385,6 +388,61 @@ class AttentionDecoder:
         return nbest.with_column(np.array(scores))
 
 
+class TransducerGreedy:
+    """Best unit or blank of each frame by the transducer."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.decoder = decoder
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The one hypothesis; `points` don't matter."""
+        transducer, encoded = transducer_input(self.decoder, utterance)
+        words = self.decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
+        return NBest([words], np.zeros((1, len(COLUMNS))), "transducer")
+
+
+class ModifiedBeamSearch:
+    """Unit sequences by the transducer; the n-gram scores their words."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        self.decoder, self.score = decoder, make_ngram_scorer(decoder.files[LM])
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The final hypotheses as n-best list."""
+        transducer, encoded = transducer_input(self.decoder, utterance)
+        found = modified_beam_search(transducer, encoded, self.decoder.config.transducer_beam)
+        words = [self.decoder.units.words(units) for units in found]
+        scores, counts = np.array(list(found.values())), np.array([len(each) for each in words])
+        return NBest(words, np.column_stack([scores, self.score(words), counts]), "transducer")
+
+
+class FastBeamSearch:
+    """Lattice of the transducer's paths in LG."""
+
+    def __init__(self, decoder: UtteranceDecoder) -> None:
+        from asrkit.graph.compile import make_graph
+
+        graph = make_graph(decoder.files[WORDS].parent, decoder.files[LM], GraphConfig(), kind="LG")
+        self.decoder, self.fst, self.symbols = decoder, graph.fst, graph.words
+        self.fst.lm_scores = self.fst.scores.clone()
+        self.fst.scores = decoder.config.search_lm_scale * self.fst.lm_scores
+
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
+        """The best paths at `points`; None if no path ends in a final state."""
+        from asrkit.decode.paths import list_hypotheses
+
+        transducer, encoded = transducer_input(self.decoder, utterance)
+        lattice = fast_beam_search(transducer, encoded, self.fst, self.decoder.config)
+        return None if lattice is None else list_hypotheses(lattice, self.symbols, "lattice", points)
+
+
+def transducer_input(decoder: UtteranceDecoder, utterance: Utterance) -> Tuple[Transducer, Tensor]:
+    """The model's transducer and the encoder's output (frame, dim)."""
+    if decoder.model is None or decoder.model.transducer is None or utterance.encoded is None:
+        raise ValueError("a search with a transducer, without one or without the encoder's output")
+    return decoder.model.transducer, utterance.encoded
+
+
 class NbestOracle:
     """The drawn n-best list as it is; the references choose from it."""
 
@@ -407,5 +465,8 @@ CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray]
     "attention-decoder": AttentionDecoder,
     "neural-rescoring": NeuralRescoring,
     "two-neural-rescoring": TwoNeuralRescoring,
+    "transducer-greedy": TransducerGreedy,
+    "modified-beam-search": ModifiedBeamSearch,
+    "fast-beam-search": FastBeamSearch,
     "nbest-oracle": NbestOracle,
 }

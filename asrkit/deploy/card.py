@@ -1,7 +1,7 @@
 """The model card of a bundle: what it is, how well it does, and how to load it."""
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import msgspec
 
@@ -13,8 +13,8 @@ from asrkit.storage.files import write_text
 UNITS = {"word": "WER", "character": "CER", "unit": "UER"}
 
 
-def write_card(file: Path, bundle: Bundle, experiment: Experiment) -> None:
-    """Write README.md of a bundle."""
+def write_card(file: Path, bundle: Bundle, experiment: Experiment, chunk: Optional[float] = None) -> None:
+    """Write README.md of a bundle; `chunk`: seconds, of its model for streams."""
     cost = read_cost(experiment)
     lines = [
         f"# {bundle.name}",
@@ -49,6 +49,7 @@ def write_card(file: Path, bundle: Bundle, experiment: Experiment) -> None:
         "",
         "`model.onnx`: x (N, T, C) float32, features that aren't normalised; x_lens (N) int64; returns",
         "log_probs (N, T', V) and lens (N). `model.pt` is the same in TorchScript.",
+        *(_streaming(bundle, chunk) if chunk is not None else []),
     ]
     write_text(file, "\n".join(lines) + "\n")
 
@@ -73,14 +74,41 @@ def _results(rows: List[Dict[str, Any]]) -> List[str]:
     return [*lines, ""]
 
 
-def _python(bundle: Bundle) -> List[str]:
-    options = ['"model.onnx"', 'tokens="tokens.txt"']
+def _streaming(bundle: Bundle, chunk: float) -> List[str]:
+    options = ", ".join(['tokens="tokens.txt", model="model.streaming.onnx"', *_options(bundle)])
+    return [
+        "",
+        f"`model.streaming.onnx` recognises streams in chunks of {chunk:g} s:",
+        "",
+        "```python",
+        "import numpy, sherpa_onnx, soundfile",
+        f"recognizer = sherpa_onnx.OnlineRecognizer.from_zipformer2_ctc({options})",
+        'samples, rate = soundfile.read("audio.wav", dtype="float32")',
+        "stream = recognizer.create_stream()",
+        "stream.accept_waveform(rate, samples)  # in pieces of any length, as they come",
+        'stream.accept_waveform(rate, numpy.zeros(rate, dtype="float32"))  # a second, for the last words',
+        "stream.input_finished()",
+        "while recognizer.is_ready(stream):",
+        "    recognizer.decode_stream(stream)",
+        "print(recognizer.get_result(stream))",
+        "```",
+    ]
+
+
+def _options(bundle: Bundle) -> List[str]:
+    """Further arguments of sherpa-onnx's recognisers."""
+    options = []
     if bundle.features.sampling_rate != 16000 or bundle.features.bins != 80:
         options.append(f"sample_rate={bundle.features.sampling_rate}, feature_dim={bundle.features.bins}")
     if "lm_scale" in bundle.weights:
         options.append('ctc_graph="HLG.fst"')
     if bundle.token_kind == "phones":
         options.append('rule_fsts="rules.fst"')
+    return options
+
+
+def _python(bundle: Bundle) -> List[str]:
+    options = ['"model.onnx"', 'tokens="tokens.txt"', *_options(bundle)]
     return [
         "import sherpa_onnx, soundfile",
         f"recognizer = sherpa_onnx.OfflineRecognizer.from_zipformer_ctc({', '.join(options)})",

@@ -9,7 +9,14 @@ from typing import Any, Dict, List, Optional, Tuple
 from asrkit.config.methods import RENAMED
 from asrkit.corpus.text import WORD_START
 from asrkit.deploy.card import write_card
-from asrkit.deploy.exported import export_onnx, export_torchscript, quantise, to_half_precision
+from asrkit.deploy.exported import (
+    export_onnx,
+    export_stream,
+    export_torchscript,
+    export_transducer,
+    quantise,
+    to_half_precision,
+)
 from asrkit.errors import UserError
 from asrkit.lm.arpa import read_unigrams
 from asrkit.model.acoustic import load_model, subsampling
@@ -18,7 +25,8 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
 from asrkit.recognise.openfst import write_graph, write_rules
-from asrkit.storage.files import read_json, write_bytes
+from asrkit.recognise.opening import refuse_whole_utterances, streaming_model
+from asrkit.storage.files import read_json, write_bytes, write_text
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 
@@ -26,18 +34,25 @@ SUBSAMPLING = 4  # that sherpa-onnx assumes where it gives times
 UNSEEN_WORD_COST = 20.0  # of a word that the language model lacks: a probability of 2e-9
 
 
-def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bool = False) -> Bundle:
+def export(
+    experiment: Experiment,
+    directory: Path,
+    int8: bool = False,
+    fp16: bool = False,
+    chunk: Optional[float] = None,
+) -> Bundle:
     """Write a bundle of a finished experiment into a folder, and return what bundle.json says.
 
-    An existing bundle there stays until the new one is whole. Raises UserError for a folder with other files,
-    or a package that int8 or fp16 need and that is missing.
+    `chunk`: also a model for streams, for chunks of so many seconds. An existing bundle there stays until the
+    new one is whole. Raises UserError for a folder with other files, a model that was not trained for
+    streams, or a package that int8, fp16 or streams need and that is missing.
     """
     _refuse_other_files(directory)
     refuse_changed_model(experiment)
     partial = directory.with_name(f".{directory.name}.next")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    bundle = write_files(experiment, partial, int8, fp16)
+    bundle = write_files(experiment, partial, int8, fp16, chunk)
     old = directory.with_name(f".{directory.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if directory.exists():
@@ -47,8 +62,14 @@ def export(experiment: Experiment, directory: Path, int8: bool = False, fp16: bo
     return bundle
 
 
-def write_files(experiment: Experiment, directory: Path, int8: bool = False, fp16: bool = False) -> Bundle:
-    """Write a bundle's files into an empty folder, and return what bundle.json says."""
+def write_files(
+    experiment: Experiment,
+    directory: Path,
+    int8: bool = False,
+    fp16: bool = False,
+    chunk: Optional[float] = None,
+) -> Bundle:
+    """Write a bundle's files into an empty folder, and return what bundle.json says; see export."""
     config = experiment.config
     model, about = load_model(experiment.folder("average") / "model.safetensors")
     units = load_units(experiment.folder("units"))
@@ -73,6 +94,15 @@ def write_files(experiment: Experiment, directory: Path, int8: bool = False, fp1
     )
     export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
     export_torchscript(model, directory / "model.pt")
+    if model.transducer is not None:
+        export_transducer(model, directory)
+        write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
+    seconds = None
+    if chunk is not None:
+        refuse_whole_utterances(experiment)
+        streaming = streaming_model(model, chunk, bundle.frame_shift)
+        seconds = streaming.chunk * bundle.frame_shift
+        export_stream(streaming, directory / "model.streaming.onnx", config.name)
     if int8:
         quantise(directory / "model.onnx", directory / "model.int8.onnx")
     if fp16:
@@ -82,7 +112,7 @@ def write_files(experiment: Experiment, directory: Path, int8: bool = False, fp1
         tensors, _ = load_tensors(experiment.folder("graph") / "HLG.safetensors")
         arcs, words = tensors["arcs"].numpy(), tensors["words"].numpy()
         write_graph(directory / "HLG.fst", arcs, words, weights["lm_scale"], weights["word_bonus"])
-    write_card(directory / "README.md", bundle, experiment)
+    write_card(directory / "README.md", bundle, experiment, seconds)
     return write_bundle(directory, bundle)
 
 
@@ -128,6 +158,16 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
     if experiment.config.units.kind == "phones":
         spellings, are_marked = _spellings(units, _word_costs(experiment))
         write_rules(directory / "rules.fst", spellings, are_marked)
+
+
+def write_pieces(model: Path, file: Path) -> None:
+    """Write the pieces of a BPE model, if it exists, with scores, by which sherpa-onnx spells hotwords."""
+    if model.is_file():
+        import sentencepiece
+
+        bpe = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
+        rows = [f"{bpe.id_to_piece(id)}\t{bpe.get_score(id)}\n" for id in range(bpe.get_piece_size())]
+        write_text(file, "".join(rows))
 
 
 def _word_costs(experiment: Experiment) -> Dict[str, float]:

@@ -12,10 +12,13 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
+from asrkit.deploy.streams import StreamWorkers
+from asrkit.deploy.websocket import POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
@@ -52,7 +55,7 @@ class Figures:
         self.requests: Dict[int, int] = {}  # by status
         self.audio_seconds = self.busy_seconds = 0.0
 
-    def text(self, workers: Workers) -> str:
+    def text(self, workers: Workers, streams: Optional[StreamWorkers]) -> str:
         """In Prometheus's text format 0.0.4."""
         lines = ["# TYPE asrkit_requests_total counter"]
         for status, count in sorted(self.requests.items()):
@@ -62,6 +65,7 @@ class Figures:
             ("asrkit_recognition_seconds_total", "counter", self.busy_seconds),
             ("asrkit_requests_pending", "gauge", workers.pending),
             ("asrkit_workers", "gauge", workers.count),
+            ("asrkit_streams", "gauge", streams.count if streams else 0),
         ):
             lines += [f"# TYPE {name} {kind}", f"{name} {value:g}"]
         return "\n".join(lines) + "\n"
@@ -84,8 +88,10 @@ def _error(status: int, message: str, param: Optional[str] = None, code: Optiona
     return JSONResponse(content, status, headers)
 
 
-def make_app(workers: Workers, options: ServerOptions) -> Starlette:
-    """The server as an ASGI application."""
+def make_app(
+    workers: Workers, options: ServerOptions, streams: Optional[StreamWorkers] = None
+) -> Starlette:
+    """The server as an ASGI application; `streams` if the model can."""
     figures = Figures()
 
     def guarded(endpoint: Endpoint) -> Endpoint:
@@ -121,15 +127,25 @@ def make_app(workers: Workers, options: ServerOptions) -> Starlette:
         figures.busy_seconds += time.monotonic() - started
         return _answer(transcript, form.format, form.word_times)
 
+    async def stream(websocket: WebSocket) -> None:
+        try:
+            _check_key(websocket, options)
+        except _Refused:
+            await websocket.close(POLICY)  # before it is accepted: status 403
+            return
+        await serve_stream(websocket, streams)
+
     async def models(_: Request) -> Response:
         model = {"id": options.model, "object": "model", "created": 0, "owned_by": "asrkit"}
+        if streams is not None:
+            model["streaming_rate"] = streams.sampling_rate  # for the page: Hz that /stream takes
         return JSONResponse({"object": "list", "data": [model]})
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "pending": workers.pending, "workers": workers.count})
 
     async def metrics(_: Request) -> Response:
-        return PlainTextResponse(figures.text(workers), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(figures.text(workers, streams), media_type="text/plain; version=0.0.4")
 
     async def page(_: Request) -> Response:
         return Response(PAGE.read_text(encoding="utf-8"), media_type="text/html", headers=PAGE_HEADERS)
@@ -145,12 +161,13 @@ def make_app(workers: Workers, options: ServerOptions) -> Starlette:
             Route("/health", health),
             Route("/metrics", guarded(metrics)),
             Route("/", page),
+            WebSocketRoute("/stream", stream),
         ],
         exception_handlers={HTTPException: not_found},
     )
 
 
-def _check_key(request: Request, options: ServerOptions) -> None:
+def _check_key(request: HTTPConnection, options: ServerOptions) -> None:
     if options.api_key is None:
         return
     given = request.headers.get("authorization", "").encode()

@@ -7,12 +7,17 @@ from typing import Any, Callable, Iterator, Optional, Tuple
 
 import torch
 
+from asrkit.deploy.streams import StreamWorkers, open_streams
 from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
 from asrkit.recognise.hotwords import WEIGHT
+from asrkit.recognise.opening import can_stream
 from asrkit.recognise.recording import read_recording
 from asrkit.recognise.transcript import in_digits
 from asrkit.text.digits import write_digits
+
+STREAMS = 32  # at once
+LARGEST_MESSAGE = 1 << 20  # bytes, of a stream
 
 
 def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = None) -> Recognise:
@@ -50,6 +55,24 @@ def start_workers(
     return Workers(opener, count, waiting, time_limit)
 
 
+def start_streams(
+    place: Path,
+    method: Optional[str],
+    count: int,
+    most: Optional[int],
+    chunk: float,
+    digits: Optional[str] = None,
+) -> Optional[StreamWorkers]:
+    """Start processes for `most` streams at once; None: for STREAMS, if the model can.
+
+    Raises UserError for streams that the model can't recognise.
+    """
+    if most == 0 or (most is None and not can_stream(place)):
+        return None
+    opener = functools.partial(open_streams, place, method, chunk, digits)
+    return StreamWorkers(opener, count, most or STREAMS)
+
+
 def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None:
     """Serve until SIGINT or SIGTERM; requests that have begun are finished.
 
@@ -58,7 +81,11 @@ def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None
     import uvicorn
 
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=30, limit_concurrency=1000
+        *(app, host, port),
+        log_level="warning",
+        timeout_graceful_shutdown=30,
+        limit_concurrency=1000,
+        ws_max_size=LARGEST_MESSAGE,
     )
     server = uvicorn.Server(config)
 

@@ -67,25 +67,30 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
 class Worker:
     """A worker process and the pipe to it."""
 
-    def __init__(self, open_recogniser: Callable[[], Recognise]) -> None:
-        self._open = open_recogniser
+    def __init__(
+        self, open_recogniser: Callable[[], Any], work: Callable[[Connection, Any], None] = _work
+    ) -> None:
+        self._open, self._work = open_recogniser, work
         self.start()
 
     def start(self) -> None:
         """Start the process."""
         context = multiprocessing.get_context("spawn")  # threads of the server don't survive a fork
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, self._open), daemon=True)
+        self.process = context.Process(target=self._work, args=(theirs, self._open), daemon=True)
         self.process.start()
         theirs.close()
 
-    def wait_until_ready(self) -> None:
-        """Raise UserError for a model that can't be opened, WorkerFailed if that ended or took too long."""
+    def wait_until_ready(self) -> Any:
+        """What it sends when the model is open.
+
+        Raises UserError for a model that can't be opened, WorkerFailed if that ended or took too long.
+        """
         with contextlib.suppress(EOFError, OSError):
             if self.connection.poll(START_SECONDS):
                 kind, content = self.connection.recv()
                 if kind == "ready":
-                    return
+                    return content
                 raise UserError(*content)
         raise WorkerFailed("a worker couldn't open the model")
 

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from asrkit.config.recipe import LmConfig, RecipeConfig
+from asrkit.config.recipe import LmConfig, NeuralLmConfig, RecipeConfig
 from asrkit.corpus.cuts import Supervision
 from asrkit.corpus.text import normalise_word
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
@@ -17,7 +17,7 @@ from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl, scratch_folder, write_json, write_text
 from asrkit.text.extra_text import read_extra_text
-from asrkit.text.units import read_symbols
+from asrkit.text.units import load_units, read_symbols
 
 
 def build_language_models(experiment: Experiment) -> None:
@@ -42,17 +42,32 @@ def build_language_models(experiment: Experiment) -> None:
                 print(f"lm: {arpa.stem}{BINARY}, which kenlm maps into memory")
         report = _measure(config, folder / "lm.arpa", sentences, dev)
         report.update(heldout_in_text=held_out, interpolation=interpolation)
+        ((split, ngram),) = report["perplexity_known"].items()
         for name, neural in (("neural", lm.neural), ("second_neural", lm.second_neural)):
-            if neural.layers is not None:
-                from asrkit.lm.neural import train_neural  # imports torch, which nothing else here needs
-
-                lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-                known = train_neural(neural, lines, dev, folder / f"{name}.safetensors")
-                ((split, ngram),) = report["perplexity_known"].items()
+            if neural.layers is not None or neural.path is not None:
+                known = _write_neural(experiment, neural, texts, dev, folder / f"{name}.safetensors")
                 report[name] = {"perplexity_known": {split: known}}
-                of_words = f"perplexity of known words {known:.2f} by lm.{name} ({neural.kind})"
-                print(f"lm: {split}: {of_words}, {ngram:.2f} by n-grams")
+                by = f"{known:.2f} by lm.{name}, {ngram:.2f} by n-grams"
+                print(f"lm: {split}: perplexity of known words {by}")
         write_json(folder / "report.json", report)
+
+
+def _write_neural(
+    experiment: Experiment, neural: NeuralLmConfig, texts: List[Path], dev: List[str], file: Path
+) -> float:
+    """Train a neural model or refer to the one of lm.neural.path; its perplexity of known words."""
+    from asrkit.lm.neural import train_neural, write_pretrained  # imports torch, unlike all else here
+
+    if neural.path is not None:
+        return write_pretrained(experiment.named(neural.path), dev, file)
+    lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
+    spellings = None
+    if neural.tokens == "units":
+        units = load_units(experiment.folder("units"))
+        words = dict.fromkeys(word for line in [*lines, *dev] for word in line.split())
+        words.update(dict.fromkeys(entry.word for entry in units.lexicon))
+        spellings = {word: [units.symbols[unit] for unit in units.encode(word)] for word in words}
+    return train_neural(neural, lines, dev, file, spellings)
 
 
 def copy_given_model(

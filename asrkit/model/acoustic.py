@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import msgspec
 import torch
@@ -19,12 +19,13 @@ from asrkit.model.description import Stage
 from asrkit.model.device import move
 from asrkit.model.encoder import ENCODERS
 from asrkit.model.front import FRONT_ENDS
+from asrkit.model.transducer import Transducer
 from asrkit.signal.normalisation import Normalisation
 from asrkit.storage.tensors import load_module, save_tensors
 
 
 class AcousticModel(nn.Module):
-    """Front end, encoder blocks, linear output layer and log-softmax; optionally an attention decoder.
+    """Front end, encoder blocks, linear output layer, log-softmax; optionally a decoder or a transducer.
 
     Raises UserError for settings that don't fit each other.
     """
@@ -43,6 +44,7 @@ class AcousticModel(nn.Module):
         self.norm = nn.LayerNorm(config.attention_dim)
         self.output = nn.Linear(config.attention_dim, units)
         self.decoder = Decoder(config, units) if config.decoder_blocks else None
+        self.transducer = Transducer(config, units) if config.transducer else None
         self.frozen: Tuple[str, ...] = ()  # parts, by asrkit.train.initialisation
 
     def train(self, mode: bool = True) -> "AcousticModel":
@@ -73,13 +75,17 @@ class AcousticModel(nn.Module):
         _, log_probs, frames = self.encode(features, lengths)
         return log_probs, frames
 
-    def encode(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def encode(
+        self, features: Tensor, lengths: Tensor, chunk: Optional[int] = None
+    ) -> Tuple[Tensor, Tensor, Tensor]:
         """The encoder output (batch, frame, attention_dim), for the attention decoder and score_sequences,
-        then what forward returns."""
-        encoded, outputs, frames = self.forward_depths(features, lengths)
+        then what forward returns. `chunk`: see chunk_mask."""
+        encoded, outputs, frames = self.forward_depths(features, lengths, chunk)
         return encoded, outputs[-1], frames
 
-    def forward_depths(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, List[Tensor], Tensor]:
+    def forward_depths(
+        self, features: Tensor, lengths: Tensor, chunk: Optional[int] = None
+    ) -> Tuple[Tensor, List[Tensor], Tensor]:
         """As encode, with a list of log-probabilities: in training after each of model.intermediate_blocks
         (Lee and Watanabe 2021, with a shared output layer), then after the last block."""
         x, lengths = self.front(features, lengths)
@@ -88,15 +94,20 @@ class AcousticModel(nn.Module):
         positions = self.blocks[0].positions(x.shape[1], x.device) if self.blocks else None
         ends = move(lengths, x.device)[:, None]
         inside = (torch.arange(x.shape[1], device=x.device)[None] < ends)[:, None, None]
+        limited = {}
+        if chunk is not None:  # a frame in padding sees its chunk too: no row without keys
+            visible = chunk_mask(x.shape[1], chunk, self.config.left_context, x.device)
+            limited["visible"] = visible & (inside | ~inside.transpose(2, 3))
         outputs = []
         for number, block in enumerate(self.blocks, start=1):
-            x = block(x, inside, positions)
+            x = block(x, inside, positions, **limited)
             if self.training and number in self.config.intermediate_blocks and number < len(self.blocks):
-                outputs.append(self._classify(self.norm(x)))
+                outputs.append(self.classify(self.norm(x)))
         encoded = self.norm(x)
-        return encoded, [*outputs, self._classify(encoded)], lengths
+        return encoded, [*outputs, self.classify(encoded)], lengths
 
-    def _classify(self, encoded: Tensor) -> Tensor:
+    def classify(self, encoded: Tensor) -> Tensor:
+        """Log-probabilities (batch, frame, unit) of the encoder output."""
         return F.log_softmax(self.output(encoded).float(), dim=-1)
 
     def parameter_count(self) -> int:
@@ -111,6 +122,16 @@ class AcousticModel(nn.Module):
         ]
         output = Stage("output", [self.norm, self.output])
         return [*self.front.stages(), Stage("project", [self.project]), *blocks, output]
+
+
+def chunk_mask(frames: int, chunk: int, left: int, device: torch.device) -> Tensor:
+    """Mask (query, key): each frame sees its chunk of `chunk` frames, and the `left` frames before the chunk.
+
+    For 6 frames, chunk 2, left 2:   ##....   ##....   ####..   ####..   ..####   ..####
+    """
+    times = torch.arange(frames, device=device)
+    starts = torch.div(times, chunk, rounding_mode="floor")[:, None] * chunk
+    return (times < starts + chunk) & (times >= starts - left)
 
 
 def subsampling(config: ModelConfig) -> int:

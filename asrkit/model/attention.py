@@ -1,5 +1,6 @@
 """Dropout, self-attention with rotary or relative positions, and cross-attention."""
 
+import dataclasses
 import math
 from typing import Any, Dict, Optional, Type
 
@@ -46,6 +47,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: flo
     return (F.dropout(weights, dropout) if dropout else weights) @ value
 
 
+@dataclasses.dataclass
+class BlockCache:
+    """What an encoder block keeps of earlier frames, in streaming."""
+
+    keys: Tensor  # (batch, head, frame, head_dim), not rotated
+    values: Tensor  # as the keys
+    gated: Tensor  # (batch, frame, dim), the input of the depthwise convolution
+
+
 class StackedLinear(nn.Linear):
     """A linear layer whose weight is several (inner, dim) matrices on top of each other."""
 
@@ -72,18 +82,25 @@ class SelfAttention(nn.Module):
         angles = angles * _rates(self.inner // self.heads, device)
         return torch.stack([angles.cos(), angles.sin()])
 
-    def forward(self, x: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """(batch, frame, dim) to the same shape; `mask` as in attend."""
+    def forward(
+        self, x: Tensor, mask: Tensor, positions: Tensor, cache: Optional[BlockCache] = None
+    ) -> Tensor:
+        """(batch, frame, dim) to the same shape; `mask` as in attend. With a cache, keys and positions are
+        those of the frames before, too."""
         batch, frames, _ = x.shape
         packed = self.query_key_value(x).view(batch, frames, 3, self.heads, self.inner // self.heads)
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (batch, head, frame, head_dim)
+        if cache is not None:
+            key, value = torch.cat([cache.keys, key], dim=2), torch.cat([cache.values, value], dim=2)
+            cache.keys, cache.values = key[:, :, frames:], value[:, :, frames:]
         mixed = self.mix(query, key, value, mask, positions)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, self.inner))
 
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
         dropout = self.dropout if self.training else 0.0
-        return attend(rotate(query, positions), rotate(key, positions), value, mask, dropout)
+        own = positions[:, key.shape[2] - query.shape[2] :]  # keys may begin earlier
+        return attend(rotate(query, own), rotate(key, positions), value, mask, dropout)
 
     def multiply_adds(self, inputs: Any, output: Tensor) -> int:
         """Multiply-adds of a forward pass besides those of the layers."""

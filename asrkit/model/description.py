@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0  # length of the utterance that is measured; attention costs more per second in longer ones
 UNITS_PER_SECOND = 10  # of that utterance: the attention decoder runs once per unit
+CONTEXT = 2  # units that a transducer's predictor sees
 
 
 class Stage(NamedTuple):
@@ -38,10 +39,11 @@ class Part:
 def describe_model(model: "AcousticModel", frame_shift: float) -> List[Part]:
     """The stages in the order of the forward pass; `frame_shift` in seconds."""
     encoder, decoder = model.stages(), model.decoder.stages() if model.decoder is not None else []
-    shapes, work = _measure(model, [*encoder, *decoder], frame_shift)
+    stages = [*encoder, *decoder, *(model.transducer.stages() if model.transducer is not None else [])]
+    shapes, work = _measure(model, stages, frame_shift)
     parts: List[Part] = []
     stride, seen = 1, 1.0
-    for stage in [*encoder, *decoder]:
+    for stage in stages:
         for kernel, by in stage.kernels:
             seen += (kernel - 1) * stride
             stride *= by
@@ -89,6 +91,10 @@ def _pass_utterance(model: "AcousticModel", frame_shift: float, training: bool) 
     if model.decoder is not None:
         tokens = torch.ones(1, round(UNITS_PER_SECOND * SECONDS), dtype=torch.long)
         results.append(model.decoder(tokens, encoded, lengths))
+    if model.transducer is not None:
+        tokens = torch.ones(1, encoded.shape[1] + CONTEXT - 1, dtype=torch.long)  # a unit in each frame
+        predicted = model.transducer.predictor(model.transducer.predict(tokens))
+        results.append(model.transducer.join(model.transducer.encoder(encoded), predicted))
     model.train(was_training)
     return results
 

@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asrkit.config import ModelConfig
-from asrkit.model.attention import SELF_ATTENTION, Dropout
+from asrkit.model.attention import SELF_ATTENTION, BlockCache, Dropout
 
 
 class EncoderBlock(nn.Module):
     """Base of the blocks: forward(x, inside, positions) maps x (batch, frame, dim) to the same shape.
 
     `inside` (batch, 1, 1, frame) is false in padding; `positions` is what the method of that name returns.
+    A block for streaming also takes `visible` (batch, 1, query, key), the frames that each frame may attend
+    to, and maybe a BlockCache of earlier frames.
     """
 
     receptive_frames: float = 1  # input frames that an output frame depends on; math.inf: all
@@ -37,17 +39,24 @@ class ConvolutionModule(nn.Module):
     Layer instead of batch normalisation: there are no statistics to keep free of padding.
     """
 
-    def __init__(self, dim: int, kernel: int) -> None:
+    def __init__(self, dim: int, kernel: int, causal: bool = False) -> None:
         super().__init__()
         self.expand = nn.Linear(dim, 2 * dim)
-        self.depthwise = nn.Conv2d(dim, dim, (kernel, 1), padding=(kernel // 2, 0), groups=dim)
+        self.earlier = kernel - 1 if causal else 0  # frames put before the input
+        padding = (0 if causal else kernel // 2, 0)
+        self.depthwise = nn.Conv2d(dim, dim, (kernel, 1), padding=padding, groups=dim)
         self.norm = nn.LayerNorm(dim)
         self.contract = nn.Linear(dim, dim)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+    def forward(self, x: Tensor, inside: Tensor, cache: Optional[BlockCache] = None) -> Tensor:
         """(batch, frame, dim) to the same shape; `inside` (batch, 1, 1, frame)."""
         gated = F.glu(self.expand(x), dim=-1) * inside.view(inside.shape[0], -1, 1)
+        if cache is not None:
+            gated = torch.cat([cache.gated, gated], dim=1)
+            cache.gated = gated[:, x.shape[1] :]
+        elif self.earlier:
+            gated = F.pad(gated, (0, 0, self.earlier, 0))
         channels = gated.transpose(1, 2).unsqueeze(3)  # (batch, dim, frame, 1), a channels-last view
         mixed = self.depthwise(channels).squeeze(3).transpose(1, 2)
         contracted: Tensor = self.contract(F.silu(self.norm(mixed.float())))
@@ -65,7 +74,10 @@ class ConformerBlock(EncoderBlock):
         self.norm1 = nn.LayerNorm(dim) if self.attends else None
         heads, head_dim = config.encoder_heads or config.attention_heads, dim // config.attention_heads
         self.attention = attention(dim, heads, config.dropout, head_dim) if self.attends else None
-        self.convolution = ConvolutionModule(dim, config.convolution_kernel) if self.convolves else None
+        self.convolution = None
+        if self.convolves:
+            kernel, causal = config.convolution_kernel, config.convolution_causal
+            self.convolution = ConvolutionModule(dim, kernel, causal)
         self.norm2 = nn.LayerNorm(dim) if self.convolves else None
         self.norm3 = nn.LayerNorm(dim)
         hidden = config.encoder_feedforward_dim or config.feedforward_dim
@@ -78,12 +90,20 @@ class ConformerBlock(EncoderBlock):
         """Positional encoding of model.positions."""
         return None if self.attention is None else self.attention.positions(frames, device)
 
-    def forward(self, x: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        inside: Tensor,
+        positions: Optional[Tensor],
+        visible: Optional[Tensor] = None,
+        cache: Optional[BlockCache] = None,
+    ) -> Tensor:
         """(batch, frame, dim) to the same shape."""
+        visible = inside if visible is None else visible
         if self.attention is not None and self.norm1 is not None and positions is not None:
-            x = x + self.dropout(self.attention(self.norm1(x), inside, positions))
+            x = x + self.dropout(self.attention(self.norm1(x), visible, positions, cache))
         if self.convolution is not None and self.norm2 is not None:
-            x = x + self.dropout(self.convolution(self.norm2(x), inside))
+            x = x + self.dropout(self.convolution(self.norm2(x), inside, cache))
         hidden = self.dropout(F.silu(self.expand(self.norm3(x))))
         return x + self.dropout(self.contract(hidden))
 

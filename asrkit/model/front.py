@@ -17,7 +17,8 @@ from asrkit.model.padding import MaskedBatchNorm, Padding, is_exporting, rectify
 
 class FrontEnd(nn.Module):
     """Base of the front ends: features (batch, time, bin) of lengths (batch,) to vectors
-    (batch, frame, output_dim) and their lengths; lengths on the CPU."""
+    (batch, frame, output_dim) and their lengths; lengths on the CPU. In streaming, with the first frames
+    (batch,) of utterances that begin later."""
 
     output_dim: int
 
@@ -200,9 +201,11 @@ class ResidualFront(FrontEnd):
             stages.append(Stage(name, blocks, [pair for block in blocks for pair in block.time_kernels]))
         return stages
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, starts: Optional[Tensor] = None
+    ) -> Tuple[Tensor, Tensor]:
         """(batch, time, bin), (batch,) to (batch, frame, output_dim), (batch,)."""
-        padding = Padding(lengths, features.shape[1], features.device)
+        padding = Padding(lengths, features.shape[1], features.device, starts)
         x = padding.erase(features[:, None].clone())  # (batch, 1, time, bin)
         padding = padding.strided(self.stem_stride[0])
         x = self.conv1(x.contiguous(memory_format=torch.channels_last))

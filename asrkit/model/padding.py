@@ -1,6 +1,6 @@
 """Padding of a batch: kept at zero through the convolutions, and left out of batch normalisation."""
 
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,17 @@ class Padding:
     """Lengths (batch,) of the utterances in a batch of `longest` frames, for tensors on `device`.
 
     The lengths stay on the CPU, since to read them from a GPU is to wait for all that it has to do.
+    `starts` (batch,), multiples of all strides: frames before are padding too, in streaming.
     """
 
-    def __init__(self, lengths: Tensor, longest: int, device: torch.device = CPU) -> None:
-        self.lengths, self.longest = lengths, longest
+    def __init__(
+        self, lengths: Tensor, longest: int, device: torch.device = CPU, starts: Optional[Tensor] = None
+    ) -> None:
+        self.lengths, self.longest, self.starts = lengths, longest, starts
         self.on_device = move(lengths, device)
         if not is_exporting():
             self._ends: List[int] = lengths.tolist()
+            self._starts: List[int] = [0] * len(lengths) if starts is None else starts.tolist()
             self.frames = sum(self._ends)
 
     def strided(self, stride: int) -> "Padding":
@@ -33,12 +37,16 @@ class Padding:
         if stride == 1:
             return self
         lengths = torch.div(self.lengths - 1, stride, rounding_mode="floor") + 1
-        return Padding(lengths, (self.longest - 1) // stride + 1, self.on_device.device)
+        starts = None if self.starts is None else torch.div(self.starts, stride, rounding_mode="floor")
+        return Padding(lengths, (self.longest - 1) // stride + 1, self.on_device.device, starts)
 
     def inside(self) -> Tensor:
         """Mask (batch, time): false in padding."""
         times = torch.arange(self.longest, device=self.on_device.device)
-        return times[None, :] < self.on_device[:, None]
+        inside = times[None, :] < self.on_device[:, None]
+        if self.starts is None:
+            return inside
+        return inside & (times[None, :] >= move(self.starts, self.on_device.device)[:, None])
 
     def erase(self, x: Tensor) -> Tensor:
         """Zero the padding of (batch, channel, time, frequency) in place, outside autograd."""
@@ -48,7 +56,9 @@ class Padding:
         if values.is_cuda:
             values.mul_(self.inside()[:, None, :, None])
         else:  # writes the padding only, while a product with a mask passes over the whole tensor
-            for row, end in enumerate(self._ends):
+            for row, (start, end) in enumerate(zip(self._starts, self._ends)):
+                if start:
+                    values[row, :, :start].zero_()
                 if end < self.longest:
                     values[row, :, end:].zero_()
         return x

@@ -32,7 +32,7 @@ class Cut(NamedTuple):
 
 
 def prune(model: AcousticModel, keep: float) -> AcousticModel:
-    """A model with a share `keep` of the channels inside residual blocks, the heads and feed-forward units.
+    """A model with a share `keep` of the channels inside residual blocks, heads and feed-forward units.
 
     Channels are ranked by the scale of their normalisation (Liu et al. 2017, network slimming), feed-forward
     units by the norm of their weights (Li et al. 2017), heads by that of their output. Raises UserError for a

@@ -1,6 +1,9 @@
 """A bundle: a folder with a trained model that needs no recipe, no corpus and no asrkit.
 
     model.onnx     features to log-probabilities (also .int8.onnx, .fp16.onnx, and model.pt in TorchScript)
+    model.streaming.onnx   chunks of features and states to log-probabilities and states
+    encoder.onnx, decoder.onnx, joiner.onnx    the parts of a transducer, if the model has one
+    bpe.vocab      with a transducer of BPE pieces: the pieces' scores, for hotwords
     tokens.txt     "token id" lines
     words.txt      "word id" lines, the output labels of HLG.fst
     HLG.fst        the decoding graph in OpenFst's format, language-model scale and word bonus in its costs
@@ -25,8 +28,19 @@ from asrkit.storage.files import read_json, write_checked_json
 
 DESCRIPTION = "bundle.json"
 FORMAT = 1  # raised when an older asrkit can't read it
-MODELS = ("model.onnx", "model.int8.onnx", "model.fp16.onnx")
-FILES = {*MODELS, "model.pt", "tokens.txt", "words.txt", "HLG.fst", "lexicon.txt", "rules.fst", "README.md"}
+MODELS = ("model.onnx", "model.int8.onnx", "model.fp16.onnx", "model.streaming.onnx")
+TRANSDUCER = ("encoder.onnx", "decoder.onnx", "joiner.onnx", "bpe.vocab")
+FILES = {
+    *MODELS,
+    *TRANSDUCER,
+    "model.pt",
+    "tokens.txt",
+    "words.txt",
+    "HLG.fst",
+    "lexicon.txt",
+    "rules.fst",
+    "README.md",
+}
 LARGEST_DESCRIPTION = 16 << 20  # bytes
 Size = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]

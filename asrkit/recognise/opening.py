@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import msgspec
 import numpy as np
@@ -10,21 +10,28 @@ import torch
 from torch import Tensor
 
 from asrkit.config.methods import METHODS, RENAMED, current_method
+from asrkit.config.symbols import BLANK
 from asrkit.decode.methods import UtteranceDecoder
 from asrkit.decode.nbest import NBest
 from asrkit.decode.splits import SplitDecoder
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, subsampling
+from asrkit.model.streaming import StreamingModel
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, Bundle, checked_file, open_bundle
+from asrkit.recognise.endpoint import SHERPA_ONNX, EndpointRules
 from asrkit.recognise.forced_alignment import align_words
 from asrkit.recognise.recognizer import Encoded, Found, Greedy, Recognizer, Searcher
+from asrkit.recognise.stream import StreamRecognizer
 from asrkit.recognise.transcript import Word
 from asrkit.signal.filterbank import FilterBank
 from asrkit.storage.files import read_json
+from asrkit.text.digits import write_digits
 from asrkit.text.lexicon import read_lexicon
 from asrkit.text.units import Units, read_symbols
+
+CHUNK = 0.32  # seconds
 
 
 def one_of(exp: Optional[Path], model: Optional[Path]) -> Path:
@@ -45,7 +52,54 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
     """
     if (place / DESCRIPTION).exists():
         return _open_bundle(place, method)
-    return _open_experiment(open_experiment(place), method, device)
+    bank, model, searcher, units, step = _open_experiment(open_experiment(place), method)
+    return Recognizer(bank, TorchEncoder(model, device), searcher, units, step)
+
+
+def can_stream(place: Path) -> bool:
+    """Whether it is an experiment that was trained with train.chunk."""
+    return not (place / DESCRIPTION).exists() and open_experiment(place).config.train.chunk is not None
+
+
+def refuse_whole_utterances(experiment: Experiment) -> None:
+    """Raise UserError unless the model was trained for streams."""
+    if experiment.config.train.chunk is None:
+        found, where = "the model was trained without train.chunk", str(experiment.directory)
+        todo = "train with --set train.chunk=25 --set model.convolution_causal=true"
+        raise UserError(found, "a model for streams", where, todo)
+
+
+def streaming_model(model: AcousticModel, chunk: float, step: float) -> StreamingModel:
+    """The model for chunks of about `chunk` seconds, at least a frame of `step` seconds."""
+    return StreamingModel(model, max(1, round(chunk / step)))
+
+
+def open_stream_recognizer(
+    place: Path,
+    method: Optional[str] = None,
+    chunk: float = CHUNK,
+    rules: EndpointRules = SHERPA_ONNX,
+    digits: Optional[str] = None,
+) -> StreamRecognizer:
+    """Open an experiment that was trained with train.chunk, for chunks of `chunk` seconds.
+
+    `method` finds the final words of each utterance; `digits`: language of the numbers that are written in
+    digits. Raises UserError for a model that doesn't stream.
+    """
+    if (place / DESCRIPTION).exists():
+        todo = "--exp EXP; sherpa-onnx streams a bundle of asrkit export --streaming"
+        raise UserError("a bundle", "an experiment, to recognise streams", str(place), todo)
+    experiment = open_experiment(place)
+    refuse_whole_utterances(experiment)
+    if method in METHODS and METHODS[method].encoder_output:
+        expected = "a method that needs no encoder output"
+        raise UserError(f"method {method}", expected, "--method", "--method 1best")
+    bank, model, searcher, units, step = _open_experiment(experiment, method)
+    silence = units.ids.get(experiment.config.graph.optional_silence or "", BLANK)
+    streaming = streaming_model(model, chunk, step)
+    if digits:
+        write_digits("ten 十一", digits)  # a missing package is reported now
+    return StreamRecognizer(streaming, bank, searcher, units, step, rules, (BLANK, silence), digits)
 
 
 class TorchEncoder:
@@ -144,7 +198,17 @@ class MethodSearcher:
         ]
 
 
-def _open_experiment(experiment: Experiment, method: Optional[str], device: str) -> Recognizer:
+class Opened(NamedTuple):
+    """A finished experiment with one of its methods."""
+
+    bank: FilterBank
+    model: AcousticModel
+    searcher: Searcher
+    units: Units
+    step: float  # seconds per encoder frame
+
+
+def _open_experiment(experiment: Experiment, method: Optional[str]) -> Opened:
     refuse_changed_model(experiment)
     config = experiment.config
     method = choose_method(method, config.decode.methods, f"{experiment.directory}/recipe.yaml")
@@ -162,8 +226,8 @@ def _open_experiment(experiment: Experiment, method: Optional[str], device: str)
         weights = {RENAMED.get(name, name): values for name, values in scales.items()}
         values = [weights[method][name] for name in METHODS[method].weights] if method in weights else []
         searcher = MethodSearcher(split_decoder.decoder, method, values, units, step)
-    encoder = TorchEncoder(split_decoder.model, device)
-    return Recognizer(FilterBank(config.features, config.signal.steps), encoder, searcher, units, step)
+    bank = FilterBank(config.features, config.signal.steps)
+    return Opened(bank, split_decoder.model, searcher, units, step)
 
 
 def _with_config(experiment: Experiment, config: Any) -> Experiment:

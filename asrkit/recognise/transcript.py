@@ -87,26 +87,27 @@ def to_text(transcript: Transcript) -> str:
     return transcript.text + "\n"
 
 
+def word_rows(words: Sequence[Word]) -> List[Dict[str, object]]:
+    """Words for JSON; seconds to the millisecond."""
+    return [
+        {
+            "word": word.word,
+            "start": round(word.start, 3),
+            "end": round(word.end, 3),
+            "confidence": round(word.confidence, 3),
+        }
+        for word in words
+    ]
+
+
 def to_json(transcript: Transcript) -> str:
     """One line: name, duration, text, words and segments; seconds to the millisecond."""
-
-    def words(found: Sequence[Word]) -> List[Dict[str, object]]:
-        return [
-            {
-                "word": word.word,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 3),
-            }
-            for word in found
-        ]
-
     segments = [
         {
             "start": round(segment.start, 3),
             "end": round(segment.end, 3),
             "text": segment.text,
-            "words": words(segment.words),
+            "words": word_rows(segment.words),
             "outcome": segment.outcome,
         }
         for segment in transcript.segments

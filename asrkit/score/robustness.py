@@ -161,16 +161,23 @@ def draw_robustness(measurement: Measurement, file: Path) -> None:
     for number, system in enumerate(measurement.systems):
         rows = totals(system.rows) if several else system.rows
         kinds = list(dict.fromkeys(row.kind for row in rows if row.snr is not None))
-        for kind in kinds[:1] if several else kinds:
+        for place, kind in enumerate(kinds[:1] if several else kinds):
             of_kind = sorted((row.snr, row.rate) for row in rows if row.kind == kind)
-            label = f"{system.name}, {kind}" if several else kind
+            line = number if several else place
             axes.plot(
-                *zip(*of_kind), marker="o", markersize=3, color=f"C{number}" if several else None, label=label
+                *zip(*of_kind),
+                color=f"C{line % 10}",
+                linestyle="-" if line < 10 else ":",  # there are ten colours
+                marker="o",
+                markersize=3,
+                label=f"{system.name}, {kind}" if several else kind,
             )
-        clean, color = _clean(system.rows), f"C{number}" if several else "black"
+        clean, color = _clean(system.rows), f"C{number % 10}" if several else "black"
         if clean:
             label = "" if several else "clean"
             axes.axhline(clean.rate, color=color, linewidth=0.8, linestyle="--", label=label)
+    ratios = {row.snr for system in measurement.systems for row in system.rows}
+    axes.set_xticks([snr for snr in ratios if snr is not None])
     axes.set_ylim(bottom=0)
     axes.invert_xaxis()
     axes.grid(alpha=0.3)

@@ -465,6 +465,7 @@
       pane.append(player, signal);
       drawSignal(signal, bytes, row, detail).then(() => { if (current === index) pane.dataset.drawn = "true"; });
     } else pane.append(el("p", { class: "note" }, "The audio is not available."));
+    if (detail.synthetic) pane.append(...syntheticSpeech(detail));
     detail.systems.forEach((system, side) => {
       const label = both ? `, ${page.labels[side]}` : "";
       if (system.graph) pane.append(...wordGraph(system.graph, label));
@@ -647,6 +648,27 @@
     const spectrum = spectrogram(samples, rate);
     redraw = () => layOutSignal(container, samples, rate, spectrum, row, detail);
     redraw();
+  };
+
+  // What stage synthesise said of the same text, its spectrogram beside the recording's
+  const syntheticSpeech = (detail) => {
+    const { audio, speaker, words } = detail.synthetic;
+    const bytesOf = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const pictures = el("div", { class: "beside" });
+    const draw = async (bytes, label) => {
+      const canvas = el("canvas", { role: "img", "aria-label": `Spectrogram, ${label}`, width: 800, height: 340 });
+      pictures.append(el("figure", {}, canvas, el("figcaption", {}, label)));
+      const { samples, rate } = await decode(bytes);
+      drawSpectrum(canvas.getContext("2d"), spectrogram(samples, rate), 800, 340);
+    };
+    if (detail.audio) draw(bytesOf(detail.audio), "recording");
+    draw(bytesOf(audio), `synthetic, ${speaker}`);
+    return [
+      el("h4", {}, "Synthetic speech of the reference"),
+      el("audio", { controls: true, src: `data:audio/flac;base64,${audio}`, preload: "auto" }),
+      pictures,
+      el("p", { class: "note", dir: "auto" }, `Recognised as: ${words.join(" ") || "(nothing)"}`),
+    ];
   };
 
   const ROW = 13; // pixels of a token of the posteriors

@@ -51,7 +51,7 @@ def render(page: Page) -> Iterator[str]:
     style, script = (_read(f"page.{ending}") for ending in ("css", "js"))
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
-        "img-src data:; media-src blob:; base-uri 'none'; form-action 'none'"
+        "img-src data:; media-src blob: data:; base-uri 'none'; form-action 'none'"
     )
     values = {"policy": policy, "title": html.escape(page.main["title"]), "style": style, "script": script}
     for part in re.split(r"\{\{ (\w+) \}\}", _read("page.html")):

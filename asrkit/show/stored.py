@@ -129,6 +129,18 @@ def iterate_audio(experiment: Experiment, split: str, ids: Iterable[str]) -> Ite
             yield cut.id, encode_flac(samples, rate)
 
 
+def iterate_synthetic(
+    experiment: Experiment, split: str, ids: Iterable[str]
+) -> Iterator[Tuple[str, Dict[str, Any], bytes]]:
+    """Id, row (speaker, hyp) and FLAC file of the utterances that stage synthesise has spoken, if it has."""
+    wanted, folder = set(ids), experiment.folder("synthesise")
+    file = folder / f"{split}.jsonl"
+    for row in read_jsonl(file) if file.exists() else []:
+        audio = folder / "audio" / split / f"{row['id'].replace('/', '_')}.flac"
+        if row["id"] in wanted and audio.is_file():
+            yield row["id"], row, audio.read_bytes()
+
+
 def encode_flac(samples: np.ndarray, rate: int) -> bytes:
     """A FLAC file with 16 bits of float samples (sample,) in -1 to 1; exact where they were 16-bit PCM."""
     import soundfile

@@ -83,6 +83,8 @@ def collect_details(rows: Sequence[Row], systems: Sequence[System], notes: List[
         wanted = {row["id"]: row for row, _ in of_set}
         audio = {row["id"]: detail for row, detail in of_set}
         _fill(audio, _audio_of(systems[0], name, wanted), f"{name}: audio", notes)
+        for key, found in _synthetic_of(systems[0], name, wanted):
+            audio[key].update(found)
         for place, system in enumerate(systems):
             target = {row["id"]: detail["systems"][place] for row, detail in of_set}
             label = f" of {system.label}" if len(systems) > 1 else ""
@@ -110,6 +112,12 @@ def _fill(target: Mapping[str, Row], found: Iterable[Tuple[str, Row]], what: str
 def _audio_of(system: System, name: str, ids: Iterable[str]) -> Found:
     for key, content in stored.iterate_audio(system.experiment, name, ids):
         yield key, {"audio": base64.b64encode(content).decode("ascii")}
+
+
+def _synthetic_of(system: System, name: str, ids: Iterable[str]) -> Found:
+    for key, row, content in stored.iterate_synthetic(system.experiment, name, ids):
+        audio = base64.b64encode(content).decode("ascii")
+        yield key, {"synthetic": {"audio": audio, "speaker": row["speaker"], "words": row["hyp"]}}
 
 
 def _posteriors_of(system: System, name: str, ids: Iterable[str]) -> Found:

@@ -31,6 +31,11 @@ class FilterBank:
             )
         )
 
+    def mel_filters(self) -> torch.Tensor:
+        """The Mel filters (frequency, bin), over power spectra."""
+        filters: torch.Tensor = self._extractor.extractor._fb.detach()
+        return filters
+
     def extract(self, samples: np.ndarray) -> np.ndarray:
         """Features, float32 (time, bin), of samples (sample,) at config.sampling_rate."""
         return from_steps(self.extract_steps(samples))

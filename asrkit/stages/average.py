@@ -8,26 +8,37 @@ from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.workspace import current_training
 from asrkit.stages import units
 from asrkit.stages.features import features_of
+from asrkit.stages.train import check_k2
 from asrkit.storage.files import write_json
 from asrkit.storage.fingerprint import hash_file
 
 STAGE = Stage(
     name="average",
     purpose="average checkpoints, chosen on dev",
-    reads=("train/checkpoints/epoch-*", *features_of("{dev}"), *units.STAGE.writes),
+    reads=(
+        "train/checkpoints/epoch-*",
+        "train/pairs.safetensors if train.criterion=lf-mmi",
+        *features_of("{dev}"),
+        *units.STAGE.writes,
+    ),
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev", "decode.precision"),
-    how=("train.batch_duration", "train.threads", "decode.device"),
+    how=(
+        *("train.batch_duration", "train.threads", "decode.device"),
+        # A training with others has other checkpoints
+        *("train.criterion", "train.ctc", "train.ctc_weight", "train.topology", "train.optional_silence"),
+    ),
     libraries=("torch", "lhotse"),
 )
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for decode.device cuda without a GPU."""
+    """Raise UserError for decode.device cuda without a GPU, and for a loss that can't be computed here."""
     if config.decode.device == "cuda":
         from asrkit.model.device import require_gpu
 
         require_gpu()
+    check_k2(config)
 
 
 def run(experiment: Experiment) -> None:
@@ -40,6 +51,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.text.units import load_units
     from asrkit.train.average import average_weights, candidate_files, divide_by_priors
     from asrkit.train.checkpoint import list_epochs
+    from asrkit.train.criterion import make_criterion, read_pairs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
 
@@ -60,12 +72,13 @@ def run(experiment: Experiment) -> None:
     dev, _ = load_examples(cuts, units, config.model, model.normalisation)
     device = device_of(config.decode.device)
     model.to(device)
+    criterion = make_criterion(config.train, units, read_pairs(experiment.folder("train")))
     tried = []
     for name in config.average.candidates:
         files = candidate_files(name, epochs)
         model.load_state_dict(average_weights(files))
         with autocast(config.decode.precision, device):
-            result = evaluate(model, dev, units, config.train.batch_duration)
+            result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
         tried.append({"name": name, "files": [file.name for file in files], **result})
         rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
         print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")

@@ -3,9 +3,18 @@
 from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
+from asrkit.stages import units
 
 LARGER = "lm/rescore.{lm.rescore_order}.arpa"  # only if it is set
-NEURAL = tuple(f"lm/{name}.safetensors if lm.{name}.layers" for name in ("neural", "second_neural"))
+# A model is trained, or one that is given is referred to
+NEURAL = tuple(
+    f"lm/{name}.safetensors if lm.{name}.{setting}"
+    for name in ("neural", "second_neural")
+    for setting in ("layers", "path")
+)
+SPELLED = tuple(
+    f"{file} if lm.{name}.tokens=units" for name in ("neural", "second_neural") for file in units.STAGE.writes
+)
 
 STAGE = Stage(
     name="lm",
@@ -18,11 +27,15 @@ STAGE = Stage(
         "{recipe}/{lm.text}",
         "{recipe}/{lm.arpa}",
         "{recipe}/{lm.rescore_arpa}",
+        "{recipe}/{lm.neural.path}",
+        "{recipe}/{lm.second_neural.path}",
+        *SPELLED,
     ),
     # binary files are written if kenlm's programs are built
     writes=(
         *("lm/lm.arpa", LARGER, "lm/lm.binary?", "lm/rescore.{lm.rescore_order}.binary?"),
-        *(*NEURAL, "lm/report.json"),
+        *NEURAL,
+        "lm/report.json",
     ),
     result=(
         *("lm", "units.unknown_word", "corpus.train", "corpus.dev", "corpus.case", "corpus.words"),
@@ -32,11 +45,15 @@ STAGE = Stage(
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError if lm.estimator is lmplz and that isn't built."""
+    """Raise UserError if lm.estimator is lmplz and that isn't built, or lm.neural.path lacks transformers."""
     if config.lm.estimator == "lmplz":
         from asrkit.lm.kenlm import require_lmplz
 
         require_lmplz()
+    if config.lm.neural.path or config.lm.second_neural.path:
+        from asrkit.lm.pretrained import check_transformers
+
+        check_transformers()
 
 
 def run(experiment: Experiment) -> None:

@@ -16,6 +16,7 @@ STAGE = Stage(
         *(f"manifests/{{test}}_{kind}.jsonl.gz" for kind in KINDS),
         *("manifests/{train}_supervisions.jsonl.gz", "units/units.txt", "units/words.txt"),
         "audio of manifests/{test}_cuts.jsonl.gz",
+        "synthesise/{test}.jsonl?",
     ),
     writes=(PAGE,),
     libraries=("torch", "lhotse"),

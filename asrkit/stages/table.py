@@ -7,6 +7,7 @@ from typing import Dict, List, Sequence, Tuple
 from asrkit.errors import UserError
 from asrkit.pipeline.stage import Stage, overlap
 from asrkit.stages import (
+    align,
     average,
     decode,
     download,
@@ -17,6 +18,7 @@ from asrkit.stages import (
     manifests,
     score,
     show,
+    synthesise,
     train,
     units,
 )
@@ -26,6 +28,10 @@ MODULES = (download, manifests, features, units, lm, graph, train, average, deco
 STAGES: Tuple[Stage, ...] = tuple(
     dataclasses.replace(module.STAGE, number=str(number), module=module.__name__)
     for number, module in enumerate(MODULES)
+)
+# Only in recipes whose run.sh declares them
+OPTIONAL: Tuple[Stage, ...] = tuple(
+    dataclasses.replace(module.STAGE, module=module.__name__) for module in (align, synthesise)
 )
 # Reserved names below EXP, besides those of the stages
 OTHER_FOLDERS = ("stages", "logs", "trainings", "posteriors", "lattices", "evaluate", "robustness", "corpus")
@@ -47,7 +53,7 @@ def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List
     """
     if not lines:
         return list(known)
-    by_name = {stage.name: stage for stage in known}
+    by_name = {stage.name: stage for stage in (*known, *OPTIONAL)}
     stages: List[Stage] = []
     for line in lines:
         stage = _read_line(line, by_name)

@@ -23,7 +23,7 @@ STAGE = Stage(
         f"{CUTS} if augment.waveform",
         f"audio of {CUTS} if augment.waveform",
     ),
-    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?"),
+    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
         # The same steps on other hardware: only the order of sums within a step differs
@@ -53,10 +53,17 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.initialisation import freeze
 
         freeze(AcousticModel(config.model, config.features.bins, 2), config.train.freeze)
-    if config.train.ctc == "k2":
-        from asrkit.train.loss import import_k2
+    check_k2(config)
 
-        import_k2()
+
+def check_k2(config: RecipeConfig) -> None:
+    """Raise UserError if the loss needs k2, and it can't be imported."""
+    for setting, plain in (("criterion", "ctc"), ("ctc", "torch")):
+        value = getattr(config.train, setting)
+        if value != plain:
+            from asrkit.train.criterion import import_k2
+
+            import_k2(f"train.{setting} is {value}")
 
 
 def check_files(experiment: Experiment) -> None:

@@ -7,9 +7,11 @@ import torch
 
 from asrkit.model.acoustic import AcousticModel, greedy_ctc
 from asrkit.model.device import move
+from asrkit.model.transducer import greedy_transducer
 from asrkit.text.units import Units
+from asrkit.train.criterion import PLAIN_CTC, Criterion, Output, Spoken
 from asrkit.train.examples import Example, collate
-from asrkit.train.loss import ctc_loss, decoder_loss
+from asrkit.train.loss import decoder_loss
 from asrkit.train.world import ALONE, World
 
 
@@ -20,12 +22,13 @@ def evaluate(
     units: Units,
     batch_duration: float,
     world: World = ALONE,
+    criterion: Criterion = PLAIN_CTC,
 ) -> Dict[str, Any]:
     """Evaluate on `examples` in batches of `batch_duration` seconds, longest first.
 
-    Returns greedy word `errors` and `words`; over alignable utterances the CTC `loss` per frame and, if there
-    is a decoder, `decoder_loss` per token, ends of sentences included. The ranks of `world` share the
-    batches; all return the figures of the whole set.
+    Returns greedy word `errors` and `words`; over alignable utterances the `loss` of `criterion` per frame
+    and, if there is a decoder, `decoder_loss` per token, ends of sentences included. The ranks of `world`
+    share the batches; all return the figures of the whole set.
     """
     was_training = model.training
     model.eval()
@@ -38,13 +41,18 @@ def evaluate(
         aligned = [row for row, example in enumerate(batch) if example.target is not None]
         if aligned:
             targets = [batch[row].target or [] for row in aligned]
-            total_loss += float(ctc_loss(log_probs[aligned], frames[aligned], targets))
+            output = Output(encoded[aligned], log_probs[aligned], frames[aligned])
+            spoken = Spoken(targets, [batch[row].text for row in aligned])
+            total_loss += float(criterion(model, output, spoken))
             total_frames += int(frames[aligned].sum())
             if model.decoder is not None:
                 loss = decoder_loss(model.decoder, encoded[aligned], frames[aligned], targets)
                 total_decoder_loss += float(loss)
                 total_tokens += sum(len(target) + 1 for target in targets)
-        for example, ids in zip(batch, greedy_ctc(log_probs, frames.tolist())):
+        found = greedy_ctc(log_probs, frames.tolist())
+        if model.transducer is not None:
+            found = greedy_transducer(model.transducer, encoded, frames.tolist())
+        for example, ids in zip(batch, found):
             reference = example.text.split()
             errors += kaldialign.edit_distance(reference, units.words(ids))["total"]
             words += len(reference)

@@ -161,7 +161,7 @@ class Chosen(Sequence[Example]):
 
 def draw_replayed(own: int, replayed: int, share: float, *, seed: int, epoch: int) -> List[int]:
     """Places of an epoch's examples: the first `own` ones, and of the `replayed` ones after them so many,
-    drawn anew each epoch, that they are a `share` of all, or all of them."""
+    drawn again each epoch, that they are a `share` of all, or all of them."""
     count = min(replayed, round(own * share / (1 - share)))
     drawn = np.random.default_rng([seed, epoch, 2]).permutation(replayed)[:count]
     return [*range(own), *sorted((own + drawn).tolist())]

@@ -45,6 +45,7 @@ class Batch:
     features: Tensor  # normalised, (views * batch, time, bin)
     lengths: Tensor  # frames of each, (views * batch,)
     targets: List[List[int]]  # units of each
+    texts: List[str]
 
     def pin_memory(self) -> "Batch":
         """With features in memory that a GPU reads while this process goes on; the loader calls it."""
@@ -88,14 +89,16 @@ class BatchMaker(torch.utils.data.Dataset):  # type: ignore[type-arg]
     def make(self, draw: int, examples: Iterable[Example]) -> Batch:
         """The batch of some examples. Raises UserError if features, audio, noise or a RIR can't be read."""
         targets: List[List[int]] = []
+        texts: List[str] = []
 
         def noted() -> Iterator[Example]:
             for example in examples:
                 targets.append(example.target or [])
+                texts.append(example.text)
                 yield example
 
         features, lengths = self.augmenter.batch(noted(), self.seed, draw, self.views)
-        return Batch(draw, features, lengths.repeat(self.views), targets * self.views)
+        return Batch(draw, features, lengths.repeat(self.views), targets * self.views, texts * self.views)
 
 
 class Feed:

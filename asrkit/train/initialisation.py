@@ -21,6 +21,10 @@ from asrkit.text.units import read_symbols
 
 NOT_THE_SOUND = ("speed_factors", "shard_utterances")  # settings of features that may differ
 OF_UNITS = ("output.weight", "output.bias")  # (unit, ...)
+OF_TOKENS = (
+    *("decoder.embedding.", "decoder.output.", "transducer.embedding.", "transducer.output."),
+    *("transducer.simple_predictor.", "transducer.simple_encoder."),
+)
 
 
 def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tuple[List[str], List[str]]:
@@ -112,8 +116,8 @@ def _by_unit(
     fresh = [symbol for symbol in symbols if symbol not in place] if known else []
     if fresh:
         left.append(f"output: {len(fresh)} new units: {' '.join(fresh[:20])}")
-    if known != list(symbols):  # tokens of the attention decoder
-        for name in [name for name in given if name.startswith(("decoder.embedding.", "decoder.output."))]:
+    if known != list(symbols):  # of the attention decoder and the transducer
+        for name in [name for name in given if name.startswith(OF_TOKENS)]:
             del given[name]
     for name in OF_UNITS:
         source = given.pop(name, None)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from asrkit.train.augmentation import Augmenter
 from asrkit.train.average import update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
+from asrkit.train.criterion import PLAIN_CTC, Criterion, Output, Spoken
 from asrkit.train.evaluate import evaluate, word_error_rate
 from asrkit.train.examples import (
     Chosen,
@@ -35,7 +37,7 @@ from asrkit.train.examples import (
     take,
 )
 from asrkit.train.feed import Batch, BatchMaker, Feed, Request, count_workers
-from asrkit.train.loss import CTC, consistency_loss, decoder_loss
+from asrkit.train.loss import consistency_loss, decoder_loss
 from asrkit.train.optimizer import learning_rate
 from asrkit.train.precision import count_finite_step, halve_scale, loss_scale
 from asrkit.train.watch import Divergence, Utilisation, skip_step, watch_dev, watch_training_loss
@@ -61,6 +63,7 @@ class Training:
     dev: Sequence[Example]
     directory: Path  # with checkpoints/, log.jsonl, tensorboard/
     world: World = ALONE
+    criterion: Criterion = PLAIN_CTC
     averaged: Optional[AcousticModel] = None  # exponential moving average of the weights, of train.ema_decay
     augmenter: Augmenter = dataclasses.field(default_factory=Augmenter)
     replayed: int = 0  # the last examples of `train`, of which each epoch has the share train.replay
@@ -309,20 +312,21 @@ def _compute_gradients(training: Training, state: TrainState, batches: Sequence[
 
 
 def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Tensor:
-    """Add `scale` times the gradient of a batch's summed loss; returns its frames, CTC loss and blank
-    probability, summed."""
-    config, targets = training.config, batch.targets
+    """Add `scale` times the gradient of a batch's summed loss; returns its frames, the criterion's loss and
+    blank probability, summed."""
+    config, targets, criterion = training.config, batch.targets, training.criterion
+    spoken = Spoken(targets, batch.texts)
     torch.manual_seed(config.seed * 1_000_003 + batch.draw)  # dropout
     device = training.model.feature_mean.device
     with autocast(config.precision, device):
         features = move(batch.features, device)
-        encoded, outputs, frames = training.model.forward_depths(features, batch.lengths)
+        chunk = draw_chunk(config, batch.draw)
+        encoded, outputs, frames = training.model.forward_depths(features, batch.lengths, chunk)
     *intermediate, log_probs = outputs
-    ctc_loss = CTC[config.ctc]
-    total = loss = ctc_loss(log_probs, frames, targets)
+    total = loss = criterion(training.model, Output(encoded, log_probs, frames), spoken)
     if intermediate:
         weight = config.intermediate_weight
-        others = torch.stack([ctc_loss(output, frames, targets) for output in intermediate])
+        others = torch.stack([criterion.ctc(output, frames, spoken) for output in intermediate])
         total = (1 - weight) * loss + weight * others.mean()
     if training.model.decoder is not None:
         with autocast(config.precision, device):
@@ -336,11 +340,20 @@ def _accumulate_gradients(training: Training, batch: Batch, scale: float) -> Ten
     return torch.stack([move(frames.sum().float(), device), loss.detach(), blanks])
 
 
+def draw_chunk(config: TrainConfig, draw: int) -> Optional[int]:
+    """Frames per chunk of the batch number `draw`: none for half of the batches, else 1 to train.chunk."""
+    if config.chunk is None:
+        return None
+    random = np.random.default_rng([config.seed, draw])
+    return None if random.random() < 0.5 else int(random.integers(1, config.chunk, endpoint=True))
+
+
 def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisation) -> None:
     """Evaluate on dev, write the epoch's weights, then the checkpoint that counts it as finished."""
     config, checkpoints = training.config, training.checkpoints
     model = training.averaged or training.model
-    result = evaluate(model, training.dev, training.units, config.batch_duration, training.world)
+    dev, units, criterion = training.dev, training.units, training.criterion
+    result = evaluate(model, dev, units, config.batch_duration, training.world, criterion)
     row: Dict[str, Any] = {
         "epoch": state.epoch + 1,
         "step": state.step,

@@ -1,17 +1,20 @@
-"""The losses, and the frames that CTC needs."""
+"""Losses on tensors, and the frames that CTC needs."""
 
-from typing import Any, Callable, Dict, List, Sequence
+from typing import List, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from asrkit.config.symbols import BLANK
-from asrkit.errors import UserError
 from asrkit.model.decoder import Decoder
 from asrkit.model.device import move
+from asrkit.model.transducer import CONTEXT, Transducer
 
-EXACT = 1e6  # a beam that prunes no alignment
+# icefall's
+PRUNE_RANGE = 5
+LM_ONLY_SCALE = 0.25
+SIMPLE_WEIGHT = 0.5
 Sequences = Sequence[Sequence[int]]
 
 
@@ -24,36 +27,6 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
     lengths = torch.tensor([len(target) for target in targets])
     log_probs, flat = log_probs.transpose(0, 1), move(flat, log_probs.device)
     return F.ctc_loss(log_probs, flat, frames.cpu(), lengths, blank=BLANK, reduction="sum")
-
-
-def import_k2() -> Any:
-    """The module k2; raises UserError if it can't be imported."""
-    try:
-        import k2
-    except ImportError as error:
-        raise UserError(
-            f"train.ctc is k2, which can't be imported: {error}",
-            expected="k2 built for this torch",
-            where="train.ctc",
-            todo="asrkit doctor prints how to install it; or --set train.ctc=torch",
-        ) from None
-    return k2
-
-
-def k2_ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
-    """The same by k2: total score of the targets' CTC graphs. Raises UserError if k2 can't be imported."""
-    k2 = import_k2()
-    longest_first = torch.argsort(frames.cpu(), descending=True)  # as intersect_dense requires
-    rows = longest_first.tolist()
-    counts = frames.cpu()[longest_first]
-    segments = torch.stack([longest_first, torch.zeros_like(counts), counts], dim=1).int()
-    graphs = k2.ctc_graph([list(targets[row]) for row in rows], device=log_probs.device)
-    dense = k2.DenseFsaVec(log_probs, segments)
-    loss: Tensor = k2.ctc_loss(graphs, dense, output_beam=EXACT, reduction="sum").float()
-    return loss
-
-
-CTC: Dict[str, Callable[[Tensor, Tensor, Sequences], Tensor]] = {"torch": ctc_loss, "k2": k2_ctc_loss}
 
 
 def decoder_loss(
@@ -70,6 +43,39 @@ def decoder_loss(
     right = log_probs.gather(-1, tokens[..., None]).squeeze(-1)  # (batch, token)
     smoothed = (1 - smoothing) * right + smoothing * log_probs[..., 1:].mean(dim=-1)
     return -(smoothed * inside).sum()
+
+
+def transducer_loss(transducer: Transducer, encoded: Tensor, frames: Tensor, targets: Sequences) -> Tensor:
+    """Pruned RNN-T loss by k2, at most one unit per frame, summed over the batch (Kuang et al. 2022).
+
+    (batch, frame, dim), lengths (batch,), one unit sequence per utterance. The sum of two simple models gives
+    the PRUNE_RANGE units that the joiner is computed for in each frame; its loss is part of the result.
+    """
+    import k2
+
+    device = encoded.device
+    lengths = torch.tensor([len(target) for target in targets])
+    width = max(1, int(lengths.max()))
+    padded = torch.tensor([[*target, *[BLANK] * (width - len(target))] for target in targets])
+    zeros = torch.zeros_like(lengths)
+    boundary = move(torch.stack([zeros, zeros, lengths, frames.cpu()], dim=1), device)
+    symbols = move(padded, device)  # (batch, token)
+    predicted = transducer.predict(F.pad(symbols, (CONTEXT, 0), value=BLANK))  # (batch, token + 1, dim)
+    common = {"termination_symbol": BLANK, "boundary": boundary, "rnnt_type": "modified", "reduction": "sum"}
+    simple, gradients = k2.rnnt_loss_smoothed(
+        lm=transducer.simple_predictor(predicted).float(),
+        am=transducer.simple_encoder(encoded).float(),
+        symbols=symbols,
+        lm_only_scale=LM_ONLY_SCALE,
+        am_only_scale=0.0,
+        return_grad=True,
+        **common,
+    )
+    ranges = k2.get_rnnt_prune_ranges(*gradients, boundary=boundary, s_range=PRUNE_RANGE)
+    pruned = k2.do_rnnt_pruning(transducer.encoder(encoded), transducer.predictor(predicted), ranges)
+    logits = transducer.join(*pruned).float()  # (batch, frame, PRUNE_RANGE, unit)
+    joined: Tensor = k2.rnnt_loss_pruned(logits, symbols, ranges, **common)
+    return joined + SIMPLE_WEIGHT * simple
 
 
 def consistency_loss(log_probs: Tensor, frames: Tensor) -> Tensor:

@@ -70,9 +70,10 @@ def check_compilation() -> None:
 
 
 def compile_parts(model: AcousticModel) -> None:
-    """Compile the front end and each encoder block in place, keeping the names of their weights.
+    """Compile each encoder block in place, keeping the names of its weights, for any length and batch size.
 
-    With dynamic shapes, since lengths differ between batches.
+    Not the front end: its in-place operations are fused by hand, torch 2.13 compiles them to wrong gradients,
+    and it would be compiled again for each number of utterances.
     """
-    for part in (model.front, *model.blocks):
-        part.compile(dynamic=True)
+    for block in model.blocks:
+        block.compile(dynamic=True)

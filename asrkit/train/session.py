@@ -19,6 +19,7 @@ from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import REPLAYED, make_augmenter
+from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
 from asrkit.train.initialisation import freeze, initialise
@@ -93,6 +94,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         dev,
         experiment.folder("train"),
         world=world,
+        criterion=_make_criterion(experiment, units, train, world),
         averaged=averaged,
         augmenter=augmenter,
         replayed=len(replayed),
@@ -114,6 +116,19 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         _report_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def _make_criterion(
+    experiment: Experiment, units: Units, examples: Sequence[Example], world: World
+) -> Criterion:
+    """The criterion; the pairs of units that lf-mmi counts in the transcripts are kept for stage average."""
+    config, pairs = experiment.config.train, None
+    if config.criterion == "lf-mmi":
+        pairs = count_pairs(config, units, (example.text for example in examples))
+        if world.is_main:
+            write_pairs(experiment.folder("train"), pairs)
+            print(f"train: the denominator has {int((pairs > 0).sum()):,} pairs of units")
+    return make_criterion(config, units, pairs)
 
 
 def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:

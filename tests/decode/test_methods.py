@@ -11,7 +11,7 @@ k2 = pytest.importorskip("k2", reason="k2 is not installed: no wheel for this to
 pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig, NeuralLmConfig  # noqa: E402
-from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, WORDS  # noqa: E402
+from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS  # noqa: E402
 from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.lm.neural import make_neural_scorer, train_neural  # noqa: E402
@@ -62,6 +62,7 @@ def decode(
         LM: folder / "lm.arpa",
         LARGER_LM: folder / "larger.arpa",
         NEURAL_LM: folder / "neural.safetensors",
+        SECOND_NEURAL_LM: folder / "second_neural.safetensors",
     }
     decoder = UtteranceDecoder(config, units, graph, files, model)
     log_probs = torch.full((len(frames), len(units)), -14.0)
@@ -155,3 +156,19 @@ def test_prefix_search_uses_the_language_model_and_no_lexicon(tmp_path: Path) ->
     points = {"prefix-beam-search": np.array([[1.0, 0.0]])}
     nbest, _ = decoder.decode("u1", log_probs, points)["prefix-beam-search"]
     assert nbest.best([0.0, 0.0]) == ["AC"] and nbest.best([1.0, 0.0]) == ["AB"]
+
+
+def test_two_neural_models_add_a_column_each(tmp_path: Path) -> None:
+    text = ["RED BOOKED", "READ BOOK", "RED"]
+    kinds = {"neural": "residual", "second_neural": "masked"}
+    for name, kind in kinds.items():
+        settings = msgspec.convert({"kind": kind, "layers": 1, "dim": 8, "epochs": 1}, NeuralLmConfig)
+        train_neural(settings, text, text, tmp_path / f"{name}.safetensors")
+    config = DecodeConfig(methods=("two-neural-rescoring",), lm_scales=(0.5,), word_bonuses=(0.0,))
+    frames = [["R"], ["EH"], ["D"], ["B", "<blk>"], ["UH"], ["K"], ["D", "<blk>"]]
+    found = decode(tmp_path, config, frames)["two-neural-rescoring"]
+    for column, name in enumerate(kinds, start=3):
+        expected = make_neural_scorer(tmp_path / f"{name}.safetensors")(found.words)
+        assert found.scores[:, column] == pytest.approx(expected, abs=1e-5)
+    grid = METHODS["two-neural-rescoring"].grid(config)
+    assert list(grid) == ["lm_scale", "word_bonus", "neural_scale", "second_neural_scale"]

@@ -27,6 +27,7 @@ from asrkit.decode.search import (  # noqa: E402
 from asrkit.graph.store import DecodingGraph  # noqa: E402
 from tests.graph.test_compile import build, make_units  # noqa: E402
 
+needs_gpu = pytest.mark.skipif(not (torch.cuda.is_available() and k2.with_cuda), reason="no GPU for k2")
 SYMBOLS = ["<eps>", "LEFT", "RIGHT", "TURN"]
 # Unit 1 is LEFT at a graph score of -1, unit 2 is RIGHT at -3, TURN LEFT at -2; each takes two frames.
 WORDS = """0 1 1 1 -1.0
@@ -206,8 +207,9 @@ def test_another_fault_of_the_search_is_no_lack_of_memory(monkeypatch: pytest.Mo
         search_words(2, 0.7)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
 def test_utterances_searched_together_have_the_lattices_of_each_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     graph, units = build(tmp_path), make_units()
     random = torch.Generator().manual_seed(0)
@@ -225,7 +227,7 @@ def test_utterances_searched_together_have_the_lattices_of_each_alone(
         ["u30"],
     ]
     decoder = UtteranceDecoder(DecodeConfig(methods=("1best",)), units, graph)
-    found = decoder.search_together(log_probs, torch.device("cpu"))
+    found = decoder.search_together(log_probs, torch.device(device))
     assert list(found) == list(log_probs)
     for utterance, each in log_probs.items():
         outcome, lattice = search_lattice(decoder.fst, utterance, each, decoder.config)

@@ -8,17 +8,19 @@ import torch
 from asrkit.config.recipe import ModelConfig
 from asrkit.deploy.exported import export_onnx, quantise, to_half_precision
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.pruning import prune
 
 
-@pytest.mark.parametrize("utterance_mean", [False, True])
+@pytest.mark.parametrize(("utterance_mean", "keep"), [(False, 1.0), (True, 1.0), (False, 0.5)])
 @pytest.mark.parametrize(("form", "difference"), [("float32", 1e-4), ("float16", 0.1), ("int8", 0.5)])
 def test_onnx_gives_the_models_log_probabilities(
-    tmp_path: Path, form: str, difference: float, utterance_mean: bool
+    tmp_path: Path, form: str, difference: float, utterance_mean: bool, keep: float
 ) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [export]")
     pytest.importorskip("onnx", reason="needs the extra [export]")
     torch.manual_seed(0)
     model = AcousticModel(ModelConfig(utterance_mean=utterance_mean), bins=20, units=7).eval()
+    model = prune(model, keep)
     file = tmp_path / "model.onnx"
     export_onnx(model, file, {"model_type": "zipformer2_ctc"})
     if form != "float32":

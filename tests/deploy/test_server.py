@@ -41,11 +41,13 @@ def open_spelling() -> Callable[[Request], Iterator[Tuple[str, Any]]]:
 
 
 @contextlib.contextmanager
-def serving(options: ServerOptions, opener: Any = open_spelling, **limits: Any) -> Iterator[str]:
+def serving(
+    options: ServerOptions, opener: Any = open_spelling, streams: Any = None, **limits: Any
+) -> Iterator[str]:
     workers = Workers(opener, **{"count": 1, "waiting": 2, "time_limit": 3.0, **limits})
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(make_app(workers, options), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(make_app(workers, options, streams), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

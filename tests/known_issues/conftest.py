@@ -18,6 +18,8 @@ SETTINGS = (
     *("average.candidates=[best-1]", "score.bootstrap_samples=100"),
 )
 
+STREAMING = ("train.chunk=25", "model.convolution_causal=true", "train.epochs=6")  # two leave only blanks
+
 
 class Finished:
     """A copy of the experiment, which a test may change."""
@@ -52,6 +54,17 @@ def finished_yesno(corpora: Callable[[str], Path], tmp_path_factory: pytest.Temp
     pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
     exp = tmp_path_factory.mktemp("yesno") / "exp"
     Finished(corpora("yesno"), exp).run()
+    return exp
+
+
+@pytest.fixture(scope="session")
+def streaming_yesno(
+    finished_yesno: Path, corpora: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of an experiment that was trained for streams."""
+    exp = tmp_path_factory.mktemp("streaming_yesno") / "exp"
+    shutil.copytree(finished_yesno, exp, symlinks=True)
+    Finished(corpora("yesno"), exp).run(settings=STREAMING)
     return exp
 
 

@@ -213,3 +213,13 @@ def test_two_experiments_side_by_side(tab: Tab, experiment: Experiment, tmp_path
     for chosen, ids in found.items():
         choose(tab, "filter-errors", chosen)
         assert tab.run(IDS) == ids
+
+
+def test_synthetic_speech_is_beside_the_recording(tab: Tab, experiment: Experiment, tmp_path: Path) -> None:
+    found = collect({"tiny": experiment})
+    detail, row = found.details[0], found.main["utterances"][0]
+    detail["synthetic"] = {"audio": detail["audio"], "speaker": "s", "words": ["SPOKEN"]}
+    write_page(tmp_path / "page.html", found)
+    tab.open((tmp_path / "page.html").as_uri() + f"#u={row['set']}/{row['id']}")
+    tab.wait("document.querySelectorAll('.beside canvas').length == 2")
+    assert "SPOKEN" in tab.run("document.querySelector('#detail').textContent")

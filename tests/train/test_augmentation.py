@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from asrkit.config import FeaturesConfig, NoiseConfig, ReverberationConfig, SpecAugmentConfig
+from asrkit.config import BabbleConfig, FeaturesConfig, NoiseConfig, ReverberationConfig, SpecAugmentConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.signal.features import load_cuts
@@ -104,6 +104,23 @@ def test_the_probability_is_kept_and_0_leaves_the_stored_features(tmp_path: Path
     )
     assert 0.18 < drawn / (20 * len(examples)) < 0.32
     assert str(seldom) == "noise from 1 recordings in 25% of utterances"
+
+
+def test_babble_is_of_other_training_utterances(tmp_path: Path) -> None:
+    experiment = prepared(tmp_path)
+    babble = BabbleConfig(probability=1.0, snr=(0.0, 0.0), voices=(1, 1))
+    audio = audio_of(augmenter_of(experiment, babble))
+    (example,) = [each for each in examples_of(experiment) if each.id == "train-2_sp1.1"]
+    speech, (transform,) = audio.speech(), augmenter_of(experiment, babble).waveform
+    samples = audio.read(example.id)
+    for draw in range(5):
+        added = transform(samples, np.random.default_rng(draw), example.id) - samples
+        lowest = {
+            id: np.abs(np.correlate(np.tile(voice, 3), added[:4000], "valid")).max() / np.abs(voice).max()
+            for id in speech.ids
+            for voice in [speech.read(id)]
+        }
+        assert max(lowest, key=lambda id: lowest[id]) != "train-2"
 
 
 def test_reverberation_with_probability_0_leaves_the_draws_of_noise(tmp_path: Path) -> None:

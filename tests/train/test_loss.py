@@ -1,11 +1,9 @@
 import math
-import sys
 
 import pytest
 import torch
 
-from asrkit.errors import UserError
-from asrkit.train.loss import CTC, consistency_loss, ctc_loss, frames_needed
+from asrkit.train.loss import consistency_loss, ctc_loss, frames_needed
 
 
 def test_loss_sums_over_all_alignments() -> None:
@@ -22,39 +20,6 @@ def test_loss_of_a_batch_is_the_sum_and_ignores_padding() -> None:
     together = ctc_loss(log_probs, frames, [[1, 2, 2], [3]])
     apart = ctc_loss(log_probs[:1], frames[:1], [[1, 2, 2]]) + ctc_loss(log_probs[1:, :6], frames[1:], [[3]])
     torch.testing.assert_close(together, apart)
-
-
-@pytest.mark.k2
-@pytest.mark.parametrize(
-    ("frames", "targets"),
-    [
-        ([9, 6], [[1, 2, 2], [3]]),
-        ([4, 60, 23], [[1], [1, 2, 2, 2, 3, 4] * 5, [4, 4]]),  # unsorted lengths
-        ([400, 90], [[1, 1, 2, 3, 4, 3, 3] * 25, [2] * 45]),  # as many units as possible
-    ],
-)
-def test_both_ctc_implementations_agree(frames: "list[int]", targets: "list[list[int]]") -> None:
-    """torch in float64: in float32 its gradient is off by 2e-4 in the longest case, k2's by 4e-7."""
-    pytest.importorskip("k2", reason="k2 is not installed: no wheel for this torch")
-    torch.manual_seed(0)
-    scores = 3 * torch.randn(len(frames), max(frames), 5)
-
-    def run(way: str, kind: torch.dtype) -> "tuple[torch.Tensor, torch.Tensor]":
-        leaf = scores.to(kind).requires_grad_()
-        loss = CTC[way](leaf.log_softmax(dim=-1), torch.tensor(frames), targets)
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        return loss.detach().float(), gradient.float()
-
-    (ours, our_gradient), (theirs, their_gradient) = run("torch", torch.float64), run("k2", torch.float32)
-    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-6)
-    torch.testing.assert_close(our_gradient, their_gradient, atol=1e-4, rtol=0)
-
-
-def test_k2_ctc_without_k2_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "k2", None)
-    with pytest.raises(UserError, match=r"train\.ctc is k2") as caught:
-        CTC["k2"](torch.zeros(1, 2, 3), torch.tensor([2]), [[1]])
-    assert "train.ctc=torch" in caught.value.todo
 
 
 def test_repeated_tokens_need_a_blank_between() -> None:

@@ -27,6 +27,7 @@ from asrkit.storage.tensors import load_tensors, save_tensors
 from asrkit.train.augmentation import Augmenter
 from asrkit.train.average import average_weights, candidate_files
 from asrkit.train.checkpoint import TrainState, list_epochs
+from asrkit.train.criterion import count_pairs, make_criterion
 from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
@@ -34,7 +35,7 @@ from asrkit.train.world import ALONE, World, join_launched, join_world
 from tests.train.tiny import CONFIG, MODEL, UNITS, make_augmenter, make_examples
 
 FULL = msgspec.structs.replace(  # settings that add to a checkpoint or to the randomness
-    CONFIG, processes=2, gradient_accumulation=2, ema_decay=0.9, consistency_weight=0.2
+    CONFIG, processes=2, gradient_accumulation=2, ema_decay=0.9, consistency_weight=0.2, chunk=5
 )
 
 SHORT = msgspec.structs.replace(FULL, epochs=2)
@@ -54,13 +55,15 @@ def train(directory: Path, config: TrainConfig = CONFIG) -> None:
 
 def train_in(world: World, config: TrainConfig, directory: Path) -> None:
     torch.manual_seed(config.seed)
-    model = AcousticModel(MODEL, bins=20, units=3)
+    has_transducer = config.criterion == "transducer"
+    model = AcousticModel(msgspec.structs.replace(MODEL, transducer=has_transducer), bins=20, units=3)
     averaged = copy.deepcopy(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, world)
     train, dev = make_examples(24, 0), make_examples(4, 1)
     augmenter = Augmenter()
     if config.consistency_weight:
         augmenter = make_augmenter(directory / f"sound-{world.rank}", train)
+    pairs = None if config.criterion == "ctc" else count_pairs(config, UNITS, (each.text for each in train))
     training = Training(
         model,
         optimizer,
@@ -72,6 +75,7 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
         world=world,
         averaged=averaged,
         augmenter=augmenter,
+        criterion=make_criterion(config, UNITS, pairs),
     )
     run_training(training)
     save_tensors(directory / f"rank-{world.rank}.safetensors", dict(model.state_dict()), {})
@@ -100,7 +104,12 @@ def train_in_subprocess(directory: Path, config: TrainConfig) -> None:
     assert process.exitcode == 0
 
 
-@pytest.mark.parametrize("config", [CONFIG, FULL], ids=["plain", "full"])
+MMI = msgspec.structs.replace(FULL, consistency_weight=0.0, criterion="lf-mmi", ctc="k2")
+TRANSDUCER = msgspec.structs.replace(FULL, consistency_weight=0.0, criterion="transducer")
+WITH_K2 = [pytest.param(config, marks=pytest.mark.k2) for config in (MMI, TRANSDUCER)]
+
+
+@pytest.mark.parametrize("config", [CONFIG, FULL, *WITH_K2], ids=["plain", "full", "lf-mmi", "transducer"])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, config: TrainConfig
 ) -> None:

@@ -6,20 +6,19 @@ from typing import List
 
 import numpy as np
 import torch
-from lhotse import Recording
+from lhotse import Recording, SupervisionSegment
 
 from asrkit.config import (
     FeaturesConfig,
     GainAndTiltConfig,
     ModelConfig,
     NoiseConfig,
-    ReverberationConfig,
     SpecAugmentConfig,
     TrainConfig,
     VtlpConfig,
 )
 from asrkit.signal.augmentation import GainAndTilt, SpecAugment, Vtlp
-from asrkit.signal.degradation import Noise, Reverberation
+from asrkit.signal.degradation import WAVEFORM
 from asrkit.signal.filterbank import FilterBank
 from asrkit.signal.normalisation import Normalisation
 from asrkit.signal.recordings import Recordings
@@ -66,14 +65,14 @@ def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
         file = folder / f"speech/{example.id}.wav"
         if not file.exists():
             write_audio(file, random.normal(0, 0.1, 160 * len(example.features)))
-        rows[example.id] = json.dumps(Recording.from_file(file).to_cut().to_dict())
+        cut = Recording.from_file(file).to_cut()
+        cut.supervisions = [
+            SupervisionSegment(example.id, cut.recording_id, 0, cut.duration, speaker=example.id)
+        ]
+        rows[example.id] = json.dumps(cut.to_dict())
     if not (folder / "noise").exists():
         write_audio(folder / "noise/n.wav", random.normal(0, 0.1, 8000))
     recordings = Recordings([folder / "noise/n.wav"], 16000, "augment.noise.directory")
-    waveform = (
-        Reverberation(ReverberationConfig(), 16000, recordings),
-        Noise(NoiseConfig(directory="noise"), 16000, recordings),
-    )
     features = (
         GainAndTilt(GainAndTiltConfig(max_gain=3.0, max_tilt=6.0), torch.ones(20)),
         Vtlp(VtlpConfig(max_warp=0.1)),
@@ -81,4 +80,13 @@ def make_augmenter(folder: Path, examples: List[Example]) -> Augmenter:
     )
     bank = FilterBank(FeaturesConfig(bins=20))
     audio = TrainingAudio(bank, Normalisation(torch.zeros(20), torch.ones(20)), rows)
+    waveform = [
+        WAVEFORM[each](
+            NoiseConfig(directory="noise") if each is NoiseConfig else each(),
+            16000,
+            recordings,
+            audio.speech(),
+        )
+        for each in WAVEFORM
+    ]
     return Augmenter(0.5, waveform, features, audio)

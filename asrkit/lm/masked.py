@@ -1,0 +1,95 @@
+"""A masked language model (Devlin et al. 2019, BERT) of asrkit's encoder blocks, trained in the recipe."""
+
+from typing import Any, Iterator, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asrkit.config import ModelConfig, NeuralLmConfig
+from asrkit.lm.pseudo_likelihood import pseudo_log_probs
+from asrkit.lm.tokeniser import NO_WORD, Row, Sentences, Tokeniser
+from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID
+from asrkit.model.encoder import AttentionBlock
+
+MASK_ID = START_ID  # sentences are between two </s>, so <s> is free
+KEPT, RANDOM = 0.1, 0.1  # of the masked ones: left as they are, and replaced by another token
+
+
+class MaskedLm(nn.Module):
+    """Predicts masked tokens from all others; input and output embeddings are tied."""
+
+    batch_sentences = 32
+
+    def __init__(self, config: NeuralLmConfig, tokeniser: Tokeniser) -> None:
+        super().__init__()
+        self.tokeniser, self.mask_share = tokeniser, config.mask_share
+        if config.dim % (2 * config.heads):
+            raise ValueError(f"dim {config.dim} with {config.heads} heads")
+        block = ModelConfig(
+            attention_dim=config.dim,
+            attention_heads=config.heads,
+            feedforward_dim=4 * config.dim,
+            dropout=config.dropout,
+        )
+        layers: Any = config.layers
+        self.embedding = nn.Embedding(len(tokeniser.ids), config.dim)
+        nn.init.normal_(self.embedding.weight, std=config.dim**-0.5)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(AttentionBlock(block) for _ in range(layers))
+        self.norm = nn.LayerNorm(config.dim)
+        self.bias = nn.Parameter(torch.zeros(len(tokeniser.ids)))
+
+    def row(self, words: Sequence[str]) -> Row:
+        """A sentence's tokens between two </s>."""
+        ids, places = self.tokeniser.row(words)
+        return Row([END_ID, *ids], [NO_WORD, *places[:-1], NO_WORD])
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Token ids (sentence, token) to hidden vectors (sentence, token, dim)."""
+        inside = (torch.arange(ids.shape[1]) < lengths[:, None])[:, None, None]
+        x = self.dropout(self.embedding(ids))
+        positions = self.blocks[0].positions(ids.shape[1], x.device)
+        for block in self.blocks:
+            x = block(x, inside, positions)
+        return x
+
+    def output(self, hidden: Tensor) -> Tensor:
+        """Hidden vectors (token, dim) to logits (token, vocabulary)."""
+        return F.linear(self.norm(hidden), self.embedding.weight, self.bias)
+
+    def loss(self, sentences: Sentences) -> Tensor:
+        """Mean negative log-probability of randomly masked tokens."""
+        rows = [self.row(words) for words in sentences]
+        pad = nn.utils.rnn.pad_sequence
+        ids = pad([torch.tensor(row.ids) for row in rows], batch_first=True, padding_value=END_ID)
+        words = pad([torch.tensor(row.words) for row in rows], batch_first=True, padding_value=NO_WORD)
+        drawn = torch.rand(ids.shape).masked_fill(words == NO_WORD, 2.0)
+        # As in scoring, the rest of a word too; at least one per sentence
+        masked = ((drawn < self.mask_share) | (drawn == drawn.amin(dim=1, keepdim=True))) & (words != NO_WORD)
+        for place in range(1, ids.shape[1]):  # to the end of the word
+            masked[:, place] |= masked[:, place - 1] & (words[:, place] == words[:, place - 1])
+        how = torch.rand(ids.shape)
+        other = torch.randint(len(SPECIAL_WORDS), max(len(SPECIAL_WORDS) + 1, len(self.bias)), ids.shape)
+        read = torch.where(masked & (how >= KEPT), MASK_ID, ids)
+        read = torch.where(masked & (how >= 1 - RANDOM), other, read)
+        hidden = self(read, torch.tensor([len(row.ids) for row in rows]))[masked]
+        loss = F.cross_entropy(self.output(hidden), ids[masked], reduction="sum")
+        return loss / max(1, len(hidden))
+
+    @torch.no_grad()
+    def score(self, sentences: Sentences) -> Iterator[Tuple[Tensor, Tensor]]:
+        """Log-probabilities (sentence, word) of words, padded with 0, and a mask of in-vocabulary words."""
+        rows = [self.row(words) for words in sentences]
+
+        def predict(ids: Tensor, lengths: Tensor, places: Tensor) -> Tensor:
+            hidden = self(ids, lengths)[torch.arange(len(ids)), places]
+            return F.log_softmax(self.output(hidden), dim=-1)
+
+        scores = torch.from_numpy(pseudo_log_probs(rows, MASK_ID, len(self.bias), END_ID, predict))
+        known = torch.zeros(scores.shape, dtype=torch.bool)
+        for place, words in enumerate(sentences):
+            known[place, : len(words)] = torch.tensor(
+                [UNKNOWN_ID not in self.tokeniser.spell(word) for word in words], dtype=torch.bool
+            )
+        yield scores, known

@@ -1,0 +1,1 @@
+"""Speech from text: durations by forced alignment, a residual network, Griffin-Lim."""

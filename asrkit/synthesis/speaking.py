@@ -1,0 +1,89 @@
+"""Speak texts with the voice of an experiment."""
+
+import dataclasses
+from pathlib import Path
+from typing import List, Optional
+
+import numpy as np
+
+from asrkit.config.recipe import FeaturesConfig
+from asrkit.config.symbols import BLANK
+from asrkit.errors import UserError
+from asrkit.pipeline.experiment import open_experiment
+from asrkit.storage.files import whole_file
+from asrkit.synthesis.network import Voice, load_voice
+from asrkit.synthesis.waveform import to_samples
+from asrkit.text.units import Units, load_units
+
+VOICE = "voice.safetensors"  # in EXP/synthesise
+
+
+@dataclasses.dataclass(frozen=True)
+class Speaker:
+    """Text to samples: units, network and waveform."""
+
+    voice: Voice
+    units: Units
+    config: FeaturesConfig
+
+    def speak(self, text: str, name: Optional[str] = None, speed: float = 1.0) -> np.ndarray:
+        """Samples (sample,), float32 at the features' rate; `name`: a speaker of training, else the first.
+
+        Raises UserError for an unknown speaker, an empty text, and words without units.
+        """
+        name = self.voice.speakers[0] if name is None else name
+        if name not in self.voice.speakers:
+            some = ", ".join(self.voice.speakers[:10])
+            raise UserError(f"no speaker {name}", f"a speaker of training: {some}", "--speaker")
+        self.refuse_unknown(text)
+        ids = [BLANK, *self.units.encode(text), BLANK]
+        samples: np.ndarray = to_samples(self.voice.features(ids, name, speed), self.config).numpy()
+        return samples
+
+    def refuse_unknown(self, text: str) -> None:
+        """Raise UserError for a text without words, or with words that have no units."""
+        if not text.split():
+            todo = 'asrkit speak --exp EXP "WORDS" out.wav'
+            raise UserError("a text without words", "words of the training text", "TEXT", todo)
+        unknown = self.units.unknown_words(text)
+        if unknown:
+            cases = {case for word in unknown for case in (word.lower(), word.upper())}
+            known = sorted(word for word in cases if not self.units.unknown_words(word))
+            todo = "write numbers as words and leave out punctuation; units/lexicon.txt has the words"
+            if known:
+                todo = f"type {', '.join(known[:5])}: the letter case of the training text"
+            expected = "words of the lexicon, or of characters that the units spell"
+            raise UserError(f"no units for {', '.join(unknown[:5])}", expected, "TEXT", todo)
+
+
+def open_speaker(place: Path) -> Speaker:
+    """The voice of an experiment whose stage synthesise has finished; raises UserError if there is none."""
+    experiment = open_experiment(place)
+    file = experiment.folder("synthesise") / VOICE
+    if not file.exists():
+        found, todo = (
+            f"{place} has no voice",
+            "run.sh --stage align --stop-stage synthesise; docs/speak.md says how",
+        )
+        raise UserError(found, "a finished stage synthesise", str(file), todo)
+    return Speaker(load_voice(file), load_units(experiment.folder("units")), experiment.config.features)
+
+
+def write_sound(file: Path, samples: np.ndarray, rate: int) -> None:
+    """Write samples (sample,) as 16 bits, WAV or FLAC by the file's ending; raises UserError for another."""
+    import soundfile
+
+    form = file.suffix.lower().lstrip(".")
+    if form not in ("wav", "flac"):
+        raise UserError(f"{file.name} ends with {file.suffix or 'nothing'}", ".wav or .flac", str(file))
+    with whole_file(file) as temporary:
+        soundfile.write(str(temporary), samples, rate, "PCM_16", format=form.upper())
+
+
+def texts_of(file: Path) -> List[str]:
+    """The lines of a text file."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"can't read {file}: {error}", "a text in UTF-8", str(file)) from None
+    return [" ".join(line.split()) for line in lines if line.strip()]

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Train each kind of neural language model on the LM text of an experiment and rescore its n-best lists.
+
+EXP is a decoded experiment with nbest-rescoring. Perplexity, word errors with scales chosen on dev,
+parameters and processor time go into records/language_models.json of the recipe, from which `asrkit report`
+makes a table.
+"""
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import msgspec
+import numpy as np
+import torch
+from measure import given_experiment, make_parser, print_figure, run_measurement
+
+from asrkit.config import NeuralLmConfig
+from asrkit.config.recipe import DecodeConfig
+from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
+from asrkit.lm.build import _transcripts, _write_texts
+from asrkit.lm.neural import SentenceScorer, load_neural, make_neural_scorer, train_neural
+from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
+from asrkit.storage.files import write_json
+
+HYPOTHESES = 100  # per list, at most
+LISTS = ("nbest-rescoring", "nbest")  # the method, and its former name
+MODELS = {
+    "lstm": NeuralLmConfig(kind="lstm", layers=1, epochs=4),
+    "residual": NeuralLmConfig(kind="residual", layers=3, epochs=4, learning_rate=2e-3),
+    "masked": NeuralLmConfig(kind="masked", layers=2, epochs=12, learning_rate=1e-3),
+}
+# Columns of scores beside the acoustic one and the number of words
+ROWS: Dict[str, Tuple[str, ...]] = {
+    "none": (),
+    "3-gram of the graph": ("graph",),
+    "5-gram": ("5-gram",),
+    **{kind: (kind,) for kind in MODELS},
+    **{f"3-gram + {kind}": ("graph", kind) for kind in MODELS},
+    "3-gram + residual + masked": ("graph", "residual", "masked"),
+}
+
+Lists = Dict[str, NBest]
+
+
+def read_nbest(experiment: Experiment, split: str) -> Tuple[Lists, float]:
+    """The first HYPOTHESES of each list of a split, and its seconds of audio."""
+    lists: Lists = {}
+    seconds = 0.0
+    for file in sorted((experiment.folder("decode") / split).glob("nbest-*.safetensors")):
+        found, about = read_lists(file)
+        seconds += about["audio_seconds"]
+        for key, nbest in found.items():
+            method, _, utterance = key.partition("/")
+            if method in LISTS:
+                lists[utterance] = NBest(nbest.words[:HYPOTHESES], nbest.scores[:HYPOTHESES], nbest.outcome)
+    return lists, seconds
+
+
+def rescore(lists: Lists, score: SentenceScorer) -> Tuple[Dict[str, np.ndarray], float]:
+    """Scores (hypothesis,) by utterance, and seconds of processor time."""
+    begun = time.process_time()
+    scores = {utterance: score(nbest.words) for utterance, nbest in lists.items()}
+    return scores, time.process_time() - begun
+
+
+def train_all(experiment: Experiment, folder: Path, sentences: int) -> Dict[str, Dict[str, Any]]:
+    """Perplexity, parameters and training time by kind; the models are in `folder`."""
+    lm = msgspec.structs.replace(experiment.config.lm, text_sentences=sentences)
+    config = msgspec.structs.replace(experiment.config, lm=lm)
+    texts, _, _ = _write_texts(dataclasses.replace(experiment, config=config), folder)
+    lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
+    dev = _transcripts(experiment, config.corpus.dev)
+    trained: Dict[str, Dict[str, Any]] = {}
+    for kind, settings in MODELS.items():
+        begun = time.process_time()
+        perplexity = train_neural(settings, lines, dev, folder / kind)
+        seconds = time.process_time() - begun
+        parameters = sum(each.numel() for each in load_neural(folder / kind).parameters())
+        trained[kind] = {"perplexity": perplexity, "parameters": parameters, "training_seconds": seconds}
+    return trained
+
+
+def measure() -> None:
+    """Train, rescore dev and the first test set, write the record, and print the figures."""
+    parser = make_parser(__doc__, recipe="an4", exp="a decoded experiment with nbest-rescoring")
+    parser.add_argument("--text-sentences", type=int, default=3000, help="drawn from the grammar")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    experiment = open_experiment(given_experiment(options.exp, "decoded with nbest-rescoring"))
+    experiment = dataclasses.replace(experiment, recipe_directory=REPOSITORY / "recipes" / options.recipe)
+    corpus = experiment.config.corpus
+    splits = (corpus.dev, corpus.tests[0])
+    references = {split: dict(_references(experiment, split)) for split in splits}
+    lists, audio = zip(*(read_nbest(experiment, split) for split in splits))
+    scores: Dict[str, List[Dict[str, np.ndarray]]] = {
+        name: [{utterance: nbest.scores[:, column] for utterance, nbest in of.items()} for of in lists]
+        for name, column in (("graph", 1), ("5-gram", 3))
+    }
+    seconds: Dict[str, float] = {"graph": 0.0, "5-gram": 0.0}
+    with tempfile.TemporaryDirectory() as folder:
+        trained = train_all(experiment, Path(folder), options.text_sentences)
+        for kind in MODELS:
+            score = make_neural_scorer(Path(folder) / kind)
+            found = [rescore(of, score) for of in lists]
+            scores[kind] = [each for each, _ in found]
+            seconds[kind] = sum(spent for _, spent in found)
+    decode = DecodeConfig()
+    rows = []
+    for name, columns in ROWS.items():
+        grid = dict.fromkeys(columns, (0.0, *decode.lm_scales))
+        grid = {"word_bonus": decode.word_bonuses, **grid}
+        wanted = [
+            {
+                utterance: dataclasses.replace(
+                    nbest,
+                    scores=np.column_stack(
+                        [nbest.scores[:, [0, 2]], *(scores[column][place][utterance] for column in columns)]
+                    ),
+                )
+                for utterance, nbest in of.items()
+            }
+            for place, of in enumerate(lists)
+        ]
+        weights, _ = choose_weights(references[splits[0]], wanted[0], grid)
+        best = list(weights.values())
+        errors = [
+            sum(word_errors(said[utterance], nbest.best(best)) for utterance, nbest in of.items())
+            for said, of in zip(references.values(), wanted)
+        ]
+        neural = [trained[column] for column in columns if column in trained]
+        rows.append(
+            {
+                "model": name,
+                "perplexity": neural[0]["perplexity"] if len(neural) == 1 else None,
+                "errors": dict(zip(splits, errors)),
+                "words": {split: sum(map(len, references[split].values())) for split in splits},
+                "weights": weights,
+                "parameters": sum(each["parameters"] for each in neural),
+                "training_seconds": sum(each["training_seconds"] for each in neural),
+                "rtf": sum(seconds[column] for column in columns) / sum(audio),
+            }
+        )
+    write_json(REPOSITORY / "recipes" / options.recipe / "records" / "language_models.json", rows)
+    for row in rows:
+        counts = ", ".join(f"{split} {count}/{row['words'][split]}" for split, count in row["errors"].items())
+        print(f"{row['model']}: {counts}; {row}")
+    print_figure(f"{options.recipe}_masked_rescoring_rtf", seconds["masked"] / sum(audio))
+
+
+def _references(experiment: Experiment, split: str) -> List[Tuple[str, List[str]]]:
+    from asrkit.signal.features import load_cuts
+
+    return [(cut.id, cut.supervisions[0].text.split()) for cut in load_cuts(experiment, split)]
+
+
+if __name__ == "__main__":
+    run_measurement(measure)
