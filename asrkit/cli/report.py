@@ -62,8 +62,9 @@ def _keep_records(exp: Path, recipe: Path) -> None:
     cost["command"] = f"recipes/{recipe.name}/run.sh --config recipes/{recipe.name}/records/recipe.yaml"
     write_json(recipe / "records" / "cost.json", cost)
     write_text(recipe / "records" / "recipe.yaml", (exp / "recipe.yaml").read_text("utf-8"))
-    for name, measurement in read_measurements(open_experiment(exp)).items():
-        write_measurement(recipe / "records" / FOLDER, name, measurement)
+    if (exp / FOLDER).is_dir():
+        for name, measurement in read_measurements(open_experiment(exp)).items():
+            write_measurement(recipe / "records" / FOLDER, name, measurement)
 
 
 def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
