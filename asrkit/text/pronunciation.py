@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Iterable, List, Sequence, Tuple
 
+from asrkit.corpus.text import WORD_START
 from asrkit.errors import UserError
 from asrkit.text.lexicon import Pronunciation
 
@@ -27,16 +28,19 @@ def pronounce(words: Sequence[str], lexicon: Iterable[Pronunciation]) -> List[Pr
     """One pronunciation per word, as far as the letters of the lexicon's words allow.
 
     Joint n-grams of letters and phones (Novak, Minematsu and Hirose 2016) by Phonetisaurus. 41,000 words
-    train it in a minute. Raises UserError if it isn't installed or fails.
+    train it in a minute. Marks of word starts, on all words of a lexicon or none, are set anew. Raises
+    UserError if it isn't installed or fails.
     """
+    lexicon = list(lexicon)
+    mark = WORD_START if all(entry.units[0].startswith(WORD_START) for entry in lexicon) else ""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = (f"{entry.word} {' '.join(entry.units)}\n" for entry in lexicon)
+        rows = (f"{entry.word} {' '.join(entry.units)[len(mark) :]}\n" for entry in lexicon)
         (folder / "lexicon").write_text("".join(rows), encoding="utf-8")
         _phonetisaurus("train", "--model", str(folder / "model"), str(folder / "lexicon"))
         lines = _phonetisaurus("predict", "--model", str(folder / "model"), words=words)
     predicted = (line.split() for line in lines.splitlines())
-    return [Pronunciation(word, tuple(units)) for word, *units in predicted if units]
+    return [Pronunciation(word, (mark + units[0], *units[1:])) for word, *units in predicted if units]
 
 
 def _phonetisaurus(*arguments: str, words: Sequence[str] = ()) -> str:

@@ -1,11 +1,13 @@
 import sys
 from pathlib import Path
-from typing import Any, Callable, Set, Tuple
+from typing import Any, Callable, List, Sequence, Set, Tuple
 
 import pytest
 
 from asrkit.config import UnitsConfig
 from asrkit.errors import UserError
+from asrkit.text import pronunciation
+from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import build_units
 
 # As in CMUdict: vowels with stress, two pronunciations of A
@@ -38,6 +40,18 @@ def test_words_that_the_lexicon_lacks_are_pronounced_by_their_letters(
     found = {entry.word: " ".join(entry.units) for entry in units.lexicon}
     assert found["BLANDA"] == "B L AE N D AH"
     assert found["BATTED"] in ("B AE T IH D", "B AE T AH D")
+
+
+def test_marks_of_word_starts_are_set_on_the_first_phone_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: List[str] = []
+
+    def answer(verb: str, *arguments: str, words: Sequence[str] = ()) -> str:
+        learned.extend(Path(arguments[2]).read_text().splitlines() if verb == "train" else [])
+        return "".join(f"{word} K AE T\n" for word in words)
+
+    monkeypatch.setattr(pronunciation, "_phonetisaurus", answer)
+    found = pronunciation.pronounce(["CAT"], [Pronunciation("AT", ("\u2581AE", "T"))])
+    assert learned == ["AT AE T"] and found == [Pronunciation("CAT", ("\u2581K", "AE", "T"))]
 
 
 def test_without_phonetisaurus_there_are_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
