@@ -28,7 +28,7 @@ def pronounce(words: Sequence[str], lexicon: Iterable[Pronunciation]) -> List[Pr
     """One pronunciation per word, as far as the letters of the lexicon's words allow.
 
     Joint n-grams of letters and phones (Novak, Minematsu and Hirose 2016) by Phonetisaurus. 41,000 words
-    train it in a minute. Marks of word starts, on all words of a lexicon or none, are set anew. Raises
+    train it in a minute. Marks of word starts, on all words of a lexicon or none, are set again. Raises
     UserError if it isn't installed or fails.
     """
     lexicon = list(lexicon)
