@@ -90,7 +90,7 @@ def test_the_microphone_is_recorded_and_recognised(tab: Tab) -> None:
     tab.run("document.getElementById('speak').click()")
     tab.wait("!document.getElementById('result').hidden")
     assert text(tab, "#text").strip() == "TONE"
-    assert tab.run("document.getElementById('player').duration") > 0.5
+    assert tab.run("document.getElementById('player').src.startsWith('blob:')")
 
 
 @pytest.mark.parametrize("dark", [False, True])
