@@ -20,7 +20,7 @@ from measure import given_experiment, make_parser, print_figure, run_measurement
 from asrkit.config import NeuralLmConfig
 from asrkit.config.recipe import DecodeConfig
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
-from asrkit.lm.build import _transcripts, _write_texts
+from asrkit.lm.build import read_transcripts, write_texts
 from asrkit.lm.neural import SentenceScorer, load_neural, make_neural_scorer, train_neural
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
 from asrkit.storage.files import write_json
@@ -70,9 +70,9 @@ def train_all(experiment: Experiment, folder: Path, sentences: int) -> Dict[str,
     """Perplexity, parameters and training time by kind; the models are in `folder`."""
     lm = msgspec.structs.replace(experiment.config.lm, text_sentences=sentences)
     config = msgspec.structs.replace(experiment.config, lm=lm)
-    texts, _, _ = _write_texts(dataclasses.replace(experiment, config=config), folder)
+    texts, _, _ = write_texts(dataclasses.replace(experiment, config=config), folder)
     lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-    dev = _transcripts(experiment, config.corpus.dev)
+    dev = read_transcripts(experiment, config.corpus.dev)
     trained: Dict[str, Dict[str, Any]] = {}
     for kind, settings in MODELS.items():
         begun = time.process_time()

@@ -72,6 +72,6 @@ def fast_beam_search(
 
 
 def _log_probs(transducer: Transducer, frame: Tensor, contexts: Tensor) -> Tensor:
-    """Log-probabilities (context, unit) in a frame of the joiner's encoder states (dim,)."""
+    """Log-probabilities (context, unit) of one frame, from its encoder state (dim,) in the joiner."""
     predicted = transducer.predictor(transducer.predict(contexts)[:, 0])
     return F.log_softmax(transducer.join(frame, predicted), dim=-1)

@@ -96,7 +96,7 @@ class _Predictor(nn.Module):
 
 
 class _Joiner(_Predictor):
-    """States of a frame and of the last units to logits."""
+    """The joiner: encoder state and predictor state to logits."""
 
     def forward(self, encoder_out: Tensor, decoder_out: Tensor) -> Tensor:  # type: ignore[override]
         """(batch, dim) twice to (batch, token)."""

@@ -23,7 +23,7 @@ from asrkit.text.units import load_units, read_symbols
 def build_language_models(experiment: Experiment) -> None:
     """Write lm/lm.arpa, those of lm.rescore_order and lm.neural if they are set, and lm/report.json."""
     config, lm, folder = experiment.config, experiment.config.lm, experiment.folder("lm")
-    dev = _transcripts(experiment, config.corpus.dev)
+    dev = read_transcripts(experiment, config.corpus.dev)
     interpolation: List[Dict[str, Any]] = []
     word_rule = functools.partial(normalise_word, config=config.corpus)
     models: List[Tuple[Path, Optional[str], Optional[int], int, float]]
@@ -31,7 +31,7 @@ def build_language_models(experiment: Experiment) -> None:
     if (larger := lm.rescore_order) is not None:
         models.append((folder / f"rescore.{larger}.arpa", lm.rescore_arpa, larger, larger, 0.0))
     with scratch_folder(folder / "sorting") as scratch:
-        texts, sentences, held_out = _write_texts(experiment, scratch)
+        texts, sentences, held_out = write_texts(experiment, scratch)
         for arpa, given, wanted, order, threshold in models:
             if given is None:
                 interpolation += _write_model(lm, order, texts, dev, arpa, threshold)
@@ -100,19 +100,19 @@ def _measure(config: RecipeConfig, arpa: Path, sentences: int, dev: List[str]) -
     }
 
 
-def _write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int, Dict[str, Tuple[int, int]]]:
+def write_texts(experiment: Experiment, scratch: Path) -> Tuple[List[Path], int, Dict[str, Tuple[int, int]]]:
     """Files of training text, one sentence per line: one, or two to interpolate the models of; the number of
     sentences; and for dev and each test set, how many sentences occur in lm.text, and of how many.
     """
     config = experiment.config
-    transcripts = _transcripts(experiment, config.corpus.train)
+    transcripts = read_transcripts(experiment, config.corpus.train)
     texts = [scratch / "transcripts"]
     replaced = _unknown_replaced(experiment)
     write_text(texts[0], "".join(f"{replaced(text)}\n" for text in transcripts))
     if config.lm.text is None:
         return texts, len(transcripts), {}
     splits = dict.fromkeys([config.corpus.dev, *config.corpus.tests])
-    held_out = {split: _transcripts(experiment, split) for split in splits}
+    held_out = {split: read_transcripts(experiment, split) for split in splits}
     watched = {text for of in held_out.values() for text in of}
     found: Set[str] = set()
     sentences = len(transcripts)
@@ -186,6 +186,6 @@ def _write_model(
     return report
 
 
-def _transcripts(experiment: Experiment, split: str) -> List[str]:
+def read_transcripts(experiment: Experiment, split: str) -> List[str]:
     rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz", Supervision)
     return [str(row["text"]) for row in rows]

@@ -27,7 +27,7 @@ class Tokeniser:
 
     @property
     def about(self) -> Dict[str, Any]:
-        """What Tokeniser is made of, for a file's metadata."""
+        """The arguments of Tokeniser, for the metadata of a file."""
         spelled = {} if self.spellings is None else {"spellings": self.spellings}
         return {"vocabulary": list(self.ids), **spelled}
 

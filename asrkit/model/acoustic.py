@@ -95,7 +95,7 @@ class AcousticModel(nn.Module):
         ends = move(lengths, x.device)[:, None]
         inside = (torch.arange(x.shape[1], device=x.device)[None] < ends)[:, None, None]
         limited = {}
-        if chunk is not None:  # a frame in padding sees its chunk too: no row without keys
+        if chunk is not None:  # padding sees its own chunk, too: softmax needs a key in each row
             visible = chunk_mask(x.shape[1], chunk, self.config.left_context, x.device)
             limited["visible"] = visible & (inside | ~inside.transpose(2, 3))
         outputs = []

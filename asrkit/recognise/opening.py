@@ -70,7 +70,7 @@ def refuse_whole_utterances(experiment: Experiment) -> None:
 
 
 def streaming_model(model: AcousticModel, chunk: float, step: float) -> StreamingModel:
-    """The model for chunks of about `chunk` seconds, at least a frame of `step` seconds."""
+    """The model for chunks of about `chunk` seconds, at least one frame; `step`: seconds per frame."""
     return StreamingModel(model, max(1, round(chunk / step)))
 
 

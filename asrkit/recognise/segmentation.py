@@ -29,9 +29,8 @@ def find_speech(samples: np.ndarray, rate: int, options: SegmentOptions, step: f
     """First sample and end of each stretch of speech in samples (sample,) of `rate` Hz, in order.
 
     They don't overlap. Each starts a multiple of `step`, the seconds per frame of the model's output, after
-    the beginning of the recording or of its clip: a shift by less than a frame changes more words than
-    another cut does. Raises UserError if silero-vad or
-    onnxruntime is missing.
+    the beginning of the recording or of its clip: shifts within one frame change more words than other cuts.
+    Raises UserError if silero-vad or onnxruntime is missing.
 
         samples    000000 clip      000000 clip 0000        clips are separated by digital silence
         speech              ====           ===              as detected

@@ -29,9 +29,10 @@ def snr_bin(decibels: float) -> str:
 def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str, Any]:
     """Groups {name: [errors, reference tokens]} and confusions [[reference, hypothesis, count]].
 
-    `speakers`: highest error rate first. `lengths`: shortest bin first. `snr`: lowest bin first, of
-    the utterances with a known signal-to-noise ratio. `confusions`: most frequent first, at most
-    `shown` of each kind; "" stands for the missing token of an insertion or a deletion.
+    `groups`: of speakers, with the interval's ends. `speakers`: highest error rate first. `lengths`:
+    shortest bin first. `snr`: lowest bin first, of the utterances with a known signal-to-noise ratio.
+    `confusions`: most frequent first, at most `shown` of each kind; "" stands for the missing token of an
+    insertion or a deletion.
     """
     by_length = sorted(evaluation.counts, key=lambda counts: counts.reference)
     pairs = zip((each.snr for each in evaluation.transcripts), evaluation.counts)
@@ -42,12 +43,11 @@ def break_down(evaluation: Evaluation, shown: Optional[int] = None) -> Dict[str,
     confused = sorted(errors.items(), key=lambda item: (-item[1], item[0]))
     speakers = sum_groups([each.speaker for each in evaluation.transcripts], evaluation.counts)
     worst_first = sorted(speakers.items(), key=lambda item: (-item[1].rate, item[0]))
-    scored = zip(evaluation.transcripts, evaluation.counts)
-    belonging = [(group, counts) for each, counts in scored for group in each.groups]
-    groups = sum_groups([group for group, _ in belonging], [counts for _, counts in belonging])
     return {
         "speakers": _as_lists(dict(worst_first)),
-        "groups": _as_lists(dict(sorted(groups.items()))),
+        "groups": {
+            name: [of.errors, of.reference, *interval] for name, (of, interval) in evaluation.groups.items()
+        },
         "lengths": _as_lists(lengths),
         "snr": _as_lists(ratios),
         "confusions": {

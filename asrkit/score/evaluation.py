@@ -25,6 +25,7 @@ class Evaluation:
     interval: Tuple[float, float]  # percent
     interval_by_speaker: Optional[Tuple[float, float]]  # percent; None with fewer than MIN_SPEAKERS
     confidence: float  # of the intervals
+    groups: Dict[str, Tuple[Counts, Tuple[float, float]]]  # of speakers, with the interval by utterance
 
 
 def evaluate(
@@ -39,6 +40,10 @@ def evaluate(
         errors, lengths = [each.errors for each in of], [each.reference for each in of]
         return bootstrap_interval(errors, lengths, samples, confidence)
 
+    members: Dict[str, List[Counts]] = {}
+    for transcript, each in zip(transcripts, counts):
+        for group in transcript.groups:
+            members.setdefault(group, []).append(each)
     return Evaluation(
         unit=unit,
         transcripts=list(transcripts),
@@ -48,6 +53,11 @@ def evaluate(
         interval=interval(counts),
         interval_by_speaker=interval(by_speaker) if len(by_speaker) >= MIN_SPEAKERS else None,
         confidence=confidence,
+        groups={
+            name: (sum(of, Counts()), interval(of))
+            for name, of in sorted(members.items())
+            if any(each.reference for each in of)
+        },
     )
 
 

@@ -54,7 +54,7 @@ class Result(msgspec.Struct):
     lengths: Groups
     snr: Groups
     confusions: Dict[str, List[Tuple[str, str, int]]]
-    groups: Groups = {}  # of speakers
+    groups: Dict[str, Tuple[int, int, float, float]] = {}  # of speakers, with the interval
     training: Optional[str] = None  # name of the training whose model was used
     partial: Optional[str] = None  # such as "368 of 37,045 utterances"
 
@@ -133,9 +133,13 @@ def describe_partial(record: Mapping[str, Any]) -> str:
     return f", partial: {record['partial']}" if record.get("partial") else ""
 
 
-def describe_groups(groups: Mapping[str, Sequence[int]]) -> Dict[str, str]:
-    """For example {"1-4": "2/300 = 0.67 %"} for {"1-4": [2, 300]}."""
-    return {name: str(Counts(length, substitutions=errors)) for name, (errors, length) in groups.items()}
+def describe_groups(groups: Mapping[str, Sequence[Any]]) -> Dict[str, str]:
+    """For example {"1-4": "2/300 = 0.67 %"} for {"1-4": [2, 300]}; with an interval if the group has one."""
+    described = {}
+    for name, (errors, length, *interval) in groups.items():
+        rate = str(Counts(length, substitutions=errors))
+        described[name] = f"{rate} {describe_interval(interval)}" if interval else rate
+    return described
 
 
 def describe_confusion(confusion: Sequence[Any]) -> str:

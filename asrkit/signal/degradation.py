@@ -45,7 +45,7 @@ FORMATS = {  # libsndfile's
 
 
 class Speech(NamedTuple):
-    """Utterances that babble is made of."""
+    """Utterances that are mixed to babble."""
 
     ids: Sequence[str]
     speaker: Callable[[str], Optional[str]]  # of an utterance; None: not known

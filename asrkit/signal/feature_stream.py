@@ -27,7 +27,7 @@ class FeatureStream:
         self.shift = math.floor(config.frame_shift * config.sampling_rate)  # samples, as lhotse rounds them
         self.length = math.floor(config.frame_length * config.sampling_rate)
         self._lead = -(-self.length // self.shift)  # frames that reflected samples reach at most
-        self._after = self.length - (self.length - self.shift) // 2  # samples from a frame's time on
+        self._after = self.length - (self.length - self.shift) // 2  # samples of frame n from n * shift on
         self._samples = np.empty(0, np.float32)  # from the time of frame _first on
         self._first = self._next = 0
 

@@ -88,6 +88,7 @@ def run(experiment: Experiment) -> None:
     model.load_state_dict(average_weights(files))
     if config.average.prior_scale:
         divide_by_priors(model.eval(), dev, config.train.batch_duration, config.average.prior_scale)
+        print(f"average: posteriors divided by the label priors to the power {config.average.prior_scale:g}")
     made_of = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),

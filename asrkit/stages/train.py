@@ -74,7 +74,7 @@ def check_files(experiment: Experiment) -> None:
         from asrkit.train.initialisation import initialise, refuse_other_features
 
         place = experiment.named(config.train.init_from)
-        refuse_other_features(place, config.features)
+        refuse_other_features(place, config)
         initialise(AcousticModel(config.model, config.features.bins, 2), ("", " "), place)
 
 

@@ -5,13 +5,14 @@ torchvision          conv1.weight, layer1.0.downsample.0.weight, ...  -> front.c
 WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.layer1.0.downsample.0...
 """
 
+import shlex
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from asrkit.config import FeaturesConfig, flatten
+from asrkit.config import RecipeConfig, flatten
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.experiment import open_experiment
@@ -19,7 +20,7 @@ from asrkit.storage.fingerprint import hash_file
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import read_symbols
 
-NOT_THE_SOUND = ("speed_factors", "shard_utterances")  # settings of features that may differ
+NOT_THE_SOUND = ("features.speed_factors", "features.shard_utterances")  # may differ
 OF_UNITS = ("output.weight", "output.bias")  # (unit, ...)
 OF_TOKENS = (
     *("decoder.embedding.", "decoder.output.", "transducer.embedding.", "transducer.output."),
@@ -66,23 +67,33 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
     return taken, left
 
 
-def refuse_other_features(place: Path, features: FeaturesConfig) -> None:
-    """Raise UserError for a bundle, an experiment without an averaged model, and one of other features."""
+def refuse_other_features(place: Path, config: RecipeConfig) -> None:
+    """Raise UserError for a bundle, an experiment without an averaged model, and one of other features.
+
+    Features are also the steps before them and the normalisation after them.
+    """
     if not place.is_dir():
         return
     if (place / "bundle.json").exists():
         expected = "the experiment that it was exported from: a bundle has no weights to train"
         raise UserError(f"{place} is a bundle", expected, "train.init_from", "--init-from EXP")
-    theirs, own = flatten(open_experiment(place).config.features), flatten(features)
+    theirs, own = (_of_features(each) for each in (open_experiment(place).config, config))
     file = place / "average" / "model.safetensors"
     if not file.is_file():
         todo = f"finish it: run.sh --exp {place} --stop-stage average"
         raise UserError(f"{place} has no averaged model", "a trained experiment", str(file), todo)
     for name, value in own.items():
-        if theirs[name] != value and name not in NOT_THE_SOUND:
-            found = f"features.{name} is {value}, and that of train.init_from {theirs[name]}"
-            todo = f"--set features.{name}={theirs[name]}"
+        if theirs[name] != value:
+            found = f"{name} is {value}, and that of train.init_from {theirs[name]}"
+            todo = f"--set {shlex.quote(f'{name}={theirs[name]}')}"
             raise UserError(found, "the features of the model", str(place), todo)
+
+
+def _of_features(config: RecipeConfig) -> Dict[str, Any]:
+    flat = flatten(config)
+    kept = {name: value for name, value in flat.items() if name.startswith(("features.", "signal."))}
+    kept["model.utterance_mean"] = flat["model.utterance_mean"]
+    return {name: value for name, value in kept.items() if name not in NOT_THE_SOUND}
 
 
 def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:

@@ -6,6 +6,7 @@ from typing import Any, Dict, Sequence
 import msgspec
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import save_file
 
 from asrkit.config import CorpusConfig, FeaturesConfig, ModelConfig, RecipeConfig
@@ -180,15 +181,17 @@ def test_each_epoch_has_all_own_utterances_and_another_share_of_the_replayed_one
 def test_a_bundle_and_an_unfinished_experiment_are_refused_before_a_stage_runs(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/bundle.json").write_text("{}")
-    with pytest.raises(UserError, match="is a bundle"):
-        refuse_other_features(tmp_path / "bundle", FeaturesConfig())
     config = RecipeConfig(name="x", corpus=CorpusConfig(module="x"))
+    with pytest.raises(UserError, match="is a bundle"):
+        refuse_other_features(tmp_path / "bundle", config)
     (tmp_path / "exp").mkdir()
     write_settings(tmp_path / "exp", config)
     with pytest.raises(UserError, match="no averaged model"):
-        refuse_other_features(tmp_path / "exp", FeaturesConfig())
+        refuse_other_features(tmp_path / "exp", config)
     (tmp_path / "exp/average").mkdir()
     (tmp_path / "exp/average/model.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match=r"bins is 40, and that of train\.init_from 80") as caught:
-        refuse_other_features(tmp_path / "exp", FeaturesConfig(bins=40))
+        refuse_other_features(tmp_path / "exp", replace(config, features=FeaturesConfig(bins=40)))
     assert caught.value.todo == "--set features.bins=80"
+    with pytest.raises(UserError, match=r"utterance_mean is True, and that of train\.init_from False"):
+        refuse_other_features(tmp_path / "exp", replace(config, model=ModelConfig(utterance_mean=True)))
