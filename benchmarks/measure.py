@@ -1,16 +1,46 @@
 """Shared by the measurements: run recipes, find speech, print figures."""
 
 import argparse
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
-from typing import Callable, Mapping, Optional, Union
+from typing import Callable, Iterator, Mapping, Optional, Union
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
 from asrkit.pipeline.machine import count_cores, processor_name
+
+ASRKIT = [sys.executable, "-c", "from asrkit.cli.main import main; main()"]
+
+
+@contextlib.contextmanager
+def serving(*arguments: str) -> Iterator[int]:
+    """The port of asrkit serve with these arguments, once it answers; it is ended afterwards."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*ASRKIT, "serve", *arguments, "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            _wait_until_ready(server, port)
+            yield port
+        finally:
+            server.terminate()
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> None:
+    while server.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise UserError("the server ended before it listened", expected="asrkit serve")
 
 
 def make_parser(description: Optional[str], *, recipe: str = "", exp: str = "") -> argparse.ArgumentParser:

@@ -8,9 +8,7 @@ server, as a share of those of `asrkit transcribe` with as many processes on the
 import concurrent.futures
 import json
 import re
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -20,12 +18,11 @@ from typing import List, Tuple
 
 import numpy as np
 import soundfile
-from measure import find_corpus, make_parser, print_figure, run_measurement
+from measure import ASRKIT, find_corpus, make_parser, print_figure, run_measurement, serving
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 
-ASRKIT = [sys.executable, "-c", "from asrkit.cli.main import main; main()"]
 TIMEOUT = 300  # seconds for one answer
 
 
@@ -74,21 +71,13 @@ def _transcribe(bundle: Path, audio: Path, jobs: int, files: int) -> float:
 def _load(bundle: Path, recordings: List[Tuple[bytes, float]], options: "object") -> float:
     """Audio seconds per second; prints failures and latencies. Raises UserError for a failure."""
     clients, requests = options.clients, options.requests  # type: ignore[attr-defined]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     workers = str(options.workers)  # type: ignore[attr-defined]
-    command = [*ASRKIT, "serve", "--model", str(bundle), "--port", str(port), "--workers", workers]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            _wait_until_ready(server, port)
-            chosen = [index % len(recordings) for index in range(clients * requests)]
-            begun = time.perf_counter()
-            with concurrent.futures.ThreadPoolExecutor(clients) as pool:
-                answers = list(pool.map(lambda index: _ask(port, recordings[index][0]), chosen))
-            elapsed = time.perf_counter() - begun
-        finally:
-            server.terminate()
+    with serving("--model", str(bundle), "--workers", workers) as port:
+        chosen = [index % len(recordings) for index in range(clients * requests)]
+        begun = time.perf_counter()
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            answers = list(pool.map(lambda index: _ask(port, recordings[index][0]), chosen))
+        elapsed = time.perf_counter() - begun
     failures = sum(not ok for ok, _ in answers)
     latencies = np.array([seconds for _, seconds in answers])
     print(f"{len(answers)} requests of {clients} clients at once in {elapsed:.1f} s")
@@ -98,16 +87,6 @@ def _load(bundle: Path, recordings: List[Tuple[bytes, float]], options: "object"
     if failures:
         raise UserError(f"{failures} of {len(answers)} requests failed", expected="none")
     return sum(recordings[index][1] for index in chosen) / elapsed
-
-
-def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> None:
-    while server.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise UserError("the server ended before it listened", expected="asrkit serve")
 
 
 def _ask(port: int, audio: bytes) -> Tuple[bool, float]:

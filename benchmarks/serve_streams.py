@@ -8,23 +8,18 @@ line: the delay that 95 % of all texts don't exceed, in seconds.
 
 import asyncio
 import json
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import List, Tuple
 
 import numpy as np
 import soundfile
-from measure import find_corpus, make_parser, print_figure, run_measurement
+from measure import find_corpus, make_parser, print_figure, run_measurement, serving
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.recognise.opening import open_stream_recognizer
 
-ASRKIT = [sys.executable, "-c", "from asrkit.cli.main import main; main()"]
 PIECE = 0.1  # seconds of a message
 
 
@@ -42,18 +37,11 @@ def measure() -> None:
     corpus = find_corpus(options.recipe, options.corpus_dir, options.exp)
     rate = recognizer.sampling_rate
     speech = _read_speech(options.exp, corpus, round(options.seconds * rate), options.streams)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*ASRKIT, "serve", "--exp", str(options.exp), "--port", str(port)]
+    arguments = ["--exp", str(options.exp)]
     for name in ("chunk", "workers", "streams", "method"):
-        command += [f"--{name}", str(getattr(options, name))]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            _wait_until_ready(server, port)
-            answers = asyncio.run(_talk_all(port, speech, rate, ahead))
-        finally:
-            server.terminate()
+        arguments += [f"--{name}", str(getattr(options, name))]
+    with serving(*arguments) as port:
+        answers = asyncio.run(_talk_all(port, speech, rate, ahead))
     delays = np.array([delay for each, _ in answers for delay in each])
     print(f"{len(delays)} texts of {options.streams} streams of {options.seconds:g} s")
     print_figure("stream_finals", sum(finals for _, finals in answers))
@@ -76,16 +64,6 @@ def _read_speech(exp: Path, corpus: Path, samples: int, streams: int) -> List[np
             place += 1
         speech.append(np.concatenate(parts)[:samples])
     return speech
-
-
-def _wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> None:
-    while server.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise UserError("the server ended before it listened", expected="asrkit serve")
 
 
 async def _talk_all(
