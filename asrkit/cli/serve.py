@@ -65,7 +65,7 @@ def command(
             f"the package {error.name} is missing",
             expected="the extra [serve]",
             where="asrkit serve",
-            todo="pip install 'asrkit[serve]'",
+            todo="pip install -e '.[serve]'",
         ) from None
     count = workers or count_cores()
     live = start_streams(place, method, count, streams, chunk, digits)

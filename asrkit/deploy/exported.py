@@ -286,5 +286,5 @@ def _import(module: str) -> ModuleType:
             f"the package {error.name} is missing",
             expected="the extra [export]",
             where="asrkit export",
-            todo="pip install 'asrkit[export]'",
+            todo="pip install -e '.[export]'",
         ) from None

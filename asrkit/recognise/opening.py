@@ -136,7 +136,7 @@ class OnnxEncoder:
                 "the package onnxruntime is missing",
                 "the extra [use]",
                 "a bundle's model.onnx",
-                "pip install 'asrkit[use]'",
+                "pip install -e '.[use]'",
             ) from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3

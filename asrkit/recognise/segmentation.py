@@ -91,7 +91,7 @@ class _Detector:
                 f"the package {error.name} is missing",
                 expected="silero-vad and onnxruntime, which find the speech in a recording",
                 where="transcribe",
-                todo="pip install 'asrkit[use]'; or --whole, for recordings of a sentence each",
+                todo="pip install -e '.[use]'; or --whole, for recordings of a sentence each",
             ) from None
         finally:
             torch.set_num_threads(threads)  # importing silero_vad sets one thread for the whole process

@@ -59,7 +59,7 @@ def _import(package: str) -> ModuleType:
             f"the package {package} is missing",
             expected="the extra [use]",
             where="numbers in digits",
-            todo="pip install 'asrkit[use]'",
+            todo="pip install -e '.[use]'",
         ) from None
 
 
