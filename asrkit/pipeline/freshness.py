@@ -13,6 +13,7 @@ from asrkit.pipeline.record import (
     find_code,
     find_origin,
     find_outputs,
+    has_origin,
     read_listings,
     read_note,
     read_record,
@@ -44,10 +45,10 @@ def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache, strict:
     origin = find_origin(stage, experiment, cache)
     record = read_record(stage, experiment)
     if record is None:
-        note = read_note(work_folder(stage, experiment, origin.key))
+        note = read_note(work_folder(stage, experiment, origin))
         if note is None:
             return Judgement(stage, "new", "never run", origin, None)
-        changed = "" if note.key == origin.key else ", and its inputs or settings have changed since"
+        changed = "" if has_origin(note, origin) else ", and its inputs or settings have changed since"
         return Judgement(stage, "unfinished", f"never finished{changed}", origin, None)
     record = under_current_names(record, origin.settings)
     code = list(_changes("", record.code, find_code(stage, experiment, cache), {}, cache))

@@ -49,6 +49,9 @@ class Note(msgspec.Struct):
     key: str  # of the inputs, the settings and the version
     started: Moment
     seconds_before: Amount  # spent by earlier attempts
+    inputs: Dict[str, Optional[str]] = {}
+    settings: Dict[str, Any] = {}
+    version: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,14 +95,27 @@ def under_current_names(record: Record, settings: Mapping[str, Any]) -> Record:
     Renamed settings get their current names, removed ones go if they had the value that always holds now,
     and a setting that is new in `settings` is added if it has its default.
     """
-    known = current_settings(record.settings)
-    for key, value in settings.items():
-        if key not in known and value == _defaults().get(key):
-            known[key] = value
+    known = _under_current_names(record.settings, settings)
     if known == record.settings:
         return record
     key = Origin(record.inputs, known, record.version).key
     return msgspec.structs.replace(record, settings=known, key=key)
+
+
+def has_origin(note: Optional[Note], origin: Origin) -> bool:
+    """Whether an unfinished run had these inputs, settings and version; earlier names of settings count."""
+    if note is None or note.key == origin.key:
+        return note is not None
+    settings = _under_current_names(note.settings, origin.settings)
+    return Origin(note.inputs, settings, note.version).key == origin.key
+
+
+def _under_current_names(before: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, Any]:
+    known: Dict[str, Any] = current_settings(before)
+    for key, value in settings.items():
+        if key not in known and value == _defaults().get(key):
+            known[key] = value
+    return known
 
 
 @functools.lru_cache(maxsize=1)
@@ -190,13 +206,14 @@ def read_note(folder: Path) -> Optional[Note]:
     return note
 
 
-def write_note(folder: Path, key: str, earlier: Optional[Note]) -> Note:
+def write_note(folder: Path, origin: Origin, earlier: Optional[Note]) -> Note:
     """Write the note of a stage that starts; `earlier` is the note of the attempt that it resumes."""
-    before = 0.0
-    if earlier is not None:
+    if earlier is None:
+        note = Note(origin.key, time.time(), 0.0, origin.inputs, origin.settings, origin.version)
+    else:  # with the key that is in its checkpoints
         last_seen = (folder / NOTE).stat().st_mtime
         before = earlier.seconds_before + max(0.0, last_seen - earlier.started)
-    note = Note(key, time.time(), before)
+        note = msgspec.structs.replace(earlier, started=time.time(), seconds_before=before)
     write_bytes(folder / NOTE, msgspec.json.encode(note))
     return note
 

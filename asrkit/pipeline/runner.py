@@ -131,7 +131,7 @@ def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
 def run_here(stage: Stage, experiment: Experiment) -> Any:
     """Run a stage in this process, as ranks above 0 of a training do."""
     origin = judge(stage, experiment, cache_of(experiment)).origin
-    folder = work_folder(stage, experiment, origin.key)
+    folder = work_folder(stage, experiment, origin)
     return _execute(stage, dataclasses.replace(experiment, folders={stage.name: folder}))
 
 
@@ -163,7 +163,7 @@ class _Run:
                 judgement = judge(stage, self.experiment, self.cache, self.request.strict)
                 if judgement.state == "fresh" and not self.request.asks_for(stage):
                     fresh.append(stage)
-                    remove_unfinished(stage, self.experiment, judgement.origin.key)
+                    remove_unfinished(stage, self.experiment, judgement.origin)
                     if judgement.code_changes:
                         print(f"{stage}: fresh, {describe_code_changes(judgement)}")
                 elif not self._use_earlier(judgement):
@@ -198,7 +198,7 @@ class _Run:
         reason = judgement.reason or f"asked for with {'--force' if self.request.force else '--stage'}"
         print(f"{stage}: {stage.purpose}\n{stage}: {reason}", flush=True)
         check_inputs(stage, self.stages, self.experiment)
-        folder, note = begin(stage, self.experiment, judgement.origin.key, self.request.force)
+        folder, note = begin(stage, self.experiment, judgement.origin, self.request.force)
         self.lock.set_stage(stage.name)
         title = f"{stage}: {reason}: {' '.join(self.request.command)}"
         log = StageLog(self.experiment.logs / f"{stage.name}.log", title)

@@ -76,7 +76,7 @@ def _row(judgement: Judgement, experiment: Experiment, running: bool) -> List[st
     state, reason = ("running", "") if running else (judgement.state, judgement.reason)
     if state == "fresh" and judgement.code_changes:
         reason = describe_code_changes(judgement)
-    note = read_note(work_folder(stage, experiment, judgement.origin.key))
+    note = read_note(work_folder(stage, experiment, judgement.origin))
     begun = note if running or record is None else record
     costs = ["", "", ""]
     if record is not None and not running:

@@ -33,6 +33,7 @@ from asrkit.pipeline.record import (
     encode_record,
     find_code,
     find_outputs,
+    has_origin,
     read_note,
     read_record,
     read_record_file,
@@ -49,12 +50,15 @@ RECORD = "record.json"
 KEY_LENGTH = 12  # of 32 hexadecimal digits, in a training's name
 
 
-def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
-    """Where a stage with this key writes until it has finished; of a command, where its note is."""
+def work_folder(stage: Stage, experiment: Experiment, origin: Origin) -> Path:
+    """Where a stage of this origin writes until it has finished; of a command, where its note is."""
     if stage.command:
         return command_folder(stage, experiment)
     if stage.kept:
-        kept, name = experiment.directory / TRAININGS, f"{experiment.config.name}-{key[:KEY_LENGTH]}"
+        for folder, record in trainings(experiment):
+            if record is None and has_origin(read_note(folder), origin):
+                return folder
+        kept, name = experiment.directory / TRAININGS, f"{experiment.config.name}-{origin.key[:KEY_LENGTH]}"
         names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
         # A finished one stays as it is
         return next(kept / name for name in names if not os.path.lexists(kept / name / RECORD))
@@ -62,15 +66,15 @@ def work_folder(stage: Stage, experiment: Experiment, key: str) -> Path:
     return here if read_record(stage, experiment) is None else here.with_name(f"{stage.name}.next")
 
 
-def begin(stage: Stage, experiment: Experiment, key: str, afresh: bool) -> Tuple[Path, Note]:
-    """The folder to work in, with a note: that of an interrupted run with the same key, or an empty one."""
+def begin(stage: Stage, experiment: Experiment, origin: Origin, afresh: bool) -> Tuple[Path, Note]:
+    """The folder to work in, with a note: that of an interrupted run of the same origin, or an empty one."""
     _set_aside_directory(stage, experiment)
-    folder = work_folder(stage, experiment, key)
+    folder = work_folder(stage, experiment, origin)
     earlier = read_note(folder)
-    if earlier is None or earlier.key != key or afresh:
+    if not has_origin(earlier, origin) or afresh:
         earlier = None
         _remove(folder, stage)
-    note = write_note(folder, key, earlier)
+    note = write_note(folder, origin, earlier)
     current = experiment.directory / stage.name
     if stage.kept and not (current / RECORD).exists():
         link(current, folder)  # no finished one is in use, so show the running one
@@ -103,9 +107,9 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
         _remove(folder if stage.command else old, stage)
 
 
-def remove_unfinished(stage: Stage, experiment: Experiment, key: str) -> None:
+def remove_unfinished(stage: Stage, experiment: Experiment, origin: Origin) -> None:
     """Remove what an interrupted run left beside a fresh stage; trainings are kept."""
-    folder = work_folder(stage, experiment, key)
+    folder = work_folder(stage, experiment, origin)
     if not stage.kept and os.path.lexists(folder):
         print(f"{stage}: removes {folder.name}, left by an interrupted run", flush=True)
         _remove(folder, stage)

@@ -9,9 +9,9 @@ from asrkit.config.recipe import LmConfig, ScoreConfig
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed
 from asrkit.pipeline.freshness import judge
-from asrkit.pipeline.record import Origin, made_with, read_record
+from asrkit.pipeline.record import Origin, made_with, read_record, write_note
 from asrkit.pipeline.runner import cache_of
-from asrkit.pipeline.workspace import RECORD, find_training
+from asrkit.pipeline.workspace import RECORD, begin, find_training
 from tests.pipeline.toy import STAGES, Toy
 
 FETCH, COLLECT, COUNT, TELL = STAGES
@@ -82,3 +82,41 @@ def test_a_kept_training_is_found_and_an_experiment_opened_under_earlier_names(f
     written = (finished.exp / "recipe.yaml").read_text()
     (finished.exp / "recipe.yaml").write_text(written.replace("bootstrap_samples", "draws"))
     refuse_changed(TELL, open_experiment(finished.exp), cache)
+
+
+def leave_unfinished(toy: Toy, change: Callable[[Dict[str, Any]], object]) -> str:
+    """Turn the training into one that an earlier version started and didn't finish; returns its key."""
+    experiment = toy.experiment()
+    origin = judge(TELL, experiment, cache_of(experiment)).origin
+    settings = dict(origin.settings)
+    change(settings)
+    before = Origin(origin.inputs, settings, origin.version)
+    folder = (toy.exp / "tell").resolve()
+    (folder / RECORD).unlink()
+    (toy.exp / "stages" / "tell.json").unlink()
+    (toy.exp / "tell").unlink()
+    write_note(folder.rename(folder.with_name("toy-by-an-earlier-version")), before, None)
+    return before.key
+
+
+@pytest.mark.parametrize("change", ["new", "renamed"])
+def test_an_unfinished_training_of_an_earlier_version_is_resumed(finished: Toy, change: str) -> None:
+    key = leave_unfinished(
+        finished,
+        (lambda settings: settings.pop("score.confidence"))
+        if change == "new"
+        else (lambda settings: move(settings, "score.bootstrap_samples", "score.draws")),
+    )
+    experiment = finished.experiment()
+    judgement = judge(TELL, experiment, cache_of(experiment))
+    folder, note = begin(TELL, experiment, judgement.origin, afresh=False)
+    assert folder.name == "toy-by-an-earlier-version"
+    assert note.key == key  # which its checkpoints hold
+
+
+def test_an_unfinished_training_with_other_settings_is_kept_beside(finished: Toy) -> None:
+    leave_unfinished(finished, lambda settings: settings.update({"score.confidence": 0.5}))
+    experiment = finished.experiment()
+    folder, _ = begin(TELL, experiment, judge(TELL, experiment, cache_of(experiment)).origin, afresh=False)
+    assert folder.name.startswith("toy-") and folder.name != "toy-by-an-earlier-version"
+    assert (folder.parent / "toy-by-an-earlier-version" / "report.txt").exists()
