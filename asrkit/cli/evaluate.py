@@ -119,11 +119,11 @@ def _refuse_changed(trained: Experiment) -> None:
 
 def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
     decoded = sorted((trained.folder("decode") / trained.config.corpus.dev).glob("hypotheses_*.jsonl"))
-    if not decoded or not (trained.folder("decode") / "scales.json").exists():
+    if not (trained.folder("decode") / "scales.json").exists():
         found = "the experiment has not been decoded, so no scales have been chosen on dev"
         expected, todo = "an experiment with all stages run", "run.sh, which runs the remaining stages"
         raise UserError(found, expected, str(trained.folder("decode")), todo)
-    names = [file.stem[len("hypotheses_") :] for file in decoded]
+    names = [file.stem[len("hypotheses_") :] for file in decoded] or trained.config.decode.methods  # pruned
     known = sorted((RENAMED.get(name, name) for name in names), key=method_order)
     unknown = [method for method in methods if method not in known]
     if unknown:

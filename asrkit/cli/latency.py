@@ -33,8 +33,9 @@ def command(
     """
     from asrkit.pipeline.experiment import open_experiment
     from asrkit.pipeline.finished import refuse_changed_model
-    from asrkit.recognise.latency import FOLDER, measure_latency, table_of, write_latency
+    from asrkit.recognise.latency import FOLDER, measure_latency, write_latency
     from asrkit.recognise.opening import choose_method, refuse_whole_utterances
+    from asrkit.score.streams import table_of
 
     experiment = open_experiment(exp, nj or count_cores())
     refuse_whole_utterances(experiment)

@@ -1,7 +1,7 @@
 """asrkit report: generate RESULTS.md of every recipe and README's table from the records."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import click
 
@@ -20,9 +20,16 @@ from asrkit.score.robustness import (
     render_robustness,
     write_measurement,
 )
+from asrkit.score.streams import render_streams
 from asrkit.score.study import render_study
 from asrkit.stages.table import STAGES, stage_named
 from asrkit.storage.files import read_json, write_json, write_text
+
+MEASURED: Dict[str, Callable[[Any], str]] = {  # records/NAME.json of benchmarks, and their sections
+    "formats": render_formats,
+    "language_models": render_language_models,
+    "streams": render_streams,
+}
 
 
 @click.command("report")
@@ -85,12 +92,10 @@ def _regenerate(recipes: Path, readme: Path) -> Dict[Path, str]:
         ]
         sections = [render_results(recipe.name, results, cost), *robustness, *studies]
         texts[recipe / "RESULTS.md"] = "\n".join(sections)
-        formats = file.with_name("formats.json")
-        if formats.exists():
-            texts[recipe / "RESULTS.md"] += render_formats(read_json(formats))
-        language_models = file.with_name("language_models.json")
-        if language_models.exists():
-            texts[recipe / "RESULTS.md"] += render_language_models(read_json(language_models))
+        for name, render in MEASURED.items():
+            measured = file.with_name(f"{name}.json")
+            if measured.exists():
+                texts[recipe / "RESULTS.md"] += render(read_json(measured))
     if not readme.exists():
         raise UserError(f"no {readme}", "README.md", str(readme), "run this in the project's folder")
     texts[readme] = replace_table(readme.read_text("utf-8"), render_table(kept))

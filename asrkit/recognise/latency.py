@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import kaldialign
 import numpy as np
@@ -19,8 +19,8 @@ from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
 from asrkit.recognise.opening import open_stream_recognizer
 from asrkit.recognise.stream import StreamRecognizer, encode_chunks
-from asrkit.score.records import RATES
 from asrkit.score.splits import evaluate_transcripts
+from asrkit.score.streams import Row, table_of
 from asrkit.score.transcripts import load_transcripts
 from asrkit.signal.audio import read_samples, resample
 from asrkit.storage.files import write_json, write_text
@@ -28,7 +28,6 @@ from asrkit.storage.files import write_json, write_text
 FOLDER = "latency"  # below EXP
 PIECE = 0.1  # seconds of samples that a stream takes at once
 GAP = -1  # no unit, in an alignment
-Row = Dict[str, Any]
 Token = Tuple[int, int]  # unit and its first frame
 
 
@@ -159,27 +158,6 @@ def _delays(whole: Dict[str, List[Token]], live: Dict[str, List[Token]]) -> List
             if left == right and first is not None and second is not None:
                 delays.append(second - first)
     return delays
-
-
-def table_of(rows: Sequence[Row]) -> List[str]:
-    """A table in Markdown; seconds, but RTF in processor seconds per second of audio."""
-    rate = RATES[rows[0]["unit"]]
-    lines = [
-        f"| chunk | latency: worst | mean | emission delay: mean | 95 % | errors | {rate} [interval] | RTF |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        low, high = row["interval"]
-        times = [row["chunk"], row["worst"], row["mean"]]
-        cells = [f"{each:.2f}" for each in times] if row["chunk"] else ["whole utterances", "", ""]
-        cells += [_signed(row[name]) if row["chunk"] else "" for name in ("delay", "delay_95")]
-        cells += [f"{row['errors']}/{row['reference']}", f"{row['rate']:.2f} % [{low:.2f}, {high:.2f}]"]
-        lines.append(f"| {' | '.join([*cells, format(row['rtf'], '.3f')])} |")
-    return lines
-
-
-def _signed(seconds: Optional[float]) -> str:
-    return "" if seconds is None else f"{seconds:+.3f}"
 
 
 def write_latency(directory: Path, split: str, method: str, rows: Sequence[Row]) -> Path:

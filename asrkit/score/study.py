@@ -7,7 +7,7 @@ from asrkit.score.alignment import Counts
 from asrkit.score.records import describe_interval
 from asrkit.score.report import table
 
-Row = Dict[str, Any]  # variant, settings, results, training_seconds, parameters, multiply_adds
+Row = Dict[str, Any]  # variant, settings, results, training_seconds, parameters, multiply_adds; acoustic_rtf
 
 
 def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
@@ -19,11 +19,14 @@ def render_study(name: str, rows: Sequence[Row], picture: str) -> str:
     if len(rows) == 1:
         return "\n".join([*lines, *_method_lines(rows[0])])
     columns = list(dict.fromkeys((r["set"], r["method"]) for row in rows for r in row["results"]))
-    heads = ["variant", "parameters", "multiply-adds per second", "training", *map(", ".join, columns)]
+    heads = ["variant", "parameters", "multiply-adds per second", "training"]
+    measured = any("acoustic_rtf" in row for row in rows)
+    heads += [*(["RTF of the model, one thread"] if measured else []), *map(", ".join, columns)]
     cells = []
     for row in rows:
         rates = {(r["set"], r["method"]): _rate(r) for r in row["results"]}
         size = [f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e6:.1f} M", _minutes(row)]
+        size += [f"{row['acoustic_rtf']:.2g}" if "acoustic_rtf" in row else ""] if measured else []
         cells.append([row["variant"], *size, *(rates.get(column, "") for column in columns)])
     spread = [f"- {line}" for line in spread_lines(rows)]
     return "\n".join(

@@ -60,3 +60,11 @@ def test_the_picture_is_a_png(tmp_path: Path) -> None:
     draw_study(ROWS, tmp_path / "study.png")
     assert (tmp_path / "study.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert [file.name for file in tmp_path.iterdir()] == ["study.png"]
+
+
+def test_the_speed_of_models_has_a_column_if_it_was_measured() -> None:
+    measured = {**make_row("keep 0.5", 9), "acoustic_rtf": 0.0031}
+    text = render_study("pruning", [*ROWS, measured], "picture.png")
+    assert "| training | RTF of the model, one thread |" in text
+    assert "| keep 0.5 | 1,234,567 | 81.5 M | 1.5 min | 0.0031 | 9/200" in text
+    assert "| seed 1 | 1,234,567 | 81.5 M | 1.5 min |  | 8/200" in text
