@@ -49,8 +49,12 @@ class Transducer(nn.Module):
         predicted = self.predictor(self.predict(contexts)[:, 0])
         return F.log_softmax(self.join(self.encoder(encoded), predicted).float(), dim=-1)
 
+    def ends(self) -> List[nn.Module]:
+        """The layers that read or predict units."""
+        return [self.embedding, self.simple_predictor, self.simple_encoder, self.output]
+
     def stages(self) -> List[Stage]:
-        """Its stages; the first module reads units, the last one predicts them."""
+        """Its stages."""
         simple = [self.simple_predictor, self.simple_encoder]
         return [
             Stage("predictor", [self.embedding, self.context, self.predictor]),

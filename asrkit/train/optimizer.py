@@ -90,9 +90,9 @@ def make_optimizer(model: AcousticModel, config: TrainConfig, world: World = ALO
     convolutions. With adamw no group has matrices, and Muon without matrices is AdamW.
     """
     decoder = [] if model.decoder is None else [model.decoder.stages()]
-    ends = [
-        end for stages in (model.stages(), *decoder) for end in (stages[0].modules[0], stages[-1].modules[-1])
-    ]
+    ends = [] if model.transducer is None else model.transducer.ends()
+    for stages in (model.stages(), *decoder):
+        ends += [stages[0].modules[0], stages[-1].modules[-1]]
     matrices: Dict[int, List[nn.Parameter]] = {1: [], 2: [], 3: []}  # by matrices per weight
     for module in model.modules() if config.optimizer == "muon" else ():
         weight = module._parameters.get("weight")

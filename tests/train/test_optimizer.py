@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 import torch
 
@@ -37,6 +38,14 @@ def test_muon_gets_hidden_matrices_only() -> None:
     assert sum(len(group["params"]) for group in groups) == len(names)
     (packed,) = [group["params"] for group in groups if group["matrices"] == 3]
     assert [names[id(p)] for p in packed] == ["blocks.0.attention.query_key_value.weight"]
+
+
+def test_layers_of_a_transducer_that_read_or_predict_units_are_not_muons() -> None:
+    model = AcousticModel(msgspec.structs.replace(MODEL, transducer=True), bins=20, units=5)
+    groups = make_optimizer(model, TrainConfig()).param_groups
+    muon = {id(p) for group in groups if group["matrices"] for p in group["params"]}
+    found = {name for name, p in model.named_parameters() if name.startswith("transducer.") and id(p) in muon}
+    assert found == {"transducer.predictor.weight", "transducer.encoder.weight"}
 
 
 def test_other_parameters_get_adamw_updates() -> None:
