@@ -8,7 +8,7 @@ import msgspec
 import yaml
 
 from asrkit.errors import UserError
-from asrkit.pipeline.experiment import open_experiment, write_settings
+from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
 from asrkit.storage.files import write_text
 
 FOLDER = click.Path(path_type=Path)
@@ -36,13 +36,7 @@ def command(exp: Path, keep: float, output: Path) -> None:
     refuse_changed_model(experiment)
     model, made_of = load_model(experiment.folder("average") / "model.safetensors")
     pruned = prune(model, keep)
-    for name in COPIED:
-        source, target = experiment.place(name), output / name
-        if source.is_dir():
-            shutil.copytree(source, target)
-        elif source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+    copy_for_model(experiment, output)
     save_model(output / "average" / "model.safetensors", pruned, {**made_of, "pruned": keep})
     settings = yaml.safe_dump({"model": msgspec.to_builtins(pruned.config)}, sort_keys=False)
     write_text(output / "model.yaml", settings)
@@ -52,3 +46,14 @@ def command(exp: Path, keep: float, output: Path) -> None:
         work = sum(part.multiply_adds for part in describe_model(of, shift))
         print(f"{place}: {of.parameter_count():,} parameters, {work:,} multiply-adds per second of audio")
     print(f"fine-tune: run.sh --exp EXP3 --init-from {output} --config {output / 'model.yaml'}")
+
+
+def copy_for_model(experiment: Experiment, output: Path) -> None:
+    """Copy what the experiment's model is used with, for another model of the same units and features."""
+    for name in COPIED:
+        source, target = experiment.place(name), output / name
+        if source.is_dir():
+            shutil.copytree(source, target)
+        elif source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
