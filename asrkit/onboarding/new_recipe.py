@@ -108,7 +108,7 @@ def _fine_tuning(place: Path) -> List[Suggestion]:
         lexicon = str(place / "units" / "lexicon.txt")
         settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
     own = ("features.speed_factors", "features.shard_utterances")
-    copied = ("features.", "signal.", "units.", "model.")
+    copied = ("features.", "signal.", "units.", "model.", "average.prior_scale")
     return settings + [
         Suggestion(key, value, "as in the model to fine-tune")
         for key, value in flatten(config).items()

@@ -1,5 +1,7 @@
 """Stage average: average checkpoints; the candidate is chosen by its loss on dev."""
 
+from typing import Any, Dict
+
 from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
@@ -86,14 +88,16 @@ def run(experiment: Experiment) -> None:
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
     model.load_state_dict(average_weights(files))
-    if config.average.prior_scale:
-        divide_by_priors(model.eval(), dev, config.train.batch_duration, config.average.prior_scale)
-        print(f"average: posteriors divided by the label priors to the power {config.average.prior_scale:g}")
-    made_of = {
+    made_of: Dict[str, Any] = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),
         "epochs": best["files"],
     }
+    if config.average.prior_scale:
+        scale = config.average.prior_scale
+        priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
+        made_of["priors"] = priors.tolist()
+        print(f"average: posteriors divided by the label priors to the power {scale:g}")
     save_model(experiment.folder("average") / "model.safetensors", model.cpu(), made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")

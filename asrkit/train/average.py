@@ -34,8 +34,10 @@ def average_weights(files: Sequence[Path]) -> Dict[str, Tensor]:
 @torch.no_grad()
 def divide_by_priors(
     model: AcousticModel, examples: Sequence[Example], batch_duration: float, scale: float
-) -> None:
+) -> Tensor:
     """Divide the posteriors by the label priors to the power `scale`, in the bias of the output layer.
+
+    Returns what was subtracted from the bias (unit,).
 
     Posteriors prefer blank and the units that are frequent in training, which the language model prefers too.
     Division by priors gives the search likelihoods, as in hybrid recognisers (Bourlard and Morgan 1994; with
@@ -54,7 +56,9 @@ def divide_by_priors(
             frames += count
     # A unit that dev hardly has gets the prior of one in a frame of 10,000 at least, not a bonus without end
     priors = (total / max(1, frames)).clamp(min=1e-4)
-    model.output.bias -= scale * priors.log().to(model.output.bias)
+    subtracted = scale * priors.log().to(model.output.bias)
+    model.output.bias -= subtracted
+    return subtracted.cpu()
 
 
 @torch.no_grad()

@@ -32,7 +32,8 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
     """Copy what fits the model from an experiment's averaged model, or from a ResNet in a safetensors file.
 
     `symbols`: the model's units. Of an experiment (a folder), rows of the output layer are copied by the name
-    of the unit, and the normalisation of features is copied too. Returns the names of the tensors taken, and
+    of the unit, without the label priors of average.prior_scale, and the normalisation of features is copied
+    too. Returns the names of the tensors taken, and
     those not taken with the reason. Raises UserError if a file can't be read or nothing matches.
     """
     if place.is_dir():
@@ -40,6 +41,8 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
         table = place / "units" / "units.txt"
         known = read_symbols(table) if table.exists() else []
         same = about["made_of"].get("units") == hash_file(table) if known else False
+        if "priors" in about["made_of"]:  # posteriors again: training learns them with the priors
+            given["output.bias"] = given["output.bias"] + torch.tensor(about["made_of"]["priors"])
         given, left = _by_unit(given, known if same else [], model, symbols)
     else:
         given, left = _of_resnet(load_tensors(place, check=False)[0]), []

@@ -16,6 +16,7 @@ from asrkit.model.front import ResidualFront
 from asrkit.pipeline.experiment import write_settings
 from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import hash_file
+from asrkit.train.average import divide_by_priors
 from asrkit.train.examples import draw_replayed
 from asrkit.train.initialisation import freeze, initialise, refuse_other_features
 from asrkit.train.loop import Training, run_training
@@ -110,6 +111,18 @@ def test_an_experiment_gives_the_rows_of_the_units_that_both_have(tmp_path: Path
     assert torch.equal(model.feature_mean, source.feature_mean)
     assert torch.equal(model.blocks[0].contract.weight, source.blocks[0].contract.weight)
     assert any(name.startswith("decoder.blocks.0") for name in taken)
+
+
+def test_label_priors_are_taken_out_of_the_bias(tmp_path: Path) -> None:
+    source = write_experiment(tmp_path, UNITS.symbols)
+    bias, examples = source.output.bias.clone(), make_examples(4, 0)
+    priors = divide_by_priors(source.eval(), examples, 2.0, 0.6)
+    assert float((source.output.bias - bias).abs().min()) > 0.1
+    made_of = {"units": hash_file(tmp_path / "units" / "units.txt"), "priors": priors.tolist()}
+    save_model(tmp_path / "average" / "model.safetensors", source, made_of)
+    model = make_model(MODEL, len(UNITS), bins=20)
+    initialise(model, UNITS.symbols, tmp_path)
+    torch.testing.assert_close(model.output.bias, bias)
 
 
 def test_without_the_units_of_the_experiment_no_row_of_the_output_is_taken(tmp_path: Path) -> None:
