@@ -22,6 +22,7 @@ ABSENT = "not recorded"
 TABLE_BEGIN = "<!-- results: begin; written by asrkit report -->"
 TABLE_END = "<!-- results: end -->"
 KEYS = ("set", "method")
+MOST_GROUPS = 20  # of speakers; a corpus may name hundreds of accents
 SPEAKERS = (*KEYS, "interval by speaker", "speakers", "median", "highest")  # with five speakers or more
 CALIBRATION = (*KEYS, "words", "expected calibration error")
 UTTERANCES = (*KEYS, "utterances", "not decoded", "excluded", "fallbacks")
@@ -30,6 +31,7 @@ Bold: lowest {} on dev. Interval: bootstrap by utterance. RTF: seconds of decodi
 BELOW_UNITS = """\
 WER counts words, CER characters without spaces, and the unit error rate (UER) modelling units: BPE tokens,
 characters or phones (units/units.txt). Text normalisation for WER and CER (score.normalise): {}."""
+BELOW_GROUPS = f"At most {MOST_GROUPS} groups, those with the most words; results.json has all."
 BELOW_UTTERANCES = """\
 Utterances that were not decoded count with all their words as deletions. Excluded from scoring: no transcript
 or duplicate id. Fallbacks: utterances whose first search failed, by how they were decoded."""
@@ -60,7 +62,7 @@ def render_results(name: str, results: Sequence[Record], cost: Dict[str, Any]) -
         *_section("Dev, where scales and beams were chosen", [*KEYS, *main], on_dev),
         *_section("Other units", *_other_units(results), BELOW_UNITS.format(steps)),
         *_section("Speakers", SPEAKERS, _rows(several, _speaker_cells)),
-        *_section("Groups of speakers", (*KEYS, "group", f"{rate}"), _group_rows(records)),
+        *_section("Groups of speakers", (*KEYS, "group", f"{rate}"), _group_rows(records), BELOW_GROUPS),
         *_section(f"{rate} by reference length in {first['unit']}s", *_group_table(records, "lengths")),
         *_section(f"{rate} by signal-to-noise ratio", *_group_table(records, "snr")),
         *_section("Most frequent errors", [*KEYS, *KINDS], _rows(records, _confusions)),
@@ -185,12 +187,14 @@ def _speaker_cells(record: Record) -> List[str]:
 
 
 def _group_rows(records: Sequence[Record]) -> List[List[str]]:
-    """A row per record and group."""
-    return [
-        [record["set"], record["method"], name, rate]
-        for record in records
-        for name, rate in describe_groups(record.get("groups") or {}).items()
-    ]
+    """A row per record and group, of the MOST_GROUPS with the longest transcripts."""
+    rows = []
+    for record in records:
+        of = record.get("groups") or {}
+        longest = sorted(of, key=lambda name: (-of[name][1], name))[:MOST_GROUPS]
+        groups = describe_groups({name: of[name] for name in of if name in longest})
+        rows += [[record["set"], record["method"], name, rate] for name, rate in groups.items()]
+    return rows
 
 
 def _group_table(records: Sequence[Record], key: str) -> Tuple[List[str], List[List[str]]]:

@@ -173,3 +173,12 @@ def test_summary_lines_are_aligned_and_mark_dev() -> None:
     lines = summary_lines(results())
     assert lines[0] == ("test       1best  WER 7/773 = 0.91 % [0.39, 1.55]  ins 1 del 2 sub 4  RTF 0.012")
     assert lines[2].startswith("dev (dev)  1best  WER ")
+
+
+def test_of_many_groups_of_speakers_those_with_the_most_words_are_listed() -> None:
+    groups = {f"accent {number:03d}": [1, 100 + number % 50, 0.0, 2.0] for number in range(200)}
+    text = render_results("toy", [{**RESULT, "groups": groups}], COST)
+    listed = [line for line in text.splitlines() if "| accent " in line]
+    assert len(listed) == 20
+    assert all(int(line.split("accent ")[1][:3]) % 50 >= 45 for line in listed)
+    assert "At most 20 groups" in text
