@@ -55,10 +55,11 @@ def work_folder(stage: Stage, experiment: Experiment, origin: Origin) -> Path:
     if stage.command:
         return command_folder(stage, experiment)
     if stage.kept:
-        for folder, record in trainings(experiment):
+        kept, name = experiment.directory / TRAININGS, f"{experiment.config.name}-{origin.key[:KEY_LENGTH]}"
+        # An earlier version or a copy may have named it otherwise
+        for folder, record in sorted(trainings(experiment), key=lambda each: each[0].name != name):
             if record is None and has_origin(read_note(folder), origin):
                 return folder
-        kept, name = experiment.directory / TRAININGS, f"{experiment.config.name}-{origin.key[:KEY_LENGTH]}"
         names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
         # A finished one stays as it is
         return next(kept / name for name in names if not os.path.lexists(kept / name / RECORD))
