@@ -76,6 +76,7 @@ def fine_tune(options: Any, name: str, minutes: float, replay: float) -> Path:
         write_corpus(options.source.resolve(), minutes, folder / "corpus")
     recipe = folder / "recipes" / "tuned"
     if not recipe.exists():
+        recipe.parent.mkdir(exist_ok=True)
         start = [
             *ASRKIT,
             "new-recipe",
