@@ -67,7 +67,8 @@ def make_recipe(
         for split, of in splits.items()
     }
     statistics = {split: split_statistics(of) for split, of in splits.items()}
-    settings += suggest_settings(splits[corpus.train], splits[corpus.dev])
+    phones = any((each.key, each.value) == ("units.kind", "phones") for each in settings)
+    settings += suggest_settings(splits[corpus.train], splits[corpus.dev], phones)
     write_recipe(directory, source, settings, statistics)
     for split, of in statistics.items():
         hours = of["seconds"] / 3600

@@ -60,8 +60,13 @@ def suggest_text(texts: Sequence[str]) -> List[Suggestion]:
     return suggestions
 
 
-def suggest_settings(train: Sequence[ValidUtterance], dev: Sequence[ValidUtterance]) -> List[Suggestion]:
-    """Features, units, model size, training and decoding, for utterances with normalised text."""
+def suggest_settings(
+    train: Sequence[ValidUtterance], dev: Sequence[ValidUtterance], phones: bool = False
+) -> List[Suggestion]:
+    """Features, units, model size, training and decoding, for utterances with normalised text.
+
+    `phones`: the units are given, and don't spell words.
+    """
     hours = sum(valid.seconds for valid in train) / 3600
     texts = [valid.text for valid in train]
     about, sizes = next((about, sizes) for most, about, sizes in SIZES if hours <= most)
@@ -74,7 +79,7 @@ def suggest_settings(train: Sequence[ValidUtterance], dev: Sequence[ValidUtteran
         Suggestion("model", None, f"for {hours:.2f} hours, {about}"),
         *(Suggestion(f"model.{name}", value) for name, value in size.items()),
         *_suggest_training(hours),
-        *_suggest_methods(texts, [valid.text for valid in dev]),
+        *([] if phones else _suggest_methods(texts, [valid.text for valid in dev])),
     ]
 
 
