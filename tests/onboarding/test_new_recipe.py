@@ -235,7 +235,11 @@ def test_a_name_that_is_a_yaml_boolean_and_a_folder_with_a_space(tmp_path: Path)
 
 
 def settings(
-    seconds: float, texts: Sequence[str], rate: int = 16000, dev_texts: Sequence[str] = ()
+    seconds: float,
+    texts: Sequence[str],
+    rate: int = 16000,
+    dev_texts: Sequence[str] = (),
+    phones: bool = False,
 ) -> Dict[str, Any]:
     """Suggestions for 10 s utterances with these texts in turn."""
     audio = AudioFacts(rate, 10 * rate, "c")
@@ -250,7 +254,7 @@ def settings(
         for number in range(round(seconds / 10))
     ]
     dev = [dataclasses.replace(train[0], text=text) for text in dev_texts]
-    return {suggestion.key: suggestion.value for suggestion in suggest_settings(train, dev)}
+    return {suggestion.key: suggestion.value for suggestion in suggest_settings(train, dev, phones)}
 
 
 def test_suggestions_depend_on_hours_and_text() -> None:
@@ -275,6 +279,8 @@ def test_oov_words_in_dev_suggest_lexicon_free_decoding() -> None:
     sentence = ["THE QUICK BROWN FOX"]
     lacking = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"])
     assert lacking["decode.methods"] == ["greedy", "prefix-beam-search", "1best"]
+    given = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"], phones=True)
+    assert "decode.methods" not in given  # phones don't spell words
     for few in (["THE FOX"] * 10 + ["THE THORN"], ["THE DAY"]):  # characters of the last are unseen
         assert "decode.methods" not in settings(600, sentence, dev_texts=few)
 
