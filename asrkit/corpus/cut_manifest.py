@@ -5,7 +5,7 @@ import json
 import math
 import zlib
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterator, List, Literal, Optional, Tuple, Union
+from typing import Annotated, Any, Dict, Iterator, List, Literal, Optional, Sequence, Tuple, Union
 
 import msgspec
 import yaml
@@ -152,6 +152,7 @@ class Entry(msgspec.Struct):
     supervisions: List[Supervision]
     snr: Optional[float]  # signal-to-noise ratio in dB
     cut: Union[Cut, AudioProblem]
+    groups: Sequence[str] = ()  # of speakers, in manifests of asrkit
 
 
 def read_entries(file: Path) -> Iterator[Entry]:
@@ -171,7 +172,13 @@ def read_entries(file: Path) -> Iterator[Entry]:
         except (ValueError, RecursionError) as error:
             cut = AudioProblem("unusable cut", f"{place}: {error}")
         snr = next((float(value) for value in known if isinstance(value, (int, float))), None)
-        yield Entry(row.id, number, supervisions, snr, cut)
+        groups = [group for of in rows for group in _texts((of.custom or {}).get("groups"))]
+        yield Entry(row.id, number, supervisions, snr, cut, groups)
+
+
+def _texts(value: Any) -> List[str]:
+    """The texts of a list in a custom field, which may be anything."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def recordings(cut: Cut) -> Iterator[Recording]:

@@ -77,7 +77,8 @@ def cut_utterances(
         cut, supervisions = entry.cut, entry.supervisions
         speaker = next((each.speaker for each in supervisions if each.speaker), "unknown")
         text = " ".join(each.text for each in supervisions if each.text)
-        plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr, groups=_groups(supervisions))
+        groups = tuple(dict.fromkeys([*entry.groups, *_groups(supervisions)]))
+        plain = Utterance(entry.id, root, text, speaker, split, snr=entry.snr, groups=groups)
         source = _own_file(cut) if isinstance(cut, MonoCut) and len(supervisions) == 1 else None
         if source is not None and isinstance(cut, MonoCut) and cut.duration <= max_duration:
             audio = corpus_file(root, source)

@@ -105,7 +105,7 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
     cuts.add("good")
     speech, music = cuts.add("speech", suffix=".sph"), cuts.add("music", None)
     cuts.cuts[-2:] = [speech.mix(music, snr=10).with_id("mixed")]
-    cuts.add("known").custom = {"snr": 3}
+    cuts.add("known").custom = {"snr": 3, "groups": ["gender f", 7]}
     cuts.add("absent", "one")
     (cuts.folder / "absent.wav").unlink()
     cuts.add("silent", None)
@@ -121,6 +121,7 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
     assert [first[key] for key in ("reference", "insertions", "deletions")] == [11, 3, 5]
     assert [first[key] for key in ("utterances", "rejected", "lost")] == [5, 2, 1]
     assert first["snr"] == {"0 to 5 dB": [1, 2], "10 to 15 dB": [1, 2]}
+    assert first["groups"]["gender f"][:2] == [1, 2]
     found = reasons(folder)
     assert found["absent"].startswith("missing audio file: ")
     assert found["silent"].startswith("other than one supervision: found 0, expected 1")
