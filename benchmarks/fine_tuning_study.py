@@ -9,11 +9,11 @@ Rows go to recipes/NAME/records/study_fine_tuning.json as they are made; one tha
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import soundfile
-from measure import ASRKIT, given_experiment, make_parser, print_figures, run_measurement
-from scaling_study import draw_study
+from measure import given_experiment, make_parser, print_figures, run_asrkit, run_measurement
+from scaling_study import collect, draw_study
 
 from asrkit.cli.prune import copy_for_model
 from asrkit.errors import UserError
@@ -23,12 +23,6 @@ from asrkit.storage.files import read_json, write_json, write_text
 
 METHOD = "1best"
 KEYED_BY_SPEAKER = ("spk2age", "spk2gender")
-
-
-def call(command: Sequence[str]) -> None:
-    """Run a command; raises UserError if it fails."""
-    if subprocess.run(command).returncode:
-        raise UserError(f"failed: {' '.join(command)}")
 
 
 def read_table(file: Path) -> Dict[str, str]:
@@ -72,39 +66,26 @@ def write_corpus(source: Path, minutes: float, target: Path) -> None:
 def fine_tune(options: Any, name: str, minutes: float, replay: float) -> Path:
     """The experiment of a recipe made by asrkit new-recipe, up to stage average."""
     folder = options.keep.resolve() / name
-    if not (folder / "corpus").exists():
-        write_corpus(options.source.resolve(), minutes, folder / "corpus")
-    recipe = folder / "recipes" / "tuned"
+    corpus, recipe = folder / "corpus", folder / "recipes" / "tuned"
+    if not corpus.exists():
+        write_corpus(options.source.resolve(), minutes, folder / "corpus.next")
+        (folder / "corpus.next").rename(corpus)  # whole, or not there
     if not recipe.exists():
         recipe.parent.mkdir(exist_ok=True)
-        start = [
-            *ASRKIT,
-            "new-recipe",
-            "tuned",
-            "--from",
-            str(folder / "corpus"),
-            "--init-from",
-            str(options.exp),
-        ]
-        more = ["--recipes", str(recipe.parent), "--set", f"train.epochs={options.epochs}"]
-        call([*start, *more, "--set", f"train.replay={replay}", *(f"--set={each}" for each in options.set)])
-    run = [
-        "bash",
-        str(recipe / "run.sh"),
-        "--exp",
-        str(folder / "exp"),
-        "--corpus-dir",
-        str(folder / "corpus"),
-    ]
-    call([*run, "--stop-stage", "average"])
+        settings = [f"train.epochs={options.epochs}", f"train.replay={replay}", *options.set]
+        start = ["--from", str(corpus), "--init-from", str(options.exp), "--recipes", str(recipe.parent)]
+        run_asrkit("new-recipe", "tuned", *start, *(f"--set={each}" for each in settings))
+    run = ["bash", str(recipe / "run.sh"), "--exp", str(folder / "exp"), "--corpus-dir", str(corpus)]
+    if subprocess.run([*run, "--stop-stage", "average"]).returncode:
+        raise UserError("run.sh failed", where=str(recipe))
     return folder / "exp"
 
 
-def results_of(options: Any, model: Path, cuts: Path, name: str) -> Iterator[Dict[str, Any]]:
+def results_of(model: Path, cuts: Path, name: str) -> Iterator[Dict[str, Any]]:
     """Results of a model on a set, as a whole and by age."""
     output = model / "evaluate" / name
-    command = [*ASRKIT, "evaluate", "--exp", str(model), "--cuts", str(cuts), "--output", str(output)]
-    call([*command, "--method", METHOD])
+    places = ["--exp", str(model), "--cuts", str(cuts), "--output", str(output)]
+    run_asrkit("evaluate", *places, "--method", METHOD)
     for record in read_results(output / "results.json"):
         if record["unit"] == "word":
             whole = {
@@ -137,7 +118,7 @@ def measure_model(options: Any, variant: str, tuned: Optional[Path], sets: Dict[
     return {
         "variant": variant,
         "settings": {},
-        "results": [row for name, cuts in sets.items() for row in results_of(options, place, cuts, name)],
+        "results": [row for name, cuts in sets.items() for row in results_of(place, cuts, name)],
         "training_seconds": cost["stages"]["train"]["seconds"] if tuned else 0.0,
         "parameters": model.parameter_count(),
         "multiply_adds": sum(
@@ -181,14 +162,7 @@ def measure() -> None:
             rows.append(measure_model(options, variant, tuned, sets))
             write_json(file, rows)
             draw_study(rows, file.with_suffix(".png"))
-    figures = {
-        f"{row['variant']}_{record['set']}_wer".replace(",", "").replace(" ", "_"): 100
-        * record["errors"]
-        / record["reference"]
-        for row in rows
-        for record in row["results"]
-    }
-    print_figures(figures, None, prefix=f"{options.recipe}_fine_tuning_")
+    print_figures(collect(rows), None, prefix=f"{options.recipe}_fine_tuning_")
 
 
 if __name__ == "__main__":

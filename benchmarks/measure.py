@@ -85,6 +85,13 @@ def run_recipe(recipe: str, exp: Path, corpus: Path, *options: str) -> float:
     return seconds
 
 
+def run_asrkit(*arguments: str) -> None:
+    """Run asrkit with these arguments; raises UserError when it fails."""
+    status = subprocess.run([*ASRKIT, *arguments]).returncode
+    if status:
+        raise UserError(f"asrkit {arguments[0]} ended with status {status}")
+
+
 def given_experiment(exp: Optional[Path], kind: str, file: str = "recipe.yaml") -> Path:
     """The folder of --exp, a `kind` of experiment; raises UserError if it lacks `file`."""
     if exp is None or not (exp / file).exists():

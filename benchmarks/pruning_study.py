@@ -6,7 +6,6 @@ for as many. Rows go to recipes/NAME/records/study_pruning.json as they are made
 that is there isn't made again. Experiments are kept below --keep, where an interrupted training resumes.
 """
 
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -14,18 +13,17 @@ from typing import Any, Dict, List, Sequence, Tuple
 import torch
 import yaml
 from measure import (
-    ASRKIT,
     find_corpus,
     given_experiment,
     make_parser,
     print_figures,
+    run_asrkit,
     run_measurement,
     run_recipe,
 )
-from scaling_study import draw_study
+from scaling_study import collect, draw_study
 
 from asrkit.config import RecipeConfig
-from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, open_experiment
 from asrkit.score.records import headlines, read_results
 from asrkit.storage.files import read_json, write_json, write_text
@@ -59,9 +57,7 @@ def evaluate(exp: Path, of: Path, config: RecipeConfig) -> List[Dict[str, Any]]:
     for split, role in ((config.corpus.dev, "dev"), (config.corpus.tests[0], "test")):
         cuts = of / "manifests" / f"{split}_cuts.jsonl.gz"
         methods = [word for method in METHODS for word in ("--method", method)]
-        command = [*ASRKIT, "evaluate", "--exp", str(exp), "--cuts", str(cuts), *methods]
-        if subprocess.run(command).returncode:
-            raise UserError("asrkit evaluate failed", where=str(exp))
+        run_asrkit("evaluate", "--exp", str(exp), "--cuts", str(cuts), *methods)
         results = read_results(exp / "evaluate" / cuts.name.partition(".")[0] / "results.json")
         found += [{**record, "set": split, "role": role} for record in results]
     return found
@@ -105,9 +101,7 @@ def rows_of(options: Any, keep: float, done: Dict[str, Dict[str, Any]]) -> Dict[
     base, folder, rows = options.exp, options.keep.resolve(), {}
     pruned = folder / f"pruned-{keep:g}"
     if not pruned.exists():
-        command = [*ASRKIT, "prune", "--exp", str(base), "--keep", str(keep), "--output", str(pruned)]
-        if subprocess.run(command).returncode:
-            raise UserError("asrkit prune failed", where=str(base))
+        run_asrkit("prune", "--exp", str(base), "--keep", str(keep), "--output", str(pruned))
     name = f"keep {keep:g}"
     if name not in done:
         results = evaluate(pruned, base, open_experiment(base).config)
@@ -138,14 +132,7 @@ def measure() -> None:
         rows += rows_of(options, keep, {row["variant"]: row for row in rows}).values()
         write_json(file, rows)
         draw_study(rows, file.with_suffix(".png"))
-    figures = {
-        f"{row['variant']}_{record['set']}_{record['method']}_wer".replace(",", "").replace(" ", "_"): 100
-        * record["errors"]
-        / record["reference"]
-        for row in rows
-        for record in row["results"]
-    }
-    print_figures(figures, None, prefix=f"{options.recipe}_pruning_")
+    print_figures(collect(rows), None, prefix=f"{options.recipe}_pruning_")
 
 
 if __name__ == "__main__":

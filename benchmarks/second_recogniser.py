@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a recogniser that never heard the corpus makes of stage synthesise's sentences: English word errors.
 
-Three versions of each sentence: recording, waveform made of its features, synthetic speech. The
+Each sentence is transcribed three times: the recording, the recording resynthesised from its features, and
+the synthetic speech. The
 recogniser is Moonshine's tiny English model, which the wheel of this version contains:
 pip install moonshine-voice==0.0.49. Numbers are compared as digits.
 """

@@ -123,7 +123,8 @@ def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
         found = "the experiment has not been decoded, so no scales have been chosen on dev"
         expected, todo = "an experiment with all stages run", "run.sh, which runs the remaining stages"
         raise UserError(found, expected, str(trained.folder("decode")), todo)
-    names = [file.stem[len("hypotheses_") :] for file in decoded] or trained.config.decode.methods  # pruned
+    # A pruned experiment has no hypotheses of its own, only the scales of the model that it comes from
+    names = [file.stem[len("hypotheses_") :] for file in decoded] or trained.config.decode.methods
     known = sorted((RENAMED.get(name, name) for name in names), key=method_order)
     unknown = [method for method in methods if method not in known]
     if unknown:

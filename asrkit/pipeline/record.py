@@ -103,7 +103,7 @@ def under_current_names(record: Record, settings: Mapping[str, Any]) -> Record:
 
 
 def has_origin(note: Optional[Note], origin: Origin) -> bool:
-    """Whether an unfinished run had these inputs, settings and version; earlier names of settings count."""
+    """Whether an unfinished run has these inputs, settings (under their current names) and version."""
     if note is None or note.key == origin.key:
         return note is not None
     settings = _under_current_names(note.settings, origin.settings)

@@ -10,7 +10,7 @@ HEAD = """
 
 {method} on {set} by one model, {training}; weights chosen on dev for whole utterances. Latency: the longest
 and the mean time from a sample to the end of the window that its chunk needs. Emission delay: how much later
-than in whole utterances a token is emitted. RTF: processor seconds per second of audio. Made by
+a token is emitted than in whole utterances. RTF: processor seconds per second of audio. Made by
 `benchmarks/streams.py`.
 
 """

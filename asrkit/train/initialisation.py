@@ -41,7 +41,7 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
         table = place / "units" / "units.txt"
         known = read_symbols(table) if table.exists() else []
         same = about["made_of"].get("units") == hash_file(table) if known else False
-        if "priors" in about["made_of"]:  # posteriors again: training learns them with the priors
+        if "priors" in about["made_of"]:  # training starts from posteriors
             given["output.bias"] = given["output.bias"] + torch.tensor(about["made_of"]["priors"])
         given, left = _by_unit(given, known if same else [], model, symbols)
     else:
