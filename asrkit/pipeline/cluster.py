@@ -159,8 +159,9 @@ def _connect(cluster: str, jobs: int) -> Any:
         reason = f"{error}".partition("\n")[0]
         todo = "start it (docs/cluster.md), or do without: --cluster local"
         raise UserError(f"no scheduler: {reason}", "one that runs", f"--cluster {cluster}", todo) from None
-    processes = len(client.scheduler_info(n_workers=-1)["workers"])
-    print(f"cluster: {client.scheduler.address}, {processes or 'waiting for'} workers", flush=True)
+    scheduler = client.scheduler_info(n_workers=-1)
+    processes = len(scheduler["workers"])
+    print(f"cluster: {scheduler['address']}, {processes or 'waiting for'} workers", flush=True)
     return client
 
 
