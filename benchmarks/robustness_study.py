@@ -28,14 +28,14 @@ from asrkit.score.robustness import (
 from asrkit.storage.files import write_text
 
 
-def settings_of(recipe: Path, variant: Dict[str, Any], noise: Path) -> Dict[str, Any]:
-    """A variant's settings: those of its `config`, and its own; training noise is in `noise`."""
+def settings_of(recipe: Path, common: Dict[str, Any], variant: Dict[str, Any], noise: Path) -> Dict[str, Any]:
+    """A variant's sections: the common ones, those of its `config`, its own; training noise is in `noise`."""
     own = {section: value for section, value in variant.items() if section != "config"}
     if "config" not in variant:
-        return own
-    settings: Dict[str, Any] = {**yaml.safe_load((recipe / variant["config"]).read_text("utf-8")), **own}
-    settings["augment"]["noise"]["directory"] = str(noise)
-    return settings
+        return {**common, **own}
+    config = yaml.safe_load((recipe / variant["config"]).read_text("utf-8"))
+    config["augment"]["noise"]["directory"] = str(noise)
+    return {**common, **config, **own}
 
 
 def measure_system(exp: Path, split: str, options: Any, steps: List[Dict[str, Any]]) -> Measurement:
@@ -93,7 +93,8 @@ def measure() -> None:
         exp = options.keep.resolve() / name.replace(",", "").replace(" ", "-")
         overlay = exp.parent / f"{exp.name}-settings.yaml"
         overlay.parent.mkdir(parents=True, exist_ok=True)
-        write_text(overlay, yaml.safe_dump(settings_of(recipe, variant, options.training_noise.resolve())))
+        settings = settings_of(recipe, study["common"], variant, options.training_noise.resolve())
+        write_text(overlay, yaml.safe_dump(settings))
         run_recipe(options.recipe, exp, corpus, "--config", str(overlay))
         for split, measured in systems.items():
             found = [measure_system(exp, split, options, [])]
