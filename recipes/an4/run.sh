@@ -14,6 +14,10 @@ stage 6 train     "a residual and self-attention network with CTC loss"
 stage 7 average   "average checkpoints, chosen on dev"
 stage 8 decode    "greedy, 1best with 3-grams, lattices rescored by 5-grams; scales chosen on dev"
 stage 9 score     "errors in the 773 words of the official test"
+if [[ -n ${VOICE:-} ]]; then # ten minutes more: VOICE=1 recipes/an4/run.sh, see docs/speak.md
+  stage 9.2 align      "durations of units, by forced alignment with the model"
+  stage 9.4 synthesise "a residual network that speaks; the recogniser's errors on what it says"
+fi
 stage 10 show     "a page of results and curves, with a browser of utterances"
 stage 11 export   "ONNX, TorchScript and OpenFst, for use without asrkit"
 
