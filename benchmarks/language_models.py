@@ -3,27 +3,33 @@
 
 EXP is a decoded experiment with nbest-rescoring. Perplexity, word errors with scales chosen on dev,
 parameters and processor time go into records/language_models.json of the recipe, from which `asrkit report`
-makes a table.
+makes a table. For a large text:
+
+    --recipe librispeech --dev-only --set tokens=pieces --set dim=256 --set sentences=200000 --set epochs=2
+
+Models are kept below --keep, where an interrupted training resumes.
 """
 
 import dataclasses
-import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import msgspec
 import numpy as np
 import torch
+import yaml
 from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.config import NeuralLmConfig
 from asrkit.config.recipe import DecodeConfig
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
-from asrkit.lm.build import read_transcripts, write_texts
+from asrkit.lm.build import read_transcripts, spell_words, write_texts
 from asrkit.lm.neural import SentenceScorer, load_neural, make_neural_scorer, train_neural
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
-from asrkit.storage.files import write_json
+from asrkit.pipeline.machine import count_cores
+from asrkit.pipeline.parallel import run_parallel
+from asrkit.storage.files import read_json, write_json
 
 HYPOTHESES = 100  # per list, at most
 LISTS = ("nbest-rescoring", "nbest")  # the method, and its former name
@@ -32,16 +38,6 @@ MODELS = {
     "residual": NeuralLmConfig(kind="residual", layers=3, epochs=4, learning_rate=2e-3),
     "masked": NeuralLmConfig(kind="masked", layers=2, epochs=12, learning_rate=1e-3),
 }
-# Columns of scores beside the acoustic one and the number of words
-ROWS: Dict[str, Tuple[str, ...]] = {
-    "none": (),
-    "3-gram of the graph": ("graph",),
-    "5-gram": ("5-gram",),
-    **{kind: (kind,) for kind in MODELS},
-    **{f"3-gram + {kind}": ("graph", kind) for kind in MODELS},
-    "3-gram + residual + masked": ("graph", "residual", "masked"),
-}
-
 Lists = Dict[str, NBest]
 
 
@@ -66,50 +62,86 @@ def rescore(lists: Lists, score: SentenceScorer) -> Tuple[Dict[str, np.ndarray],
     return scores, time.process_time() - begun
 
 
-def train_all(experiment: Experiment, folder: Path, sentences: int) -> Dict[str, Dict[str, Any]]:
-    """Perplexity, parameters and training time by kind; the models are in `folder`."""
-    lm = msgspec.structs.replace(experiment.config.lm, text_sentences=sentences)
-    config = msgspec.structs.replace(experiment.config, lm=lm)
-    texts, _, _ = write_texts(dataclasses.replace(experiment, config=config), folder)
+def systems_of(graph: str, larger: str) -> Dict[str, Tuple[str, ...]]:
+    """Columns of scores beside the acoustic one and the number of words, by the name of the system."""
+    return {
+        "none": (),
+        f"{graph} of the graph": (graph,),
+        larger: (larger,),
+        **{kind: (kind,) for kind in MODELS},
+        **{f"{ngram} + {kind}": (ngram, kind) for ngram in (graph, larger) for kind in MODELS},
+        f"{larger} + residual + masked": (larger, "residual", "masked"),
+    }
+
+
+def settings_of(changes: Sequence[str]) -> Dict[str, NeuralLmConfig]:
+    """MODELS with settings of the command line for all of them."""
+    changed = {key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in changes)}
+    return {
+        kind: msgspec.convert({**msgspec.to_builtins(settings), **changed}, NeuralLmConfig)
+        for kind, settings in MODELS.items()
+    }
+
+
+def train_all(experiment: Experiment, folder: Path, changes: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+    """Perplexity, parameters and training time by kind; the models and these figures are in `folder`."""
+    models = settings_of(changes)
+    texts, _, _ = write_texts(experiment, folder)
     lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-    dev = read_transcripts(experiment, config.corpus.dev)
-    trained: Dict[str, Dict[str, Any]] = {}
-    for kind, settings in MODELS.items():
-        begun = time.process_time()
-        perplexity = train_neural(settings, lines, dev, folder / kind)
-        seconds = time.process_time() - begun
+    dev = read_transcripts(experiment, experiment.config.corpus.dev)
+    kinds = [kind for kind in models if not (folder / f"{kind}.json").exists()]
+
+    def work(index: int) -> None:
+        torch.set_num_threads(1)  # processes are the parallelism
+        kind, begun = kinds[index], time.process_time()
+        spellings = spell_words(experiment, models[kind], lines, dev)
+        perplexity = train_neural(models[kind], lines, dev, folder / kind, spellings)
         parameters = sum(each.numel() for each in load_neural(folder / kind).parameters())
-        trained[kind] = {"perplexity": perplexity, "parameters": parameters, "training_seconds": seconds}
-    return trained
+        seconds = time.process_time() - begun
+        figures = {"perplexity": perplexity, "parameters": parameters, "training_seconds": seconds}
+        write_json(folder / f"{kind}.json", figures)
+
+    run_parallel(work, len(kinds), experiment.jobs, lambda _, nothing: None)
+    return {kind: read_json(folder / f"{kind}.json") for kind in models}
 
 
 def measure() -> None:
     """Train, rescore dev and the first test set, write the record, and print the figures."""
     parser = make_parser(__doc__, recipe="an4", exp="a decoded experiment with nbest-rescoring")
     parser.add_argument("--text-sentences", type=int, default=3000, help="drawn from the grammar")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of section lm.neural"
+    )
+    parser.add_argument("--dev-only", action="store_true", help="leave the test set for the chosen system")
+    parser.add_argument("--keep", type=Path, metavar="DIR", required=True, help="keeps the models")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    experiment = open_experiment(given_experiment(options.exp, "decoded with nbest-rescoring"))
-    experiment = dataclasses.replace(experiment, recipe_directory=REPOSITORY / "recipes" / options.recipe)
+    experiment = open_experiment(given_experiment(options.exp, "decoded with nbest-rescoring"), count_cores())
+    lm = msgspec.structs.replace(experiment.config.lm, text_sentences=options.text_sentences)
+    config = msgspec.structs.replace(experiment.config, lm=lm)
+    recipe = REPOSITORY / "recipes" / options.recipe
+    experiment = dataclasses.replace(experiment, recipe_directory=recipe, config=config)
     corpus = experiment.config.corpus
-    splits = (corpus.dev, corpus.tests[0])
+    splits = [corpus.dev] if options.dev_only else [corpus.dev, corpus.tests[0]]
     references = {split: dict(_references(experiment, split)) for split in splits}
     lists, audio = zip(*(read_nbest(experiment, split) for split in splits))
+    graph, larger = f"{lm.order}-gram", f"{lm.rescore_order}-gram"
     scores: Dict[str, List[Dict[str, np.ndarray]]] = {
         name: [{utterance: nbest.scores[:, column] for utterance, nbest in of.items()} for of in lists]
-        for name, column in (("graph", 1), ("5-gram", 3))
+        for name, column in ((graph, 1), (larger, 3))
     }
-    seconds: Dict[str, float] = {"graph": 0.0, "5-gram": 0.0}
-    with tempfile.TemporaryDirectory() as folder:
-        trained = train_all(experiment, Path(folder), options.text_sentences)
-        for kind in MODELS:
-            score = make_neural_scorer(Path(folder) / kind)
-            found = [rescore(of, score) for of in lists]
-            scores[kind] = [each for each, _ in found]
-            seconds[kind] = sum(spent for _, spent in found)
+    seconds: Dict[str, float] = {graph: 0.0, larger: 0.0}
+    folder = options.keep.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = train_all(experiment, folder, options.set)
+    for kind in MODELS:
+        score = make_neural_scorer(folder / kind)
+        found = [rescore(of, score) for of in lists]
+        scores[kind] = [each for each, _ in found]
+        seconds[kind] = sum(spent for _, spent in found)
     decode = DecodeConfig()
     rows = []
-    for name, columns in ROWS.items():
+    for name, columns in systems_of(graph, larger).items():
         grid = dict.fromkeys(columns, (0.0, *decode.lm_scales))
         grid = {"word_bonus": decode.word_bonuses, **grid}
         wanted = [

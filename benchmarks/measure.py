@@ -51,7 +51,8 @@ def make_parser(description: Optional[str], *, recipe: str = "", exp: str = "") 
     if exp:
         parser.add_argument("--exp", type=lambda text: Path(text).absolute(), metavar="DIR", help=exp)
     if recipe:
-        parser.add_argument("--recipe", default=recipe, choices=("demo", "yesno", "an4"))
+        names = sorted(each.parent.name for each in (REPOSITORY / "recipes").glob("*/run.sh"))
+        parser.add_argument("--recipe", default=recipe, choices=names)
         parser.add_argument("--corpus-dir", type=Path, metavar="DIR", help="default: $ASRKIT_CORPORA/RECIPE")
     return parser
 

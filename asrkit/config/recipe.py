@@ -151,7 +151,12 @@ class NeuralLmConfig(Settings):
 
     kind: Literal["lstm", "residual", "masked"] = "lstm"
     layers: Optional[Positive] = None  # None: no model is trained
-    tokens: Literal["words", "units"] = "words"  # units: as those of section units spell the words
+    # What is predicted: words, the units that spell them (section units), or BPE pieces of the model's own,
+    # for a text with more words than an output layer can have
+    tokens: Literal["words", "units", "pieces"] = "words"
+    pieces: Positive = 2000  # with tokens: pieces
+    sentences: Optional[Positive] = None  # drawn at random from a text that takes too long; None: all
+    batch_sentences: Optional[Positive] = None  # per step; None: 8, of masked 32, for sentences of some words
     # of masked: the folder of a Hugging Face masked language model (extra [bert]), which is not trained;
     # in the recipe's folder or /...
     path: Optional[str] = None

@@ -1,8 +1,9 @@
 """The language models of a recipe: from training text, with their perplexity on dev."""
 
 import functools
+import random
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from asrkit.config.recipe import LmConfig, NeuralLmConfig, RecipeConfig
 from asrkit.corpus.cuts import Supervision
@@ -16,8 +17,12 @@ from asrkit.lm.perplexity import perplexity
 from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import read_jsonl, scratch_folder, write_json, write_text
+from asrkit.text.bpe import bpe_spelling, train_bpe
 from asrkit.text.extra_text import read_extra_text
 from asrkit.text.units import load_units, read_symbols
+
+SEED = 1
+BPE_SENTENCES = 100_000  # that pieces are trained on
 
 
 def build_language_models(experiment: Experiment) -> None:
@@ -61,13 +66,29 @@ def _write_neural(
     if neural.path is not None:
         return write_pretrained(experiment.named(neural.path), dev, file)
     lines = [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-    spellings = None
-    if neural.tokens == "units":
-        units = load_units(experiment.folder("units"))
-        words = dict.fromkeys(word for line in [*lines, *dev] for word in line.split())
-        words.update(dict.fromkeys(entry.word for entry in units.lexicon))
-        spellings = {word: [units.symbols[unit] for unit in units.encode(word)] for word in words}
-    return train_neural(neural, lines, dev, file, spellings)
+    return train_neural(neural, lines, dev, file, spell_words(experiment, neural, lines, dev))
+
+
+def spell_words(
+    experiment: Experiment, neural: NeuralLmConfig, lines: List[str], dev: List[str]
+) -> Optional[Dict[str, List[str]]]:
+    """The tokens of each word of text, dev and graph; None: each word is one. See lm.neural.tokens."""
+    if neural.tokens == "words":
+        return None
+    units = load_units(experiment.folder("units"))
+    words = dict.fromkeys(word for line in [*lines, *dev] for word in line.split())
+    words.update(dict.fromkeys(entry.word for entry in units.lexicon))
+    if neural.tokens == "pieces":
+        return _spell_by_pieces(words, lines, neural.pieces)
+    return {word: [units.symbols[unit] for unit in units.encode(word)] for word in words}
+
+
+def _spell_by_pieces(words: Iterable[str], lines: List[str], pieces: int) -> Dict[str, List[str]]:
+    """BPE pieces of each word, trained on some of the text; a word with other characters has none."""
+    few = random.Random(SEED).sample(lines, min(len(lines), BPE_SENTENCES))
+    spell = bpe_spelling(train_bpe(pieces, few, "lm.neural.pieces"))
+    known = set("".join(few))
+    return {word: list(spell(word)) for word in words if known.issuperset(word)}
 
 
 def copy_given_model(

@@ -1,6 +1,7 @@
 """Neural language models: the table of kinds, their training, and the interface that rescoring needs."""
 
 import math
+import random
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -78,12 +79,14 @@ def train_neural(
     epoch.
     """
     torch.manual_seed(SEED)
+    if config.sentences is not None and config.sentences < len(sentences):
+        sentences = random.Random(SEED).sample(sentences, config.sentences)
     words = [word for text in sentences for word in text.split()]
     tokens = words if spellings is None else [token for word in words for token in spellings.get(word, [])]
     tokeniser = Tokeniser(list(dict.fromkeys([*SPECIAL_WORDS, *tokens])), spellings)
     model = KINDS[config.kind](config, tokeniser)
     split = sorted((sentence.split() for sentence in sentences), key=len)  # similar lengths together
-    size = model.batch_sentences
+    size = config.batch_sentences or model.batch_sentences
     batches = [split[first : first + size] for first in range(0, len(split), size)]
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     about = {"neural": msgspec.to_builtins(config), **tokeniser.about}

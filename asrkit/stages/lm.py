@@ -13,7 +13,10 @@ NEURAL = tuple(
     for setting in ("layers", "path")
 )
 SPELLED = tuple(
-    f"{file} if lm.{name}.tokens=units" for name in ("neural", "second_neural") for file in units.STAGE.writes
+    f"{file} if lm.{name}.tokens={tokens}"
+    for name in ("neural", "second_neural")
+    for tokens in ("units", "pieces")
+    for file in units.STAGE.writes
 )
 
 STAGE = Stage(

@@ -2,22 +2,20 @@
 
 import contextlib
 import functools
-import io
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from asrkit.config import CorpusConfig, UnitsConfig
 from asrkit.config.symbols import BLANK_SYMBOL, END, EPSILON, START
 from asrkit.corpus.text import WORD_START, normalise_word
 from asrkit.errors import UserError
 from asrkit.storage.files import write_bytes, write_text
+from asrkit.text.bpe import Spelling, bpe_spelling, train_bpe
 from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 from asrkit.text.pronunciation import merge_stress, pronounce
 
 OOV = "oov.txt"  # the word for all out-of-vocabulary words, as in Kaldi
 ANY_CORPUS = CorpusConfig(module="")  # as-is
-
-Spelling = Callable[[str], Tuple[str, ...]]
 
 
 class Units:
@@ -163,9 +161,11 @@ def build_units(
         spell: Spelling = _characters
         if bpe and kept is not None:
             write_bytes(directory / "bpe.model", (kept / "bpe.model").read_bytes())
-            spell = _bpe_spelling((kept / "bpe.model").read_bytes())
+            spell = bpe_spelling((kept / "bpe.model").read_bytes())
         elif bpe:
-            spell = _train_bpe(config.vocabulary_size, sentences, directory)
+            model = train_bpe(config.vocabulary_size, sentences, "units.vocabulary_size")
+            write_bytes(directory / "bpe.model", model)
+            spell = bpe_spelling(model)
         lexicon = [Pronunciation(word, spell(word)) for word in vocabulary]
         trained = {unit for entry in lexicon for unit in entry.units}
         trained |= set() if kept is None else set(read_symbols(kept / "units.txt"))
@@ -192,7 +192,7 @@ def load_units(directory: Path) -> Units:
         raise UserError(found, "all units of lexicon.txt", where, "run.sh --stage units")
     spell: Optional[Spelling] = None
     if (directory / "bpe.model").is_file():
-        spell = _bpe_spelling((directory / "bpe.model").read_bytes())
+        spell = bpe_spelling((directory / "bpe.model").read_bytes())
     elif all(entry.units == _characters(entry.word) for entry in lexicon):
         spell = _characters
     unknown = (directory / OOV).read_text(encoding="utf-8").strip() if (directory / OOV).exists() else None
@@ -232,38 +232,3 @@ def _refuse_missing(
 
 def _characters(word: str) -> Tuple[str, ...]:
     return (WORD_START + word[0], *word[1:])
-
-
-def _train_bpe(size: int, sentences: Sequence[str], directory: Path) -> Spelling:
-    """Train BPE, write bpe.model, and return the segmentation of words into pieces."""
-    import sentencepiece
-
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
-            model_writer=model,
-            vocab_size=size,
-            model_type="bpe",
-            character_coverage=1.0,
-            bos_id=-1,
-            eos_id=-1,
-            normalization_rule_name="identity",  # others split some words, such as don´t
-            max_sentence_length=1 << 30,  # bytes; longer ones are skipped
-            num_threads=1,  # the same merges on every machine
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        reason = str(error).rpartition("] ")[2] or str(error)
-        found = f"BPE with {size} pieces can't be trained on this text: {' '.join(reason.split())}"
-        expected = "more pieces than characters, but few enough for the text"
-        raise UserError(found, expected, "units.vocabulary_size", "set another one") from None
-    write_bytes(directory / "bpe.model", model.getvalue())
-    return _bpe_spelling(model.getvalue())
-
-
-def _bpe_spelling(model: bytes) -> Spelling:
-    import sentencepiece
-
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    return lambda word: tuple(processor.encode(word, out_type=str))

@@ -8,6 +8,7 @@ import torch
 from asrkit.config import NeuralLmConfig
 from asrkit.errors import UserError
 from asrkit.lm import causal
+from asrkit.lm.build import _spell_by_pieces
 from asrkit.lm.neural import make_model, make_neural_scorer, train_neural
 from asrkit.lm.tokens import SPECIAL_WORDS, START_ID
 from asrkit.storage.tensors import load_tensors, save_tensors
@@ -68,3 +69,24 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not hold a language model") as error:
         make_neural_scorer(tmp_path / "lm")
     assert "--stage lm" in error.value.todo
+
+
+def test_pieces_spell_words_that_the_sample_of_the_text_lacks(tmp_path: Path) -> None:
+    lines = ["the cat sat on the mat", "a cat ate the rat", "at the mat the rat sat"] * 20
+    spelled = _spell_by_pieces(["mat", "tata", "Übung"], lines, 14)
+    assert "".join(spelled["tata"]).strip("\u2581") == "tata" and "Übung" not in spelled
+    config = NeuralLmConfig(layers=1, dim=16, epochs=1, tokens="pieces", sentences=7, batch_sentences=2)
+    train_neural(config, lines, ["the mat"], tmp_path / "lm", spelled)
+    assert load_tensors(tmp_path / "lm")[1]["spellings"] == spelled
+    with pytest.raises(UserError, match=r"lm\.neural\.pieces"):
+        _spell_by_pieces(["mat"], lines, 5000)
+
+
+def test_a_limit_of_sentences_draws_the_same_ones_each_time(tmp_path: Path) -> None:
+    lines = [f"w{number}" for number in range(50)]
+    for name in ("first", "second"):
+        config = NeuralLmConfig(layers=1, dim=8, epochs=1, sentences=20)
+        train_neural(config, lines, ["w1"], tmp_path / name)
+    vocabulary = load_tensors(tmp_path / "first")[1]["vocabulary"]
+    assert len(vocabulary) == len(SPECIAL_WORDS) + 20 and vocabulary[3:] != lines[:20]
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()

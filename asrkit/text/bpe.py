@@ -1,0 +1,43 @@
+"""Byte-pair encoding of words by sentencepiece."""
+
+import io
+from typing import Callable, Iterable, Tuple
+
+from asrkit.errors import UserError
+
+Spelling = Callable[[str], Tuple[str, ...]]
+
+
+def train_bpe(size: int, sentences: Iterable[str], setting: str) -> bytes:
+    """A sentencepiece model of `size` pieces; UserError names `setting` if the text is too small for it."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=size,
+            model_type="bpe",
+            character_coverage=1.0,
+            bos_id=-1,
+            eos_id=-1,
+            normalization_rule_name="identity",  # others split some words, such as don´t
+            max_sentence_length=1 << 30,  # bytes; longer ones are skipped
+            num_threads=1,  # the same merges on every machine
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).rpartition("] ")[2] or str(error)
+        found = f"BPE with {size} pieces can't be trained on this text: {' '.join(reason.split())}"
+        expected = "more pieces than characters, but few enough for the text"
+        raise UserError(found, expected, setting, "set another one") from None
+    return model.getvalue()
+
+
+def bpe_spelling(model: bytes) -> Spelling:
+    """The pieces of a word, by a sentencepiece model."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    return lambda word: tuple(processor.encode(word, out_type=str))
