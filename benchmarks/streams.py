@@ -23,9 +23,10 @@ def measure() -> None:
 
     parser = make_parser(__doc__, recipe="an4", exp="an experiment with train.chunk")
     parser.add_argument("--method", default="1best")
+    parser.add_argument("--set-name", help="default: the first test set")
     options = parser.parse_args()
     experiment = open_experiment(given_experiment(options.exp, "trained with train.chunk"), count_cores())
-    split = experiment.config.corpus.tests[0]
+    split = options.set_name or experiment.config.corpus.tests[0]
     rows = measure_latency(experiment, split, options.method, CHUNKS)
     print("\n".join(table_of(rows)))
     cost = read_json(experiment.directory / "cost.json")
