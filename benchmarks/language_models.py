@@ -25,7 +25,7 @@ from asrkit.config import NeuralLmConfig
 from asrkit.config.recipe import DecodeConfig
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
 from asrkit.lm.build import read_transcripts, spell_words, write_texts
-from asrkit.lm.neural import SentenceScorer, load_neural, make_neural_scorer, train_neural
+from asrkit.lm.neural import load_neural, make_neural_scorer, train_neural
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
@@ -38,28 +38,51 @@ MODELS = {
     "residual": NeuralLmConfig(kind="residual", layers=3, epochs=4, learning_rate=2e-3),
     "masked": NeuralLmConfig(kind="masked", layers=2, epochs=12, learning_rate=1e-3),
 }
-Lists = Dict[str, NBest]
+Scores = Dict[str, np.ndarray]  # (hypothesis,) by utterance
 
 
-def read_nbest(experiment: Experiment, split: str) -> Tuple[Lists, float]:
-    """The first HYPOTHESES of each list of a split, and its seconds of audio."""
-    lists: Lists = {}
+@dataclasses.dataclass
+class Split:
+    """A decoded set: its n-best lists, their transcripts, and scores of the lists by language model."""
+
+    name: str
+    references: Dict[str, List[str]]
+    lists: Dict[str, NBest]
+    audio_seconds: float
+    scores: Dict[str, Scores]
+
+    def weighed(self, columns: Sequence[str]) -> Dict[str, NBest]:
+        """Lists with the acoustic score, the number of words, and the scores of these models."""
+        return {
+            utterance: dataclasses.replace(
+                nbest,
+                scores=np.column_stack(
+                    [nbest.scores[:, [0, 2]], *(self.scores[name][utterance] for name in columns)]
+                ),
+            )
+            for utterance, nbest in self.lists.items()
+        }
+
+
+def read_split(experiment: Experiment, name: str, graph: str, larger: str) -> Split:
+    """The first HYPOTHESES of each list of a set, with the scores of both n-gram models."""
+    from asrkit.signal.features import load_cuts
+
+    lists: Dict[str, NBest] = {}
     seconds = 0.0
-    for file in sorted((experiment.folder("decode") / split).glob("nbest-*.safetensors")):
+    for file in sorted((experiment.folder("decode") / name).glob("nbest-*.safetensors")):
         found, about = read_lists(file)
         seconds += about["audio_seconds"]
         for key, nbest in found.items():
             method, _, utterance = key.partition("/")
             if method in LISTS:
                 lists[utterance] = NBest(nbest.words[:HYPOTHESES], nbest.scores[:HYPOTHESES], nbest.outcome)
-    return lists, seconds
-
-
-def rescore(lists: Lists, score: SentenceScorer) -> Tuple[Dict[str, np.ndarray], float]:
-    """Scores (hypothesis,) by utterance, and seconds of processor time."""
-    begun = time.process_time()
-    scores = {utterance: score(nbest.words) for utterance, nbest in lists.items()}
-    return scores, time.process_time() - begun
+    references = {cut.id: cut.supervisions[0].text.split() for cut in load_cuts(experiment, name)}
+    scores = {
+        model: {utterance: nbest.scores[:, column] for utterance, nbest in lists.items()}
+        for model, column in ((graph, 1), (larger, 3))
+    }
+    return Split(name, references, lists, seconds, scores)
 
 
 def systems_of(graph: str, larger: str) -> Dict[str, Tuple[str, ...]]:
@@ -105,6 +128,41 @@ def train_all(experiment: Experiment, folder: Path, changes: Sequence[str]) -> D
     return {kind: read_json(folder / f"{kind}.json") for kind in models}
 
 
+def rescore_all(splits: Sequence[Split], folder: Path, jobs: int) -> Dict[str, float]:
+    """Add the scores of each trained model; seconds of processor time per second of audio, by kind."""
+    kinds, rtf = list(MODELS), {}
+
+    def work(index: int) -> Tuple[List[Scores], float]:
+        torch.set_num_threads(1)
+        score, begun = make_neural_scorer(folder / kinds[index]), time.process_time()
+        found = [{key: score(nbest.words) for key, nbest in split.lists.items()} for split in splits]
+        return found, time.process_time() - begun
+
+    def done(index: int, result: Tuple[List[Scores], float]) -> None:
+        found, seconds = result
+        rtf[kinds[index]] = seconds / sum(split.audio_seconds for split in splits)
+        for split, scores in zip(splits, found):
+            split.scores[kinds[index]] = scores
+
+    run_parallel(work, len(kinds), jobs, done)
+    return rtf
+
+
+def choose(splits: Sequence[Split], columns: Sequence[str]) -> Dict[str, Any]:
+    """The weights of some models with the fewest errors on the first set, and the errors with them."""
+    decode = DecodeConfig()
+    grid = {"word_bonus": decode.word_bonuses, **dict.fromkeys(columns, (0.0, *decode.lm_scales))}
+    weighed = [split.weighed(columns) for split in splits]
+    weights, _ = choose_weights(splits[0].references, weighed[0], grid)
+    best = list(weights.values())
+    errors = {
+        split.name: sum(word_errors(split.references[key], nbest.best(best)) for key, nbest in of.items())
+        for split, of in zip(splits, weighed)
+    }
+    words = {split.name: sum(map(len, split.references.values())) for split in splits}
+    return {"errors": errors, "words": words, "weights": weights}
+
+
 def measure() -> None:
     """Train, rescore dev and the first test set, write the record, and print the figures."""
     parser = make_parser(__doc__, recipe="an4", exp="a decoded experiment with nbest-rescoring")
@@ -119,73 +177,30 @@ def measure() -> None:
     experiment = open_experiment(given_experiment(options.exp, "decoded with nbest-rescoring"), count_cores())
     lm = msgspec.structs.replace(experiment.config.lm, text_sentences=options.text_sentences)
     config = msgspec.structs.replace(experiment.config, lm=lm)
-    recipe = REPOSITORY / "recipes" / options.recipe
-    experiment = dataclasses.replace(experiment, recipe_directory=recipe, config=config)
-    corpus = experiment.config.corpus
-    splits = [corpus.dev] if options.dev_only else [corpus.dev, corpus.tests[0]]
-    references = {split: dict(_references(experiment, split)) for split in splits}
-    lists, audio = zip(*(read_nbest(experiment, split) for split in splits))
-    graph, larger = f"{lm.order}-gram", f"{lm.rescore_order}-gram"
-    scores: Dict[str, List[Dict[str, np.ndarray]]] = {
-        name: [{utterance: nbest.scores[:, column] for utterance, nbest in of.items()} for of in lists]
-        for name, column in ((graph, 1), (larger, 3))
-    }
-    seconds: Dict[str, float] = {graph: 0.0, larger: 0.0}
-    folder = options.keep.resolve()
+    recipe, folder = REPOSITORY / "recipes" / options.recipe, options.keep.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    experiment = dataclasses.replace(experiment, recipe_directory=recipe, config=config)
+    graph, larger = f"{lm.order}-gram", f"{lm.rescore_order}-gram"
+    names = [config.corpus.dev, *([] if options.dev_only else config.corpus.tests[:1])]
+    splits = [read_split(experiment, name, graph, larger) for name in names]
     trained = train_all(experiment, folder, options.set)
-    for kind in MODELS:
-        score = make_neural_scorer(folder / kind)
-        found = [rescore(of, score) for of in lists]
-        scores[kind] = [each for each, _ in found]
-        seconds[kind] = sum(spent for _, spent in found)
-    decode = DecodeConfig()
+    rtf = rescore_all(splits, folder, experiment.jobs)
     rows = []
     for name, columns in systems_of(graph, larger).items():
-        grid = dict.fromkeys(columns, (0.0, *decode.lm_scales))
-        grid = {"word_bonus": decode.word_bonuses, **grid}
-        wanted = [
-            {
-                utterance: dataclasses.replace(
-                    nbest,
-                    scores=np.column_stack(
-                        [nbest.scores[:, [0, 2]], *(scores[column][place][utterance] for column in columns)]
-                    ),
-                )
-                for utterance, nbest in of.items()
-            }
-            for place, of in enumerate(lists)
-        ]
-        weights, _ = choose_weights(references[splits[0]], wanted[0], grid)
-        best = list(weights.values())
-        errors = [
-            sum(word_errors(said[utterance], nbest.best(best)) for utterance, nbest in of.items())
-            for said, of in zip(references.values(), wanted)
-        ]
         neural = [trained[column] for column in columns if column in trained]
+        costs = {key: sum(each[key] for each in neural) for key in ("parameters", "training_seconds")}
         rows.append(
             {
                 "model": name,
                 "perplexity": neural[0]["perplexity"] if len(neural) == 1 else None,
-                "errors": dict(zip(splits, errors)),
-                "words": {split: sum(map(len, references[split].values())) for split in splits},
-                "weights": weights,
-                "parameters": sum(each["parameters"] for each in neural),
-                "training_seconds": sum(each["training_seconds"] for each in neural),
-                "rtf": sum(seconds[column] for column in columns) / sum(audio),
+                **choose(splits, columns),
+                **costs,
+                "rtf": sum(rtf[column] for column in columns if column in rtf),
             }
         )
-    write_json(REPOSITORY / "recipes" / options.recipe / "records" / "language_models.json", rows)
-    for row in rows:
-        counts = ", ".join(f"{split} {count}/{row['words'][split]}" for split, count in row["errors"].items())
-        print(f"{row['model']}: {counts}; {row}")
-    print_figure(f"{options.recipe}_masked_rescoring_rtf", seconds["masked"] / sum(audio))
-
-
-def _references(experiment: Experiment, split: str) -> List[Tuple[str, List[str]]]:
-    from asrkit.signal.features import load_cuts
-
-    return [(cut.id, cut.supervisions[0].text.split()) for cut in load_cuts(experiment, split)]
+        print(rows[-1], flush=True)
+    write_json(recipe / "records" / "language_models.json", rows)
+    print_figure(f"{options.recipe}_masked_rescoring_rtf", rtf["masked"])
 
 
 if __name__ == "__main__":
