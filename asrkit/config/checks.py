@@ -199,6 +199,11 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
             for setting, is_unused, reason in (
                 ("path", neural.path and neural.kind != "masked", f"lm.{name}.kind is not masked"),
                 ("layers", neural.path and neural.layers, f"lm.{name}.path gives a ready model"),
+                (
+                    "pieces",
+                    neural.pieces != 2000 and neural.tokens != "pieces",
+                    f"lm.{name}.tokens is not pieces",
+                ),
             )
         ),
         ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
