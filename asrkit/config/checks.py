@@ -200,6 +200,11 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
                 ("path", neural.path and neural.kind != "masked", f"lm.{name}.kind is not masked"),
                 ("layers", neural.path and neural.layers, f"lm.{name}.path gives a ready model"),
                 (
+                    "context",
+                    neural.context is not None and (neural.kind != "masked" or neural.path is not None),
+                    f"lm.{name} trains no masked model",
+                ),
+                (
                     "pieces",
                     neural.pieces != 2000 and neural.tokens != "pieces",
                     f"lm.{name}.tokens is not pieces",

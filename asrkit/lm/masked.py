@@ -23,7 +23,7 @@ class MaskedLm(nn.Module):
 
     def __init__(self, config: NeuralLmConfig, tokeniser: Tokeniser) -> None:
         super().__init__()
-        self.tokeniser, self.mask_share = tokeniser, config.mask_share
+        self.tokeniser, self.mask_share, self.context = tokeniser, config.mask_share, config.context
         if config.dim % (2 * config.heads):
             raise ValueError(f"dim {config.dim} with {config.heads} heads")
         block = ModelConfig(
@@ -86,7 +86,8 @@ class MaskedLm(nn.Module):
             hidden = self(ids, lengths)[torch.arange(len(ids)), places]
             return F.log_softmax(self.output(hidden), dim=-1)
 
-        scores = torch.from_numpy(pseudo_log_probs(rows, MASK_ID, len(self.bias), END_ID, predict))
+        found = pseudo_log_probs(rows, MASK_ID, len(self.bias), END_ID, predict, self.context)
+        scores = torch.from_numpy(found)
         known = torch.zeros(scores.shape, dtype=torch.bool)
         for place, words in enumerate(sentences):
             known[place, : len(words)] = torch.tensor(

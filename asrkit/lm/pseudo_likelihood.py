@@ -7,10 +7,13 @@ The rest of a word is masked with its token, else long rare words score too well
     GO _  _    log p(HO)              GO _  _    log p(HO)     the same copy as of GO HOME: computed once
     GO HO _    log p(ME)              GO HO _    log p(USE)    this one too
 
-A sentence's score is the sum of its rows.
+A sentence's score is the sum of its rows. A limited context makes copies shorter, and more of them the same,
+since hypotheses of a list differ in few places: with one token on either side
+
+    _ HO       GO _ _      GO HO _    of GO HO ME THEN and of GO HO ME NOW
 """
 
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -27,19 +30,28 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def pseudo_log_probs(
-    rows: Sequence[Row], mask: int, vocabulary: int, padding: int, predict: Predict
+    rows: Sequence[Row],
+    mask: int,
+    vocabulary: int,
+    padding: int,
+    predict: Predict,
+    context: Optional[int] = None,
 ) -> np.ndarray:
     """Log-probabilities (sentence, word) of the words of each row, 0 after its last one.
 
-    All distinct masked copies are sorted by length and predicted in batches of similar lengths.
+    All distinct masked copies are sorted by length and predicted in batches of similar lengths. `context`:
+    tokens on either side of the masked ones; None: the sentence.
     """
+    longest_row = max(len(row.ids) for row in rows)
+    context = longest_row if context is None else context
     copies: Dict[Tuple[int, ...], int] = {}
     wanted: List[Tuple[int, int, int, int]] = []  # copy, token, sentence, word
     for sentence, (ids, words) in enumerate(rows):
         for place, word in enumerate(words):
             if word != NO_WORD:
                 rest = place + words[place:].count(word)  # a word's tokens are adjacent
-                copy = (*ids[:place], *[mask] * (rest - place), *ids[rest:])
+                before = ids[max(0, place - context) : place]
+                copy = (*before, *[mask] * (rest - place), *ids[rest : rest + context])
                 wanted.append((copies.setdefault(copy, len(copies)), ids[place], sentence, word))
     scores = np.zeros((len(rows), max(max(row.words, default=NO_WORD) + 1 for row in rows)))
     order = sorted(copies, key=len)  # stable

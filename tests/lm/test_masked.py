@@ -53,6 +53,19 @@ def test_residual_scores_are_sums_over_words(tmp_path: Path, spellings: Any) -> 
         assert score == pytest.approx(total, abs=1e-5)
 
 
+def test_a_limited_context_leaves_out_what_is_further_away(tmp_path: Path) -> None:
+    config = NeuralLmConfig(kind="masked", layers=1, dim=16, heads=2, epochs=2, context=2)
+    train_neural(config, TEXT, ["A B"], tmp_path / "lm", SPELLINGS)
+    model = load_neural(tmp_path / "lm")
+    ((scores, _),) = model.score([["A", "B", "C", "E", "A"], ["A", "B", "C", "E", "E"], ["A", "E"]])
+    assert torch.allclose(scores[0, :2], scores[1, :2], atol=1e-6)  # C's first token is the last that B reads
+    assert not torch.allclose(scores[0, 3], scores[1, 3])
+    row = model.row(["A", "E"])  # shorter than the context: as without
+    hidden = model(torch.tensor([[row.ids[0], MASK_ID, *row.ids[2:]]]), torch.tensor([4]))[0, 1]
+    expected = model.output(hidden[None]).log_softmax(-1)[0, row.ids[1]]
+    assert float(scores[2, 0]) == pytest.approx(float(expected), abs=1e-5)
+
+
 @pytest.mark.parametrize("spellings", [None, SPELLINGS])
 def test_pseudo_log_likelihood_masks_a_token_and_the_rest_of_its_word(tmp_path: Path, spellings: Any) -> None:
     model = trained(tmp_path, "masked", spellings)
