@@ -30,12 +30,17 @@ from asrkit.storage.files import write_text
 
 def settings_of(recipe: Path, common: Dict[str, Any], variant: Dict[str, Any], noise: Path) -> Dict[str, Any]:
     """A variant's sections: the common ones, those of its `config`, its own; training noise is in `noise`."""
-    own = {section: value for section, value in variant.items() if section != "config"}
+    own = {section: value for section, value in variant.items() if section not in ("config", "after")}
     if "config" not in variant:
         return {**common, **own}
     config = yaml.safe_load((recipe / variant["config"]).read_text("utf-8"))
     config["augment"]["noise"]["directory"] = str(noise)
     return {**common, **config, **own}
+
+
+def folder_of(keep: Path, variant: str) -> Path:
+    """The experiment of a variant."""
+    return keep.resolve() / variant.replace(",", "").replace(" ", "-")
 
 
 def measure_system(exp: Path, split: str, options: Any, steps: List[Dict[str, Any]]) -> Measurement:
@@ -90,12 +95,13 @@ def measure() -> None:
     for name, variant in study["variants"].items():
         if options.variants and name not in options.variants:
             continue
-        exp = options.keep.resolve() / name.replace(",", "").replace(" ", "-")
+        exp = folder_of(options.keep, name)
         overlay = exp.parent / f"{exp.name}-settings.yaml"
         overlay.parent.mkdir(parents=True, exist_ok=True)
         settings = settings_of(recipe, study["common"], variant, options.training_noise.resolve())
         write_text(overlay, yaml.safe_dump(settings))
-        run_recipe(options.recipe, exp, corpus, "--config", str(overlay))
+        start = ["--init-from", str(folder_of(options.keep, variant["after"]))] if "after" in variant else []
+        run_recipe(options.recipe, exp, corpus, "--config", str(overlay), *start)
         for split, measured in systems.items():
             found = [measure_system(exp, split, options, [])]
             measured.append(renamed(found[0], name))
