@@ -2,6 +2,14 @@
 
     samples -> FeatureStream -> windows -> StreamingModel -> log-probabilities -> greedy -> partial text
                                                              of the utterance  -> search -> final segment
+
+Phones give no words without the search, so their partial texts come from it, too. All frames of the utterance
+are searched again, at first after every chunk, later less often: otherwise the time would grow with the square of
+the length. With a budget of 3 frames per frame, in chunks of 8 frames:
+
+    frames so far   8   16   24   32   40   48   56   64   72
+    searched        8   16   24   32   40    -    -   64    -
+    together        8   24   48   80  120            184         at most 3 * 64
 """
 
 import dataclasses
@@ -15,7 +23,7 @@ from asrkit.config.symbols import BLANK
 from asrkit.model.streaming import State
 from asrkit.recognise.endpoint import SHERPA_ONNX, EndpointRules
 from asrkit.recognise.greedy import greedy_words
-from asrkit.recognise.recognizer import Found, Searcher
+from asrkit.recognise.recognizer import Found, Greedy, Searcher
 from asrkit.recognise.transcript import Segment, in_digits, word_rows
 from asrkit.signal.feature_stream import FeatureStream
 from asrkit.signal.filterbank import FilterBank
@@ -69,6 +77,7 @@ class Stream:
         self.chunks: List[Tensor] = []  # log-probabilities (frame, unit) of the current utterance
         self.start = 0  # encoder frames before it
         self.text = ""
+        self.searched = 0  # frames, for partial texts of the current utterance
 
     def accept(self, samples: np.ndarray) -> None:
         """Take further samples (sample,) at the model's rate."""
@@ -131,6 +140,7 @@ class StreamRecognizer:
     rules: EndpointRules = SHERPA_ONNX
     silence: Tuple[int, ...] = (BLANK,)  # units that are no words
     digits: Optional[str] = None  # language of the numbers that are written in digits
+    budget: float = 8.0  # frames searched for partial texts of phones, per frame of the utterance
 
     @property
     def sampling_rate(self) -> int:
@@ -181,14 +191,26 @@ class StreamRecognizer:
         seconds, silence = len(log_probs) * self.step, (len(log_probs) - last) * self.step
         end = begin + seconds
         if stream.is_done or self.rules.is_end(seconds, silence, last > 0):
-            stream.chunks, stream.start, stream.text = [], stream.start + len(log_probs), ""
+            stream.chunks, stream.start = [], stream.start + len(log_probs)
+            stream.text, stream.searched = "", 0
             if not last:
                 return None
             found = self.searcher(log_probs, None, begin)
             return Update(self._segment(begin, end, found), True)
-        words = greedy_words(log_probs, self.units, self.step, begin)
-        segment = self._segment(begin, end, Found(words, "greedy"))
+        found = self._partial(stream, log_probs, begin) if last else None
+        if found is None:
+            return None
+        segment = self._segment(begin, end, found)
         if segment.text == stream.text:
             return None
         stream.text = segment.text
         return Update(segment, False)
+
+    def _partial(self, stream: Stream, log_probs: Tensor, begin: float) -> Optional[Found]:
+        """Words so far of an utterance; None: they are searched later."""
+        if self.units.can_spell or isinstance(self.searcher, Greedy):
+            return Found(greedy_words(log_probs, self.units, self.step, begin), "greedy")
+        if stream.searched + len(log_probs) > self.budget * len(log_probs):
+            return None
+        stream.searched += len(log_probs)
+        return self.searcher(log_probs, None, begin)

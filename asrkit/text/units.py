@@ -47,6 +47,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    @property
+    def can_spell(self) -> bool:
+        """Whether units spell any word, as BPE and characters do; phones are words only by the lexicon."""
+        return self._spell is not None
+
     def unknown_words(self, text: str) -> List[str]:
         """Words that have no pronunciation, that these units can't spell and no unknown word stands for."""
         return [word for word in text.split() if not self._ids_of(word)]

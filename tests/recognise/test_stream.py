@@ -10,8 +10,9 @@ from torch import Tensor
 from asrkit.config import FeaturesConfig
 from asrkit.model.streaming import StreamingModel
 from asrkit.recognise.endpoint import EndpointRules
-from asrkit.recognise.recognizer import Greedy
+from asrkit.recognise.recognizer import Found, Greedy
 from asrkit.recognise.stream import Stream, StreamRecognizer, Update, encode_chunks
+from asrkit.recognise.transcript import Word
 from asrkit.signal.filterbank import FilterBank
 from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units
@@ -142,6 +143,24 @@ def test_an_utterance_ends_by_the_rules(script: str, expected: List[Tuple[str, f
     finals = [update.segment for update in found if update.is_final]
     rounded = [(each.text, round(each.start, 2), round(each.end, 2)) for each in finals]
     assert rounded == [(text.strip(), start, end) for text, start, end in expected]
+
+
+def test_partial_texts_of_phones_come_from_the_search_within_its_budget() -> None:
+    searched: List[int] = []
+
+    def search(log_probs: Tensor, encoded: Any, offset: float) -> Found:
+        searched.append(len(log_probs))
+        return Found([Word(f"of{len(log_probs)}", offset, 0.04, 1.0)], "lattice")
+
+    bank, rules = FilterBank(FeaturesConfig(bins=20)), EndpointRules(longest=60.0)
+    script = "-A-B-" * 30
+    recognizer = StreamRecognizer(Scripted(script), bank, search, UNITS, 0.04, rules, budget=3.0)
+    (found,) = updates(recognizer, [(noise(len(script) * 0.04), 0.0)])
+    *partial, final = [update.segment.text for update in found]
+    assert partial == [f"of{frames}" for frames in searched[:-1]] and final == "of150"
+    size = recognizer.model.chunk
+    assert searched[:5] == [size * place for place in range(1, 6)] and searched[5] > 6 * size
+    assert all(sum(searched[:count]) <= 3 * searched[count - 1] for count in range(1, len(searched)))
 
 
 def test_numbers_are_written_in_digits() -> None:
