@@ -4,7 +4,7 @@
                                                              of the utterance  -> search -> final segment
 
 Phones give no words without the search, so their partial texts come from it, too. All frames of the utterance
-are searched again, at first after every chunk, later less often: otherwise the time would grow with the square of
+are searched again, at first after every chunk, later less often: else the time would grow with the square of
 the length. With a budget of 3 frames per frame, in chunks of 8 frames:
 
     frames so far   8   16   24   32   40   48   56   64   72
