@@ -170,7 +170,7 @@ def draw_robustness(measurement: Measurement, file: Path) -> None:
                 linestyle="-" if line < 10 else ":",  # there are ten colours
                 marker="o",
                 markersize=3,
-                label=f"{system.name}, {kind}" if several else kind,
+                label=system.name if several else kind,
             )
         clean, color = _clean(system.rows), f"C{number % 10}" if several else "black"
         if clean:
@@ -181,6 +181,7 @@ def draw_robustness(measurement: Measurement, file: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.invert_xaxis()
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    noises = ", ".join(row.kind for row in totals(measurement.systems[0].rows)[:1])
+    axes.legend(fontsize=8, title=noises if several else None)
     with matplotlib.rc_context({"svg.hashsalt": "asrkit"}), whole_file(file) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -46,7 +46,9 @@ def test_each_variant_of_the_study_is_a_valid_recipe(tmp_path: Path) -> None:
     assert set(study["at_test"]) <= set(study["variants"])
     augmented = {}
     for name, variant in study["variants"].items():
-        (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(settings_of(AN4, variant, tmp_path)))
+        assert variant.get("after", "none") in study["variants"]
+        settings = settings_of(AN4, study["common"], variant, tmp_path)
+        (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(settings))
         config = load_config(AN4 / "recipe.yaml", tmp_path / "overlay.yaml")
         augmented[name] = len(config.augment)
     assert augmented["none"] == 3 and augmented["multi-condition"] == 12
