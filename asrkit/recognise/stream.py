@@ -197,10 +197,10 @@ class StreamRecognizer:
                 return None
             found = self.searcher(log_probs, None, begin)
             return Update(self._segment(begin, end, found), True)
-        found = self._partial(stream, log_probs, begin) if last else None
-        if found is None:
+        partial = self._partial(stream, log_probs, begin) if last else None
+        if partial is None:
             return None
-        segment = self._segment(begin, end, found)
+        segment = self._segment(begin, end, partial)
         if segment.text == stream.text:
             return None
         stream.text = segment.text
