@@ -9,11 +9,18 @@ from typing import Any, Dict
 
 from measure import given_experiment, make_parser, print_figures, run_measurement
 
+from asrkit.config.recipe import TrainConfig
 from asrkit.pipeline.experiment import REPOSITORY, open_experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.storage.files import read_json, write_json
 
 CHUNKS = (0.16, 0.32, 0.64, 1.28)  # seconds
+
+
+def describe(train: TrainConfig) -> str:
+    """How long, and whether from another model."""
+    epochs = f"{train.epochs} epoch{'s' * (train.epochs > 1)}"
+    return f"{epochs} of fine-tuning" if train.init_from else epochs
 
 
 def measure() -> None:
@@ -34,7 +41,7 @@ def measure() -> None:
     record: Dict[str, Any] = {
         "set": split,
         "method": options.method,
-        "training": f"{experiment.config.train.epochs} epochs, {minutes:.1f} min on {cost['device']}",
+        "training": f"{describe(experiment.config.train)}, {minutes:.1f} min on {cost['device']}",
         "commit": cost["commit"],
         "rows": rows,
     }
