@@ -88,7 +88,12 @@ def _spell_by_pieces(words: Iterable[str], lines: List[str], pieces: int) -> Dic
     few = random.Random(SEED).sample(lines, min(len(lines), BPE_SENTENCES))
     spell = bpe_spelling(train_bpe(pieces, few, "lm.neural.pieces"))
     known = set("".join(few))
-    return {word: list(spell(word)) for word in words if known.issuperset(word)}
+    spelled = {word: list(spell(word)) for word in words if known.issuperset(word)}
+    others = [word for word in words if word not in spelled]
+    if others:
+        some = " ".join(others[:5])
+        print(f"lm: neural, {len(others):,} words with characters that no piece has are <unk>: {some}")
+    return spelled
 
 
 def copy_given_model(

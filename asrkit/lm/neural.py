@@ -80,6 +80,7 @@ def train_neural(
     """
     torch.manual_seed(SEED)
     if config.sentences is not None and config.sentences < len(sentences):
+        print(f"lm: neural, {config.sentences:,} of {len(sentences):,} sentences, drawn at random")
         sentences = random.Random(SEED).sample(sentences, config.sentences)
     words = [word for text in sentences for word in text.split()]
     tokens = words if spellings is None else [token for word in words for token in spellings.get(word, [])]

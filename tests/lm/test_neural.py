@@ -71,12 +71,16 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     assert "--stage lm" in error.value.todo
 
 
-def test_pieces_spell_words_that_the_sample_of_the_text_lacks(tmp_path: Path) -> None:
+def test_pieces_spell_words_that_the_sample_of_the_text_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = ["the cat sat on the mat", "a cat ate the rat", "at the mat the rat sat"] * 20
     spelled = _spell_by_pieces(["mat", "tata", "Übung"], lines, 14)
     assert "".join(spelled["tata"]).strip("\u2581") == "tata" and "Übung" not in spelled
+    assert "1 words with characters that no piece has are <unk>: Übung" in capsys.readouterr().out
     config = NeuralLmConfig(layers=1, dim=16, epochs=1, tokens="pieces", sentences=7, batch_sentences=2)
     train_neural(config, lines, ["the mat"], tmp_path / "lm", spelled)
+    assert "7 of 60 sentences, drawn at random" in capsys.readouterr().out
     assert load_tensors(tmp_path / "lm")[1]["spellings"] == spelled
     with pytest.raises(UserError, match=r"lm\.neural\.pieces"):
         _spell_by_pieces(["mat"], lines, 5000)
