@@ -12,6 +12,7 @@ from typing import Any, Dict, List
 
 import yaml
 from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
+from scaling_study import lay_over
 
 from asrkit.pipeline.experiment import REPOSITORY, open_experiment
 from asrkit.pipeline.machine import count_cores
@@ -26,16 +27,17 @@ from asrkit.score.robustness import (
     write_measurement,
 )
 from asrkit.storage.files import write_text
+from asrkit.storage.fingerprint import hash_value
 
 
 def settings_of(recipe: Path, common: Dict[str, Any], variant: Dict[str, Any], noise: Path) -> Dict[str, Any]:
-    """A variant's sections: the common ones, those of its `config`, its own; training noise is in `noise`."""
+    """Common settings, those of the variant's `config`, and its own; training noise is in `noise`."""
     own = {section: value for section, value in variant.items() if section not in ("config", "after")}
     if "config" not in variant:
-        return {**common, **own}
+        return lay_over(common, own)
     config = yaml.safe_load((recipe / variant["config"]).read_text("utf-8"))
     config["augment"]["noise"]["directory"] = str(noise)
-    return {**common, **config, **own}
+    return lay_over(common, config, own)
 
 
 def folder_of(keep: Path, variant: str) -> Path:
@@ -44,12 +46,16 @@ def folder_of(keep: Path, variant: str) -> Path:
 
 
 def measure_system(exp: Path, split: str, options: Any, steps: List[Dict[str, Any]]) -> Measurement:
-    """What asrkit robustness measures of an experiment after some steps; read, if it was measured before."""
+    """What asrkit robustness measures of an experiment after some steps.
+
+    Read, if the same model was measured before with the same noise, rooms and steps.
+    """
     from asrkit.config.load import parse_steps
     from asrkit.recognise.robustness import RobustnessOptions, measure_robustness
 
     experiment = open_experiment(exp, count_cores())
-    folder = exp / FOLDER / "at_test" if steps else exp / FOLDER
+    places = [str(each.resolve()) if each else None for each in (options.noise, options.rooms)]
+    folder = exp / FOLDER / f"study-{hash_value([places, steps])[:8]}"
     file = folder / f"{split}.json"
     if file.exists():
         before = read_measurement(file)

@@ -29,11 +29,16 @@ def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
         expected = f"one of: {', '.join(there)}"
         raise UserError(f"no study {file.stem}", expected=expected, where=str(file.parent))
     study = yaml.safe_load(file.read_text(encoding="utf-8"))
-    common = study["common"]
-    return {
-        name: {section: {**common.get(section, {}), **own.get(section, {})} for section in {**common, **own}}
-        for name, own in study["variants"].items()
-    }
+    return {name: lay_over(study["common"], own) for name, own in study["variants"].items()}
+
+
+def lay_over(*layers: Dict[str, Any]) -> Dict[str, Any]:
+    """Settings by section; those of a later layer replace the same ones of an earlier one."""
+    settings: Dict[str, Any] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            settings[section] = {**settings.get(section, {}), **values}
+    return settings
 
 
 def run_variant(recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path) -> Dict[str, Any]:
