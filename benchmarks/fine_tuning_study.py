@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Fine-tune a model on a Kaldi directory's training speakers, some minutes of them and all.
 
-Each model is measured with the graph and the scales of --exp, so that only the acoustic model differs: on the
-test speakers of --from, by age where the corpus has it, and on the sets of --exp, for what it has forgotten.
-Rows go to recipes/NAME/records/study_fine_tuning.json as they are made; one that is there isn't made again.
+Each is also averaged with a share of the model it started from. Each model is measured with the graph and
+the scales of --exp, so that only the acoustic model differs: on the test speakers of --from, by age where the
+corpus has it, and on the sets of --exp, for what it has forgotten. Rows go to
+recipes/NAME/records/study_fine_tuning.json as they are made; one that is there isn't made again.
 """
 
 import shutil
@@ -22,7 +23,13 @@ from asrkit.score.records import read_results
 from asrkit.storage.files import read_json, write_json, write_text
 
 METHOD = "1best"
+Training = Tuple[str, float, float]  # name, minutes of speech (0: all), share of replayed training data
 KEYED_BY_SPEAKER = ("spk2age", "spk2gender")
+
+
+def file_name(variant: str) -> str:
+    """The name of a variant, for a folder."""
+    return variant.replace(",", "").replace(" ", "-")
 
 
 def read_table(file: Path) -> Dict[str, str]:
@@ -63,9 +70,13 @@ def write_corpus(source: Path, minutes: float, target: Path) -> None:
             write_text(own / file.name, "".join(f"{key} {value}\n" for key, value in table.items()))
 
 
-def fine_tune(options: Any, name: str, minutes: float, replay: float) -> Path:
-    """The experiment of a recipe made by asrkit new-recipe, up to stage average."""
-    folder = options.keep.resolve() / name
+def fine_tune(options: Any, training: Training, share: float) -> Path:
+    """The experiment of a recipe made by asrkit new-recipe, up to stage average.
+
+    `share`: of the initial model in the average.
+    """
+    name, minutes, replay = training
+    folder = options.keep.resolve() / file_name(name)
     corpus, recipe = folder / "corpus", folder / "recipes" / "tuned"
     if not corpus.exists():
         write_corpus(options.source.resolve(), minutes, folder / "corpus.next")
@@ -76,7 +87,8 @@ def fine_tune(options: Any, name: str, minutes: float, replay: float) -> Path:
         start = ["--from", str(corpus), "--init-from", str(options.exp), "--recipes", str(recipe.parent)]
         run_asrkit("new-recipe", "tuned", *start, *(f"--set={each}" for each in settings))
     run = ["bash", str(recipe / "run.sh"), "--exp", str(folder / "exp"), "--corpus-dir", str(corpus)]
-    if subprocess.run([*run, "--stop-stage", "average"]).returncode:
+    run += ["--set", f"average.initial_share={share}", "--stop-stage", "average"]
+    if subprocess.run(run).returncode:
         raise UserError("run.sh failed", where=str(recipe))
     return folder / "exp"
 
@@ -106,7 +118,7 @@ def measure_model(options: Any, variant: str, tuned: Optional[Path], sets: Dict[
     from asrkit.model.description import describe_model
 
     base = open_experiment(options.exp)
-    place = options.keep.resolve() / f"{variant.replace(',', '').replace(' ', '-')}-with-graph"
+    place = options.keep.resolve() / f"{file_name(variant)}-with-graph"
     source = tuned or options.exp
     if not place.exists():
         copy_for_model(base, place)
@@ -129,11 +141,15 @@ def measure_model(options: Any, variant: str, tuned: Optional[Path], sets: Dict[
     }
 
 
-def variants(options: Any) -> Iterator[Tuple[str, float, float]]:
-    """Name, minutes of speech (0: all) and share of replayed training data of each model."""
-    for minutes in options.minutes:
-        yield (f"{minutes:g} minutes" if minutes else "all"), minutes, options.replay
-    yield "all, no replay", 0, 0
+def variants(options: Any) -> Iterator[Tuple[str, Training, float]]:
+    """Name, training, and share of the initial model in the average of each model."""
+    trainings = [
+        (f"{minutes:g} minutes" if minutes else "all", minutes, options.replay) for minutes in options.minutes
+    ]
+    for training in (*trainings, ("all, no replay", 0.0, 0.0)):
+        yield training[0], training, 0.0
+    for training in trainings:
+        yield f"{training[0]}, initial share {options.share:g}", training, options.share
 
 
 def measure() -> None:
@@ -144,6 +160,7 @@ def measure() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", required=True, help="keeps the experiments")
     parser.add_argument("--minutes", type=float, nargs="*", default=[10, 0], help="of speech; 0: all")
     parser.add_argument("--replay", type=float, default=0.3)
+    parser.add_argument("--share", type=float, default=0.3, help="of the initial model in the average")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--sets", nargs="*", default=["dev"], help="of --exp, measured for what is forgotten")
@@ -153,9 +170,9 @@ def measure() -> None:
     rows: List[Dict[str, Any]] = read_json(file) if file.exists() else []
     done = {row["variant"] for row in rows}
     old = {name: options.exp / "manifests" / f"{name}_cuts.jsonl.gz" for name in options.sets}
-    for variant, minutes, replay in variants(options):
+    for variant, training, share in variants(options):
         if variant not in done:
-            tuned = fine_tune(options, variant.replace(",", "").replace(" ", "-"), minutes, replay)
+            tuned = fine_tune(options, training, share)
             sets = {"accents": tuned / "manifests" / "test_cuts.jsonl.gz", **old}
             if not rows:
                 rows.append(measure_model(options, "before", None, sets))

@@ -70,9 +70,7 @@ async def _talk_all(
     port: int, speech: List[np.ndarray], rate: int, ahead: float
 ) -> List[Tuple[List[float], int]]:
     """Clients begin within a second, not in step."""
-    clients = (
-        _talk(port, each, rate, ahead, number / len(speech)) for number, each in enumerate(speech)
-    )
+    clients = (_talk(port, each, rate, ahead, number / len(speech)) for number, each in enumerate(speech))
     return list(await asyncio.gather(*clients))
 
 

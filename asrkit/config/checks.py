@@ -224,6 +224,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
             (f"train.{name}", bool(getattr(config.train, name)) and config.train.init_from is None, no_source)
             for name in ("freeze", "replay")
         ),
+        ("average.initial_share", bool(config.average.initial_share) and train.init_from is None, no_source),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:

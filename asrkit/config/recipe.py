@@ -489,6 +489,8 @@ class AverageConfig(Settings):
         Tuple[Annotated[str, msgspec.Meta(pattern="^(best|last)-[1-9][0-9]*$")], ...],
         msgspec.Meta(min_length=1),
     ] = ("best-1", "best-3", "best-5", "last-3", "last-5")
+    # Of the model that training started from (train.init_from), the share in the average, against forgetting
+    initial_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     # Posteriors are divided by the label priors (estimated on dev) to this power, in all uses of the model
     prior_scale: NotNegativeReal = 0.0
 

@@ -171,9 +171,7 @@ class SplitDecoder:
             write_lattices(lattices[index], found, origins[index])
 
         with Progress(f"search {split}", len(lattices), "shards") as bar:
-            make_shards(
-                lattices, work, experiment.jobs, lambda _: bar.advance(), origins, experiment.cluster
-            )
+            make_shards(lattices, work, experiment.jobs, lambda _: bar.advance(), origins, experiment.cluster)
         return list(zip(posteriors, lattices))
 
     def _search_device(self) -> Optional[torch.device]:

@@ -88,9 +88,7 @@ def _error(status: int, message: str, param: Optional[str] = None, code: Optiona
     return JSONResponse(content, status, headers)
 
 
-def make_app(
-    workers: Workers, options: ServerOptions, streams: Optional[StreamWorkers] = None
-) -> Starlette:
+def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamWorkers] = None) -> Starlette:
     """The server as an ASGI application; `streams` if the model can."""
     figures = Figures()
 

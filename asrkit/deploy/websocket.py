@@ -1,10 +1,10 @@
 """The websocket /stream: samples in, partial and final texts out.
 
-    client                                               server
-    connect /stream?format=int16 (or float32)         -> {"type": "ready", "sampling_rate": 16000}
-    binary messages of samples, little endian         -> {"type": "partial", "start", "end", "text"} ...
-                                                         {"type": "final", ..., "words": [...]} per utterance
-    {"type": "end"}                                   -> the last of these, {"type": "done"}, and closes
+client                                               server
+connect /stream?format=int16 (or float32)         -> {"type": "ready", "sampling_rate": 16000}
+binary messages of samples, little endian         -> {"type": "partial", "start", "end", "text"} ...
+                                                     {"type": "final", ..., "words": [...]} per utterance
+{"type": "end"}                                   -> the last of these, {"type": "done"}, and closes
 """
 
 import asyncio

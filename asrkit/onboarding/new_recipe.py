@@ -104,6 +104,7 @@ def _fine_tuning(place: Path) -> List[Suggestion]:
             "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
         ),
         Suggestion("train.replay", 0.3, "share of the model's own training data, against forgetting"),
+        Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
     ]
     if config.units.kind == "phones":
         lexicon = str(place / "units" / "lexicon.txt")

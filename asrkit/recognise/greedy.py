@@ -10,9 +10,7 @@ from asrkit.recognise.transcript import Word
 from asrkit.text.units import Units
 
 
-def greedy_words(
-    log_probs: Tensor, units: Units, step: float, offset: float = 0.0
-) -> List[Word]:
+def greedy_words(log_probs: Tensor, units: Units, step: float, offset: float = 0.0) -> List[Word]:
     """Words of log-probabilities (frame, token), whose frames are `step` seconds apart.
 
     A word goes from the first frame of its first token to the last one of its last. Its confidence is the

@@ -1,6 +1,7 @@
 """Stage average: average checkpoints; the candidate is chosen by its loss on dev."""
 
-from typing import Any, Dict
+from pathlib import Path
+from typing import Any, Dict, Sequence
 
 from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
@@ -22,6 +23,7 @@ STAGE = Stage(
         "train/pairs.safetensors if train.criterion=lf-mmi",
         *features_of("{dev}"),
         *units.STAGE.writes,
+        "{recipe}/{init_from.averaged}",
     ),
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev", "decode.precision"),
@@ -56,6 +58,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.train.criterion import make_criterion, read_pairs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
+    from asrkit.train.initialisation import mix_initial
 
     config = experiment.config
     torch.set_num_threads(config.train.threads or count_cores())
@@ -75,10 +78,17 @@ def run(experiment: Experiment) -> None:
     device = device_of(config.decode.device)
     model.to(device)
     criterion = make_criterion(config.train, units, read_pairs(experiment.folder("train")))
+
+    def load_average(files: Sequence[Path]) -> None:
+        model.load_state_dict(average_weights(files))
+        if config.average.initial_share:
+            initial = experiment.named(str(config.train.init_from))
+            mix_initial(model, units.symbols, initial, config.average.initial_share)
+
     tried = []
     for name in config.average.candidates:
         files = candidate_files(name, epochs)
-        model.load_state_dict(average_weights(files))
+        load_average(files)
         with autocast(config.decode.precision, device):
             result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
         tried.append({"name": name, "files": [file.name for file in files], **result})
@@ -87,7 +97,7 @@ def run(experiment: Experiment) -> None:
     # By loss: on a few hundred words, averages hardly differ in errors.
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
-    model.load_state_dict(average_weights(files))
+    load_average(files)
     made_of: Dict[str, Any] = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),
@@ -98,6 +108,8 @@ def run(experiment: Experiment) -> None:
         priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
         made_of["priors"] = priors.tolist()
         print(f"average: posteriors divided by the label priors to the power {scale:g}")
+    if config.average.initial_share:
+        print(f"average: with a share of {config.average.initial_share:g} of {config.train.init_from}")
     save_model(experiment.folder("average") / "model.safetensors", model.cpu(), made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")

@@ -5,6 +5,7 @@ torchvision          conv1.weight, layer1.0.downsample.0.weight, ...  -> front.c
 WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.layer1.0.downsample.0...
 """
 
+import copy
 import shlex
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
@@ -19,6 +20,7 @@ from asrkit.pipeline.experiment import open_experiment
 from asrkit.storage.fingerprint import hash_file
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import read_symbols
+from asrkit.train.average import update_average
 
 NOT_THE_SOUND = ("features.speed_factors", "features.shard_utterances")  # may differ
 OF_UNITS = ("output.weight", "output.bias")  # (unit, ...)
@@ -68,6 +70,19 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
         for name in taken:
             own[name].copy_(given[name])
     return taken, left
+
+
+@torch.no_grad()
+def mix_initial(model: AcousticModel, symbols: Sequence[str], place: Path, share: float) -> None:
+    """Average the weights with those that training started from: model * (1 - share) + initial * share.
+
+    A fine-tuned model and the one it was made from have a low loss between them, on the speech of both
+    (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). What the initial model lacks stays as it
+    is. `symbols` and `place`: as for initialise.
+    """
+    initial = copy.deepcopy(model)
+    initialise(initial, symbols, place)
+    update_average(model, initial, 1.0 - share)
 
 
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:

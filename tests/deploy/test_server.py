@@ -123,13 +123,19 @@ def test_hotwords_arrive(address: str) -> None:
     [
         (400, "the field file is missing", lambda httpx, url: httpx.post(url, data={"model": "x"})),
         (400, "the field file is missing", lambda httpx, url: httpx.post(url)),
-        (400, "boundary", lambda httpx, url: httpx.post(
-            url, content=b"x", headers={"content-type": "multipart/form-data"})),
+        (
+            400,
+            "boundary",
+            lambda httpx, url: httpx.post(url, content=b"x", headers={"content-type": "multipart/form-data"}),
+        ),
         (413, "larger than 1 MB", lambda httpx, url: httpx.post(url, files={"file": b"x" * (2 << 20)})),
         (405, "Method Not Allowed", lambda httpx, url: httpx.get(url)),
         (404, "Not Found", lambda httpx, url: httpx.get(url + "/../../../etc/passwd")),
-        (400, "response_format is pdf", lambda httpx, url: httpx.post(
-            url, files={"file": b"x"}, data={"response_format": "pdf"})),
+        (
+            400,
+            "response_format is pdf",
+            lambda httpx, url: httpx.post(url, files={"file": b"x"}, data={"response_format": "pdf"}),
+        ),
     ],
 )
 def test_wrong_requests_get_words(address: str, status: int, message: str, send: Any) -> None:

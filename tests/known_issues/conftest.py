@@ -39,9 +39,7 @@ class Finished:
         self, *options: str, settings: Sequence[str] = (), status: int = 0, project: Path = PROJECT
     ) -> str:
         """What run.sh prints on both streams; its exit status must be `status`."""
-        command = self.command(
-            "--corpus-dir", str(self.corpus), *options, settings=settings, project=project
-        )
+        command = self.command("--corpus-dir", str(self.corpus), *options, settings=settings, project=project)
         variables = {**environment(), "PYTHONPATH": str(project)}
         done = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=project)
         assert done.returncode == status, done.stdout + done.stderr

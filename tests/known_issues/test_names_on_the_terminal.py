@@ -112,9 +112,7 @@ def in_shell(toy: Toy, command: str) -> "subprocess.CompletedProcess[bytes]":
     """Run a command of bash in which $RUN is the toy's run.sh."""
     run = f"{sys.executable} {toy.folder / 'drive.py'}"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "RUN": run}
-    return subprocess.run(
-        ["bash", "-c", command], env=environment, capture_output=True, timeout=60
-    )
+    return subprocess.run(["bash", "-c", command], env=environment, capture_output=True, timeout=60)
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-", ">&- 2>/dev/null"])

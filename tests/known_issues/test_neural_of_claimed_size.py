@@ -25,9 +25,7 @@ from asrkit.storage.tensors import load_tensors, save_tensors
         ({}, [1, 2, 3, 4, 5]),
     ],
 )
-def test_a_model_is_not_made_of_claims(
-    tmp_path: Path, change: Dict[str, Any], vocabulary: Any
-) -> None:
+def test_a_model_is_not_made_of_claims(tmp_path: Path, change: Dict[str, Any], vocabulary: Any) -> None:
     file = tmp_path / "neural.safetensors"
     neural.train_neural(NeuralLmConfig(layers=1, dim=8, epochs=1), ["a b"], ["a"], file)
     neural.make_neural_scorer(file)([["a"]])

@@ -42,9 +42,7 @@ def test_force_runs_the_chosen_stages(finished: Toy) -> None:
     assert finished.ran(finished.run("--force")) == ALL
 
 
-def test_must_run_without_running_anything(
-    finished: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_must_run_without_running_anything(finished: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(finished.folder)  # with toykit, the stages' code
     experiment, count = finished.experiment(), STAGES[2]
     assert not must_run(count, experiment, Request([count]))

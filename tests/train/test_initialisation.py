@@ -18,7 +18,7 @@ from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import hash_file
 from asrkit.train.average import divide_by_priors
 from asrkit.train.examples import draw_replayed
-from asrkit.train.initialisation import freeze, initialise, refuse_other_features
+from asrkit.train.initialisation import freeze, initialise, mix_initial, refuse_other_features
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from tests.known_issues.conftest import Finished
@@ -123,6 +123,22 @@ def test_label_priors_are_taken_out_of_the_bias(tmp_path: Path) -> None:
     model = make_model(MODEL, len(UNITS), bins=20)
     initialise(model, UNITS.symbols, tmp_path)
     torch.testing.assert_close(model.output.bias, bias)
+
+
+def test_a_share_of_the_initial_model_is_in_the_average_without_its_priors(tmp_path: Path) -> None:
+    source = write_experiment(tmp_path, ["<blk>", "B", "C", "A"])
+    posterior = source.output.bias.clone()
+    made_of = {"units": hash_file(tmp_path / "units" / "units.txt"), "priors": [1.0, 2.0, 3.0, 4.0]}
+    source.output.bias.data -= torch.tensor(made_of["priors"])
+    save_model(tmp_path / "average" / "model.safetensors", source, made_of)
+    model = make_model(MODEL, 4, bins=20)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    mix_initial(model, ["<blk>", "A", "B", "D"], tmp_path, 0.25)
+    weight, bias = "blocks.0.contract.weight", before["output.bias"][:3]
+    expected = 0.75 * before[weight] + 0.25 * source.state_dict()[weight]
+    torch.testing.assert_close(model.state_dict()[weight], expected)
+    torch.testing.assert_close(model.output.bias[:3], 0.75 * bias + 0.25 * posterior[[0, 3, 1]])
+    assert model.output.bias[3] == before["output.bias"][3]  # a unit that the initial model lacks
 
 
 def test_without_the_units_of_the_experiment_no_row_of_the_output_is_taken(tmp_path: Path) -> None:
