@@ -146,10 +146,11 @@ def variants(options: Any) -> Iterator[Tuple[str, Training, float]]:
     trainings = [
         (f"{minutes:g} minutes" if minutes else "all", minutes, options.replay) for minutes in options.minutes
     ]
-    for training in (*trainings, ("all, no replay", 0.0, 0.0)):
+    for training in trainings:
         yield training[0], training, 0.0
     for training in trainings:
         yield f"{training[0]}, initial share {options.share:g}", training, options.share
+    yield "all, no replay", ("all, no replay", 0.0, 0.0), 0.0
 
 
 def measure() -> None:
