@@ -28,7 +28,7 @@ STAGE = Stage(
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev", "decode.precision"),
     how=(
-        *("train.batch_duration", "train.threads", "decode.device"),
+        *("train.batch_duration", "train.threads", "decode.device", "train.init_from"),
         # A training with others has other checkpoints
         *("train.criterion", "train.ctc", "train.ctc_weight", "train.topology", "train.optional_silence"),
     ),
