@@ -2,8 +2,9 @@
 """Cut a trained model to shares of its size, and compare it with models of these sizes trained from scratch.
 
 For each share: the pruned model as it is, fine-tuned for --epochs, and one of its size trained from scratch
-for as many. Rows go to recipes/NAME/records/study_pruning.json as they are made, for `asrkit report`; a row
-that is there isn't made again. Experiments are kept below --keep, where an interrupted training resumes.
+for as many. A larger model of another recipe, --larger, is cut to the shares and fine-tuned on this recipe.
+Rows go to recipes/NAME/records/study_pruning.json as they are made, for `asrkit report`; a row that is there
+isn't made again. Experiments are kept below --keep, where an interrupted training resumes.
 """
 
 import time
@@ -117,10 +118,26 @@ def rows_of(options: Any, keep: float, done: Dict[str, Dict[str, Any]]) -> Dict[
     return rows
 
 
+def rows_of_larger(options: Any, keep: float, done: Dict[str, Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+    """The row of a share of the larger model, fine-tuned on this recipe, if it isn't done yet."""
+    folder = options.keep.resolve()
+    source = open_experiment(given_experiment(options.larger, "of another recipe, trained"))
+    pruned = folder / f"{source.config.name}-pruned-{keep:g}"
+    if not pruned.exists():
+        run_asrkit("prune", "--exp", str(options.larger), "--keep", str(keep), "--output", str(pruned))
+    variant = f"{source.config.name}'s model, keep {keep:g}, fine-tuned, {options.epochs} epochs"
+    if variant in done:
+        return {}
+    exp = folder / f"{source.config.name}-{keep:g}-fine-tuned"
+    train(options, exp, pruned, {"epochs": options.epochs, **FINE_TUNING}, "--init-from", str(pruned))
+    return {variant: describe(exp, variant, read_results(exp / "results.json"), read_json(exp / "cost.json"))}
+
+
 def measure() -> None:
     """Make the rows, and print the error rates on dev."""
     parser = make_parser(__doc__, recipe="an4", exp="an experiment whose stages have finished")
     parser.add_argument("--keep", type=Path, metavar="DIR", required=True, help="keeps the experiments")
+    parser.add_argument("--larger", type=Path, metavar="DIR", help="an experiment of another recipe")
     parser.add_argument("--shares", type=float, nargs="*", default=[1, 0.75, 0.5, 0.25])
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
@@ -129,7 +146,10 @@ def measure() -> None:
     file = REPOSITORY / "recipes" / options.recipe / "records" / "study_pruning.json"
     rows: List[Dict[str, Any]] = read_json(file) if file.exists() else []
     for keep in options.shares:
-        rows += rows_of(options, keep, {row["variant"]: row for row in rows}).values()
+        done = {row["variant"]: row for row in rows}
+        rows += rows_of(options, keep, done).values()
+        if options.larger:
+            rows += rows_of_larger(options, keep, done).values()
         write_json(file, rows)
         draw_study(rows, file.with_suffix(".png"))
     print_figures(collect(rows), None, prefix=f"{options.recipe}_pruning_")
