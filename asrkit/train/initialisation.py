@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from asrkit.config import RecipeConfig, flatten
+from asrkit.corpus.text import WORD_START
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
 from asrkit.pipeline.experiment import open_experiment
@@ -137,9 +138,11 @@ def _by_unit(
 ) -> Tuple[Dict[str, Tensor], List[str]]:
     """The tensors with rows of the output layer put at the units of the same name; what is not taken of it.
 
-    Other units keep the model's own rows. `known`: the units of the given rows; none: no row is taken.
+    A unit that starts words, ▁B, gets the row of B if there is none of its own. Other units keep the model's
+    own rows. `known`: the units of the given rows; none: no row is taken.
     """
-    place: Dict[str, int] = {symbol: row for row, symbol in enumerate(known)}
+    place: Dict[str, int] = {f"{WORD_START}{symbol}": row for row, symbol in enumerate(known)}
+    place.update({symbol: row for row, symbol in enumerate(known)})
     rows = [(row, place[symbol]) for row, symbol in enumerate(symbols) if symbol in place]
     own, left = model.state_dict(), [] if known else ["output: the units of the experiment are unknown"]
     fresh = [symbol for symbol in symbols if symbol not in place] if known else []

@@ -113,6 +113,14 @@ def test_an_experiment_gives_the_rows_of_the_units_that_both_have(tmp_path: Path
     assert any(name.startswith("decoder.blocks.0") for name in taken)
 
 
+def test_units_that_start_words_begin_with_the_rows_of_the_unmarked_ones(tmp_path: Path) -> None:
+    source = write_experiment(tmp_path, ["<blk>", "B", "A", "▁A"])
+    model = make_model(MODEL, 5, bins=20)
+    _, left = initialise(model, ["<blk>", "A", "▁A", "▁B", "▁D"], tmp_path)
+    assert "output: 1 new units: ▁D" in left
+    assert torch.equal(model.output.weight[:4], source.output.weight[[0, 2, 3, 1]])
+
+
 def test_label_priors_are_taken_out_of_the_bias(tmp_path: Path) -> None:
     source = write_experiment(tmp_path, UNITS.symbols)
     bias, examples = source.output.bias.clone(), make_examples(4, 0)
