@@ -4,13 +4,14 @@
 Each is also averaged with a share of the model it started from. Each model is measured with the graph and
 the scales of --exp, so that only the acoustic model differs: on the test speakers of --from, by age where the
 corpus has it, and on the sets of --exp, for what it has forgotten. Rows go to
-recipes/NAME/records/study_fine_tuning.json as they are made; one that is there isn't made again.
+recipes/NAME/records/study_fine_tuning.json as they are made; one that has all sets isn't made again.
 """
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import soundfile
 from measure import given_experiment, make_parser, print_figures, run_asrkit, run_measurement
@@ -143,14 +144,16 @@ def measure_model(options: Any, variant: str, tuned: Optional[Path], sets: Dict[
 
 def variants(options: Any) -> Iterator[Tuple[str, Training, float]]:
     """Name, training, and share of the initial model in the average of each model."""
-    trainings = [
-        (f"{minutes:g} minutes" if minutes else "all", minutes, options.replay) for minutes in options.minutes
-    ]
-    for training in trainings:
-        yield training[0], training, 0.0
-    for training in trainings:
-        yield f"{training[0]}, initial share {options.share:g}", training, options.share
-    yield "all, no replay", ("all, no replay", 0.0, 0.0), 0.0
+    for minutes, replay in itertools.product(options.minutes, options.replay):
+        name = f"{minutes:g} minutes" if minutes else "all"
+        training = f"{name}, replay {replay:g}", minutes, replay
+        for share in options.share:
+            yield training[0] + (f", initial share {share:g}" if share else ""), training, share
+
+
+def has_sets(row: Optional[Dict[str, Any]], names: Sequence[str]) -> bool:
+    """Whether a row has results on these sets."""
+    return row is not None and {*names} <= {record["set"] for record in row["results"]}
 
 
 def measure() -> None:
@@ -160,27 +163,26 @@ def measure() -> None:
     parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR")
     parser.add_argument("--keep", type=Path, metavar="DIR", required=True, help="keeps the experiments")
     parser.add_argument("--minutes", type=float, nargs="*", default=[10, 0], help="of speech; 0: all")
-    parser.add_argument("--replay", type=float, default=0.3)
-    parser.add_argument("--share", type=float, default=0.3, help="of the initial model in the average")
+    parser.add_argument("--replay", type=float, nargs="*", default=[0.3, 0.5], help="share of an epoch")
+    parser.add_argument("--share", type=float, nargs="*", default=[0, 0.3], help="of the initial model")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--sets", nargs="*", default=["dev"], help="of --exp, measured for what is forgotten")
     options = parser.parse_args()
     given_experiment(options.exp, "whose model is fine-tuned")
     file = REPOSITORY / "recipes" / options.recipe / "records" / "study_fine_tuning.json"
-    rows: List[Dict[str, Any]] = read_json(file) if file.exists() else []
-    done = {row["variant"] for row in rows}
+    rows: Dict[str, Any] = {row["variant"]: row for row in read_json(file)} if file.exists() else {}
     old = {name: options.exp / "manifests" / f"{name}_cuts.jsonl.gz" for name in options.sets}
     for variant, training, share in variants(options):
-        if variant not in done:
+        if not has_sets(rows.get(variant), options.sets):
             tuned = fine_tune(options, training, share)
             sets = {"accents": tuned / "manifests" / "test_cuts.jsonl.gz", **old}
-            if not rows:
-                rows.append(measure_model(options, "before", None, sets))
-            rows.append(measure_model(options, variant, tuned, sets))
-            write_json(file, rows)
-            draw_study(rows, file.with_suffix(".png"))
-    print_figures(collect(rows), None, prefix=f"{options.recipe}_fine_tuning_")
+            if not has_sets(rows.get("before"), options.sets):
+                rows["before"] = measure_model(options, "before", None, sets)
+            rows[variant] = measure_model(options, variant, tuned, sets)
+            write_json(file, list(rows.values()))
+            draw_study(list(rows.values()), file.with_suffix(".png"))
+    print_figures(collect(list(rows.values())), None, prefix=f"{options.recipe}_fine_tuning_")
 
 
 if __name__ == "__main__":

@@ -127,10 +127,11 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
     labels = ("training, minutes", "multiply-adds per second of audio, millions")
     for axis, label, key, unit in zip(axes, labels, ("training_seconds", "multiply_adds"), (60, 1e6)):
         for name in dict.fromkeys(record["set"] for row in rows for record in row["results"]):
-            x = [row[key] / unit for row in rows]
-            y = [_rate_of(row, name) for row in rows]
+            of_set = [row for row in rows if any(record["set"] == name for record in row["results"])]
+            x = [row[key] / unit for row in of_set]
+            y = [_rate_of(row, name) for row in of_set]
             axis.scatter(x, y, label=name)
-            for place, row in zip(zip(x, y), rows):
+            for place, row in zip(zip(x, y), of_set):
                 axis.annotate(row["variant"], place, fontsize=7, xytext=(3, 3), textcoords="offset points")
         axis.set_xlabel(label)
         axis.margins(x=0.25)  # room for the names

@@ -58,7 +58,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.train.criterion import make_criterion, read_pairs
     from asrkit.train.evaluate import evaluate, word_error_rate
     from asrkit.train.examples import load_examples
-    from asrkit.train.initialisation import mix_initial
+    from asrkit.train.initialisation import mix_initial, mix_priors
 
     config = experiment.config
     torch.set_num_threads(config.train.threads or count_cores())
@@ -78,12 +78,13 @@ def run(experiment: Experiment) -> None:
     device = device_of(config.decode.device)
     model.to(device)
     criterion = make_criterion(config.train, units, read_pairs(experiment.folder("train")))
+    share, start = config.average.initial_share, config.train.init_from
+    initial = experiment.named(start) if share and start is not None else None
 
     def load_average(files: Sequence[Path]) -> None:
         model.load_state_dict(average_weights(files))
-        if config.average.initial_share:
-            initial = experiment.named(str(config.train.init_from))
-            mix_initial(model, units.symbols, initial, config.average.initial_share)
+        if initial is not None:
+            mix_initial(model, units.symbols, initial, share)
 
     tried = []
     for name in config.average.candidates:
@@ -106,10 +107,12 @@ def run(experiment: Experiment) -> None:
     if config.average.prior_scale:
         scale = config.average.prior_scale
         priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
+        if initial is not None and initial.is_dir():
+            priors = mix_priors(model, units.symbols, initial, share, priors)
         made_of["priors"] = priors.tolist()
         print(f"average: posteriors divided by the label priors to the power {scale:g}")
-    if config.average.initial_share:
-        print(f"average: with a share of {config.average.initial_share:g} of {config.train.init_from}")
+    if share:
+        print(f"average: with a share of {share:g} of {start}")
     save_model(experiment.folder("average") / "model.safetensors", model.cpu(), made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")

@@ -86,6 +86,22 @@ def mix_initial(model: AcousticModel, symbols: Sequence[str], place: Path, share
     update_average(model, initial, 1.0 - share)
 
 
+@torch.no_grad()
+def mix_priors(
+    model: AcousticModel, symbols: Sequence[str], place: Path, share: float, priors: Tensor
+) -> Tensor:
+    """Average the label priors in the output layer with the initial model's, which are of more speech.
+
+    `priors`: what divide_by_priors subtracted (unit,), of which the mean is returned; units that the initial
+    model lacks keep theirs.
+    """
+    theirs = load_tensors(place / "average" / "model.safetensors")[1]["made_of"].get("priors", [])
+    of_unit = dict(zip(read_symbols(place / "units" / "units.txt"), theirs))
+    change = torch.tensor([of_unit.get(symbol, own) - own for symbol, own in zip(symbols, priors.tolist())])
+    model.output.bias -= share * change.to(model.output.bias)
+    return priors + share * change
+
+
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:
     """Raise UserError for a bundle, an experiment without an averaged model, and one of other features.
 

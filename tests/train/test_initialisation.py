@@ -18,7 +18,7 @@ from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import hash_file
 from asrkit.train.average import divide_by_priors
 from asrkit.train.examples import draw_replayed
-from asrkit.train.initialisation import freeze, initialise, mix_initial, refuse_other_features
+from asrkit.train.initialisation import freeze, initialise, mix_initial, mix_priors, refuse_other_features
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from tests.known_issues.conftest import Finished
@@ -147,6 +147,18 @@ def test_a_share_of_the_initial_model_is_in_the_average_without_its_priors(tmp_p
     torch.testing.assert_close(model.state_dict()[weight], expected)
     torch.testing.assert_close(model.output.bias[:3], 0.75 * bias + 0.25 * posterior[[0, 3, 1]])
     assert model.output.bias[3] == before["output.bias"][3]  # a unit that the initial model lacks
+
+
+def test_label_priors_are_averaged_with_those_of_the_initial_model(tmp_path: Path) -> None:
+    source = write_experiment(tmp_path, ["<blk>", "B", "A"])
+    made_of = {"units": hash_file(tmp_path / "units" / "units.txt"), "priors": [-1.0, -2.0, -4.0]}
+    save_model(tmp_path / "average" / "model.safetensors", source, made_of)
+    model = make_model(MODEL, 3, bins=20)
+    own = divide_by_priors(model.eval(), make_examples(4, 0), 2.0, 0.6)
+    before = model.output.bias.clone()
+    mixed = mix_priors(model, ["<blk>", "A", "D"], tmp_path, 0.25, own)
+    torch.testing.assert_close(mixed, torch.stack([0.75 * own[0] - 0.25, 0.75 * own[1] - 1.0, own[2]]))
+    torch.testing.assert_close(model.output.bias, before + own - mixed)
 
 
 def test_without_the_units_of_the_experiment_no_row_of_the_output_is_taken(tmp_path: Path) -> None:
