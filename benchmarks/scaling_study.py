@@ -3,7 +3,7 @@
 
 Each variant is added to recipes/NAME/records/study_STUDY.json once it is scored, so an interrupted study
 resumes; `asrkit report` puts the table into RESULTS.md. A plot is saved beside the records. --keep keeps the
-experiments, so an interrupted training resumes, too.
+experiments, so an interrupted training resumes, too. --init-from: an experiment that all trainings start from.
 """
 
 import statistics
@@ -41,12 +41,14 @@ def lay_over(*layers: Dict[str, Any]) -> Dict[str, Any]:
     return settings
 
 
-def run_variant(recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path) -> Dict[str, Any]:
-    """Run all stages of one variant; gives its row."""
+def run_variant(
+    recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path, *more: str
+) -> Dict[str, Any]:
+    """Run all stages of one variant, with `more` options of run.sh; gives its row."""
     overlay = exp.parent / f"{exp.name}-settings.yaml"
     overlay.parent.mkdir(parents=True, exist_ok=True)
     write_text(overlay, yaml.safe_dump(settings))
-    run_recipe(recipe, exp, corpus, "--config", str(overlay))
+    run_recipe(recipe, exp, corpus, "--config", str(overlay), *more)
     cost = read_json(exp / "cost.json")
     return {
         "variant": name,
@@ -95,7 +97,9 @@ def measure() -> None:
     parser.add_argument("--study", default="scaling", help="a file of recipes/NAME/studies, without .yaml")
     parser.add_argument("--last", metavar="NAME", help="the figure to print last, without RECIPE_STUDY_")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the experiments below DIR/STUDY")
+    parser.add_argument("--init-from", type=Path, metavar="EXP", help="what all trainings start from")
     options = parser.parse_args()
+    more = ["--init-from", str(options.init_from.resolve())] if options.init_from else []
     recipe = REPOSITORY / "recipes" / options.recipe
     variants = read_study(recipe / "studies" / f"{options.study}.yaml")
     file = recipe / "records" / f"study_{options.study}.json"
@@ -109,7 +113,7 @@ def measure() -> None:
                 print(f"==== {options.study}: {name}", flush=True)
                 kept = options.keep / options.study if options.keep else Path(folder)
                 exp = kept.resolve() / name.replace(" ", "-").replace(",", "")
-                rows.append(run_variant(options.recipe, name, settings, corpus, exp))
+                rows.append(run_variant(options.recipe, name, settings, corpus, exp, *more))
                 write_json(file, rows)
     if len(rows) > 1:
         draw_study(rows, file.with_suffix(".png"))
