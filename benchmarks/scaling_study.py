@@ -3,7 +3,7 @@
 
 Each variant is added to recipes/NAME/records/study_STUDY.json once it is scored, so an interrupted study
 resumes; `asrkit report` puts the table into RESULTS.md. A plot is saved beside the records. --keep keeps the
-experiments, so an interrupted training resumes, too. --init-from: an experiment that all trainings start from.
+experiments, so an interrupted training resumes, too. --init-from names an experiment to start all from.
 """
 
 import statistics
