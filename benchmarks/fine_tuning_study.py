@@ -99,8 +99,13 @@ def results_of(model: Path, cuts: Path, name: str) -> Iterator[Dict[str, Any]]:
     output = model / "evaluate" / name
     places = ["--exp", str(model), "--cuts", str(cuts), "--output", str(output)]
     run_asrkit("evaluate", *places, "--method", METHOD)
-    for record in read_results(output / "results.json"):
-        if record["unit"] == "word":
+    yield from word_results(output / "results.json", cuts.name.partition(".")[0], name)
+
+
+def word_results(file: Path, found: str, name: str) -> Iterator[Dict[str, Any]]:
+    """Results of METHOD in a file on the set `found`, as a whole and by age, as those of `name`."""
+    for record in read_results(file):
+        if (record["unit"], record["method"], record["set"]) == ("word", METHOD, found):
             whole = {
                 "errors": record["errors"],
                 "reference": record["reference"],
@@ -126,12 +131,16 @@ def measure_model(options: Any, variant: str, tuned: Optional[Path], sets: Dict[
         (place / "average").mkdir()
         shutil.copyfile(source / "average" / "model.safetensors", place / "average" / "model.safetensors")
         write_settings(place, base.config)
+    results: List[Dict[str, Any]] = []
+    for name, cuts in sets.items():
+        own = [] if tuned else word_results(options.exp / "results.json", name, name)
+        results += list(own) or results_of(place, cuts, name)
     model, _ = load_model(place / "average" / "model.safetensors")
     cost = read_json(source / "cost.json")
     return {
         "variant": variant,
         "settings": {},
-        "results": [row for name, cuts in sets.items() for row in results_of(place, cuts, name)],
+        "results": results,
         "training_seconds": cost["stages"]["train"]["seconds"] if tuned else 0.0,
         "parameters": model.parameter_count(),
         "multiply_adds": sum(
