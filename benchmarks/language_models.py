@@ -98,12 +98,14 @@ def systems_of(graph: str, larger: str) -> Dict[str, Tuple[str, ...]]:
 
 
 def settings_of(changes: Sequence[str]) -> Dict[str, NeuralLmConfig]:
-    """MODELS with settings of the command line for all of them."""
-    changed = {key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in changes)}
-    return {
-        kind: msgspec.convert({**msgspec.to_builtins(settings), **changed}, NeuralLmConfig)
-        for kind, settings in MODELS.items()
-    }
+    """MODELS with settings of the command line, KEY=VALUE for all of them, KIND.KEY=VALUE for one."""
+    models = {kind: msgspec.to_builtins(settings) for kind, settings in MODELS.items()}
+    for change in sorted(changes, key=lambda each: "." in each.partition("=")[0]):
+        name, _, value = change.partition("=")
+        only, _, key = name.rpartition(".")
+        for kind in [only] if only else models:
+            models[kind][key] = yaml.safe_load(value)
+    return {kind: msgspec.convert(settings, NeuralLmConfig) for kind, settings in models.items()}
 
 
 def train_all(experiment: Experiment, folder: Path, changes: Sequence[str]) -> Dict[str, Dict[str, Any]]:
@@ -168,7 +170,7 @@ def measure() -> None:
     parser = make_parser(__doc__, recipe="an4", exp="a decoded experiment with nbest-rescoring")
     parser.add_argument("--text-sentences", type=int, default=3000, help="drawn from the grammar")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of section lm.neural"
+        "--set", action="append", default=[], metavar="[KIND.]KEY=VALUE", help="of section lm.neural"
     )
     parser.add_argument("--dev-only", action="store_true", help="leave the test set for the chosen system")
     parser.add_argument("--keep", type=Path, metavar="DIR", required=True, help="keeps the models")
