@@ -23,13 +23,16 @@ from asrkit.storage.files import read_json, whole_file, write_json, write_text
 
 
 def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
-    """Settings of each variant, by name: `common` with the variant's own laid over it."""
+    """Settings of each variant, by name: its own laid over `common`, settings or a file of the recipe."""
     if not file.is_file():
         there = sorted(other.stem for other in file.parent.glob("*.yaml"))
         expected = f"one of: {', '.join(there)}"
         raise UserError(f"no study {file.stem}", expected=expected, where=str(file.parent))
     study = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {name: lay_over(study["common"], own) for name, own in study["variants"].items()}
+    common = study["common"]
+    if isinstance(common, str):
+        common = yaml.safe_load((file.parent.parent / common).read_text(encoding="utf-8"))
+    return {name: lay_over(common, own) for name, own in study["variants"].items()}
 
 
 def lay_over(*layers: Dict[str, Any]) -> Dict[str, Any]:
