@@ -24,6 +24,7 @@ from measure import given_experiment, make_parser, print_figure, run_measurement
 from asrkit.config import NeuralLmConfig
 from asrkit.config.recipe import DecodeConfig
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
+from asrkit.errors import UserError
 from asrkit.lm.build import read_transcripts, spell_words, write_texts
 from asrkit.lm.neural import load_neural, make_neural_scorer, train_neural
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
@@ -103,6 +104,10 @@ def settings_of(changes: Sequence[str]) -> Dict[str, NeuralLmConfig]:
     for change in sorted(changes, key=lambda each: "." in each.partition("=")[0]):
         name, _, value = change.partition("=")
         only, _, key = name.rpartition(".")
+        if only and only not in models:
+            raise UserError(
+                f"no model {only}", ", ".join(models), "--set", "KIND.KEY=VALUE, or KEY=VALUE for all"
+            )
         for kind in [only] if only else models:
             models[kind][key] = yaml.safe_load(value)
     return {kind: msgspec.convert(settings, NeuralLmConfig) for kind, settings in models.items()}

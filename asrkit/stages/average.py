@@ -81,10 +81,9 @@ def run(experiment: Experiment) -> None:
     share, start = config.average.initial_share, config.train.init_from
     initial = experiment.named(start) if share and start is not None else None
 
-    def load_average(files: Sequence[Path]) -> None:
+    def load_average(files: Sequence[Path]) -> int:
         model.load_state_dict(average_weights(files))
-        if initial is not None:
-            mix_initial(model, units.symbols, initial, share)
+        return 0 if initial is None else mix_initial(model, units.symbols, initial, share)
 
     tried = []
     for name in config.average.candidates:
@@ -98,7 +97,7 @@ def run(experiment: Experiment) -> None:
     # By loss: on a few hundred words, averages hardly differ in errors.
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
-    load_average(files)
+    mixed = load_average(files)
     made_of: Dict[str, Any] = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),
@@ -111,8 +110,8 @@ def run(experiment: Experiment) -> None:
             priors = mix_priors(model, units.symbols, initial, share, priors)
         made_of["priors"] = priors.tolist()
         print(f"average: posteriors divided by the label priors to the power {scale:g}")
-    if share:
-        print(f"average: with a share of {share:g} of {start}")
+    if initial is not None:
+        print(f"average: a share of {share:g} of {start}, in {mixed} of {len(model.state_dict())} tensors")
     save_model(experiment.folder("average") / "model.safetensors", model.cpu(), made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")

@@ -40,13 +40,10 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
     those not taken with the reason. Raises UserError if a file can't be read or nothing matches.
     """
     if place.is_dir():
-        given, about = load_tensors(place / "average" / "model.safetensors")
-        table = place / "units" / "units.txt"
-        known = read_symbols(table) if table.exists() else []
-        same = about["made_of"].get("units") == hash_file(table) if known else False
-        if "priors" in about["made_of"]:  # training starts from posteriors
-            given["output.bias"] = given["output.bias"] + torch.tensor(about["made_of"]["priors"])
-        given, left = _by_unit(given, known if same else [], model, symbols)
+        given, known, priors = _of_experiment(place)
+        if priors:  # training starts from posteriors
+            given["output.bias"] = given["output.bias"] + torch.tensor(priors)
+        given, left = _by_unit(given, known, model, symbols)
     else:
         given, left = _of_resnet(load_tensors(place, check=False)[0]), []
     own = model.state_dict()
@@ -74,16 +71,17 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
 
 
 @torch.no_grad()
-def mix_initial(model: AcousticModel, symbols: Sequence[str], place: Path, share: float) -> None:
+def mix_initial(model: AcousticModel, symbols: Sequence[str], place: Path, share: float) -> int:
     """Average the weights with those that training started from: model * (1 - share) + initial * share.
 
     A fine-tuned model and the one it was made from have a low loss between them, on the speech of both
-    (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). What the initial model lacks stays as it
-    is. `symbols` and `place`: as for initialise.
+    (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). Tensors that the initial model lacks stay
+    as they are; returns how many others there are. `symbols` and `place`: as for initialise.
     """
     initial = copy.deepcopy(model)
-    initialise(initial, symbols, place)
+    taken, _ = initialise(initial, symbols, place)
     update_average(model, initial, 1.0 - share)
+    return len(taken)
 
 
 @torch.no_grad()
@@ -95,8 +93,8 @@ def mix_priors(
     `priors`: what divide_by_priors subtracted (unit,), of which the mean is returned; units that the initial
     model lacks keep theirs.
     """
-    theirs = load_tensors(place / "average" / "model.safetensors")[1]["made_of"].get("priors", [])
-    of_unit = dict(zip(read_symbols(place / "units" / "units.txt"), theirs))
+    _, known, theirs = _of_experiment(place)
+    of_unit = dict(zip(known, theirs))
     change = torch.tensor([of_unit.get(symbol, own) - own for symbol, own in zip(symbols, priors.tolist())])
     model.output.bias -= share * change.to(model.output.bias)
     return priors + share * change
@@ -129,6 +127,14 @@ def _of_features(config: RecipeConfig) -> Dict[str, Any]:
     kept = {name: value for name, value in flat.items() if name.startswith(("features.", "signal."))}
     kept["model.utterance_mean"] = flat["model.utterance_mean"]
     return {name: value for name, value in kept.items() if name not in NOT_THE_SOUND}
+
+
+def _of_experiment(place: Path) -> Tuple[Dict[str, Tensor], List[str], List[float]]:
+    """The averaged model's tensors, its units (none if units.txt isn't the model's), and its label priors."""
+    given, about = load_tensors(place / "average" / "model.safetensors")
+    table = place / "units" / "units.txt"
+    same = table.exists() and about["made_of"].get("units") == hash_file(table)
+    return given, read_symbols(table) if same else [], about["made_of"].get("priors", [])
 
 
 def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:

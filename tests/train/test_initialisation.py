@@ -141,7 +141,8 @@ def test_a_share_of_the_initial_model_is_in_the_average_without_its_priors(tmp_p
     save_model(tmp_path / "average" / "model.safetensors", source, made_of)
     model = make_model(MODEL, 4, bins=20)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    mix_initial(model, ["<blk>", "A", "B", "D"], tmp_path, 0.25)
+    mixed = mix_initial(model, ["<blk>", "A", "B", "D"], tmp_path, 0.25)
+    assert mixed == len(before)
     weight, bias = "blocks.0.contract.weight", before["output.bias"][:3]
     expected = 0.75 * before[weight] + 0.25 * source.state_dict()[weight]
     torch.testing.assert_close(model.state_dict()[weight], expected)
