@@ -69,7 +69,7 @@ def run_variant(
 
 
 def count_multiply_adds(recipe: str, overlay: Path, exp: Path) -> int:
-    """Multiply-adds a second of audio of the variant's model."""
+    """Multiply-adds per second of audio of the variant's model."""
     from asrkit.model.acoustic import AcousticModel
     from asrkit.model.description import describe_model
     from asrkit.text.units import load_units

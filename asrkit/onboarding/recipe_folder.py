@@ -94,6 +94,14 @@ def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
     return "\n".join([f"name: {_plain(name)}", *settings]) + "\n"
 
 
+# Without it, bash would go on and fail at each line, with "stage: command not found"
+MOVED = """{file} || {{
+  printf '%s\\n' "error: the project's folder isn't where it was" "  expected: "{file} "  where:    run.sh" \\
+    "  to do:    write its path into run.sh, or move the folder back" >&2
+  exit 1
+}}"""
+
+
 def _shell(directory: Path) -> Dict[str, str]:
     """The path of utils/recipe.sh for run.sh: relative inside the project, else absolute."""
     file = REPOSITORY / "utils" / "recipe.sh"
@@ -107,7 +115,7 @@ def _shell(directory: Path) -> Dict[str, str]:
             "asrkit new-recipe --recipes",
             "run make setup in the project's folder, then this again",
         )
-    return {"shell": shlex.quote(str(file)), "source": "/dev/null"}
+    return {"shell": MOVED.format(file=shlex.quote(str(file))), "source": "/dev/null"}
 
 
 def _plain(value: Any) -> str:
