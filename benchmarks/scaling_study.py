@@ -125,28 +125,53 @@ def measure() -> None:
 
 
 def draw_study(rows: Sequence[Row], file: Path) -> None:
-    """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG."""
+    """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG.
+
+    Of variants with the same model size, whose names would lie on each other: over the variants.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
+    sets = list(dict.fromkeys(record["set"] for row in rows for record in row["results"]))
+    of_set = {name: [row for row in rows if name in _sets_of(row)] for name in sets}
+    if len({row["multiply_adds"] for row in rows}) == 1:
+        _draw_variants(figure.subplots(), of_set, [row["variant"] for row in rows])
+    else:
+        _draw_costs(figure.subplots(1, 2, sharey=True), of_set)
+    with whole_file(file) as temporary, open(temporary, "wb") as stream:
+        FigureCanvasAgg(figure).print_png(stream)
+
+
+def _draw_variants(axis: Any, of_set: Dict[str, List[Row]], variants: List[str]) -> None:
+    for name, rows in of_set.items():
+        places = [variants.index(row["variant"]) for row in rows]
+        axis.scatter([_rate_of(row, name) for row in rows], places, label=name)
+    axis.set_yticks(range(len(variants)), variants)
+    axis.invert_yaxis()
+    axis.set_xlabel("word errors, %")
+    axis.grid(alpha=0.3)
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # beside the points
+
+
+def _draw_costs(axes: Any, of_set: Dict[str, List[Row]]) -> None:
     labels = ("training, minutes", "multiply-adds per second of audio, millions")
     for axis, label, key, unit in zip(axes, labels, ("training_seconds", "multiply_adds"), (60, 1e6)):
-        for name in dict.fromkeys(record["set"] for row in rows for record in row["results"]):
-            of_set = [row for row in rows if any(record["set"] == name for record in row["results"])]
-            x = [row[key] / unit for row in of_set]
-            y = [_rate_of(row, name) for row in of_set]
+        for name, rows in of_set.items():
+            x = [row[key] / unit for row in rows]
+            y = [_rate_of(row, name) for row in rows]
             axis.scatter(x, y, label=name)
-            for place, row in zip(zip(x, y), of_set):
+            for place, row in zip(zip(x, y), rows):
                 axis.annotate(row["variant"], place, fontsize=7, xytext=(3, 3), textcoords="offset points")
         axis.set_xlabel(label)
         axis.margins(x=0.25)  # room for the names
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("word errors, %")
     axes[0].legend()
-    with whole_file(file) as temporary, open(temporary, "wb") as stream:
-        FigureCanvasAgg(figure).print_png(stream)
+
+
+def _sets_of(row: Row) -> List[str]:
+    return [record["set"] for record in row["results"]]
 
 
 def _rate_of(row: Row, name: str) -> float:
