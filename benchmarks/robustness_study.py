@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 
 import yaml
 from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
-from scaling_study import lay_over
+from scaling_study import lay_over, with_config
 
 from asrkit.pipeline.experiment import REPOSITORY, open_experiment
 from asrkit.pipeline.machine import count_cores
@@ -32,12 +32,11 @@ from asrkit.storage.fingerprint import hash_value
 
 def settings_of(recipe: Path, common: Dict[str, Any], variant: Dict[str, Any], noise: Path) -> Dict[str, Any]:
     """Common settings, those of the variant's `config`, and its own; training noise is in `noise`."""
-    own = {section: value for section, value in variant.items() if section not in ("config", "after")}
-    if "config" not in variant:
-        return lay_over(common, own)
-    config = yaml.safe_load((recipe / variant["config"]).read_text("utf-8"))
-    config["augment"]["noise"]["directory"] = str(noise)
-    return lay_over(common, config, own)
+    own = {section: value for section, value in variant.items() if section != "after"}
+    settings = lay_over(common, with_config(recipe, own))
+    if "config" in variant:
+        settings["augment"]["noise"]["directory"] = str(noise)
+    return settings
 
 
 def folder_of(keep: Path, variant: str) -> Path:

@@ -4,8 +4,12 @@
 Each variant is added to recipes/NAME/records/study_STUDY.json once it is scored, so an interrupted study
 resumes; `asrkit report` puts the table into RESULTS.md. A plot is saved beside the records. --keep keeps the
 experiments, so an interrupted training resumes, too. --init-from names an experiment to start all from.
+--data names one whose finished stages before training are taken where a variant doesn't change them, and with
+--variants two commands can each run a part of the study.
 """
 
+import os
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -23,16 +27,22 @@ from asrkit.storage.files import read_json, whole_file, write_json, write_text
 
 
 def read_study(file: Path) -> Dict[str, Dict[str, Any]]:
-    """Settings of each variant, by name: its own laid over `common`, settings or a file of the recipe."""
+    """Settings of each variant, by name: its own laid over `common`."""
     if not file.is_file():
         there = sorted(other.stem for other in file.parent.glob("*.yaml"))
         expected = f"one of: {', '.join(there)}"
         raise UserError(f"no study {file.stem}", expected=expected, where=str(file.parent))
     study = yaml.safe_load(file.read_text(encoding="utf-8"))
-    common = study["common"]
-    if isinstance(common, str):
-        common = yaml.safe_load((file.parent.parent / common).read_text(encoding="utf-8"))
+    common = with_config(file.parent.parent, study["common"])
     return {name: lay_over(common, own) for name, own in study["variants"].items()}
+
+
+def with_config(recipe: Path, own: Dict[str, Any]) -> Dict[str, Any]:
+    """Settings laid over those of the recipe's file that their `config` names, if they name one."""
+    if "config" not in own:
+        return own
+    config = yaml.safe_load((recipe / own["config"]).read_text(encoding="utf-8"))
+    return lay_over(config, {section: values for section, values in own.items() if section != "config"})
 
 
 def lay_over(*layers: Dict[str, Any]) -> Dict[str, Any]:
@@ -42,6 +52,23 @@ def lay_over(*layers: Dict[str, Any]) -> Dict[str, Any]:
         for section, values in layer.items():
             settings[section] = {**settings.get(section, {}), **values}
     return settings
+
+
+def take_data(source: Path, exp: Path) -> None:
+    """Link what the stages before training made in another experiment; run.sh redoes what differs."""
+    for name in ("manifests", "features", "units", "lm", "graph", "stages"):
+        if not (exp / name).exists():  # files are replaced as a whole, so links are as good as copies
+            shutil.copytree(source / name, exp / name, copy_function=os.link)
+
+
+def add_row(file: Path, row: Dict[str, Any], variants: Dict[str, Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Rows of the file and this one, in the order of the study; those of other settings are left out."""
+    rows: List[Dict[str, Any]] = [*(read_json(file) if file.exists() else []), row]
+    order = list(variants)
+    rows = [each for each in rows if variants.get(each["variant"]) == each["settings"]]
+    rows.sort(key=lambda each: order.index(each["variant"]))
+    write_json(file, rows)
+    return rows
 
 
 def run_variant(
@@ -101,6 +128,8 @@ def measure() -> None:
     parser.add_argument("--last", metavar="NAME", help="the figure to print last, without RECIPE_STUDY_")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the experiments below DIR/STUDY")
     parser.add_argument("--init-from", type=Path, metavar="EXP", help="what all trainings start from")
+    parser.add_argument("--data", type=Path, metavar="EXP", help="what all take manifests to graph from")
+    parser.add_argument("--variants", nargs="*", help="default: all of the study")
     options = parser.parse_args()
     more = ["--init-from", str(options.init_from.resolve())] if options.init_from else []
     recipe = REPOSITORY / "recipes" / options.recipe
@@ -112,12 +141,14 @@ def measure() -> None:
     with tempfile.TemporaryDirectory() as folder:
         corpus = find_corpus(options.recipe, options.corpus_dir, Path(folder))
         for name, settings in variants.items():
-            if name not in done:
+            if name not in done and name in (options.variants or variants):
                 print(f"==== {options.study}: {name}", flush=True)
                 kept = options.keep / options.study if options.keep else Path(folder)
                 exp = kept.resolve() / name.replace(" ", "-").replace(",", "")
-                rows.append(run_variant(options.recipe, name, settings, corpus, exp, *more))
-                write_json(file, rows)
+                if options.data:
+                    take_data(options.data.resolve(), exp)
+                row = run_variant(options.recipe, name, settings, corpus, exp, *more)
+                rows = add_row(file, row, variants)
     if len(rows) > 1:
         draw_study(rows, file.with_suffix(".png"))
     print("\n".join(spread_lines(rows)))
