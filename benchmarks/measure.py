@@ -13,7 +13,7 @@ from typing import Callable, Iterator, Mapping, Optional, Union
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
-from asrkit.pipeline.machine import count_cores, processor_name
+from asrkit.pipeline.machine import count_cores, prepare_processor, processor_name
 
 ASRKIT = [sys.executable, "-c", "from asrkit.cli.main import main; main()"]
 
@@ -116,6 +116,7 @@ def print_figure(name: str, value: Union[int, float], digits: int = 4) -> None:
 
 def run_measurement(measure: Callable[[], None]) -> None:
     """Say on what machine, measure, and tell a user's mistake without a traceback."""
+    prepare_processor()  # measurements that compute themselves, as stages do
     load = os.getloadavg()[0]
     try:
         if not {"-h", "--help"} & set(sys.argv):

@@ -47,12 +47,27 @@ class MaskedLm(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Token ids (sentence, token) to hidden vectors (sentence, token, dim)."""
-        inside = (torch.arange(ids.shape[1]) < lengths[:, None])[:, None, None]
-        x = self.dropout(self.embedding(ids))
-        positions = self.blocks[0].positions(ids.shape[1], x.device)
+        x, inside, positions = self._enter(ids, lengths)
         for block in self.blocks:
             x = block(x, inside, positions)
         return x
+
+    def at(self, ids: Tensor, lengths: Tensor, places: Tensor) -> Tensor:
+        """Hidden vectors (sentence, dim) at one token of each sentence, `places` (sentence,), in evaluation.
+
+        The last block computes nothing for the other tokens.
+        """
+        x, inside, positions = self._enter(ids, lengths)
+        for block in list(self.blocks)[:-1]:
+            x = block(x, inside, positions)
+        hidden: Tensor = self.blocks[-1].at(x, places, inside, positions)
+        return hidden
+
+    def _enter(self, ids: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Embeddings, which tokens are inside the sentence, and positional encoding."""
+        inside = (torch.arange(ids.shape[1]) < lengths[:, None])[:, None, None]
+        x = self.dropout(self.embedding(ids))
+        return x, inside, self.blocks[0].positions(ids.shape[1], x.device)
 
     def output(self, hidden: Tensor) -> Tensor:
         """Hidden vectors (token, dim) to logits (token, vocabulary)."""
@@ -83,8 +98,7 @@ class MaskedLm(nn.Module):
         rows = [self.row(words) for words in sentences]
 
         def predict(ids: Tensor, lengths: Tensor, places: Tensor) -> Tensor:
-            hidden = self(ids, lengths)[torch.arange(len(ids)), places]
-            return F.log_softmax(self.output(hidden), dim=-1)
+            return F.log_softmax(self.output(self.at(ids, lengths, places)), dim=-1)
 
         found = pseudo_log_probs(rows, MASK_ID, len(self.bias), END_ID, predict, self.context)
         scores = torch.from_numpy(found)

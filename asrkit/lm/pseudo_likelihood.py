@@ -21,7 +21,7 @@ from torch import Tensor
 
 from asrkit.lm.tokeniser import NO_WORD, Row
 
-TOKENS_AT_ONCE = 4096  # of masked copies, with their padding
+TOKENS_AT_ONCE = 1024  # of masked copies, with their padding; 4096 leave a core's cache
 LARGEST_OUTPUT = 16_000_000  # values: copies * vocabulary
 
 # Token ids (copy, token), lengths (copy,) and the places (copy,) to predict, to log-probabilities

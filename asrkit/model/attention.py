@@ -96,6 +96,18 @@ class SelfAttention(nn.Module):
         mixed = self.mix(query, key, value, mask, positions)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, self.inner))
 
+    def at(self, x: Tensor, places: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """What forward gives at one frame of each utterance, `places` (batch,): (batch, dim)."""
+        batch, frames, _ = x.shape
+        shape = self.heads, self.inner // self.heads
+        weights, biases = self.query_key_value.weight, self.query_key_value.bias
+        query = F.linear(x[torch.arange(batch), places], weights[: self.inner], biases[: self.inner])
+        packed = F.linear(x, weights[self.inner :], biases[self.inner :]).view(batch, frames, 2, *shape)
+        key, value = packed.permute(2, 0, 3, 1, 4)  # each (batch, head, frame, head_dim)
+        own = positions[:, places, None, None]  # (2, batch, head, query, head_dim / 2)
+        query = rotate(query.view(batch, self.heads, 1, -1), own)
+        return self.output(attend(query, rotate(key, positions), value, mask, 0.0).flatten(1))
+
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
         dropout = self.dropout if self.training else 0.0

@@ -104,6 +104,10 @@ class ConformerBlock(EncoderBlock):
             x = x + self.dropout(self.attention(self.norm1(x), visible, positions, cache))
         if self.convolution is not None and self.norm2 is not None:
             x = x + self.dropout(self.convolution(self.norm2(x), inside, cache))
+        return self.feed_forward(x)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """Each vector (..., dim) with its feed-forward network's output added."""
         hidden = self.dropout(F.silu(self.expand(self.norm3(x))))
         return x + self.dropout(self.contract(hidden))
 
@@ -112,6 +116,13 @@ class AttentionBlock(ConformerBlock):
     """Transformer encoder block: self-attention and feed-forward network."""
 
     convolves = False
+
+    def at(self, x: Tensor, places: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
+        """What forward gives at one frame of each utterance, `places` (batch,): (batch, dim), in evaluation."""
+        own = x[torch.arange(len(x)), places]
+        if self.attention is not None and self.norm1 is not None and positions is not None:
+            own = own + self.attention.at(self.norm1(x), places, inside, positions)
+        return self.feed_forward(own)
 
 
 class ConvolutionBlock(ConformerBlock):
