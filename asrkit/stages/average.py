@@ -1,7 +1,7 @@
 """Stage average: average checkpoints; the candidate is chosen by its loss on dev."""
 
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
@@ -14,6 +14,11 @@ from asrkit.stages.features import features_of
 from asrkit.stages.train import check_k2
 from asrkit.storage.files import write_json
 from asrkit.storage.fingerprint import hash_file
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from asrkit.model.acoustic import AcousticModel
+    from asrkit.text.units import Units
+    from asrkit.train.examples import Example
 
 STAGE = Stage(
     name="average",
@@ -50,68 +55,109 @@ def run(experiment: Experiment) -> None:
     import torch
 
     from asrkit.model.acoustic import AcousticModel, save_model
-    from asrkit.model.device import autocast, device_of
+    from asrkit.model.device import device_of
     from asrkit.signal.features import load_cuts
     from asrkit.text.units import load_units
-    from asrkit.train.average import average_weights, candidate_files, divide_by_priors
-    from asrkit.train.checkpoint import list_epochs
-    from asrkit.train.criterion import make_criterion, read_pairs
-    from asrkit.train.evaluate import evaluate, word_error_rate
+    from asrkit.train.average import average_weights
     from asrkit.train.examples import load_examples
-    from asrkit.train.initialisation import mix_initial, mix_priors
 
     config = experiment.config
     torch.set_num_threads(config.train.threads or count_cores())
     units = load_units(experiment.folder("units"))
-    epochs = list_epochs(experiment.folder("train") / "checkpoints")
-    if not epochs:
-        raise UserError(
-            "no epoch checkpoint",
-            expected="epoch-*.safetensors",
-            where=str(experiment.folder("train") / "checkpoints"),
-            todo="run.sh --stage train",
-        )
+    epochs = _epochs_of(experiment)
     model = AcousticModel(config.model, config.features.bins, len(units))
     model.load_state_dict(average_weights([epochs[-1][0]]))
     cuts = load_cuts(experiment, config.corpus.dev)
     dev, _ = load_examples(cuts, units, config.model, model.normalisation)
-    device = device_of(config.decode.device)
-    model.to(device)
-    criterion = make_criterion(config.train, units, read_pairs(experiment.folder("train")))
-    share, start = config.average.initial_share, config.train.init_from
-    initial = experiment.named(start) if share and start is not None else None
-
-    def load_average(files: Sequence[Path]) -> int:
-        model.load_state_dict(average_weights(files))
-        return 0 if initial is None else mix_initial(model, units.symbols, initial, share)
-
-    tried = []
-    for name in config.average.candidates:
-        files = candidate_files(name, epochs)
-        load_average(files)
-        with autocast(config.decode.precision, device):
-            result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
-        tried.append({"name": name, "files": [file.name for file in files], **result})
-        rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
-        print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")
+    model.to(device_of(config.decode.device))
+    tried = _try_candidates(experiment, model, units, epochs, dev)
     # By loss: on a few hundred words, averages hardly differ in errors.
     best = min(tried, key=lambda row: float(row["loss"]))
     files = [experiment.folder("train") / "checkpoints" / name for name in best["files"]]
-    mixed = load_average(files)
+    mixed = _load_average(experiment, model, units, files)
     made_of: Dict[str, Any] = {
         "units": hash_file(experiment.folder("units") / "units.txt"),
         "training": current_training(experiment),
         "epochs": best["files"],
     }
     if config.average.prior_scale:
-        scale = config.average.prior_scale
-        priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
-        if initial is not None and initial.is_dir():
-            priors = mix_priors(model, units.symbols, initial, share, priors)
-        made_of["priors"] = priors.tolist()
-        print(f"average: posteriors divided by the label priors to the power {scale:g}")
-    if initial is not None:
+        made_of["priors"] = _divide_by_priors(experiment, model, units, dev)
+    if mixed is not None:
+        share, start = config.average.initial_share, config.train.init_from
         print(f"average: a share of {share:g} of {start}, in {mixed} of {len(model.state_dict())} tensors")
     save_model(experiment.folder("average") / "model.safetensors", model.cpu(), made_of)
     write_json(experiment.folder("average") / "choice.json", {"chosen": best["name"], "tried": tried})
     print(f"average: chose {best['name']} (dev loss {best['loss']:.4f})")
+
+
+def _epochs_of(experiment: Experiment) -> List[Tuple[Path, Dict[str, Any]]]:
+    """Checkpoints of epochs with their dev results; raises UserError if there is none."""
+    from asrkit.train.checkpoint import list_epochs
+
+    folder = experiment.folder("train") / "checkpoints"
+    epochs = list_epochs(folder)
+    if not epochs:
+        raise UserError("no epoch checkpoint", "epoch-*.safetensors", str(folder), "run.sh --stage train")
+    return epochs
+
+
+def _load_average(
+    experiment: Experiment, model: "AcousticModel", units: "Units", files: Sequence[Path]
+) -> Optional[int]:
+    """Set the averaged weights; the number of tensors in which the initial model has its share, if any."""
+    from asrkit.train.average import average_weights
+    from asrkit.train.initialisation import mix_initial
+
+    model.load_state_dict(average_weights(files))
+    initial = _initial_of(experiment)
+    share = experiment.config.average.initial_share
+    return None if initial is None else mix_initial(model, units.symbols, initial, share)
+
+
+def _initial_of(experiment: Experiment) -> Optional[Path]:
+    """The model that training started from, if it has a share in the average."""
+    start = experiment.config.train.init_from
+    return experiment.named(start) if start is not None and experiment.config.average.initial_share else None
+
+
+def _try_candidates(
+    experiment: Experiment,
+    model: "AcousticModel",
+    units: "Units",
+    epochs: List[Tuple[Path, Dict[str, Any]]],
+    dev: "Sequence[Example]",
+) -> List[Dict[str, Any]]:
+    """Each of average.candidates with its checkpoints, loss and errors on dev."""
+    from asrkit.model.device import autocast, device_of
+    from asrkit.train.average import candidate_files
+    from asrkit.train.criterion import make_criterion, read_pairs
+    from asrkit.train.evaluate import evaluate, word_error_rate
+
+    config, tried = experiment.config, []
+    criterion = make_criterion(config.train, units, read_pairs(experiment.folder("train")))
+    for name in config.average.candidates:
+        files = candidate_files(name, epochs)
+        _load_average(experiment, model, units, files)
+        with autocast(config.decode.precision, device_of(config.decode.device)):
+            result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
+        tried.append({"name": name, "files": [file.name for file in files], **result})
+        rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
+        print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")
+    return tried
+
+
+def _divide_by_priors(
+    experiment: Experiment, model: "AcousticModel", units: "Units", dev: "Sequence[Example]"
+) -> List[float]:
+    """Divide the model's posteriors by the label priors to the power average.prior_scale; the priors."""
+    from asrkit.train.average import divide_by_priors
+    from asrkit.train.initialisation import mix_priors
+
+    config = experiment.config
+    scale, share = config.average.prior_scale, config.average.initial_share
+    priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
+    initial = _initial_of(experiment)
+    if initial is not None and initial.is_dir():
+        priors = mix_priors(model, units.symbols, initial, share, priors)
+    print(f"average: posteriors divided by the label priors to the power {scale:g}")
+    return list(priors.tolist())
