@@ -3,13 +3,14 @@
 import argparse
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Optional, Union
+from typing import Callable, Iterator, Mapping, Optional, Sequence, Union
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY
@@ -79,16 +80,26 @@ def recipe_command(recipe: str, exp: Path, corpus: Path, *options: str) -> "list
 def run_recipe(recipe: str, exp: Path, corpus: Path, *options: str) -> float:
     """Run run.sh and give its wall seconds; raises UserError when it fails."""
     begun = time.perf_counter()
-    status = subprocess.run(recipe_command(recipe, exp, corpus, *options)).returncode
+    status = run_command(recipe_command(recipe, exp, corpus, *options))
     seconds = time.perf_counter() - begun
     if status:
         raise UserError(f"recipes/{recipe}/run.sh ended with status {status}", where=str(exp))
     return seconds
 
 
+def run_command(command: Sequence[str]) -> int:
+    """The exit status of a command, which is ended if this program is, and not left to work on alone."""
+    with subprocess.Popen(command) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            child.terminate()
+            raise
+
+
 def run_asrkit(*arguments: str) -> None:
     """Run asrkit with these arguments; raises UserError when it fails."""
-    status = subprocess.run([*ASRKIT, *arguments]).returncode
+    status = run_command([*ASRKIT, *arguments])
     if status:
         raise UserError(f"asrkit {arguments[0]} ended with status {status}")
 
@@ -118,6 +129,7 @@ def run_measurement(measure: Callable[[], None]) -> None:
     """Say on what machine, measure, and tell a user's mistake without a traceback."""
     prepare_processor()  # measurements that compute themselves, as stages do
     load = os.getloadavg()[0]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that children are ended
     try:
         if not {"-h", "--help"} & set(sys.argv):
             print(f"{processor_name()}, {count_cores()} cores; load before: {load:.1f}", flush=True)
