@@ -74,11 +74,11 @@ def add_row(file: Path, row: Dict[str, Any], variants: Dict[str, Dict[str, Any]]
 def run_variant(
     recipe: str, name: str, settings: Dict[str, Any], corpus: Path, exp: Path, *more: str
 ) -> Dict[str, Any]:
-    """Run all stages of one variant, with `more` options of run.sh; gives its row."""
+    """Run the stages of one variant to score, with `more` options of run.sh; gives its row."""
     overlay = exp.parent / f"{exp.name}-settings.yaml"
     overlay.parent.mkdir(parents=True, exist_ok=True)
     write_text(overlay, yaml.safe_dump(settings))
-    run_recipe(recipe, exp, corpus, "--config", str(overlay), *more)
+    run_recipe(recipe, exp, corpus, "--config", str(overlay), "--stop-stage", "score", *more)
     cost = read_json(exp / "cost.json")
     return {
         "variant": name,

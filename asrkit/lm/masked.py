@@ -1,6 +1,6 @@
 """A masked language model (Devlin et al. 2019, BERT) of asrkit's encoder blocks, trained in the recipe."""
 
-from typing import Any, Iterator, Sequence, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from asrkit.lm.tokens import END_ID, SPECIAL_WORDS, START_ID, UNKNOWN_ID
 from asrkit.model.encoder import AttentionBlock
 
 MASK_ID = START_ID  # sentences are between two </s>, so <s> is free
+PART = 4  # times the context, if it is limited: the length of what training reads at once
 KEPT, RANDOM = 0.1, 0.1  # of the masked ones: left as they are, and replaced by another token
 
 
@@ -75,7 +76,7 @@ class MaskedLm(nn.Module):
 
     def loss(self, sentences: Sentences) -> Tensor:
         """Mean negative log-probability of randomly masked tokens."""
-        rows = [self.row(words) for words in sentences]
+        rows = [part for words in sentences for part in self._parts(self.row(words))]
         pad = nn.utils.rnn.pad_sequence
         ids = pad([torch.tensor(row.ids) for row in rows], batch_first=True, padding_value=END_ID)
         words = pad([torch.tensor(row.words) for row in rows], batch_first=True, padding_value=NO_WORD)
@@ -91,6 +92,15 @@ class MaskedLm(nn.Module):
         hidden = self(read, torch.tensor([len(row.ids) for row in rows]))[masked]
         loss = F.cross_entropy(self.output(hidden), ids[masked], reduction="sum")
         return loss / max(1, len(hidden))
+
+    def _parts(self, row: Row) -> List[Row]:
+        """A row cut at random places, as scoring reads it: parts begin and end within sentences."""
+        if self.context is None:
+            return [row]
+        length = PART * self.context
+        begins = range(-int(torch.randint(length, (1,))), len(row.ids), length)
+        ends = [(max(0, begin), begin + length) for begin in begins]
+        return [Row(row.ids[begin:end], row.words[begin:end]) for begin, end in ends if end > 0]
 
     @torch.no_grad()
     def score(self, sentences: Sentences) -> Iterator[Tuple[Tensor, Tensor]]:
