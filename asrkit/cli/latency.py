@@ -41,7 +41,7 @@ def command(
     refuse_whole_utterances(experiment)
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
-    split = set_name or experiment.config.corpus.tests[0]
+    split = set_name or (*experiment.config.corpus.tests, experiment.config.corpus.dev)[0]
     rows = measure_latency(experiment, split, chosen, chunks)
     print("\n".join(table_of(rows)))
     print(write_latency(experiment.directory / FOLDER, split, chosen, rows))

@@ -55,7 +55,7 @@ def command(
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
     options = RobustnessOptions(
-        split=set_name or experiment.config.corpus.tests[0],
+        split=set_name or (*experiment.config.corpus.tests, experiment.config.corpus.dev)[0],
         method=chosen,
         noise=noise,
         rooms=rooms,

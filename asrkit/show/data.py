@@ -88,13 +88,14 @@ def collect(
 
 
 def _choose_sets(systems: Sequence[System], sets: Sequence[str]) -> List[str]:
-    """The sets to browse: those with results of every system by its method."""
+    """The sets to browse: test sets, else all, with results of every system by its method."""
     there = [
         {record["set"] for record in system.results if record["method"] == system.method}
         for system in systems
     ]
-    tests = [record["set"] for record in systems[0].results if record["role"] == "test"]
-    names = list(dict.fromkeys(sets or [name for name in tests if all(name in each for each in there)]))
+    found = [record for record in systems[0].results if record["set"] in set.intersection(*there)]
+    tests = [record["set"] for record in found if record["role"] == "test"]
+    names = list(dict.fromkeys(sets or tests or [record["set"] for record in found]))
     for name in names:
         if not all(name in each for each in there):
             raise UserError(
@@ -104,7 +105,7 @@ def _choose_sets(systems: Sequence[System], sets: Sequence[str]) -> List[str]:
             )
     if not names:
         raise UserError(
-            "no test set with results of every experiment by its method",
+            "no set with results of every experiment by its method",
             expected=", ".join(f"{system.label} {system.method}" for system in systems),
             where="results.json",
         )
