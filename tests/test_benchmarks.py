@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from asrkit.config import load_config
+from asrkit.storage.files import read_json
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TABLE = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
@@ -41,3 +45,30 @@ def test_real_speech_that_is_missing_is_told_in_one_message(tmp_path: Path) -> N
     run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1
     assert "ASRKIT_CORPORA" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_every_variant_of_a_study_is_a_valid_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from scaling_study import read_study
+
+    studies = sorted(REPOSITORY.glob("recipes/*/studies/*.yaml"))
+    assert studies
+    for study in (each for each in studies if each.stem != "robustness"):  # which has keys of its own
+        for name, settings in read_study(study).items():
+            overlay = tmp_path / "settings.yaml"
+            overlay.write_text(yaml.safe_dump(settings), encoding="utf-8")
+            config = load_config(study.parent.parent / "recipe.yaml", overlay)
+            assert config.train.epochs > 0, name
+
+
+def test_two_commands_share_the_record_of_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    from scaling_study import add_row
+
+    file, variants = tmp_path / "study.json", {"a": {"x": 1}, "b": {}, "c": {}}
+    add_row(file, {"variant": "c", "settings": {}}, variants)
+    add_row(file, {"variant": "a", "settings": {"x": 0}}, {**variants, "a": {"x": 0}})
+    rows = add_row(file, {"variant": "b", "settings": {}}, variants)  # a was made with other settings
+    assert [row["variant"] for row in rows] == ["b", "c"] == [row["variant"] for row in read_json(file)]
