@@ -140,6 +140,11 @@ class RelativeSelfAttention(SelfAttention):
         angles = distances[:, None] * _rates(self.dim, device)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
+    def at(self, x: Tensor, places: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """What forward gives at one frame of each utterance, `places` (batch,): (batch, dim)."""
+        whole: Tensor = self(x, mask, positions)
+        return whole[torch.arange(len(x)), places]
+
     def mix(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """Attention-weighted sum of the values, (batch, head, frame, head_dim)."""
         u, v, distances = (

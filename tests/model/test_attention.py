@@ -1,10 +1,13 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 
+from asrkit.config import ModelConfig
 from asrkit.model import attention
 from asrkit.model.attention import Dropout, RelativeSelfAttention, SelfAttention, align_distances, rotate
+from asrkit.model.encoder import AttentionBlock
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5])
@@ -88,3 +91,15 @@ def test_relative_positions_match_the_formula_of_dai(monkeypatch: pytest.MonkeyP
         monkeypatch.delattr(attention.F, "scaled_dot_product_attention")
         plain = module(x, inside, module.positions(frames, torch.device("cpu")))
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("positions", ["rotary", "relative"])
+def test_a_block_at_one_frame_is_that_of_all_frames(positions: Any) -> None:
+    torch.manual_seed(1)
+    config = ModelConfig(attention_dim=16, attention_heads=2, feedforward_dim=8, positions=positions)
+    block = AttentionBlock(config).eval()
+    x, lengths, places = torch.randn(3, 7, 16), torch.tensor([7, 4, 2]), torch.tensor([6, 0, 1])
+    inside = (torch.arange(7) < lengths[:, None])[:, None, None]
+    encoded = block.positions(7, x.device)
+    expected = block(x, inside, encoded)[torch.arange(3), places]
+    torch.testing.assert_close(block.at(x, places, inside, encoded), expected)
