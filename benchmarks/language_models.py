@@ -13,7 +13,7 @@ Models are kept below --keep, where an interrupted training resumes.
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ from asrkit.config.recipe import DecodeConfig
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
 from asrkit.errors import UserError
 from asrkit.lm.build import read_transcripts, spell_words, write_texts
-from asrkit.lm.neural import load_neural, make_neural_scorer, train_neural
+from asrkit.lm.neural import load_neural, scorer_of, train_neural
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
@@ -135,13 +135,19 @@ def train_all(experiment: Experiment, folder: Path, changes: Sequence[str]) -> D
     return {kind: read_json(folder / f"{kind}.json") for kind in models}
 
 
-def rescore_all(splits: Sequence[Split], folder: Path, jobs: int) -> Dict[str, float]:
-    """Add the scores of each trained model; seconds of processor time per second of audio, by kind."""
+def rescore_all(splits: Sequence[Split], folder: Path, jobs: int, context: Optional[int]) -> Dict[str, float]:
+    """Add the scores of each trained model; seconds of processor time per second of audio, by kind.
+
+    `context`: of the masked model, instead of that of its training.
+    """
     kinds, rtf = list(MODELS), {}
 
     def work(index: int) -> Tuple[List[Scores], float]:
         torch.set_num_threads(1)
-        score, begun = make_neural_scorer(folder / kinds[index]), time.process_time()
+        model = load_neural(folder / kinds[index])
+        if kinds[index] == "masked" and context is not None:
+            model.context = context
+        score, begun = scorer_of(model), time.process_time()
         found = [{key: score(nbest.words) for key, nbest in split.lists.items()} for split in splits]
         return found, time.process_time() - begun
 
@@ -178,6 +184,7 @@ def measure() -> None:
         "--set", action="append", default=[], metavar="[KIND.]KEY=VALUE", help="of section lm.neural"
     )
     parser.add_argument("--dev-only", action="store_true", help="leave the test set for the chosen system")
+    parser.add_argument("--context", type=int, help="tokens that masked reads on either side when it scores")
     parser.add_argument("--keep", type=Path, metavar="DIR", required=True, help="keeps the models")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -191,7 +198,7 @@ def measure() -> None:
     names = [config.corpus.dev, *([] if options.dev_only else config.corpus.tests[:1])]
     splits = [read_split(experiment, name, graph, larger) for name in names]
     trained = train_all(experiment, folder, options.set)
-    rtf = rescore_all(splits, folder, experiment.jobs)
+    rtf = rescore_all(splits, folder, experiment.jobs, options.context)
     rows = []
     for name, columns in systems_of(graph, larger).items():
         neural = [trained[column] for column in columns if column in trained]

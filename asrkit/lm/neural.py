@@ -55,7 +55,11 @@ def load_neural(file: Path) -> Any:
 
 def make_neural_scorer(file: Path) -> SentenceScorer:
     """Score sentences with a file of stage lm; OOV words are <unk>."""
-    model = load_neural(file)
+    return scorer_of(load_neural(file))
+
+
+def scorer_of(model: Any) -> SentenceScorer:
+    """Score sentences with a model of load_neural."""
 
     def score(sentences: Sentences) -> np.ndarray:
         sums = [log_probs.double().sum(dim=1) for log_probs, _ in model.score(sentences)]
