@@ -210,6 +210,7 @@ def measure() -> None:
                 **choose(splits, columns),
                 **costs,
                 "rtf": sum(rtf[column] for column in columns if column in rtf),
+                "acoustic_parameters": read_json(options.exp / "cost.json")["parameters"],
             }
         )
         print(rows[-1], flush=True)

@@ -7,7 +7,7 @@ from asrkit.score.report import table
 HEAD = """
 ## Language models in rescoring
 
-The same n-best lists of at most 100 hypotheses, one acoustic model; scales and word bonus chosen on dev.
+The same n-best lists of at most 100 hypotheses, one acoustic model{}; scales and word bonus chosen on dev.
 Perplexity on dev; of a masked model pseudo-perplexity, which can't be compared with the others. Training and
 RTF (of rescoring alone): processor time of one core. Made by `benchmarks/language_models.py`.
 
@@ -33,4 +33,6 @@ def render_language_models(rows: Sequence[Dict[str, Any]]) -> str:
         for row in rows
     ]
     heads = ["model", "perplexity", "parameters", "training", "RTF", *splits, "chosen on dev"]
-    return HEAD + "\n".join(table(heads, cells))
+    acoustic = rows[0].get("acoustic_parameters")  # records before it was written lack it
+    head = HEAD.format(f" of {acoustic:,} parameters" if acoustic else "")
+    return head + "\n".join(table(heads, cells))
