@@ -158,7 +158,7 @@ def measure() -> None:
 def draw_study(rows: Sequence[Row], file: Path) -> None:
     """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG.
 
-    Of variants with the same model size, whose names would lie on each other: over the variants.
+    Of variants with about the same model size, whose names would lie on each other: over the variants.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -166,7 +166,8 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
     figure = Figure(figsize=(11, 5), layout="constrained")
     sets = list(dict.fromkeys(record["set"] for row in rows for record in row["results"]))
     of_set = {name: [row for row in rows if name in _sets_of(row)] for name in sets}
-    if len({row["multiply_adds"] for row in rows}) == 1:
+    sizes = [row["multiply_adds"] for row in rows]
+    if max(sizes) < 1.1 * min(sizes):  # another number of units changes the last layer
         _draw_variants(figure.subplots(), of_set, [row["variant"] for row in rows])
     else:
         _draw_costs(figure.subplots(1, 2, sharey=True), of_set)
