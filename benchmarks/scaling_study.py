@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import yaml
-from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
+from measure import find_corpus, given_experiment, make_parser, print_figures, run_measurement, run_recipe
 
 from asrkit.config import load_config
 from asrkit.errors import UserError
@@ -58,7 +58,14 @@ def take_data(source: Path, exp: Path) -> None:
     """Link what the stages before training made in another experiment; run.sh redoes what differs."""
     for name in ("manifests", "features", "units", "lm", "graph", "stages"):
         if not (exp / name).exists():  # files are replaced as a whole, so links are as good as copies
-            shutil.copytree(source / name, exp / name, copy_function=os.link)
+            shutil.copytree(source / name, exp / name, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def add_row(file: Path, row: Dict[str, Any], variants: Dict[str, Dict[str, Any]]) -> List[Dict[str, Any]]:
@@ -137,16 +144,20 @@ def measure() -> None:
     file = recipe / "records" / f"study_{options.study}.json"
     rows: List[Dict[str, Any]] = read_json(file) if file.exists() else []
     rows = [row for row in rows if variants.get(row["variant"]) == row["settings"]]
-    done = {row["variant"] for row in rows}
+    done, chosen = {row["variant"] for row in rows}, options.variants or list(variants)
+    if not set(chosen) <= set(variants):
+        found = f"no variant {', '.join(sorted(set(chosen) - set(variants)))}"
+        raise UserError(found, f"of: {'; '.join(variants)}", "--variants")
+    data = given_experiment(options.data.resolve(), "whose data stages are done") if options.data else None
     with tempfile.TemporaryDirectory() as folder:
         corpus = find_corpus(options.recipe, options.corpus_dir, Path(folder))
         for name, settings in variants.items():
-            if name not in done and name in (options.variants or variants):
+            if name not in done and name in chosen:
                 print(f"==== {options.study}: {name}", flush=True)
                 kept = options.keep / options.study if options.keep else Path(folder)
                 exp = kept.resolve() / name.replace(" ", "-").replace(",", "")
-                if options.data:
-                    take_data(options.data.resolve(), exp)
+                if data:
+                    take_data(data, exp)
                 row = run_variant(options.recipe, name, settings, corpus, exp, *more)
                 rows = add_row(file, row, variants)
     if len(rows) > 1:

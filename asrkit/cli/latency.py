@@ -12,7 +12,7 @@ FOLDER = click.Path(path_type=Path)
 
 @click.command("latency")
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="An experiment with train.chunk.")
-@click.option("--set-name", help="A set.  [default: the first test set]")
+@click.option("--set-name", help="A set.  [default: the first test set, else dev]")
 @click.option("--method", help="greedy, 1best, ...  [default: 1best if there is a graph]")
 @click.option(
     "--chunk",
@@ -41,7 +41,7 @@ def command(
     refuse_whole_utterances(experiment)
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
-    split = set_name or (*experiment.config.corpus.tests, experiment.config.corpus.dev)[0]
+    split = set_name or experiment.config.corpus.first_test
     rows = measure_latency(experiment, split, chosen, chunks)
     print("\n".join(table_of(rows)))
     print(write_latency(experiment.directory / FOLDER, split, chosen, rows))

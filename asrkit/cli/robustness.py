@@ -12,7 +12,7 @@ FOLDER = click.Path(path_type=Path)
 
 @click.command("robustness")
 @click.option("--exp", required=True, type=FOLDER, metavar="DIR", help="A finished experiment.")
-@click.option("--set-name", help="A set.  [default: the first test set]")
+@click.option("--set-name", help="A set.  [default: the first test set, else dev]")
 @click.option("--method", help="greedy, 1best, ...  [default: 1best if there is a graph]")
 @click.option(
     "--noise", type=FOLDER, metavar="DIR", help="Recordings of noise; a subfolder is a kind of noise."
@@ -55,7 +55,7 @@ def command(
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
     options = RobustnessOptions(
-        split=set_name or (*experiment.config.corpus.tests, experiment.config.corpus.dev)[0],
+        split=set_name or experiment.config.corpus.first_test,
         method=chosen,
         noise=noise,
         rooms=rooms,

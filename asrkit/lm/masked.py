@@ -53,7 +53,7 @@ class MaskedLm(nn.Module):
             x = block(x, inside, positions)
         return x
 
-    def at(self, ids: Tensor, lengths: Tensor, places: Tensor) -> Tensor:
+    def forward_at(self, ids: Tensor, lengths: Tensor, places: Tensor) -> Tensor:
         """Hidden vectors (sentence, dim) at one token of each sentence, `places` (sentence,), in evaluation.
 
         The last block computes nothing for the other tokens.
@@ -61,7 +61,7 @@ class MaskedLm(nn.Module):
         x, inside, positions = self._enter(ids, lengths)
         for block in list(self.blocks)[:-1]:
             x = block(x, inside, positions)
-        hidden: Tensor = self.blocks[-1].at(x, places, inside, positions)
+        hidden: Tensor = self.blocks[-1].forward_at(x, places, inside, positions)
         return hidden
 
     def _enter(self, ids: Tensor, lengths: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
@@ -108,7 +108,7 @@ class MaskedLm(nn.Module):
         rows = [self.row(words) for words in sentences]
 
         def predict(ids: Tensor, lengths: Tensor, places: Tensor) -> Tensor:
-            return F.log_softmax(self.output(self.at(ids, lengths, places)), dim=-1)
+            return F.log_softmax(self.output(self.forward_at(ids, lengths, places)), dim=-1)
 
         found = pseudo_log_probs(rows, MASK_ID, len(self.bias), END_ID, predict, self.context)
         scores = torch.from_numpy(found)

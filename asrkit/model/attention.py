@@ -96,7 +96,7 @@ class SelfAttention(nn.Module):
         mixed = self.mix(query, key, value, mask, positions)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, self.inner))
 
-    def at(self, x: Tensor, places: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+    def forward_at(self, x: Tensor, places: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """What forward gives at one frame of each utterance, `places` (batch,): (batch, dim)."""
         batch, frames, _ = x.shape
         shape = self.heads, self.inner // self.heads
@@ -140,7 +140,7 @@ class RelativeSelfAttention(SelfAttention):
         angles = distances[:, None] * _rates(self.dim, device)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
-    def at(self, x: Tensor, places: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+    def forward_at(self, x: Tensor, places: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """What forward gives at one frame of each utterance, `places` (batch,): (batch, dim)."""
         whole: Tensor = self(x, mask, positions)
         return whole[torch.arange(len(x)), places]

@@ -117,11 +117,11 @@ class AttentionBlock(ConformerBlock):
 
     convolves = False
 
-    def at(self, x: Tensor, places: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
+    def forward_at(self, x: Tensor, places: Tensor, inside: Tensor, positions: Optional[Tensor]) -> Tensor:
         """What forward gives at one frame of each utterance, `places` (batch,): (batch, dim)."""
         own = x[torch.arange(len(x)), places]
         if self.attention is not None and self.norm1 is not None and positions is not None:
-            own = own + self.attention.at(self.norm1(x), places, inside, positions)
+            own = own + self.attention.forward_at(self.norm1(x), places, inside, positions)
         return self.feed_forward(own)
 
 

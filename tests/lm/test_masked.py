@@ -66,6 +66,18 @@ def test_a_limited_context_leaves_out_what_is_further_away(tmp_path: Path) -> No
     assert float(scores[2, 0]) == pytest.approx(float(expected), abs=1e-5)
 
 
+def test_parts_of_a_row_are_all_of_it_in_order(tmp_path: Path) -> None:
+    config = NeuralLmConfig(kind="masked", layers=1, dim=16, heads=2, epochs=1, context=2)
+    train_neural(config, TEXT, ["A B"], tmp_path / "lm")
+    model = load_neural(tmp_path / "lm")
+    row = model.row(["A", "B", "C", "D", "B"] * 7)
+    for _ in range(20):
+        parts = model._parts(row)
+        assert [token for part in parts for token in part.ids] == row.ids
+        assert [word for part in parts for word in part.words] == row.words
+        assert min(len(part.ids) for part in parts) >= 1 and max(len(part.ids) for part in parts) <= 8
+
+
 @pytest.mark.parametrize("spellings", [None, SPELLINGS])
 def test_pseudo_log_likelihood_masks_a_token_and_the_rest_of_its_word(tmp_path: Path, spellings: Any) -> None:
     model = trained(tmp_path, "masked", spellings)

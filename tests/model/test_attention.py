@@ -102,4 +102,4 @@ def test_a_block_at_one_frame_is_that_of_all_frames(positions: Any) -> None:
     inside = (torch.arange(7) < lengths[:, None])[:, None, None]
     encoded = block.positions(7, x.device)
     expected = block(x, inside, encoded)[torch.arange(3), places]
-    torch.testing.assert_close(block.at(x, places, inside, encoded), expected)
+    torch.testing.assert_close(block.forward_at(x, places, inside, encoded), expected)
