@@ -15,7 +15,7 @@ from asrkit.pipeline import lock
 from asrkit.pipeline.lock import UNKNOWN, hold_lock, read_holder
 from tests.pipeline.toy import Toy
 
-GOOD = {"pid": os.getpid(), "host": os.uname().nodename, "since": "today", "command": "asrkit", "stage": 2}
+GOOD = {"pid": 1, "host": os.uname().nodename, "since": "today", "command": "asrkit", "stage": 2}
 CONTENTS = [
     b"",
     b"\0\xff\xfe",
