@@ -1,12 +1,14 @@
 # make setup    create the environment in .venv, if it isn't up to date
 #               TORCH=2.13.0 [K2=FILE-OR-URL]: a newer torch and the k2 wheel that asrkit doctor names
 # make demo     run a complete recipe on a synthetic corpus, without a download
-# make test     run the tests;  make lint  check style, types and shell scripts;  make bench  run benchmarks/
+# make test     run the tests, in up to four processes (JOBS=1: in one, ARGS=tests/lm: these)
+# make lint     check style, types and shell scripts;  make bench  run benchmarks/
 # make extras   install what the extras and their tests need: transcribe, export, serve, filters
 # make accept   accept a change of code that doesn't change results (tests/stages)
 # make lmplz    build kenlm's n-gram estimator lmplz; needs Boost's headers
 .PHONY: help setup demo test lint bench accept lmplz extras
 python := .venv/bin/python
+JOBS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 scripts := $(wildcard utils/*.sh recipes/*/run.sh benchmarks/*.sh .ci/run)
 
 help:
@@ -19,7 +21,7 @@ demo: setup
 	@bash recipes/demo/run.sh
 
 test: setup
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: setup
 	$(python) -m ruff check

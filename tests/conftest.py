@@ -10,6 +10,8 @@ import pytest
 from asrkit.pipeline.machine import prepare_processor
 
 prepare_processor()  # before any test imports torch
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes are the parallelism
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 if os.environ.get("ASRKIT_ALL_PACKAGES"):  # as .ci/run sets it: a package that is missing is an error
     pytest.importorskip = lambda name, **_: importlib.import_module(name)
 
