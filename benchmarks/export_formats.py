@@ -19,6 +19,7 @@ from torch import Tensor
 from asrkit.deploy.export import export
 from asrkit.deploy.exported import Exported
 from asrkit.model.acoustic import load_model
+from asrkit.pipeline.cost import read_commit
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.recognise.bundle import open_bundle
 from asrkit.recognise.greedy import greedy_words
@@ -66,7 +67,7 @@ def measure() -> None:
             differences[name] = max(float((one.exp() - other.exp()).abs().max()) for one, other in pairs)
             errors, words = _errors(found, texts, units)
             size = ((experiment.directory if name == "PyTorch" else bundle) / FORMATS[name]).stat().st_size
-            row = {"format": name, "bytes": size, "difference": differences[name]}
+            row = {"format": name, "bytes": size, "difference": differences[name], "commit": read_commit()}
             rows.append({**row, "errors": errors, "words": words, "rtf": round(elapsed / seconds, 4)})
     print(render_formats(rows))
     if options.record:

@@ -27,6 +27,7 @@ from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
 from asrkit.errors import UserError
 from asrkit.lm.build import read_transcripts, spell_words, write_texts
 from asrkit.lm.neural import load_neural, scorer_of, train_neural
+from asrkit.pipeline.cost import read_commit
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import run_parallel
@@ -211,6 +212,7 @@ def measure() -> None:
                 **costs,
                 "rtf": sum(rtf[column] for column in columns if column in rtf),
                 "acoustic_parameters": read_json(options.exp / "cost.json")["parameters"],
+                "commit": read_commit(),
             }
         )
         print(rows[-1], flush=True)

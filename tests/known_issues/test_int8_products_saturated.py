@@ -1,4 +1,4 @@
-"""Exported int8 weights used 8 bits: without VNNI products saturated, and log-probabilities were off by 0.6."""
+"""Exported int8 weights used 8 bits: without VNNI products saturated, log-probabilities were off by 0.6."""
 
 from pathlib import Path
 
