@@ -28,6 +28,7 @@ class Progress:
         self.stream = stream or sys.stderr
         self.done = 0
         self.audio_seconds = 0.0
+        self._printed = -1  # items on the last line
         self._begun = self._shown = time.monotonic()
         self._bar: Any = None
         if self.stream.isatty():
@@ -50,7 +51,7 @@ class Progress:
     def __exit__(self, kind: Optional[type], error: Optional[BaseException], trace: Any) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None:
+        elif kind is None and self._printed != self.done:
             self._print_line()
 
     def advance(self, audio_seconds: float = 0.0, count: int = 1) -> None:
@@ -69,7 +70,7 @@ class Progress:
         return f"{self.audio_seconds / elapsed:.0f} audio s/s"
 
     def _print_line(self) -> None:
-        self._shown = time.monotonic()
+        self._shown, self._printed = time.monotonic(), self.done
         of_total = f"/{self.total}" if self.total is not None else ""
         parts = [f"{self.description}: {self.done}{of_total} {self.unit}"]
         if self.total:

@@ -23,6 +23,16 @@ def test_a_line_comes_every_30_seconds_and_at_the_end(monkeypatch: pytest.Monkey
     ]
 
 
+def test_the_last_line_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    with Progress("features", 8, "utterances", stream) as bar:
+        now = 30.0
+        bar.advance(count=8)
+    assert stream.getvalue().splitlines() == ["features: 8/8 utterances, 100 %, 30 s"]
+
+
 def test_a_failed_step_does_not_look_finished() -> None:
     stream = io.StringIO()
     bar = Progress("features", 8, stream=stream)
