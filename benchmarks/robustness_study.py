@@ -2,14 +2,15 @@
 """Train the variants of recipes/NAME/studies/robustness.yaml, and measure asrkit robustness of each.
 
 The measurements of all variants side by side go to recipes/NAME/records/robustness/SET_study.json after each
-variant, and `asrkit report` puts table and picture into RESULTS.md. Experiments are kept in --keep, where an
-interrupted training resumes, and a finished one isn't repeated. Choose by dev; --sets dev test decodes the
-test set, too.
+variant, and `asrkit report` puts table and picture into RESULTS.md. With --variants, the others keep their
+columns. Experiments are kept in --keep, where an interrupted training resumes, and a finished one isn't
+repeated. Choose by dev; --sets dev test decodes the test set, too.
 """
 
 from pathlib import Path
 from typing import Any, Dict, List
 
+import msgspec
 import yaml
 from measure import find_corpus, make_parser, print_figures, run_measurement, run_recipe
 from scaling_study import lay_over, with_config
@@ -30,12 +31,19 @@ from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import hash_value
 
 
-def settings_of(recipe: Path, common: Dict[str, Any], variant: Dict[str, Any], noise: Path) -> Dict[str, Any]:
-    """Common settings, those of the variant's `config`, and its own; training noise is in `noise`."""
+def settings_of(
+    recipe: Path, common: Dict[str, Any], variant: Dict[str, Any], noise: Path, keep: Path
+) -> Dict[str, Any]:
+    """Common settings, those of the variant's `config`, and its own; training noise is in `noise`.
+
+    The variant that `after` names, in `keep`, is where training starts.
+    """
     own = {section: value for section, value in variant.items() if section != "after"}
     settings = lay_over(common, with_config(recipe, own))
     if "config" in variant:
         settings["augment"]["noise"]["directory"] = str(noise)
+    if "after" in variant:
+        settings["train"]["init_from"] = str(folder_of(keep, variant["after"]))
     return settings
 
 
@@ -75,7 +83,15 @@ def measure_system(exp: Path, split: str, options: Any, steps: List[Dict[str, An
 def renamed(measured: Measurement, name: str) -> System:
     """The only system of a measurement, by the name of its variant."""
     (system,) = measured.systems
-    return System(name, system.model, system.rows, system.steps)
+    return msgspec.structs.replace(system, name=name)
+
+
+def beside_earlier(file: Path, measured: List[System], variants: List[str]) -> List[System]:
+    """Systems in the order of their variants, with those of `file` whose variants weren't measured now."""
+    order = [name for variant in variants for name in (variant, f"{variant}, denoised at test")]
+    systems = {system.name: system for system in (read_measurement(file).systems if file.exists() else [])}
+    systems.update({system.name: system for system in measured})
+    return [systems[name] for name in order if name in systems]
 
 
 def measure() -> None:
@@ -103,18 +119,20 @@ def measure() -> None:
         exp = folder_of(options.keep, name)
         overlay = exp.parent / f"{exp.name}-settings.yaml"
         overlay.parent.mkdir(parents=True, exist_ok=True)
-        settings = settings_of(recipe, study["common"], variant, options.training_noise.resolve())
+        noise = options.training_noise.resolve()
+        settings = settings_of(recipe, study["common"], variant, noise, options.keep)
         write_text(overlay, yaml.safe_dump(settings))
-        start = ["--init-from", str(folder_of(options.keep, variant["after"]))] if "after" in variant else []
-        run_recipe(options.recipe, exp, corpus, "--config", str(overlay), *start)
+        run_recipe(options.recipe, exp, corpus, "--config", str(overlay))
         for split, measured in systems.items():
             found = [measure_system(exp, split, options, [])]
             measured.append(renamed(found[0], name))
             if name in study["at_test"]:
                 found.append(measure_system(exp, split, options, study["at_test"][name]))
                 measured.append(renamed(found[1], f"{name}, denoised at test"))
-            together = Measurement(split, found[0].method, found[0].unit, found[0].seed, measured)
-            write_measurement(recipe / "records" / FOLDER, f"{split}_study", together)
+            record = recipe / "records" / FOLDER / f"{split}_study.json"
+            beside = beside_earlier(record, measured, list(study["variants"]))
+            together = Measurement(split, found[0].method, found[0].unit, found[0].seed, beside)
+            write_measurement(record.parent, record.stem, together)
             print(render_robustness(together, ""), flush=True)
     print_figures(
         {

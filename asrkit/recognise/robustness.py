@@ -11,6 +11,7 @@ import torch
 
 from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import AudioProblem
+from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.progress import Progress
@@ -72,6 +73,7 @@ def measure_robustness(experiment: Experiment, options: RobustnessOptions) -> Me
         model=fingerprint_model(experiment),
         rows=[rows[index] for index in range(len(conditions))],
         steps=[msgspec.to_builtins(each) for each in options.steps],
+        commit=read_cost(experiment).get("commit"),
     )
     unit = experiment.config.score.unit
     return Measurement(options.split, options.method, unit, options.seed, [system])

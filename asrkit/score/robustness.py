@@ -38,6 +38,7 @@ class System(msgspec.Struct, frozen=True):
     model: Dict[str, str]  # fingerprints of its files
     rows: List[ConditionErrors]
     steps: List[Dict[str, Any]] = []  # of signal.steps, before the model's own
+    commit: Optional[str] = None  # of the experiment
 
 
 class Measurement(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from asrkit.score.robustness import ConditionErrors, Measurement, System, render
 from tests.recipes.miniature import PROJECT
 
 sys.path.insert(0, str(PROJECT / "benchmarks"))
-from robustness_study import settings_of
+from robustness_study import beside_earlier, settings_of
 
 AN4 = PROJECT / "recipes" / "an4"
 
@@ -47,8 +47,19 @@ def test_each_variant_of_the_study_is_a_valid_recipe(tmp_path: Path) -> None:
     augmented = {}
     for name, variant in study["variants"].items():
         assert variant.get("after", "none") in study["variants"]
-        settings = settings_of(AN4, study["common"], variant, tmp_path)
+        settings = settings_of(AN4, study["common"], variant, tmp_path, tmp_path)
         (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(settings))
         config = load_config(AN4 / "recipe.yaml", tmp_path / "overlay.yaml")
         augmented[name] = len(config.augment)
     assert augmented["none"] == 3 and augmented["multi-condition"] == 12
+
+
+def test_variants_that_are_not_measured_again_keep_their_columns(tmp_path: Path) -> None:
+    before = Measurement("dev", "1best", "word", 1, [system("b, denoised at test", 2), system("a", 1)])
+    write_measurement(tmp_path, "dev_study", before)
+    beside = beside_earlier(tmp_path / "dev_study.json", [system("c", 3), system("a", 4)], ["a", "b", "c"])
+    assert [(each.name, each.rows[0].errors) for each in beside] == [
+        ("a", 4),
+        ("b, denoised at test", 2),
+        ("c", 3),
+    ]
