@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a recipe on recorded speech, and on recorded and synthetic speech for about as many seconds of audio.
+"""Train a recipe on recorded speech, and on recorded and synthetic speech for at least as many seconds of audio.
 
 Synthetic sentences are drawn from the grammar that is the recipe's lm.text. Two English voices of py-nanotts
 speak them at many pitches and speeds; --voice names an experiment of the recipe with stage synthesise, whose
@@ -7,6 +7,7 @@ own voice is a variant of its own. Rows go to recipes/NAME/records/study_synthet
 one that is there isn't made again. Experiments are kept below --keep, where an interrupted training resumes.
 """
 
+import math
 import random
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
@@ -126,7 +127,7 @@ def measure() -> None:
             share = write_corpus(exp, corpus, list(spoken), folder / "corpus")
             settings = {
                 "corpus": {"module": "cut_set", "train": MIXED, "dev_speakers": []},
-                "train": {"epochs": round(options.epochs / share)},
+                "train": {"epochs": math.ceil(options.epochs / share)},
             }
             place = folder / "corpus", folder / "exp"
             rows.append(run_variant(options.recipe, variant, settings, *place))
