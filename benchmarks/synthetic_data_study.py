@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a recipe on recorded speech, and on recorded and synthetic speech for at least as many seconds of audio.
+"""Train a recipe on recorded speech, and on recorded and synthetic speech for no fewer seconds of audio.
 
 Synthetic sentences are drawn from the grammar that is the recipe's lm.text. Two English voices of py-nanotts
 speak them at many pitches and speeds; --voice names an experiment of the recipe with stage synthesise, whose
