@@ -19,6 +19,7 @@ from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wai
 from asrkit.pipeline.lock import ExperimentLock, NotWritable, hold_lock
 from asrkit.pipeline.machine import count_cores, prepare_processor
 from asrkit.pipeline.output import StageLog
+from asrkit.pipeline.parallel import run_parallel
 from asrkit.pipeline.process import Guard, Outcome, run_in_child
 from asrkit.pipeline.progress import Progress
 from asrkit.pipeline.record import (
@@ -102,17 +103,23 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
 
 
 def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
-    """Raise UserError for settings that a stage can't use on this machine, before any stage runs."""
-    for stage in stages:
+    """Raise UserError for settings that a stage can't use on this machine, before any stage runs.
+
+    Checks run in a process of their own: one that computes starts torch's threads, which a stage forked
+    afterwards would wait for without end.
+    """
+
+    def check(stage: Stage) -> None:
+        module = importlib.import_module(stage.module)
+        for name, given in (("check", experiment.config), ("check_files", experiment)):
+            if hasattr(module, name):
+                getattr(module, name)(given)
+
+    def changed(stage: Stage) -> bool:
         record = read_record(stage, experiment)
-        settings = settings_of(experiment, stage.result, stage.how)
-        if stage.module and (record is None or record.settings != settings):
-            module = importlib.import_module(stage.module)
-            check, check_files = getattr(module, "check", None), getattr(module, "check_files", None)
-            if check is not None:
-                check(experiment.config)
-            if check_files is not None:
-                check_files(experiment)
+        return record is None or record.settings != settings_of(experiment, stage.result, stage.how)
+
+    run_parallel(check, [stage for stage in stages if stage.module and changed(stage)], 1, lambda *_: None)
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
