@@ -3,7 +3,7 @@
 import importlib
 import os
 from pathlib import Path
-from typing import Callable
+from typing import Callable, List
 
 import pytest
 
@@ -14,6 +14,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the processes are the parallelism
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 if os.environ.get("ASRKIT_ALL_PACKAGES"):  # as .ci/run sets it: a package that is missing is an error
     pytest.importorskip = lambda name, **_: importlib.import_module(name)
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """The files that take longest come first: begun last, one process would end with them alone."""
+    first = {
+        item.path for item in items if item.get_closest_marker("recipe") or item.get_closest_marker("long")
+    }
+    items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import pytest
 
 from asrkit.pipeline.experiment import REPOSITORY
 
+pytestmark = pytest.mark.long
+
 SECOND_HALF = """
 stage 1.5 counts "how many words each transcript has" \\
     --reads "manifests/{test}_supervisions.jsonl.gz" --writes counts/words.txt \\

@@ -1,5 +1,4 @@
 import dataclasses
-import multiprocessing
 import os
 import signal
 import time
@@ -16,7 +15,7 @@ from asrkit.train.blobs import TextsByKey
 from asrkit.train.examples import Example, StoredExamples, StoredFeatures
 from asrkit.train.feed import Batch, BatchMaker, Feed, Request, count_workers
 from asrkit.train.world import World
-from tests.train.tiny import make_augmenter, make_examples
+from tests.train.tiny import FRESH, make_augmenter, make_examples
 
 EXAMPLES = make_examples(12, 0)
 REQUESTS = [Request(5 + index, [(index,), (index + 1, index + 2)]) for index in range(8)]
@@ -94,9 +93,8 @@ def feed_for_ever(pids: Any) -> None:
 
 
 def test_workers_end_with_a_killed_training() -> None:
-    context = multiprocessing.get_context("spawn")
-    pids = context.Queue()
-    process = context.Process(target=feed_for_ever, args=(pids,))
+    pids = FRESH.Queue()
+    process = FRESH.Process(target=feed_for_ever, args=(pids,))
     process.start()
     workers = pids.get(timeout=60)
     while not all(workers):

@@ -1,6 +1,5 @@
 import copy
 import dataclasses
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -32,7 +31,9 @@ from asrkit.train.examples import Example
 from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_launched, join_world
-from tests.train.tiny import CONFIG, MODEL, UNITS, make_augmenter, make_examples
+from tests.train.tiny import CONFIG, FRESH, MODEL, UNITS, make_augmenter, make_examples
+
+pytestmark = pytest.mark.long
 
 FULL = msgspec.structs.replace(  # settings that add to a checkpoint or to the randomness
     CONFIG, processes=2, gradient_accumulation=2, ema_decay=0.9, consistency_weight=0.2, chunk=5
@@ -83,7 +84,7 @@ def train_in(world: World, config: TrainConfig, directory: Path) -> None:
 
 def train_until(directory: Path, sign: str, config: TrainConfig = CONFIG) -> None:
     """Train in a subprocess, and SIGKILL it when a file that matches `sign` appears."""
-    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, config))
+    process = FRESH.Process(target=train, args=(directory, config))
     process.start()
     while process.is_alive() and not list(directory.glob(sign)):
         time.sleep(0.001)
@@ -98,7 +99,7 @@ def weights(directory: Path) -> "dict[str, bytes]":
 
 def train_in_subprocess(directory: Path, config: TrainConfig) -> None:
     """Train to the end in a subprocess: torch's threads don't survive a fork."""
-    process = multiprocessing.get_context("spawn").Process(target=train, args=(directory, config))
+    process = FRESH.Process(target=train, args=(directory, config))
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -192,9 +193,8 @@ def train_in_two_folders(folder: Path, queue: Any) -> None:
 
 def test_ranks_that_resume_at_different_steps_are_refused(tmp_path: Path) -> None:
     train_until(tmp_path / "0", "checkpoints/resume-00000003*", msgspec.structs.replace(SHORT, processes=1))
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=train_in_two_folders, args=(tmp_path, queue))
+    queue = FRESH.Queue()
+    process = FRESH.Process(target=train_in_two_folders, args=(tmp_path, queue))
     process.start()
     said = [queue.get(timeout=120) for _ in range(2)]
     process.join()

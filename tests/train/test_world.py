@@ -1,6 +1,5 @@
 import datetime
 import importlib.util
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from asrkit.pipeline.parallel import run_parallel
 from asrkit.stages.table import STAGES
 from asrkit.train import world
 from asrkit.train.world import GradientSum, World, join_launched, join_world, reduce_gradients
+from tests.train.tiny import FRESH
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 
@@ -73,9 +73,8 @@ def exchange_layers(folder: Path, size: int, queue: Any) -> None:
 def test_gradients_exchanged_during_backward_are_those_exchanged_afterwards(
     tmp_path: Path, size: int
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=exchange_layers, args=(tmp_path, size, queue))
+    queue = FRESH.Queue()
+    process = FRESH.Process(target=exchange_layers, args=(tmp_path, size, queue))
     process.start()
     results = [queue.get(timeout=120) for _ in range(size)]
     process.join()
@@ -96,9 +95,8 @@ def exchange(folder: Path, rows: List[List[int]], queue: Any) -> None:
 
 def exchange_in_subprocess(folder: Path, rows: List[List[int]]) -> List[Dict[str, Any]]:
     """Results of all ranks, from a subprocess: torch's threads don't survive a fork."""
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=exchange, args=(folder, rows, queue))
+    queue = FRESH.Queue()
+    process = FRESH.Process(target=exchange, args=(folder, rows, queue))
     process.start()
     results = [queue.get(timeout=120) for _ in rows]
     process.join()
@@ -149,9 +147,8 @@ def join_alone(folder: Path, queue: Any) -> None:
 
 
 def test_a_rank_that_does_not_join_is_reported(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=join_alone, args=(tmp_path, queue))
+    queue = FRESH.Queue()
+    process = FRESH.Process(target=join_alone, args=(tmp_path, queue))
     process.start()
     for said in [queue.get(timeout=120) for _ in range(2)]:
         assert said.startswith("rank 0/2 failed to join the process group: ")
@@ -178,9 +175,8 @@ def exit_after_joining(folder: Path, queue: Any) -> None:
 
 
 def test_a_rank_that_exits_is_reported(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    process = context.Process(target=exit_after_joining, args=(tmp_path, queue))
+    queue = FRESH.Queue()
+    process = FRESH.Process(target=exit_after_joining, args=(tmp_path, queue))
     process.start()
     said = "".join(queue.get(timeout=120) for _ in range(2))
     process.join()

@@ -1,6 +1,7 @@
 """A model and examples for trainings of a second."""
 
 import json
+import multiprocessing
 from pathlib import Path
 from typing import List
 
@@ -43,6 +44,9 @@ MODEL = ModelConfig(
 CONFIG = TrainConfig(
     epochs=4, batch_duration=2.0, buckets=2, checkpoint_steps=3, warmup_steps=4, keep_best=2, keep_last=2
 )
+# Processes without this one's threads, which no fork may follow; torch is imported once for all of them
+FRESH = multiprocessing.get_context("forkserver")
+FRESH.set_forkserver_preload(["asrkit.train.loop", "tests.train.tiny"])
 UNITS = Units(["<blk>", "A", "B"], [Pronunciation("A", ("A",)), Pronunciation("B", ("B",))])
 
 
