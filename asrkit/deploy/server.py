@@ -118,7 +118,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
         if form.stream:
             # The first message is awaited here, so that what is refused has its status
             first = await recognised.__anext__()
-            return StreamingResponse(_events(first, recognised, form), media_type="text/event-stream")
+            return StreamingResponse(_events(first, recognised), media_type="text/event-stream")
         started = time.monotonic()
         transcript = await _until_gone(request, _collect(recognised, form.recording.name))
         figures.audio_seconds += transcript.duration
@@ -262,9 +262,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _events(
-    first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, Any]], form: _Form
-) -> AsyncIterator[str]:
+async def _events(first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[str]:
     """Server-sent events: a transcript.text.delta per segment, transcript.text.done at the end."""
 
     def event(content: Dict[str, Any]) -> str:
