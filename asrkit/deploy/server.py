@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Tuple
 
 from starlette.applications import Starlette
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -186,7 +186,7 @@ async def _read_form(request: Request, options: ServerOptions) -> _Form:
     _limit_upload(request, options.upload_bytes)
     try:
         reading = request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
-        fields = await asyncio.wait_for(_awaited(reading), options.upload_seconds)
+        fields = await asyncio.wait_for(reading, options.upload_seconds)
         upload = fields.get("file")
         if not isinstance(upload, UploadFile):
             raise _Refused(400, "the field file is missing: the audio, as multipart/form-data", "file")
@@ -209,10 +209,6 @@ async def _read_form(request: Request, options: ServerOptions) -> _Form:
         str(fields.get("stream", "")).lower() == "true",
         "word" in granularities,
     )
-
-
-async def _awaited(reading: Awaitable[FormData]) -> FormData:
-    return await reading
 
 
 def _limit_upload(request: Request, limit: int) -> None:
