@@ -22,7 +22,7 @@ from asrkit.deploy.websocket import POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
-from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt
+from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt, word_rows
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -299,15 +299,7 @@ def _answer(transcript: Transcript, form: str, word_times: bool) -> Response:
         "segments": [_segment(number, segment) for number, segment in enumerate(transcript.segments)],
     }
     if word_times:
-        verbose["words"] = [
-            {
-                "word": word.word,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 3),
-            }
-            for word in transcript.words
-        ]
+        verbose["words"] = word_rows(transcript.words)
     return JSONResponse(verbose)
 
 
