@@ -23,9 +23,10 @@ from measure import given_experiment, make_parser, print_figure, run_measurement
 
 from asrkit.config import NeuralLmConfig
 from asrkit.config.recipe import DecodeConfig
+from asrkit.corpus.cuts import read_transcripts
 from asrkit.decode.nbest import NBest, choose_weights, read_lists, word_errors
 from asrkit.errors import UserError
-from asrkit.lm.build import read_transcripts, spell_words, write_texts
+from asrkit.lm.build import spell_words, write_texts
 from asrkit.lm.neural import load_neural, scorer_of, train_neural
 from asrkit.pipeline.cost import read_commit
 from asrkit.pipeline.experiment import REPOSITORY, Experiment, open_experiment

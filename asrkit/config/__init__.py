@@ -5,7 +5,6 @@ from asrkit.config.earlier import current_settings
 from asrkit.config.load import flatten, load_config
 from asrkit.config.recipe import (
     Augmentation,
-    AverageConfig,
     BabbleConfig,
     BandPassConfig,
     ClippingConfig,
@@ -25,7 +24,6 @@ from asrkit.config.recipe import (
     RecipeConfig,
     ReverberationConfig,
     RumbleConfig,
-    ScoreConfig,
     SpecAugmentConfig,
     TrainConfig,
     UnitsConfig,

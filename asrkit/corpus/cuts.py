@@ -8,7 +8,7 @@ import msgspec
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import audio_path
-from asrkit.storage.files import iterate_jsonl
+from asrkit.storage.files import iterate_jsonl, read_jsonl
 
 
 class Supervision(msgspec.Struct):
@@ -43,6 +43,12 @@ class _Features(msgspec.Struct):
 
 class _CutWithFeatures(_Cut):
     features: _Features
+
+
+def read_transcripts(experiment: Experiment, split: str) -> List[str]:
+    """The texts of a split's utterances; UserError if missing or damaged."""
+    rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz", Supervision)
+    return [str(row["text"]) for row in rows]
 
 
 def iterate_cuts(file: Path, experiment: Experiment, with_features: bool = False) -> Iterator[Any]:

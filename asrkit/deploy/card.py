@@ -8,9 +8,8 @@ import msgspec
 from asrkit.pipeline.cost import read_cost
 from asrkit.pipeline.experiment import Experiment
 from asrkit.recognise.bundle import Bundle
+from asrkit.score.records import RATES
 from asrkit.storage.files import write_text
-
-UNITS = {"word": "WER", "character": "CER", "unit": "UER"}
 
 
 def write_card(file: Path, bundle: Bundle, experiment: Experiment, chunk: Optional[float] = None) -> None:
@@ -69,7 +68,7 @@ def _results(rows: List[Dict[str, Any]]) -> List[str]:
         low, high = row["interval"]
         lines.append(
             f"| {row['set']} | {row['method']} | {row['errors']}/{row['reference']} "
-            f"| {UNITS.get(row['unit'], row['unit'])} {row['rate']:.2f} % [{low:.2f}, {high:.2f}] |"
+            f"| {RATES.get(row['unit'], row['unit'])} {row['rate']:.2f} % [{low:.2f}, {high:.2f}] |"
         )
     return [*lines, ""]
 

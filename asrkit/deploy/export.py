@@ -30,7 +30,6 @@ from asrkit.storage.files import read_json, write_bytes, write_text
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 
-SUBSAMPLING = 4  # that sherpa-onnx assumes where it gives times
 UNSEEN_WORD_COST = 20.0  # of a word that the language model lacks: a probability of 2e-9
 
 

@@ -227,24 +227,15 @@ def export_stream(model: StreamingModel, file: Path, comment: str) -> None:
     Raises UserError without the package onnx, which writes the metadata that sherpa-onnx needs.
     """
     _import("onnx")
-    exported = ExportedStream(model).eval()
+    exported = ExportedStream(model)
     example, states = torch.randn(2, model.window, model.model.bins), exported.first_states(2)
     inputs, outputs = ["x", *exported.names], ["log_probs", *(f"new_{name}" for name in exported.names)]
     second = ("key", "nonlin", "val")  # of these slots the batch is the second axis
     axes = {name: {int(any(slot in name for slot in second)): "N"} for name in [*inputs, *outputs]}
     axes["embed_states"] = axes["new_embed_states"] = {0: "N", 3: "E"}  # E depends on the features' bins
-    with torch.no_grad(), _without_tracer_warnings(), whole_file(file) as partial:
-        torch.onnx.export(
-            exported,
-            (example, *states),
-            str(partial),
-            opset_version=OPSET,
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_axes=axes,
-            **_old_exporter(),
-        )
-        _add_metadata(partial, {**exported.metadata(), "comment": comment})
+    metadata = {**exported.metadata(), "comment": comment}
+    of_inputs, of_outputs = ({name: axes[name] for name in names} for names in (inputs, outputs))
+    _export(exported, (example, *states), file, metadata, of_inputs, of_outputs)
 
 
 def quantise(file: Path, quantised: Path) -> None:

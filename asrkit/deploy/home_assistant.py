@@ -19,7 +19,7 @@ from asrkit.errors import UserError
 ATTRIBUTION = Attribution(name="asrkit", url="")
 
 
-def describe(model: str, languages: Optional[list] = None) -> Info:  # type: ignore[type-arg]
+def describe(model: str) -> Info:
     """What Home Assistant lists."""
     described = AsrModel(
         name=model,
@@ -27,7 +27,7 @@ def describe(model: str, languages: Optional[list] = None) -> Info:  # type: ign
         attribution=ATTRIBUTION,
         installed=True,
         version=None,
-        languages=languages or ["en"],
+        languages=["en"],
     )
     program = AsrProgram(
         name="asrkit",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Tuple
 
 from starlette.applications import Starlette
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -22,7 +22,7 @@ from asrkit.deploy.websocket import POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
-from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt
+from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt, word_rows
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -118,7 +118,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
         if form.stream:
             # The first message is awaited here, so that what is refused has its status
             first = await recognised.__anext__()
-            return StreamingResponse(_events(first, recognised, form), media_type="text/event-stream")
+            return StreamingResponse(_events(first, recognised), media_type="text/event-stream")
         started = time.monotonic()
         transcript = await _until_gone(request, _collect(recognised, form.recording.name))
         figures.audio_seconds += transcript.duration
@@ -186,7 +186,7 @@ async def _read_form(request: Request, options: ServerOptions) -> _Form:
     _limit_upload(request, options.upload_bytes)
     try:
         reading = request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
-        fields = await asyncio.wait_for(_awaited(reading), options.upload_seconds)
+        fields = await asyncio.wait_for(reading, options.upload_seconds)
         upload = fields.get("file")
         if not isinstance(upload, UploadFile):
             raise _Refused(400, "the field file is missing: the audio, as multipart/form-data", "file")
@@ -209,10 +209,6 @@ async def _read_form(request: Request, options: ServerOptions) -> _Form:
         str(fields.get("stream", "")).lower() == "true",
         "word" in granularities,
     )
-
-
-async def _awaited(reading: Awaitable[FormData]) -> FormData:
-    return await reading
 
 
 def _limit_upload(request: Request, limit: int) -> None:
@@ -262,9 +258,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _events(
-    first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, Any]], form: _Form
-) -> AsyncIterator[str]:
+async def _events(first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[str]:
     """Server-sent events: a transcript.text.delta per segment, transcript.text.done at the end."""
 
     def event(content: Dict[str, Any]) -> str:
@@ -305,15 +299,7 @@ def _answer(transcript: Transcript, form: str, word_times: bool) -> Response:
         "segments": [_segment(number, segment) for number, segment in enumerate(transcript.segments)],
     }
     if word_times:
-        verbose["words"] = [
-            {
-                "word": word.word,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 3),
-            }
-            for word in transcript.words
-        ]
+        verbose["words"] = word_rows(transcript.words)
     return JSONResponse(verbose)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from asrkit.config.recipe import LmConfig, NeuralLmConfig, RecipeConfig
-from asrkit.corpus.cuts import Supervision
+from asrkit.corpus.cuts import read_transcripts
 from asrkit.corpus.text import normalise_word
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import interpolate
@@ -16,7 +16,7 @@ from asrkit.lm.model import NgramModel
 from asrkit.lm.perplexity import perplexity
 from asrkit.lm.pruning import prune
 from asrkit.pipeline.experiment import Experiment
-from asrkit.storage.files import read_jsonl, scratch_folder, write_json, write_text
+from asrkit.storage.files import scratch_folder, write_json, write_text
 from asrkit.text.bpe import bpe_spelling, train_bpe
 from asrkit.text.extra_text import read_extra_text
 from asrkit.text.units import load_units, read_symbols
@@ -210,8 +210,3 @@ def _write_model(
     if not whole:
         write_arpa(models[0], arpa)
     return report
-
-
-def read_transcripts(experiment: Experiment, split: str) -> List[str]:
-    rows = read_jsonl(experiment.folder("manifests") / f"{split}_supervisions.jsonl.gz", Supervision)
-    return [str(row["text"]) for row in rows]

@@ -17,7 +17,6 @@ class Perplexity(NamedTuple):
 
     perplexity: float  # OOV words count with the probability of <unk>
     perplexity_known: Optional[float]  # without OOV words; None if no token is left
-    tokens: int  # words, and one </s> per sentence
     oov: int  # out-of-vocabulary words
     words: int
 
@@ -44,7 +43,7 @@ def perplexity(arpa: Path, sentences: Iterable[str], where: str = "the text to p
     except OverflowError:
         found = f"a mean log10 probability of {total / tokens:.0f} per token"
         raise UserError(found, "a higher one", f"{arpa}, on {where}", "use another language model") from None
-    return Perplexity(of_all, of_known, tokens, oov, words=tokens - lines)
+    return Perplexity(of_all, of_known, oov, words=tokens - lines)
 
 
 def _kenlm_scores(arpa: Path, sentences: Iterable[List[str]]) -> _Scores:

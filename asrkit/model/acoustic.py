@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from asrkit.config import ModelConfig
 from asrkit.config.checks import model_conflicts
 from asrkit.config.earlier import current_tree
+from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
 from asrkit.model.attention import Dropout
 from asrkit.model.decoder import Decoder
@@ -146,7 +147,7 @@ def output_frames(config: ModelConfig, frames: int) -> int:
     return frames
 
 
-def greedy_ctc(log_probs: Tensor, lengths: Sequence[int], blank: int = 0) -> List[List[int]]:
+def greedy_ctc(log_probs: Tensor, lengths: Sequence[int]) -> List[List[int]]:
     """Best unit of each frame, with repeats and blanks removed (Graves et al. 2006).
 
     (batch, frame, unit) to one list of units per utterance.
@@ -155,7 +156,7 @@ def greedy_ctc(log_probs: Tensor, lengths: Sequence[int], blank: int = 0) -> Lis
     sequences = []
     for row, length in zip(best, lengths):
         kept = torch.unique_consecutive(row[:length])
-        sequences.append([int(unit) for unit in kept if unit != blank])
+        sequences.append([int(unit) for unit in kept if unit != BLANK])
     return sequences
 
 

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 if TYPE_CHECKING:
     from asrkit.model.acoustic import AcousticModel
@@ -62,41 +62,19 @@ def describe_model(model: "AcousticModel", frame_shift: float) -> List[Part]:
     return parts
 
 
-def activation_bytes(model: "AcousticModel", frame_shift: float) -> float:
-    """Bytes per second of audio that training keeps for the backward pass, without the weights.
-
-    Counted on one utterance of SECONDS in single precision; the share of attention grows with its length.
-    """
-    sizes: Dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        address = tensor.data_ptr()  # several operations keep the same tensor
-        sizes[address] = max(sizes.get(address, 0), tensor.numel() * tensor.element_size())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        results = _pass_utterance(model, frame_shift, training=True)  # hold the kept tensors
-    weights = {parameter.data_ptr() for parameter in model.parameters()}
-    kept = sum(size for address, size in sizes.items() if address not in weights)
-    del results
-    return kept / SECONDS
-
-
-def _pass_utterance(model: "AcousticModel", frame_shift: float, training: bool) -> List[Tensor]:
-    """Outputs of the encoder and, if there is one, the decoder for an utterance of SECONDS."""
+def _pass_utterance(model: "AcousticModel", frame_shift: float) -> None:
+    """Run the encoder and what else the model has on an utterance of SECONDS."""
     was_training, frames = model.training, round(SECONDS / frame_shift)
-    model.train(training)
-    encoded, log_probs, lengths = model.encode(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
-    results = [log_probs]
+    model.eval()
+    encoded, _, lengths = model.encode(torch.zeros(1, frames, model.bins), torch.tensor([frames]))
     if model.decoder is not None:
         tokens = torch.ones(1, round(UNITS_PER_SECOND * SECONDS), dtype=torch.long)
-        results.append(model.decoder(tokens, encoded, lengths))
+        model.decoder(tokens, encoded, lengths)
     if model.transducer is not None:
         tokens = torch.ones(1, encoded.shape[1] + CONTEXT - 1, dtype=torch.long)  # a unit in each frame
         predicted = model.transducer.predictor(model.transducer.predict(tokens))
-        results.append(model.transducer.join(model.transducer.encoder(encoded), predicted))
+        model.transducer.join(model.transducer.encoder(encoded), predicted)
     model.train(was_training)
-    return results
 
 
 @torch.no_grad()
@@ -121,7 +99,7 @@ def _measure(
         for module in stage.modules
         for child in module.modules()
     ]
-    _pass_utterance(model, frame_shift, training=False)
+    _pass_utterance(model, frame_shift)
     for hook in hooks:
         hook.remove()
     return shapes, work

@@ -62,16 +62,11 @@ class Transducer(nn.Module):
         ]
 
 
-def first_context(batch: int, device: torch.device) -> Tensor:
-    """The context (batch, CONTEXT) before the first unit."""
-    return torch.full((batch, CONTEXT), BLANK, dtype=torch.long, device=device)
-
-
 @torch.no_grad()
 def greedy_transducer(transducer: Transducer, encoded: Tensor, lengths: Sequence[int]) -> List[List[int]]:
     """The best unit or blank of each frame; (batch, frame, dim) to one list of units per utterance."""
     found: List[List[int]] = [[] for _ in lengths]
-    contexts = first_context(len(lengths), encoded.device)
+    contexts = torch.full((len(lengths), CONTEXT), BLANK, dtype=torch.long, device=encoded.device)
     for frame in range(max(lengths, default=0)):
         best = transducer.log_probs(encoded[:, frame], contexts).argmax(dim=-1)
         inside = torch.tensor([frame < length for length in lengths], device=encoded.device)

@@ -15,7 +15,6 @@
 What a bundle holds is data: nothing of it is executed, and each file is compared with its checksum.
 """
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional, Tuple, Union
@@ -25,6 +24,7 @@ import msgspec
 from asrkit.config.recipe import DecodeConfig, FeaturesConfig, SignalStep
 from asrkit.errors import UserError
 from asrkit.storage.files import read_json, write_checked_json
+from asrkit.storage.fingerprint import hash_file
 
 DESCRIPTION = "bundle.json"
 FORMAT = 1  # raised when an older asrkit can't read it
@@ -85,7 +85,7 @@ class Bundle(msgspec.Struct, frozen=True):
 def write_bundle(directory: Path, bundle: Bundle) -> Bundle:
     """Write bundle.json, last, with sizes and checksums of the files in the folder; returns its content."""
     files = {
-        file.name: FileEntry(file.stat().st_size, hash_content(file))
+        file.name: FileEntry(file.stat().st_size, hash_file(file))
         for file in sorted(directory.iterdir())
         if file.name in FILES
     }
@@ -137,21 +137,12 @@ def checked_file(directory: Path, bundle: Bundle, name: str) -> Path:
         todo = "export it with that file, or choose another method"
         raise UserError(f"the bundle has no {name}", ", ".join(bundle.files), str(directory), todo)
     try:
-        same = file.stat().st_size == entry.bytes and hash_content(file) == entry.blake2b
+        same = file.stat().st_size == entry.bytes and hash_file(file) == entry.blake2b
     except OSError as error:
         raise _damaged(file, str(error.strerror)) from None
     if not same:
         raise _damaged(file, "its content is not what bundle.json says")
     return file
-
-
-def hash_content(file: Path) -> str:
-    """Checksum of a file's content."""
-    digest = hashlib.blake2b(digest_size=16)
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _damaged(file: Path, reason: str) -> UserError:

@@ -27,13 +27,8 @@ def read_pipe(pipe: BinaryIO, rate: int) -> Iterator[np.ndarray]:
             todo = f"arecord -t raw -f S16_LE -r {rate}, or ffmpeg -i IN -f s16le -ac 1 -ar {rate} -"
             raise UserError("a WAV file on stdin", expected, "--stream -", todo)
         even, is_first = len(left) // 2 * 2, False
-        yield from_int16(left[:even])
+        yield np.frombuffer(left[:even], "<i2").astype(np.float32) / 32768
         left = left[even:]
-
-
-def from_int16(content: bytes) -> np.ndarray:
-    """Samples (sample,) from -1 to 1 of 16-bit integers, little endian."""
-    return np.frombuffer(content, "<i2").astype(np.float32) / 32768
 
 
 def play(file: Path, rate: int) -> Iterator[np.ndarray]:

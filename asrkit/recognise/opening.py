@@ -20,7 +20,6 @@ from asrkit.model.streaming import StreamingModel
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, Bundle, checked_file, open_bundle
-from asrkit.recognise.endpoint import SHERPA_ONNX, EndpointRules
 from asrkit.recognise.forced_alignment import align_words
 from asrkit.recognise.recognizer import Encoded, Found, Greedy, Recognizer, Searcher
 from asrkit.recognise.stream import StreamRecognizer
@@ -78,7 +77,6 @@ def open_stream_recognizer(
     place: Path,
     method: Optional[str] = None,
     chunk: float = CHUNK,
-    rules: EndpointRules = SHERPA_ONNX,
     digits: Optional[str] = None,
 ) -> StreamRecognizer:
     """Open an experiment that was trained with train.chunk, for chunks of `chunk` seconds.
@@ -99,7 +97,7 @@ def open_stream_recognizer(
     streaming = streaming_model(model, chunk, step)
     if digits:
         write_digits("ten 十一", digits)  # a missing package is reported now
-    return StreamRecognizer(streaming, bank, searcher, units, step, rules, (BLANK, silence), digits)
+    return StreamRecognizer(streaming, bank, searcher, units, step, silence=(BLANK, silence), digits=digits)
 
 
 class TorchEncoder:
@@ -216,7 +214,7 @@ def _open_experiment(experiment: Experiment, method: Optional[str]) -> Opened:
     narrowed = msgspec.structs.replace(config, decode=decode)
     threads = torch.get_num_threads()
     try:
-        split_decoder = SplitDecoder(_with_config(experiment, narrowed))
+        split_decoder = SplitDecoder(dataclasses.replace(experiment, config=narrowed))
     finally:
         torch.set_num_threads(threads)
     units, step = split_decoder.decoder.units, config.features.frame_shift * subsampling(config.model)
@@ -228,10 +226,6 @@ def _open_experiment(experiment: Experiment, method: Optional[str]) -> Opened:
         searcher = MethodSearcher(split_decoder.decoder, method, values, units, step)
     bank = FilterBank(config.features, config.signal.steps)
     return Opened(bank, split_decoder.model, searcher, units, step)
-
-
-def _with_config(experiment: Experiment, config: Any) -> Experiment:
-    return dataclasses.replace(experiment, config=config)
 
 
 def choose_method(method: Optional[str], there: Sequence[str], where: str) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from asrkit.config.methods import METHODS
-from asrkit.corpus.cuts import iterate_cuts
+from asrkit.corpus.manifests import read_cuts
 from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.evaluation import Evaluation, evaluate
@@ -118,7 +118,7 @@ def read_symbols(experiment: Experiment) -> List[str]:
 def iterate_audio(experiment: Experiment, split: str, ids: Iterable[str]) -> Iterator[Tuple[str, bytes]]:
     """Id and FLAC file (16 bits, the recording's own rate) of the utterances whose audio can be read."""
     wanted = set(ids)
-    for cut in iterate_cuts(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz", experiment):
+    for cut in read_cuts(experiment, split):
         if cut.id in wanted:
             rate = cut.sampling_rate
             source = Path(cut.recording.sources[0].source)

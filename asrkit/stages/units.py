@@ -5,11 +5,10 @@ import contextlib
 from pathlib import Path
 from typing import Optional, Sequence, Set
 
-from asrkit.corpus.cuts import Supervision
+from asrkit.corpus.cuts import read_transcripts
 from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.stage import Stage
-from asrkit.storage.files import read_jsonl
 
 STAGE = Stage(
     name="units",
@@ -35,9 +34,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.text.units import build_units, read_symbols
 
     config = experiment.config
-    file = experiment.folder("manifests") / f"{config.corpus.train}_supervisions.jsonl.gz"
-    supervisions = read_jsonl(file, Supervision)
-    sentences = [str(row["text"]) for row in supervisions]
+    sentences = read_transcripts(experiment, config.corpus.train)
     extra = _extra_words(experiment)
     lexicon = experiment.named(config.units.lexicon) if config.units.lexicon is not None else None
     folder, kept = experiment.folder("units"), _kept_units(experiment)

@@ -30,7 +30,6 @@ SHARE_AFTER = 0.5  # of the blanks after a unit that belong to it; the network s
 class TimedUnits:
     """Units of an utterance with pauses (BLANK) at both ends and between words, and the frames of each."""
 
-    id: str
     speaker: str
     units: List[int]
     frames: List[int]
@@ -55,7 +54,7 @@ def align_cuts(
             timed = time_units(words, edges, samples, rate, seconds, cut.num_frames)
         except UserError:
             timed = ([], [])
-        yield cut, TimedUnits(cut.id, speaker, *timed)
+        yield cut, TimedUnits(speaker, *timed)
 
 
 def share_blanks(spans: Sequence[Tuple[int, int]], frames: int) -> List[int]:

@@ -60,7 +60,7 @@ def _read(experiment: Experiment, split: str) -> List[Dict[str, Any]]:
 def _spoken(
     experiment: Experiment, row: Dict[str, Any], speakers: List[str], mean: Any, inverse: Any
 ) -> Spoken:
-    timed = TimedUnits(row["id"], row["speaker"], row["units"], row["frames"])
+    timed = TimedUnits(row["speaker"], row["units"], row["frames"])
     number = speakers.index(timed.speaker) if timed.speaker in speakers else 0  # of dev: any
     place, normalisation = experiment.place(row["shard"]), Normalisation(mean, inverse)
     stored = StoredFeatures(place, row["key"], sum(timed.frames), normalisation)

@@ -117,7 +117,6 @@ class Feed:
             maker,
             sampler=self._requests,
             batch_size=None,
-            collate_fn=_as_it_is,
             pin_memory=pinned,
             generator=torch.Generator(),  # else it draws from the generator of dropout
             **(parallel if workers else {}),  # type: ignore[arg-type]
@@ -164,10 +163,6 @@ class _Requests(torch.utils.data.Sampler):  # type: ignore[type-arg]
 
     def __iter__(self) -> Iterator[Request]:
         return iter(self.waiting)
-
-
-def _as_it_is(made: Any) -> Any:
-    return made
 
 
 def count_workers(wanted: Optional[int], world: World, device: torch.device) -> int:

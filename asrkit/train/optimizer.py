@@ -68,7 +68,7 @@ def orthogonal_update(update: Tensor, matrices: int) -> Tensor:
     return torch.cat(scaled).view(update.shape)
 
 
-def orthogonalise(matrix: Tensor, iterations: int = ITERATIONS) -> Tensor:
+def orthogonalise(matrix: Tensor) -> Tensor:
     """Move the singular values of (row, column) towards 1: those above 1/30 of the norm end in 0.68 to 1.21.
 
     Newton-Schulz iteration with the polynomial of Jordan et al. (2024), chosen for its steep slope at 0.
@@ -77,7 +77,7 @@ def orthogonalise(matrix: Tensor, iterations: int = ITERATIONS) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x.T if tall else x

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 import os
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import torch
 import torch.distributed
@@ -202,19 +202,15 @@ def gradient_of(parameter: nn.Parameter) -> Tensor:
 
 
 def reduce_gradients(
-    world: World,
-    model: nn.Module,
-    counts: Tensor,
-    scale: float = 1.0,
-    gradients: Optional[GradientSum] = None,
+    world: World, model: nn.Module, counts: Tensor, scale: float, gradients: GradientSum
 ) -> Tensor:
     """Sum gradients over ranks, and divide them by the total number of frames and by the loss scale.
 
     `counts`: sums of this rank, frames first; returns the totals. Running statistics of normalisation are
-    averaged over ranks, so that all ranks have the same model. `gradients`: their exchange if it has started.
+    averaged over ranks, so that all ranks have the same model. `gradients`: their exchange, perhaps started.
     """
     statistics = running_statistics(model)
-    summed = (gradients or GradientSum(world, model)).finish()
+    summed = gradients.finish()
     world.all_reduce_many([counts, *statistics])
     frames = scale * counts[0].clamp(min=1.0)  # a tensor, so that the GPU isn't waited for
     for gradient in summed:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from asrkit.cli.describe import command
 from asrkit.config import ModelConfig
 from asrkit.model.acoustic import AcousticModel, output_frames
-from asrkit.model.description import activation_bytes, describe_model
+from asrkit.model.description import describe_model
 from asrkit.pipeline.experiment import REPOSITORY
 
 CONFIG = ModelConfig(
@@ -110,9 +110,3 @@ def test_settings_can_be_overridden(tmp_path: Path) -> None:
     recipe = str(REPOSITORY / "recipes" / "yesno")
     done = CliRunner().invoke(command, ["--recipe", recipe, "--set", "model.attention_blocks=2"])
     assert "block2" in done.output
-
-
-def test_activation_bytes_include_what_a_layer_keeps() -> None:
-    """The output layer keeps its log-probabilities: 4 bytes per unit and frame, at 25 frames per second."""
-    few, more = (activation_bytes(AcousticModel(CONFIG, 20, units), frame_shift=0.01) for units in (7, 1007))
-    assert more - few == pytest.approx(25 * 1000 * 4)

@@ -32,7 +32,7 @@ BINS = 20
 
 def make_spoken(folder: Path, count: int) -> List[Spoken]:
     random = np.random.default_rng(1)
-    timed = [TimedUnits(f"u{n}", "s", [0, 1, 2, 0], random.integers(3, 12, 4).tolist()) for n in range(count)]
+    timed = [TimedUnits("s", [0, 1, 2, 0], random.integers(3, 12, 4).tolist()) for n in range(count)]
     matrices = [random.integers(-2000, 2000, (sum(of.frames), BINS)).astype(np.int16) for of in timed]
     keys = write_shard(folder / "shard.i16", matrices)
     ones = torch.ones(BINS)

@@ -32,7 +32,7 @@ def gradients_of_rank(rank: int, meet: Path, rows: List[List[int]]) -> Dict[str,
         loss = model[0](INPUTS[rows[rank]]).square().sum()
         loss.backward()
         counts = torch.tensor([len(rows[rank]), float(loss)])
-    totals = reduce_gradients(ranks, model, counts)
+    totals = reduce_gradients(ranks, model, counts, 1.0, GradientSum(ranks, model))
     return {
         "gradient": model[0].weight.grad.tolist(),
         "counts": totals.tolist(),
