@@ -106,9 +106,11 @@ def _fine_tuning(place: Path) -> List[Suggestion]:
         Suggestion(
             "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
         ),
-        Suggestion("train.replay", 0.3, "share of the model's own training data, against forgetting"),
         Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
     ]
+    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
+        reason = "share of the model's own training data, against forgetting"
+        settings.append(Suggestion("train.replay", 0.3, reason))
     if config.units.kind == "phones":
         lexicon = str(place / "units" / "lexicon.txt")
         settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
