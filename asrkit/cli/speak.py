@@ -23,7 +23,7 @@ def command(text: str, output: Path, exp: Path, speaker: Optional[str], speed: f
     With --lines, speakers take turns unless one is named; OUTPUT/synthetic.tsv (path, text, speaker, split)
     is a table that corpora of tables take.
     """
-    from asrkit.storage.files import write_text
+    from asrkit.storage.files import remove, write_text
     from asrkit.synthesis.speaking import open_speaker, texts_of, write_sound
 
     voice = open_speaker(exp)
@@ -36,6 +36,7 @@ def command(text: str, output: Path, exp: Path, speaker: Optional[str], speed: f
         voice.refuse_unknown(each)  # before any is spoken
     table = ["path\ttext\tspeaker\tsplit"]
     names = [speaker] if speaker is not None else voice.voice.speakers
+    remove(output / "synthetic.tsv")  # of other texts: its recordings are replaced from here on
     for number, each in enumerate(texts):
         name, file = names[number % len(names)], f"{number:06d}.flac"
         write_sound(output / file, voice.speak(each, name, speed), rate)

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
 
@@ -14,6 +14,9 @@ from asrkit.pipeline.progress import Progress
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords, read_hotwords
 from asrkit.recognise.recording import find_recordings, read_recording
 from asrkit.recognise.transcript import FORMATS, Segment, Transcript, in_digits
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from asrkit.recognise.stream import Update
 
 FOLDER = click.Path(path_type=Path)
 Result = Tuple[Optional[Transcript], str]  # and what is wrong with the recording
@@ -103,7 +106,7 @@ def command(
                 if progress is not None and len(recordings) == 1:
                     progress.advance(segment.end - segment.start, count=0)
         except AudioProblem as problem:
-            return None, str(problem) if str(name) in problem.detail else f"{name}: {problem}"
+            return None, _described(problem, name)
         return Transcript(str(name), len(samples) / rate, tuple(segments)), ""
 
     started, seconds, failures = time.monotonic(), 0.0, 0
@@ -118,9 +121,18 @@ def command(
     elapsed = time.monotonic() - started
     factor = f", real-time factor {elapsed / seconds:.2g}" if seconds else ""
     print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{factor}", file=sys.stderr)
+    _refuse_failures(failures, len(recordings))
+
+
+def _described(problem: AudioProblem, name: Path) -> str:
+    return str(problem) if str(name) in problem.detail else f"{name}: {problem}"
+
+
+def _refuse_failures(failures: int, count: int) -> None:
+    """Raise UserError if there are any."""
     if failures:
         raise UserError(
-            f"{failures} of {len(recordings)} recordings could not be transcribed",
+            f"{failures} of {count} recordings could not be transcribed",
             expected="audio that libsndfile reads: WAV, FLAC, MP3, OGG, AIFF, AU, CAF, SPHERE",
             where="the warnings above",
             todo="convert them: ffmpeg -i IN OUT.flac",
@@ -144,19 +156,29 @@ def _stream(
     worst, mean = recognizer.latency
     seconds = f"latency {worst:.2f} s at most, {mean:.2f} s on average, without computing"
     print(f"chunks of {recognizer.model.chunk * recognizer.step:g} s: {seconds}", file=sys.stderr)
-    begin, end = ("\r\x1b[K", "") if sys.stderr.isatty() else ("", "\n")
+    failures = 0
     for name in recordings:
         rate = recognizer.sampling_rate
         pieces = read_pipe(sys.stdin.buffer, rate) if str(name) == "-" else play(name, rate)
-        for update in recognizer.transcribe(pieces):
-            if form == "json":
-                print(json.dumps(to_message(update), ensure_ascii=False), flush=True)
-                continue
-            if update.is_final:
-                print(begin.strip("\n"), end="", file=sys.stderr, flush=True)
-                print(update.segment.text, flush=True)
-            else:
-                print(f"{begin}{update.segment.text}", end=end, file=sys.stderr, flush=True)
+        try:
+            for update in recognizer.transcribe(pieces):
+                if form == "json":
+                    print(json.dumps(to_message(update), ensure_ascii=False), flush=True)
+                else:
+                    _print_update(update)
+        except AudioProblem as problem:
+            failures += 1
+            print(f"warning: {_described(problem, name)}", file=sys.stderr, flush=True)
+    _refuse_failures(failures, len(recordings))
+
+
+def _print_update(update: "Update") -> None:
+    begin, end = ("\r\x1b[K", "") if sys.stderr.isatty() else ("", "\n")
+    if update.is_final:
+        print(begin.strip("\n"), end="", file=sys.stderr, flush=True)
+        print(update.segment.text, flush=True)
+    else:
+        print(f"{begin}{update.segment.text}", end=end, file=sys.stderr, flush=True)
 
 
 def _use_one_thread() -> None:

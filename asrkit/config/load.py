@@ -3,7 +3,7 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, get_args
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Type, get_args
 
 import msgspec
 import yaml
@@ -21,11 +21,12 @@ from asrkit.config.recipe import (
 )
 from asrkit.errors import UserError
 
+MERGE = "tag:yaml.org,2002:merge"  # <<, which may come several times
 MOST_ALIASES = 20  # per file: aliases of aliases multiply, 20 of them to about 1,500 copies
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads 2e-3 as a number, which is text in YAML 1.1, and refuses aliases that grow exponentially."""
+    """Reads 2e-3 as a number, which is text in YAML 1.1; refuses aliases that multiply, and repeated keys."""
 
     aliases = 0
 
@@ -36,6 +37,18 @@ class _Loader(yaml.SafeLoader):
         self.aliases += is_alias
         if is_alias and (self.aliases > MOST_ALIASES or node.end_mark is None):
             raise yaml.YAMLError(f"more than {MOST_ALIASES} aliases (*NAME), or one inside its own anchor")
+        return node
+
+    def compose_mapping_node(self, anchor: Optional[str]) -> yaml.MappingNode:
+        """Compose a mapping; raises YAMLError for a key given twice, of which YAML would keep the last."""
+        node = super().compose_mapping_node(anchor)
+        seen: Set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                if key.value in seen:
+                    found = f"{key.value} is given twice in the same section"
+                    raise yaml.MarkedYAMLError(problem=found, problem_mark=key.start_mark)
+                seen.add(key.value)
         return node
 
 

@@ -84,13 +84,16 @@ def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Sug
         recipe = Path(folder) / "recipe.yaml"
         write_text(recipe, settings_text(name, [Suggestion("corpus.module", "tsv"), *taken]))
         try:
-            flat = flatten(load_config(recipe, None, assignments))
+            config = load_config(recipe, None, assignments)
         except UserError as error:
             raise UserError(error.found, error.expected, "--set", error.todo) from None
     keys = [assignment.partition("=")[0].strip() for assignment in assignments]
+    settings = {key: value for key, value in flatten(config).items() if key.partition(".")[0] != "augment"}
+    if any(key.partition(".")[0] == "augment" for key in keys):  # a list, written as a whole
+        settings["augment"], keys = msgspec.to_builtins(list(config.augment)), [*keys, "augment"]
     return [
         Suggestion(key, value, "given with --set")
-        for key, value in flat.items()
+        for key, value in settings.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
     ]
 
@@ -103,9 +106,11 @@ def _fine_tuning(place: Path) -> List[Suggestion]:
         Suggestion(
             "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
         ),
-        Suggestion("train.replay", 0.3, "share of the model's own training data, against forgetting"),
         Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
     ]
+    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
+        reason = "share of the model's own training data, against forgetting"
+        settings.append(Suggestion("train.replay", 0.3, reason))
     if config.units.kind == "phones":
         lexicon = str(place / "units" / "lexicon.txt")
         settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))

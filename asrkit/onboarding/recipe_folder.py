@@ -79,19 +79,19 @@ def first_of_each(suggestions: Sequence[Suggestion]) -> Dict[str, Suggestion]:
 
 
 def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
-    """recipe.yaml, with the reasons as comments."""
-    kept = first_of_each(suggestions)
+    """recipe.yaml, with the reasons as comments. A suggested name is written instead of `name`."""
+    kept = first_of_each([*suggestions, Suggestion("name", name)])
     sections: Dict[str, List[str]] = {}
-    for key in dict.fromkeys(suggestion.key for suggestion in suggestions):
+    for key in dict.fromkeys(["name", *(suggestion.key for suggestion in suggestions)]):
         section, _, setting = key.partition(".")
         lines = sections.setdefault(section, [f"{section}:"])
         comment = f" # {kept[key].reason}" if kept[key].reason else ""
+        value = "" if kept[key].value is None and not setting else f" {_plain(kept[key].value)}"
         if setting:
-            lines.append(f"  {setting}: {_plain(kept[key].value)}{comment}")
-        else:
-            lines[0] += comment
-    settings = [line for lines in sections.values() for line in lines]
-    return "\n".join([f"name: {_plain(name)}", *settings]) + "\n"
+            lines.append(f"  {setting}:{value}{comment}")
+        else:  # a comment on a section, or a setting outside of any: name, augment
+            lines[0] += f"{value}{comment}"
+    return "".join(f"{line}\n" for lines in sections.values() for line in lines)
 
 
 # Without it, bash would go on and fail at each line, with "stage: command not found"

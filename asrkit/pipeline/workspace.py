@@ -55,7 +55,9 @@ def work_folder(stage: Stage, experiment: Experiment, origin: Origin) -> Path:
     if stage.command:
         return command_folder(stage, experiment)
     if stage.kept:
-        kept, name = experiment.directory / TRAININGS, f"{experiment.config.name}-{origin.key[:KEY_LENGTH]}"
+        kept = experiment.directory / TRAININGS
+        # A name with slashes would be folders in folders, which `trainings` doesn't find
+        name = f"{experiment.config.name.replace('/', '-')}-{origin.key[:KEY_LENGTH]}"
         # An earlier version or a copy may have named it otherwise
         for folder, record in sorted(trainings(experiment), key=lambda each: each[0].name != name):
             if record is None and has_origin(read_note(folder), origin):

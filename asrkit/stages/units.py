@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Optional, Sequence, Set
 
 from asrkit.corpus.cuts import read_transcripts
-from asrkit.errors import AudioProblem
+from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.stage import Stage
 
@@ -60,9 +60,15 @@ def run(experiment: Experiment) -> None:
 def _kept_units(experiment: Experiment) -> Optional[Path]:
     """The units of the experiment that training starts from, if they are of the same kind."""
     name = experiment.config.train.init_from
-    if name is None or not experiment.named(name).is_dir():
+    if name is None:
         return None
-    source = open_experiment(experiment.named(name))
+    place = experiment.named(name)
+    if not place.exists():  # else the units would be built as without it, and the model not fit them
+        todo = "put it there, or correct the setting; --stage N runs a later stage alone"
+        raise UserError(f"train.init_from is {name}, which is missing", "an experiment", str(place), todo)
+    if not place.is_dir():
+        return None
+    source = open_experiment(place)
     same = source.config.units.kind == experiment.config.units.kind
     return source.folder("units") if same else None
 

@@ -103,14 +103,16 @@ def mix_priors(
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:
     """Raise UserError for a bundle, an experiment without an averaged model, and one of other features.
 
-    Features are also the steps before them and the normalisation after them.
+    Features are also the steps before them and the normalisation after them. With train.replay, the features
+    of its training data must be there, too.
     """
     if not place.is_dir():
         return
     if (place / "bundle.json").exists():
         expected = "the experiment that it was exported from: a bundle has no weights to train"
         raise UserError(f"{place} is a bundle", expected, "train.init_from", "--init-from EXP")
-    theirs, own = (_of_features(each) for each in (open_experiment(place).config, config))
+    source = open_experiment(place).config
+    theirs, own = (_of_features(each) for each in (source, config))
     file = place / "average" / "model.safetensors"
     if not file.is_file():
         todo = f"finish it: run.sh --exp {place} --stop-stage average"
@@ -120,6 +122,10 @@ def refuse_other_features(place: Path, config: RecipeConfig) -> None:
             found = f"{name} is {value}, and that of train.init_from {theirs[name]}"
             todo = f"--set {shlex.quote(f'{name}={theirs[name]}')}"
             raise UserError(found, "the features of the model", str(place), todo)
+    data = place / "features" / f"{source.corpus.train}_cuts.jsonl.gz"
+    if config.train.replay and not data.is_file():  # a pruned experiment has none
+        found, todo = f"{place} has no training data for train.replay", "--set train.replay=0"
+        raise UserError(found, "the features of its training data", str(data), todo)
 
 
 def _of_features(config: RecipeConfig) -> Dict[str, Any]:
