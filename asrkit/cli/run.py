@@ -16,7 +16,7 @@ from asrkit.pipeline.machine import count_cores, prepare_processor
 from asrkit.pipeline.parallel import check_launch, launched_rank
 from asrkit.pipeline.runner import Request, choose_stages, must_run, run_here, run_stages
 from asrkit.pipeline.status import dry_run_lines, status_lines
-from asrkit.stages.table import make_pipeline
+from asrkit.stages.table import STAGES, make_pipeline
 
 FOLDER = click.Path(path_type=Path)
 WEIGHTS = click.Path(exists=True, path_type=Path)
@@ -34,7 +34,7 @@ class _Command(click.Command):
         words = sys.argv[1:]
         lines = [words[place + 1] for place, word in enumerate(words[:-1]) if word == "--line"]
         with formatter.section("Stages"):
-            formatter.write_dl([(f"{s.number} {s.name}", s.purpose) for s in make_pipeline(lines)])
+            formatter.write_dl([(f"{s.number} {s.name}", s.purpose) for s in make_pipeline(lines, STAGES)])
         super().format_epilog(ctx, formatter)
 
 
@@ -106,7 +106,7 @@ def command(
         jobs=nj or count_cores(),
         cluster=cluster,
     )
-    stages, rank = make_pipeline(lines), launched_rank()
+    stages, rank = make_pipeline(lines, STAGES), launched_rank()
     request = Request(
         stages=choose_stages(stages, stage, stop_stage),
         # torchrun's command must name the stage, so there it doesn't mean that a finished one runs again

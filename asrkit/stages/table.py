@@ -45,15 +45,15 @@ def stage_named(name: str) -> Stage:
     return next(stage for stage in STAGES if stage.name == name)
 
 
-def make_pipeline(lines: Sequence[str]) -> List[Stage]:
+def make_pipeline(lines: Sequence[str], known: Sequence[Stage] = STAGES) -> List[Stage]:
     """The stages that run.sh declares, in order; all of asrkit's if it declares none.
 
     A line with a command declares a stage of the recipe's own. Raises UserError for an invalid line, an
     unknown name, and numbers that don't rise.
     """
     if not lines:
-        return list(STAGES)
-    by_name = {stage.name: stage for stage in (*STAGES, *OPTIONAL)}
+        return list(known)
+    by_name = {stage.name: stage for stage in (*known, *OPTIONAL)}
     stages: List[Stage] = []
     for line in lines:
         stage = _read_line(line, by_name)
