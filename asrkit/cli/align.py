@@ -36,9 +36,11 @@ def command(
         words_to_align = " ".join(text.read_text(encoding="utf-8-sig").split())
         samples, rate = read_recording(audio)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read {text}: {error}", expected="a text in UTF-8", where=str(text)) from None
+        found, todo = f"can't read {text}: {error}", "check the name; asrkit align AUDIO TEXT"
+        raise UserError(found, "a text in UTF-8", str(text), todo) from None
     except AudioProblem as problem:
-        raise UserError(f"{audio}: {problem}", expected="a recording", where=str(audio)) from None
+        todo = "asrkit align AUDIO TEXT, in this order; to convert: ffmpeg -i IN OUT.flac"
+        raise UserError(f"{audio}: {problem}", "a recording", str(audio), todo) from None
     words = open_recognizer(one_of(exp, model), "greedy").align(samples, rate, words_to_align)
     duration = len(samples) / rate
     transcript = Transcript(audio.name, duration, (Segment(0.0, duration, tuple(words), "aligned"),))

@@ -23,14 +23,16 @@ def command(
 ) -> None:
     """Print the result of a set and method; exit with status 1 if it is worse than allowed."""
     if max_rate is None and max_errors is None:
-        raise UserError("nothing to check against", "--max-rate or --max-errors", "asrkit check-results")
+        expected, todo = "--max-rate or --max-errors", "for example --max-rate 3.0"
+        raise UserError("nothing to check against", expected, "asrkit check-results", todo)
     results = headlines(read_results(exp / "results.json"))
     refuse_changed_results([stage_named("score")], exp)
     method = current_method(method, "--method")
     found = [record for record in results if (record["set"], record["method"]) == (set_name, method)]
     if not found:
         there = ", ".join(f"{record['set']} {record['method']}" for record in results)
-        raise UserError(f"no result of {set_name} {method}", f"one of: {there}", "results.json")
+        todo = "choose --set-name and --method from these"
+        raise UserError(f"no result of {set_name} {method}", f"one of: {there}", "results.json", todo)
     (line,) = summary_lines(found)
     limits = []
     if max_rate is not None and found[0]["rate"] > max_rate:

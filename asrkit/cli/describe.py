@@ -15,7 +15,13 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--recipe", required=True, type=FOLDER, metavar="DIR", help="Folder with recipe.yaml.")
 @click.option("--config", type=FOLDER, metavar="FILE", help="YAML file that overrides recipe.yaml.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override one setting.")
-@click.option("--units", default=500, show_default=True, help="Number of units that the model predicts.")
+@click.option(
+    "--units",
+    type=click.IntRange(min=2),
+    default=500,
+    show_default=True,
+    help="Number of units that the model predicts, with the blank.",
+)
 def command(recipe: Path, config: Optional[Path], assignments: Tuple[str, ...], units: int) -> None:
     """Print the model: shapes, parameters, multiply-adds per second of audio, receptive field."""
     from asrkit.model.acoustic import AcousticModel, subsampling

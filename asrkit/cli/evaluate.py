@@ -128,7 +128,8 @@ def _refuse_unfinished(trained: Experiment, methods: Tuple[str, ...]) -> None:
     known = sorted((RENAMED.get(name, name) for name in names), key=method_order)
     unknown = [method for method in methods if method not in known]
     if unknown:
-        raise UserError(f"no method {unknown[0]}", expected=f"one of {', '.join(known)}", where="--method")
+        todo = "choose one of these, or decode with it first: decode.methods"
+        raise UserError(f"no method {unknown[0]}", f"one of {', '.join(known)}", "--method", todo)
 
 
 def _evaluation_of(trained: Experiment, name: str, directory: Path, methods: Tuple[str, ...]) -> Experiment:

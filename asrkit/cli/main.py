@@ -1,12 +1,13 @@
 """The command `asrkit`: run a verb and report its errors."""
 
 import contextlib
+import difflib
 import importlib
 import os
 import signal
 import sys
 import traceback
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import click
 
@@ -57,10 +58,30 @@ class VerbGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        """Find the verb; for an unknown one print what was probably meant."""
+        name = args[0]
+        if name not in VERBS:
+            ctx.fail(f"No such command {name!r}. To do: {_verb_to_type(name)}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs in --help without importing them."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _verb_to_type(name: str) -> str:
+    from asrkit.stages.table import STAGES  # an error may take a moment
+
+    if name in [stage.name for stage in STAGES]:
+        return f"recipes/NAME/run.sh --stage {name} --stop-stage {name}"
+    if name in ("status", "dry-run", "force"):
+        return f"recipes/NAME/run.sh --{name}"
+    near = difflib.get_close_matches(name, VERBS, n=1)
+    return f"asrkit {near[0]}" if near else "asrkit --help lists the verbs"
 
 
 @click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,25 +7,28 @@ import click
 
 from asrkit.config import load_config
 from asrkit.onboarding.estimate import estimate_lines
+from asrkit.pipeline.experiment import REPOSITORY
 
 FOLDER = click.Path(path_type=Path)
-RECORDS = Path("recipes/an4/records")
+RECORDS = Path("recipes/an4/records")  # of the project's folder
 
 
 @click.command("plan")
 @click.option("--recipe", required=True, type=FOLDER, metavar="DIR", help="Folder with recipe.yaml.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 @click.option(
-    "--measured", type=FOLDER, default=RECORDS, show_default=True, help="Records of a finished run."
+    "--measured", type=FOLDER, metavar="DIR", help=f"Records of a finished run.  [default: {RECORDS}]"
 )
 @click.option(
     "--throughput", type=click.FloatRange(0, min_open=True), help="Training speed of your hardware."
 )
-def command(recipe: Path, assignments: Tuple[str, ...], measured: Path, throughput: Optional[float]) -> None:
+def command(
+    recipe: Path, assignments: Tuple[str, ...], measured: Optional[Path], throughput: Optional[float]
+) -> None:
     """Print the disk and hours that the stages take on the hardware that --measured was recorded on.
 
     For other hardware, pass the speed that training prints there (seconds of audio per second).
     """
     config = load_config(recipe / "recipe.yaml", None, assignments)
-    for line in estimate_lines(config, recipe / "expect.json", measured, throughput):
+    for line in estimate_lines(config, recipe / "expect.json", measured or REPOSITORY / RECORDS, throughput):
         print(line)

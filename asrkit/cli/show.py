@@ -49,5 +49,5 @@ def _numbers(beams: Optional[str]) -> List[float]:
     except ValueError:
         found = [0.0]
     if not all(0 < each < math.inf for each in found):
-        raise UserError(f"--beams {beams}", "numbers above 0, e.g. 4,8,12,20", "--beams")
+        raise UserError(f"--beams {beams}", "numbers above 0", "--beams", "for example --beams 4,8,12,20")
     return found

@@ -116,6 +116,9 @@ def write_files(
 
 
 def _refuse_other_files(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        expected, todo = "a new or empty folder, or an earlier bundle", "give the name of a folder"
+        raise UserError(f"{directory} is a file", expected, "the folder of the bundle", todo)
     others = [file.name for file in directory.glob("*") if file.name not in {*FILES, DESCRIPTION}]
     if others:
         raise UserError(

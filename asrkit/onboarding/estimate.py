@@ -52,12 +52,16 @@ def estimate_lines(
 
 def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
     """Hours per split, from the version of expect.json with the most audio."""
+    if not file.exists():
+        expected, todo = "the utterances and hours of each set", "write it as recipes/librispeech has it"
+        raise UserError(f"no {file.name}", expected, str(file), todo)
     versions = [version.splits for version in read_versions(file)]
     published = max(versions, key=lambda sets: sum(of.get("hours", 0.0) for of in sets.values()))
     sets = sets_of(config.corpus)
     unknown = [own for names in sets.values() for own in names if "hours" not in published.get(own, {})]
     if unknown:
-        raise UserError(f"no hours for {', '.join(unknown)}", "hours for each set", str(file), "add them")
+        todo = 'add them to the counts of these sets, such as "hours": 5.4'
+        raise UserError(f"no hours for {', '.join(unknown)}", "hours for each set", str(file), todo)
     return {name: float(sum(published[own]["hours"] for own in names)) for name, names in sets.items()}
 
 

@@ -69,7 +69,10 @@ def write_recipe(
     (directory / "run.sh").chmod(0o755)
     write_text(directory / "recipe.yaml", settings_text(name, suggestions))
     write_text(directory / "README.md", README.format(table=_table(statistics), **names))
-    expected = {split: {count: of[count] for count in COUNTS} for split, of in statistics.items()}
+    expected = {
+        split: {**{count: of[count] for count in COUNTS}, "hours": round(of["seconds"] / 3600, 3)}
+        for split, of in statistics.items()
+    }
     write_json(directory / "expect.json", expected)
 
 

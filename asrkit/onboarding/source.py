@@ -45,7 +45,7 @@ def identify_source(place: Path) -> Source:
         "NAME.tsv with columns path, text, speaker; a Kaldi data directory, or a folder of them; "
         "a lhotse CutSet, NAME.jsonl.gz; or clips/ and validated.tsv of Common Voice",
         "--from",
-        "check the name, or write local/NAME.py (README.md, Add a corpus)",
+        "check the name, or write local/NAME.py (docs/corpora.md, Any other corpus)",
     )
 
 

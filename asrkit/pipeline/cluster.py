@@ -51,7 +51,7 @@ def check_cluster(cluster: str) -> None:
     """Raise UserError for an unknown kind of cluster, or without the packages that it needs."""
     kind, _, address = cluster.partition(":")
     if cluster not in (LOCAL, "slurm") and not (kind == "dask" and address):
-        raise UserError(f"no cluster {cluster}", KINDS, WHERE)
+        raise UserError(f"no cluster {cluster}", KINDS, WHERE, "correct it, or see docs/cluster.md")
     for package in {"dask": ("distributed",), "slurm": ("dask_jobqueue", "cryptography")}.get(kind, ()):
         if importlib.util.find_spec(package) is None:
             raise UserError(f"{package} isn't installed", f"it, for --cluster {kind}", WHERE, INSTALL)

@@ -70,7 +70,8 @@ def _find_stage(stages: Sequence[Stage], text: str, option: str) -> Stage:
         if text in (str(stage.number), stage.name):
             return stage
     names = ", ".join(f"{stage.number} {stage.name}" for stage in stages)
-    raise UserError(f"{option} {text}: no such stage", f"one of {names}", "the command line")
+    todo = f"give its number or name: {option} {stages[0].name}" if stages else ""
+    raise UserError(f"{option} {text}: no such stage", f"one of {names}", "the command line", todo)
 
 
 def cache_of(experiment: Experiment) -> FingerprintCache:

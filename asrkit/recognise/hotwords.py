@@ -64,9 +64,10 @@ def read_hotwords(file: Path, weight: float = WEIGHT) -> Dict[str, float]:
                 if not math.isfinite(phrases[phrase]):
                     raise ValueError
             except ValueError:
-                raise UserError(f"the weight {value!r}", LAYOUT, f"{file}, line {number}") from None
+                where, todo = f"{file}, line {number}", "write a number after the tab, or no tab"
+                raise UserError(f"the weight {value!r}", LAYOUT, where, todo) from None
     except READ_ERRORS as error:
-        raise UserError(f"can't read {file}: {error}", LAYOUT, "--hotwords") from None
+        raise UserError(f"can't read {file}: {error}", LAYOUT, "--hotwords", "check the name") from None
     return phrases
 
 

@@ -109,7 +109,8 @@ class TorchEncoder:
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             expected = "cpu, or cuda if there is a GPU"
-            raise UserError(f"device {device}: {reason}", expected, "--device") from None
+            todo = "leave --device out, for the CPU; asrkit doctor shows the GPU"
+            raise UserError(f"device {device}: {reason}", expected, "--device", todo) from None
         self._device = device
 
     @torch.no_grad()

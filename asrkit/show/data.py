@@ -102,6 +102,7 @@ def _choose_sets(systems: Sequence[System], sets: Sequence[str]) -> List[str]:
                 f"no results of {name}",
                 expected=f"one of: {', '.join(sorted(set.intersection(*there)))}",
                 where="--set-name",
+                todo="choose one of these",
             )
     if not names:
         raise UserError(

@@ -85,5 +85,6 @@ def texts_of(file: Path) -> List[str]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"can't read {file}: {error}", "a text in UTF-8", str(file)) from None
+        found = f"can't read {file}: {error}"
+        raise UserError(found, "a text in UTF-8", str(file), "check the name") from None
     return [" ".join(line.split()) for line in lines if line.strip()]

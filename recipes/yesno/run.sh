@@ -6,7 +6,7 @@
 
 stage 0 download  "fetch waves_yesno, 1 MB of archive"
 stage 1 manifests "first half of the files for training, second half for test; words from the file names"
-stage 2 features  "log-Mel features at 16 kHz (the recordings are 8 kHz), at three speeds for training"
+stage 2 features  "log-Mel features at 8 kHz, as recorded, at three speeds for training"
 stage 3 units     "phones of the two words, from lexicon.txt"
 stage 4 lm        "unigrams of the training text"
 stage 5 graph     "HLG over two words"

@@ -133,6 +133,13 @@ def test_a_folder_with_other_files_is_not_written_over(finished_yesno: Path, tmp
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_file_is_not_replaced_by_a_bundle(finished_yesno: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"thesis\.txt is a file"):
+        export(open_experiment(finished_yesno), tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "found"),
     [

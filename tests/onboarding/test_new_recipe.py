@@ -145,11 +145,9 @@ def test_each_form_gives_the_same_corpus(tmp_path: Path, make: Any) -> None:
         texts = [text for to, _, text in ROWS if to == split]
         assert sorted(row["text"].lower() for row in rows) == sorted(texts)
         assert (len(rows), len({row["speaker"] for row in rows})) == (utterances, speakers)
-    assert read_json(tmp_path / "recipes" / "new" / "expect.json")["test"] == {
-        "utterances": 4,
-        "words": 8,
-        "speakers": 2,
-    }
+    expected = read_json(tmp_path / "recipes" / "new" / "expect.json")["test"]
+    assert 0 < expected.pop("hours") < 0.1
+    assert expected == {"utterances": 4, "words": 8, "speakers": 2}
 
 
 def test_missing_splits_are_carved_out_by_speaker(tmp_path: Path) -> None:

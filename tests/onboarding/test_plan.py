@@ -85,6 +85,19 @@ def test_training_speed_can_be_given(folders: List[str]) -> None:
     assert train.endswith("(--throughput)")
 
 
+def test_a_recipe_without_counts(folders: List[str]) -> None:
+    (Path(folders[1]) / "expect.json").unlink()
+    with pytest.raises(UserError, match=r"no expect\.json"):
+        plan(*folders)
+
+
+def test_the_records_of_an4_are_found_from_any_folder(
+    folders: List[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "(an4 on 2 cores" in plan(*folders[:2])[3]
+
+
 def test_sets_without_published_hours_are_named(folders: List[str]) -> None:
     with pytest.raises(UserError, match="no hours for three"):
         plan(*folders, "--set", "corpus.train_sets=[one, three]")
