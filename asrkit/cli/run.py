@@ -14,6 +14,7 @@ from asrkit.pipeline.experiment import Experiment, remembered_corpus
 from asrkit.pipeline.interruption import die_with
 from asrkit.pipeline.machine import count_cores, prepare_processor
 from asrkit.pipeline.parallel import check_launch, launched_rank
+from asrkit.pipeline.requirements import check_places
 from asrkit.pipeline.runner import Request, choose_stages, must_run, run_here, run_stages
 from asrkit.pipeline.status import dry_run_lines, status_lines
 from asrkit.stages.table import STAGES, make_pipeline
@@ -107,6 +108,7 @@ def command(
         cluster=cluster,
     )
     stages, rank = make_pipeline(lines, STAGES), launched_rank()
+    check_places(stages, experiment)
     request = Request(
         stages=choose_stages(stages, stage, stop_stage),
         # torchrun's command must name the stage, so there it doesn't mean that a finished one runs again

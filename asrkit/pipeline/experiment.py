@@ -98,9 +98,10 @@ def remembered_corpus(directory: Path) -> Optional[Path]:
 
 
 def remember_corpus(experiment: Experiment) -> None:
-    """Write the corpus folder down for commands that aren't given it."""
-    if remembered_corpus(experiment.directory) != experiment.corpus_directory:
-        write_text(experiment.directory / CORPUS_NOTE, f"{experiment.corpus_directory}\n")
+    """Write the corpus folder down for commands that aren't given it, if it is there: it may be misspelt."""
+    folder = experiment.corpus_directory
+    if folder.is_dir() and remembered_corpus(experiment.directory) != folder:
+        write_text(experiment.directory / CORPUS_NOTE, f"{folder}\n")
 
 
 def write_settings(directory: Path, config: RecipeConfig) -> None:

@@ -41,11 +41,13 @@ def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], exper
 
 
 def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
-    """Raise UserError if an experiment would overwrite the corpus or the recipe."""
+    """Raise UserError for an experiment that is a file, or would overwrite the corpus or the recipe."""
     exp, corpus = experiment.directory.resolve(), experiment.corpus_directory.resolve()
     written = [exp / name for name in ("stages", "logs", *(stage.name for stage in stages))]
     if corpus == exp or any(folder in (corpus, *corpus.parents) for folder in written):
         found = f"the corpus in {corpus} lies in a folder that stages clear"
+    elif exp.exists() and not exp.is_dir():
+        found = f"{exp} is a file"
     elif exp == experiment.recipe_directory.resolve() or (exp / "run.sh").exists():
         found = f"{exp} is the folder of a recipe"
     else:

@@ -33,7 +33,7 @@ from asrkit.pipeline.record import (
     settings_of,
     write_listings,
 )
-from asrkit.pipeline.requirements import check_earlier_stages, check_inputs, check_places
+from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
 from asrkit.pipeline.stage import Stage, fill
 from asrkit.pipeline.workspace import begin, find_training, publish, recover, remove_unfinished, work_folder
 from asrkit.storage.fingerprint import FingerprintCache
@@ -87,7 +87,6 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
     Raises UserError when a stage fails or an input is missing, Interrupted after a signal. A read-only
     experiment is accepted if nothing has to run.
     """
-    check_places(stages, experiment)
     with contextlib.ExitStack() as stack:
         stack.enter_context(signals_raise())
         try:
@@ -98,6 +97,7 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
             _report_fresh(request.stages, stages)
             return
         remember_corpus(experiment)
+        stack.callback(remember_corpus, experiment)  # stage download may make it
         for stage in stages:
             recover(stage, experiment)
         _Run(stages, experiment, request, lock, cache_of(experiment)).run()

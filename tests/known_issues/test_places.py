@@ -132,3 +132,11 @@ def test_the_folder_of_a_recipe_is_no_experiment(toy: Toy) -> None:
     before = (toy.recipe / "recipe.yaml").read_text()
     assert "is the folder of a recipe" in toy.run("--exp", str(toy.recipe), status=1)
     assert (toy.recipe / "recipe.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("option", ["--status", "--dry-run", "--nj=1"])
+def test_a_file_is_no_experiment(toy: Toy, tmp_path: Path, option: str) -> None:
+    """--status showed one that was never run."""
+    file = tmp_path / "file"
+    file.write_text("text")
+    assert f"error: {file} is a file" in toy.run("--exp", str(file), option, status=1)
