@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Dict, List
 
+from tests.train.torchrun import torchrun
+
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = (
     *("features.speed_factors=[1.0]", "model.stem_channels=8", "model.stage_channels=[8, 8, 8, 8]"),
@@ -32,13 +34,10 @@ def launch_training(
     name: str, corpus: Path, exp: Path, *options: str, settings: List[str]
 ) -> "subprocess.Popen[str]":
     """Start stage train of the recipe by torchrun, as docs/training.md says: two processes of run.sh."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--no_python"]
-    # tests/known_issues/test_torchrun.py says why -r and -t
-    command += ["--monitor_interval", "0.1", "-r", "9:1", "-t", "9:1"]
-    command += [str(PROJECT / "recipes" / name / "run.sh"), "--stage", "train", "--stop-stage", "train"]
-    command += [*arguments(corpus, exp, settings), *options]
+    script = str(PROJECT / "recipes" / name / "run.sh")
+    stage = ("--stage", "train", "--stop-stage", "train")
     return subprocess.Popen(
-        command,
+        torchrun("--no_python", script, *stage, *arguments(corpus, exp, settings), *options),
         env={**environment(), "VIRTUAL_ENV": sys.prefix},
         start_new_session=True,
         stdout=subprocess.PIPE,

@@ -3,7 +3,6 @@ import dataclasses
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -32,6 +31,7 @@ from asrkit.train.loop import Training, run_training, take_step
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.world import ALONE, World, join_launched, join_world
 from tests.train.tiny import CONFIG, FRESH, MODEL, UNITS, make_augmenter, make_examples
+from tests.train.torchrun import torchrun
 
 pytestmark = pytest.mark.long
 
@@ -130,11 +130,8 @@ def launch(directory: Path, *more: str, train: str = "train_launched") -> "subpr
     code = f"from tests.train.test_resume import *; {train}(Path({str(directory)!r}))"
     script = directory.with_suffix(".py")
     script.write_text(code)
-    # why -r and -t: tests/known_issues/test_torchrun.py
-    options = ("-r", "9:1", "-t", "9:1", "--monitor_interval", "0.1", "--nproc_per_node", "2", *more)
-    torchrun = ("-m", "torch.distributed.run", *options, str(script))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen([sys.executable, *torchrun], env=environment, start_new_session=True)
+    return subprocess.Popen(torchrun(*more, str(script)), env=environment, start_new_session=True)
 
 
 def train_launched(directory: Path) -> None:
