@@ -62,16 +62,20 @@ def add_stage(experiment: Experiment, name: str, record: Record) -> None:
 
 @functools.lru_cache(maxsize=1)
 def read_commit() -> Optional[str]:
-    """The project's commit, with "-dirty" if files differ from it; None without git."""
+    """The project's commit, with "-dirty" if files that a run may read differ from it; None without git."""
     if not (REPOSITORY / ".git").exists():
         return None
-    git = ["git", "-C", str(REPOSITORY)]
+    # Not records and pages: a study would call its own second row dirty
+    paths = ("--", ".", ":(exclude)recipes/*/records/*", ":(exclude)*.md")
+
+    def ask(*words: str) -> str:
+        git = ("git", "-C", str(REPOSITORY), *words)
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+        return ask("rev-parse", "HEAD") + ("-dirty" if ask("status", "--porcelain", *paths) else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
 
 
 def read_cost(experiment: Experiment) -> Dict[str, Any]:
