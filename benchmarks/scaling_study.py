@@ -169,7 +169,7 @@ def measure() -> None:
 def draw_study(rows: Sequence[Row], file: Path) -> None:
     """Error rates of each set (HLG where it was run) over training time and over multiply-adds, as PNG.
 
-    Of variants with about the same model size, whose names would lie on each other: over the variants.
+    If most variants have about the same model size, their names would lie on each other: over the variants.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -178,7 +178,8 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
     sets = list(dict.fromkeys(record["set"] for row in rows for record in row["results"]))
     of_set = {name: [row for row in rows if name in _sets_of(row)] for name in sets}
     sizes = [row["multiply_adds"] for row in rows]
-    if max(sizes) < 1.1 * min(sizes):  # another number of units changes the last layer
+    alike = [size for size in sizes if 0.9 < size / statistics.median(sizes) < 1.1]  # units change a layer
+    if len(alike) > len(sizes) / 2:
         _draw_variants(figure.subplots(), of_set, [row["variant"] for row in rows])
     else:
         _draw_costs(figure.subplots(1, 2, sharey=True), of_set)
@@ -187,9 +188,13 @@ def draw_study(rows: Sequence[Row], file: Path) -> None:
 
 
 def _draw_variants(axis: Any, of_set: Dict[str, List[Row]], variants: List[str]) -> None:
-    for name, rows in of_set.items():
-        places = [variants.index(row["variant"]) for row in rows]
-        axis.scatter([_rate_of(row, name) for row in rows], places, label=name)
+    for number, (name, rows) in enumerate(of_set.items()):
+        shift = (number - (len(of_set) - 1) / 2) * 0.6 / len(of_set)  # so that no interval hides another
+        places = [variants.index(row["variant"]) + shift for row in rows]
+        records = [_record_of(row, name) for row in rows]
+        rates = [_rate_of(row, name) for row in rows]
+        sides = [(rate - of["interval"][0], of["interval"][1] - rate) for rate, of in zip(rates, records)]
+        axis.errorbar(rates, places, xerr=list(zip(*sides)), fmt="o", alpha=0.8, label=name)
     axis.set_yticks(range(len(variants)), variants)
     axis.invert_yaxis()
     axis.set_xlabel("word errors, %")
@@ -217,11 +222,15 @@ def _sets_of(row: Row) -> List[str]:
     return [record["set"] for record in row["results"]]
 
 
-def _rate_of(row: Row, name: str) -> float:
-    """Percent of errors in a set, with HLG where it was run."""
+def _record_of(row: Row, name: str) -> Dict[str, Any]:
+    """The result of a set, with HLG where it was run."""
     of_set = [record for record in row["results"] if record["set"] == name]
-    chosen = next((record for record in of_set if record["method"] == "1best"), of_set[0])
-    return float(100 * chosen["errors"] / chosen["reference"])
+    return next((record for record in of_set if record["method"] == "1best"), of_set[0])
+
+
+def _rate_of(row: Row, name: str) -> float:
+    record = _record_of(row, name)
+    return float(100 * record["errors"] / record["reference"])
 
 
 if __name__ == "__main__":
