@@ -65,8 +65,9 @@ def read_commit() -> Optional[str]:
     """The project's commit, with "-dirty" if files that a run may read differ from it; None without git."""
     if not (REPOSITORY / ".git").exists():
         return None
-    # Not records and pages: a study would call its own second row dirty
-    paths = ("--", ".", ":(exclude)recipes/*/records/*", ":(exclude)*.md")
+    # Not results and pages, which no run reads: a study would call its own second row dirty
+    results = [f":(exclude)recipes/*/records/*.{ending}" for ending in ("json", "png")]
+    paths = ("--", ".", *results, ":(exclude)*.md")
 
     def ask(*words: str) -> str:
         git = ("git", "-C", str(REPOSITORY), *words)
