@@ -21,6 +21,7 @@ OGG_PAGE = 30  # seconds; a page has at most 255 packets
 # Formats whose length can be checked; for others libsndfile derives the length from the file size
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
 SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
+LOUDEST = 100.0  # times full scale; float samples beyond it count in steps of 16 bits, not from -1 to 1
 MEMORY_FOLDER = "/dev/shm/"  # a RAM disk, allowed
 
 
@@ -34,7 +35,7 @@ class AudioFacts:
 
 
 def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
-    """Read the whole file; raises AudioProblem unless it is mono and has finite, non-constant samples.
+    """Read the whole file; raises AudioProblem unless it is mono and has usable, non-constant samples.
 
     At most `max_seconds` are read: a small file of compressed silence can last for years.
     """
@@ -45,8 +46,7 @@ def inspect_audio(file: Path, max_seconds: float) -> AudioFacts:
             raise AudioProblem("more than one channel", f"found {sound.channels}, expected 1")
         rate = int(sound.samplerate)
         for block in read_blocks(sound):
-            if not np.isfinite(block).all():
-                raise AudioProblem("NaN or infinite samples", f"after sample {count}")
+            check_samples(block, f"after sample {count}")
             digest.update(block.tobytes())
             low, high, count = min(low, block.min()), max(high, block.max()), count + len(block)
     if count == 0:
@@ -139,6 +139,16 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
         raise AudioProblem("not readable audio", str(error).partition(": ")[2] or str(error)) from None
     if count is None and position < end:
         raise AudioProblem("truncated", f"the header declares {end} samples, the file has {position}")
+
+
+def check_samples(samples: np.ndarray, where: str) -> None:
+    """Raise AudioProblem for float samples that are NaN, infinite, or not from -1 to 1 at any loudness."""
+    peak = np.abs(samples).max(initial=0.0)
+    if not np.isfinite(peak):
+        raise AudioProblem("NaN or infinite samples", where)
+    if peak > LOUDEST:
+        todo = "for samples in steps of 16 bits: ffmpeg -i IN -af volume=1/32768 OUT.flac"
+        raise AudioProblem("float samples out of range", f"found {peak:g} {where}, expected -1 to 1; {todo}")
 
 
 def _seek_position(sound: Any, first: int) -> int:

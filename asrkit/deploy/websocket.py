@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from asrkit.corpus.audio import check_samples
 from asrkit.deploy.streams import LiveStream, StreamWorkers
 from asrkit.deploy.workers import Overloaded
+from asrkit.errors import AudioProblem
 
 FORMATS = {"int16": ("<i2", 32768.0), "float32": ("<f4", 1.0)}  # samples, and what is 1.0 there
 AHEAD = 10.0  # seconds of audio that a client may send faster than they are spoken
@@ -108,8 +110,10 @@ async def _receive(websocket: WebSocket, stream: LiveStream, form: str, rate: in
         if len(content) % np.dtype(dtype).itemsize:
             raise _Refused(f"{len(content)} bytes, which are no whole samples of {form}")
         samples = np.frombuffer(content, dtype).astype(np.float32) / one
-        if not np.isfinite(samples).all():
-            raise _Refused("NaN or infinite samples")
+        try:
+            check_samples(samples, f"after {seconds:.1f} s")
+        except AudioProblem as problem:
+            raise _Refused(str(problem)) from None
         await stream.send(samples)
         seconds += len(samples) / rate
         await asyncio.sleep(max(0.0, seconds - AHEAD - (time.monotonic() - started)))

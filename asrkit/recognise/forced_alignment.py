@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from asrkit.config.symbols import BLANK
+from asrkit.corpus.text import normalise_typed
 from asrkit.errors import UserError
 from asrkit.recognise.transcript import Word
 from asrkit.text.units import Units
@@ -75,6 +76,7 @@ def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List
     A word's confidence is the geometric mean of its tokens' probabilities on the path. Raises UserError for a
     word that the model's tokens can't spell, or a text that is too long for the audio.
     """
+    text = normalise_typed(text)
     words = text.split()
     unknown = units.unknown_words(text)
     if unknown:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 import numpy as np
 
 from asrkit.config.symbols import BLANK
+from asrkit.corpus.text import normalise_typed
 from asrkit.errors import UserError
 from asrkit.recognise.forced_alignment import align_tokens
 from asrkit.recognise.transcript import Word
@@ -78,7 +79,8 @@ def make_hotwords(phrases: Mapping[str, float], units: Units) -> List[Hotword]:
     """
     hotwords: List[Hotword] = []
     unknown: List[str] = []
-    for phrase, weight in phrases.items():
+    for given, weight in phrases.items():
+        phrase = normalise_typed(given)
         if len(phrase) > LONGEST or len(phrases) > MOST or not phrase.split():
             found = f"{len(phrases):,} hotwords, one of {len(phrase)} characters"
             raise UserError(found, f"up to {MOST:,} phrases of up to {LONGEST} characters", "hotwords")

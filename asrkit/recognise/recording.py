@@ -7,7 +7,7 @@ from typing import List, Tuple, Union
 
 import numpy as np
 
-from asrkit.corpus.audio import open_whole, read_blocks
+from asrkit.corpus.audio import check_samples, open_whole, read_blocks
 from asrkit.errors import AudioProblem, UserError
 
 LONGEST = 24 * 3600.0  # seconds; a day of audio at 16 kHz takes 5.5 GB
@@ -36,8 +36,7 @@ def read_recording(source: Union[Path, bytes], longest: float = LONGEST) -> Tupl
         rate = int(sound.samplerate)
         for block in read_blocks(sound):
             blocks.append(block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32))
-            if not np.isfinite(blocks[-1]).all():
-                raise AudioProblem("NaN or infinite samples", str(source))
+            check_samples(blocks[-1], f"in {source}" if isinstance(source, Path) else "")
     return np.concatenate([np.empty(0, np.float32), *blocks]), rate
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lhotse.augmentation.resample import Resample
 
-from asrkit.corpus.audio import AudioProblem, open_audio, read_blocks
+from asrkit.corpus.audio import AudioProblem, check_samples, open_audio, read_blocks
 
 MAX_FILTER_WEIGHTS = 1 << 26  # of a resampler; rates without a common factor need the most
 _resampler = functools.lru_cache(maxsize=16)(Resample)
@@ -17,7 +17,7 @@ _resampler = functools.lru_cache(maxsize=16)(Resample)
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
     """`count` samples from `first` on: float32 (sample,), in -1 to 1 for PCM.
 
-    Raises AudioProblem for audio that is truncated or unreadable, isn't mono, or holds NaN.
+    Raises AudioProblem for audio that is truncated, unreadable or out of range, or isn't mono.
     """
     with open_audio(file) as sound:
         if sound.channels != 1:
@@ -25,8 +25,7 @@ def read_samples(file: Path, first: int, count: int) -> np.ndarray:
         samples = np.concatenate([np.empty(0, np.float32), *read_blocks(sound, first, count)])
     if len(samples) < count:
         raise AudioProblem("truncated", f"found {len(samples)} samples from {first} on, expected {count}")
-    if not np.isfinite(samples).all():
-        raise AudioProblem("NaN or infinite samples", str(file))
+    check_samples(samples, f"in {file}")
     return samples
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from asrkit.config.recipe import FeaturesConfig
 from asrkit.config.symbols import BLANK
+from asrkit.corpus.text import normalise_typed
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.storage.files import whole_file
@@ -35,13 +36,14 @@ class Speaker:
         if name not in self.voice.speakers:
             some = ", ".join(self.voice.speakers[:10])
             raise UserError(f"no speaker {name}", f"a speaker of training: {some}", "--speaker")
-        self.refuse_unknown(text)
+        text = self.refuse_unknown(text)
         ids = [BLANK, *self.units.encode(text), BLANK]
         samples: np.ndarray = to_samples(self.voice.features(ids, name, speed), self.config).numpy()
         return samples
 
-    def refuse_unknown(self, text: str) -> None:
-        """Raise UserError for a text without words, or with words that have no units."""
+    def refuse_unknown(self, text: str) -> str:
+        """The normalised text; raises UserError if it has no words, or words without units."""
+        text = normalise_typed(text)
         if not text.split():
             todo = 'asrkit speak --exp EXP "WORDS" out.wav'
             raise UserError("a text without words", "words of the training text", "TEXT", todo)
@@ -54,6 +56,7 @@ class Speaker:
                 todo = f"type {', '.join(known[:5])}: the letter case of the training text"
             expected = "words of the lexicon, or of characters that the units spell"
             raise UserError(f"no units for {', '.join(unknown[:5])}", expected, "TEXT", todo)
+        return text
 
 
 def open_speaker(place: Path) -> Speaker:

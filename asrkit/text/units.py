@@ -7,7 +7,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tupl
 
 from asrkit.config import CorpusConfig, UnitsConfig
 from asrkit.config.symbols import BLANK_SYMBOL, END, EPSILON, START
-from asrkit.corpus.text import WORD_START, normalise_word
+from asrkit.corpus.text import ANY_CORPUS, WORD_START, normalise_word
 from asrkit.errors import UserError
 from asrkit.storage.files import write_bytes, write_text
 from asrkit.text.bpe import Spelling, bpe_spelling, train_bpe
@@ -15,7 +15,6 @@ from asrkit.text.lexicon import Pronunciation, read_lexicon, write_lexicon
 from asrkit.text.pronunciation import merge_stress, pronounce
 
 OOV = "oov.txt"  # the word for all out-of-vocabulary words, as in Kaldi
-ANY_CORPUS = CorpusConfig(module="")  # as-is
 
 
 class Units:
