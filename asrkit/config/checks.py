@@ -1,14 +1,15 @@
 """Settings that don't fit each other, or that no run could use: found when a recipe is read."""
 
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Tuple
 
 from asrkit.config.methods import METHODS
-from asrkit.config.recipe import FeaturesConfig, ModelConfig, RecipeConfig, kind_of
+from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig, kind_of
 from asrkit.config.symbols import RESERVED_WORDS
 
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
 MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
+_Unused = Tuple[str, bool, str]  # setting, whether it has no effect, why
 
 
 class Conflict(NamedTuple):
@@ -145,6 +146,9 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if corpus.train in (corpus.dev, *corpus.tests):
         found = f"{corpus.train} is corpus.train, and corpus.dev or one of corpus.tests"
         yield Conflict(found, "disjoint splits", "name another subset")
+    if corpus.dev in corpus.tests:
+        found = f"{corpus.dev} is corpus.dev and one of corpus.tests, but settings are chosen on it"
+        yield Conflict(found, "disjoint splits", "remove it from corpus.tests; stage score reports dev, too")
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
         yield Conflict(found, "a minimum below the maximum", "exchange them")
@@ -172,61 +176,58 @@ def _method_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
 
 def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
     """Settings without effect because of others."""
-    lm, corpus = config.lm, config.corpus
-    estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
-    silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
-    ready = "lm.arpa gives a ready model"
+    corpus, units = config.corpus, config.units
     others = [split for split in corpus.held_out if split not in (corpus.dev, *corpus.tests)]
-    drawn = lm.text is not None and lm.text.endswith(".yaml")
-    no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
-    no_chunk = "train.chunk is not"
-    no_source = "train.init_from is not"
+    silence_unused = config.graph.silence_probability != 0.5 and config.graph.optional_silence is None
     no_phones = "units.kind is not phones"
-    train = config.train
-    plain = train.ctc == "torch" and train.criterion != "lf-mmi"
-    no_graphs = "train.ctc is torch, without k2's graphs"
     for setting, is_unused, reason in (
-        ("lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar),
-        ("lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"),
-        ("lm.interpolate", lm.interpolate and not estimated, ready),
-        ("lm.min_counts", bool(lm.min_counts) and not estimated, ready),
-        ("lm.prune", lm.prune > 0 and lm.arpa is not None, ready),
+        *_unused_of_lm(config.lm),
+        *_unused_of_training(config),
         ("graph.silence_probability", silence_unused, "graph.optional_silence is not"),
         *(
-            (f"lm.{name}.{setting}", bool(is_unused), reason)
-            for name in ("neural", "second_neural")
-            for neural in (getattr(lm, name),)
-            for setting, is_unused, reason in (
-                ("path", neural.path and neural.kind != "masked", f"lm.{name}.kind is not masked"),
-                ("layers", neural.path and neural.layers, f"lm.{name}.path gives a ready model"),
-                (
-                    "context",
-                    neural.context is not None and (neural.kind != "masked" or neural.path is not None),
-                    f"lm.{name} trains no masked model",
-                ),
-                (
-                    "pieces",
-                    neural.pieces != 2000 and neural.tokens != "pieces",
-                    f"lm.{name}.tokens is not pieces",
-                ),
-            )
-        ),
-        ("model.left_context", config.model.left_context != 64 and config.train.chunk is None, no_chunk),
-        ("lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, "lm.rescore_order is not"),
-        *(
-            (f"units.{name}", bool(getattr(config.units, name)) and config.units.kind != "phones", no_phones)
+            (f"units.{name}", bool(getattr(units, name)) and units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
         ),
-        ("train.topology", plain and train.topology != "standard", no_graphs),
-        ("train.optional_silence", plain and train.optional_silence is not None, no_graphs),
-        ("train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, "train.criterion is ctc"),
-        *(
-            (f"train.{name}", bool(getattr(config.train, name)) and config.train.init_from is None, no_source)
-            for name in ("freeze", "replay")
-        ),
-        ("average.initial_share", bool(config.average.initial_share) and train.init_from is None, no_source),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:
             todo = f"leave {setting} out, or change the other"
             yield Conflict(f"{setting} is set, and {reason}", "settings that have an effect", todo)
+
+
+def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:
+    estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    drawn = lm.text is not None and lm.text.endswith(".yaml")
+    ready = "lm.arpa gives a ready model"
+    no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    yield "lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar
+    yield "lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"
+    yield "lm.interpolate", lm.interpolate and not estimated, ready
+    yield "lm.min_counts", bool(lm.min_counts) and not estimated, ready
+    yield "lm.prune", lm.prune > 0 and lm.arpa is not None, ready
+    no_order = "lm.rescore_order is not"
+    yield "lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, no_order
+    for name, neural in (("neural", lm.neural), ("second_neural", lm.second_neural)):
+        masked, given = neural.kind == "masked", neural.path is not None
+        no_context, no_pieces = f"lm.{name} trains no masked model", f"lm.{name}.tokens is not pieces"
+        yield f"lm.{name}.path", given and not masked, f"lm.{name}.kind is not masked"
+        yield f"lm.{name}.layers", given and bool(neural.layers), f"lm.{name}.path gives a ready model"
+        yield f"lm.{name}.context", neural.context is not None and (given or not masked), no_context
+        yield f"lm.{name}.pieces", neural.pieces != 2000 and neural.tokens != "pieces", no_pieces
+
+
+def _unused_of_training(config: RecipeConfig) -> Iterator[_Unused]:
+    train, no_source = config.train, "train.init_from is not"
+    plain = train.ctc == "torch" and train.criterion != "lf-mmi"
+    no_graphs, no_chunk = "train.ctc is torch, without k2's graphs", "train.chunk is not"
+    yield "model.left_context", config.model.left_context != 64 and train.chunk is None, no_chunk
+    yield "train.topology", plain and train.topology != "standard", no_graphs
+    yield "train.optional_silence", plain and train.optional_silence is not None, no_graphs
+    no_second = "train.criterion is ctc"
+    yield "train.ctc_weight", train.criterion == "ctc" and train.ctc_weight != 0.3, no_second
+    for setting, value in (
+        ("train.freeze", train.freeze),
+        ("train.replay", train.replay),
+        ("average.initial_share", config.average.initial_share),
+    ):
+        yield setting, bool(value) and train.init_from is None, no_source

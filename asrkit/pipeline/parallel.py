@@ -95,31 +95,7 @@ def run_parallel(
     try:
         for _ in range(min(jobs, count)):
             start()
-        polled = time.monotonic()
-        while running:
-            for ready in cast(List[Any], multiprocessing.connection.wait(list(running), POLL_SECONDS)):
-                worker = running[ready]
-                try:
-                    message = ready.recv()
-                except (EOFError, OSError):
-                    del running[ready]
-                    worker.process.join()
-                    if worker.process.exitcode != 0:
-                        _count_death(worker)
-                        start(worker.index)
-                    continue
-                if isinstance(message, int):
-                    worker.index = message
-                elif isinstance(message, str):
-                    worker.item = message
-                elif message[1] is not None:
-                    raise message[1]
-                else:
-                    done(worker.index, message[0])
-            if time.monotonic() - polled >= POLL_SECONDS:
-                for worker in running.values():
-                    _kill_if_hung(worker)
-                polled = time.monotonic()
+        _collect(running, start, done)
     finally:
         for worker in running.values():
             worker.process.terminate()  # it removes the file that it was writing
@@ -127,6 +103,37 @@ def run_parallel(
             worker.process.join(GRACE_SECONDS)
             worker.process.kill()
             worker.process.join()
+
+
+def _collect(
+    running: Dict[Any, _Worker], start: Callable[[Optional[int]], None], done: Callable[[int, Any], None]
+) -> None:
+    """Receive what processes send until all have ended; `start(index)` replaces one that died at a part."""
+    polled = time.monotonic()
+    while running:
+        for ready in cast(List[Any], multiprocessing.connection.wait(list(running), POLL_SECONDS)):
+            worker = running[ready]
+            try:
+                message = ready.recv()
+            except (EOFError, OSError):
+                del running[ready]
+                worker.process.join()
+                if worker.process.exitcode != 0:
+                    _count_death(worker)
+                    start(worker.index)
+                continue
+            if isinstance(message, int):
+                worker.index = message
+            elif isinstance(message, str):
+                worker.item = message
+            elif message[1] is not None:
+                raise message[1]
+            else:
+                done(worker.index, message[0])
+        if time.monotonic() - polled >= POLL_SECONDS:
+            for worker in running.values():
+                _kill_if_hung(worker)
+            polled = time.monotonic()
 
 
 def _count_death(worker: _Worker) -> None:

@@ -55,40 +55,28 @@ def train(experiment: Experiment) -> Optional[str]:
 
 
 def _train(experiment: Experiment, world: World) -> Optional[str]:
-    config = experiment.config
-    torch.set_num_threads(config.train.threads or max(1, count_cores() // world.local_size))
+    """Train as one rank; returns the name of its GPU, None for a CPU."""
+    config = experiment.config.train
+    torch.set_num_threads(config.threads or max(1, count_cores() // world.local_size))
     units = load_units(experiment.folder("units"))
     device = choose_device(world)
-    torch.manual_seed(config.train.seed)
-    model = AcousticModel(config.model, config.features.bins, len(units))
-    normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
-    model.feature_mean.copy_(normalisation["mean"])
-    model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
-    if config.train.init_from is not None:
-        taken, left = initialise(model, units.symbols, experiment.named(config.train.init_from))
-        if world.is_main:
-            print(f"train: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
-            print("".join(f"train:   {reason}\n" for reason in left), end="")
-    if config.train.freeze:
-        frozen = freeze(model, config.train.freeze)
-        if world.is_main:
-            print(f"train: {frozen:,} of {model.parameter_count():,} parameters are frozen")
+    torch.manual_seed(config.seed)
+    model = _make_model(experiment, units, world)
     train, dev, rejected = load_splits(experiment, units, model, world)
     augmenter = make_augmenter(experiment, model.normalisation)
-    replayed: Sequence[Example] = ()
-    if config.train.replay:
-        replayed = load_replayed(experiment, units, model)
+    replayed = load_replayed(experiment, units, model) if config.replay else ()
+    if replayed:
         train = StoredExamples(itertools.chain(train, replayed))
     model.to(device)
-    optimizer = make_optimizer(model, config.train, world)
-    averaged = copy.deepcopy(model) if config.train.ema_decay else None
-    if config.train.compile:
+    optimizer = make_optimizer(model, config, world)
+    averaged = copy.deepcopy(model) if config.ema_decay else None
+    if config.compile:
         compile_parts(model)
     note = read_note(experiment.folder("train"))  # of the stage engine; none in tests
     training = Training(
         model,
         optimizer,
-        config.train,
+        config,
         units,
         train,
         dev,
@@ -102,20 +90,46 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     )
     minutes = estimate_minutes(training)
     if world.is_main:
-        hours = sum(example.seconds for example in train) / 3600
-        add_facts(experiment, parameters=model.parameter_count(), audio_hours=round(hours, 3))
-        print(
-            f"train: {model.parameter_count():,} parameters, {len(train)} utterances, {hours:.2f} h, "
-            f"world size {world.size}, {torch.get_num_threads()} threads per rank\n"
-            f"train: the largest step fits in memory; {config.train.epochs} epochs: {minutes:.1f} min"
-        )
-        if augmenter.waveform:
-            print(f"train: {augmenter}")
-        if replayed:
-            print(f"train: {len(replayed)} utterances are of {config.train.init_from}; each epoch draws some")
+        _report(experiment, training, minutes)
         _report_gaps(rejected, units_without_examples(train, units))
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def _make_model(experiment: Experiment, units: Units, world: World) -> AcousticModel:
+    """The model with the corpus's mean and deviation, and maybe another experiment's or frozen parameters."""
+    config = experiment.config
+    model = AcousticModel(config.model, config.features.bins, len(units))
+    normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
+    model.feature_mean.copy_(normalisation["mean"])
+    model.feature_inverse_deviation.copy_(normalisation["inverse_deviation"])
+    if config.train.init_from is not None:
+        taken, left = initialise(model, units.symbols, experiment.named(config.train.init_from))
+        if world.is_main:
+            print(f"train: {len(taken)} tensors from {config.train.init_from}, {len(left)} not:")
+            print("".join(f"train:   {reason}\n" for reason in left), end="")
+    if config.train.freeze:
+        frozen = freeze(model, config.train.freeze)
+        if world.is_main:
+            print(f"train: {frozen:,} of {model.parameter_count():,} parameters are frozen")
+    return model
+
+
+def _report(experiment: Experiment, training: Training, minutes: float) -> None:
+    """Print and record the size of model and data; `minutes`: what the epochs will take."""
+    parameters = training.model.parameter_count()
+    hours = sum(example.seconds for example in training.train) / 3600
+    add_facts(experiment, parameters=parameters, audio_hours=round(hours, 3))
+    print(
+        f"train: {parameters:,} parameters, {len(training.train)} utterances, {hours:.2f} h, "
+        f"world size {training.world.size}, {torch.get_num_threads()} threads per rank\n"
+        f"train: the largest step fits in memory; {training.config.epochs} epochs: {minutes:.1f} min"
+    )
+    if training.augmenter.waveform:
+        print(f"train: {training.augmenter}")
+    if training.replayed:
+        source = training.config.init_from
+        print(f"train: {training.replayed} utterances are of {source}; each epoch draws some")
 
 
 def _make_criterion(

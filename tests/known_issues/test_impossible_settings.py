@@ -14,6 +14,7 @@ IMPOSSIBLE = {
     "augment.noise={directory: x, snr: [30, 10]}": "augment.noise: snr is [30, 10], expected the lower one",
     "lm.order=9": "lm.order is 9",
     "corpus.dev=train": "train is corpus.train, and corpus.dev",
+    "corpus.tests=[test, dev]": "dev is corpus.dev and one of corpus.tests",
     "corpus.max_duration=0.01": "corpus.min_duration is 0.1",
 }
 
