@@ -18,21 +18,22 @@ from asrkit.errors import UserError
 
 TOP = "LibriSpeech"
 SUFFIXES = (".flac", ".wav", ".ogg", ".opus", ".mp3")  # the first of these that an utterance has is read
+PUBLISHED = (  # resource of OpenSLR, set, MD5 of the resource's md5sum.txt
+    (12, "train-clean-100", "2a93770f6d5c6c964bc36631d331a522"),
+    (12, "train-clean-360", "c0e676e450a7ff2f54aeade5171606fa"),
+    (12, "train-other-500", "d1a0fd59409feb2c614ce4d30c387708"),
+    (12, "dev-clean", "42e2234ba48799c1f50f24a7926300a1"),
+    (12, "dev-other", "c8d0bcc9cca99d4f8b62fcc847357931"),
+    (12, "test-clean", "32fa31d27d2e1cad72775fee3f4849a9"),
+    (12, "test-other", "fb5a50374b501bb3bac4815ee91d3135"),
+    (31, "train-clean-5", "5df7d4e78065366204ca6845bb08f490"),
+    (31, "dev-clean-2", "6d7ab67ac6a1d2c993d050e16d61080d"),
+)
 SETS = {
     name: Archive(
-        openslr_addresses(resource, f"{name}.tar.gz"), TOP, md5=md5
-    )  # from md5sum.txt of the resource
-    for resource, name, md5 in (
-        (12, "train-clean-100", "2a93770f6d5c6c964bc36631d331a522"),
-        (12, "train-clean-360", "c0e676e450a7ff2f54aeade5171606fa"),
-        (12, "train-other-500", "d1a0fd59409feb2c614ce4d30c387708"),
-        (12, "dev-clean", "42e2234ba48799c1f50f24a7926300a1"),
-        (12, "dev-other", "c8d0bcc9cca99d4f8b62fcc847357931"),
-        (12, "test-clean", "32fa31d27d2e1cad72775fee3f4849a9"),
-        (12, "test-other", "fb5a50374b501bb3bac4815ee91d3135"),
-        (31, "train-clean-5", "5df7d4e78065366204ca6845bb08f490"),
-        (31, "dev-clean-2", "6d7ab67ac6a1d2c993d050e16d61080d"),
+        openslr_addresses(resource, f"{name}.tar.gz"), TOP, md5=md5, content=tuple(zip(*PUBLISHED))[1]
     )
+    for resource, name, md5 in PUBLISHED
 }
 # OpenSLR 11, without published checksums
 LANGUAGE_MODELS = (

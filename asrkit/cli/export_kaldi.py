@@ -1,11 +1,13 @@
 """asrkit export-kaldi: write the manifests of an experiment as Kaldi data directories."""
 
 import collections
+import functools
 from pathlib import Path
 
 import click
 
-from asrkit.corpus.kaldi import write_data_directory
+from asrkit.corpus.audio import open_audio
+from asrkit.corpus.kaldi import refuse_other_directory, write_data_directory
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.splits import sets_of
 from asrkit.pipeline.experiment import Experiment, open_experiment
@@ -31,16 +33,26 @@ def command(exp: Path, directory: Path) -> None:
 
 
 def export(experiment: Experiment, directory: Path) -> None:
-    """Write a data directory per split."""
+    """Write a data directory per split; raises UserError for folders that hold anything else."""
     others = collections.Counter[str]()
-    for split in sets_of(experiment.config.corpus):
+    splits = sets_of(experiment.config.corpus)
+    for split in splits:  # before any is written
+        refuse_other_directory(directory / split)
+    for split in splits:
         cuts = list(read_cuts(experiment, split))
         write_data_directory(directory / split, cuts)
-        suffixes = (Path(cut.recording.sources[0].source).suffix.lower() for cut in cuts)
-        others.update(suffix for suffix in suffixes if suffix != ".wav")
+        others.update(_format(Path(cut.recording.sources[0].source)) for cut in cuts)
         print(f"wrote {directory / split}: {len(cuts)} utterances")
-    for suffix, count in others.items():
+    del others["WAV PCM_16"]
+    for form, count in others.items():
         print(
-            f"note: {count} utterances are in {suffix or 'other'} files; Kaldi's own programs read WAV, "
+            f"note: {count} utterances are in {form} files; Kaldi's own programs read WAV of 16 bits, "
             "or the output of a command in wav.scp"
         )
+
+
+@functools.lru_cache(maxsize=1)  # a recording's cuts follow each other
+def _format(file: Path) -> str:
+    """Container and encoding, such as FLAC PCM_16."""
+    with open_audio(file) as sound:
+        return f"{sound.format} {sound.subtype}".replace("WAVEX", "WAV")

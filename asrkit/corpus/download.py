@@ -10,6 +10,7 @@ import http.client
 import io
 import lzma
 import os
+import platform
 import shutil
 import stat
 import tarfile
@@ -47,11 +48,19 @@ class Archive:
     sha256: Optional[str] = None
     md5: Optional[str] = None
     inner: str = ""  # pattern of tar files inside, which are unpacked in place and removed
+    content: Tuple[str, ...] = ()  # folders in `top`, of this and other archives
 
     def folder(self, corpus_directory: Path) -> Path:
         """The unpacked folder; --corpus-dir may name it or its parent."""
         inside = corpus_directory / self.top
         return inside if inside.is_dir() else corpus_directory
+
+    def target(self, corpus_directory: Path) -> Path:
+        """The folder to unpack to, beside what has been unpacked: --corpus-dir may name it or its parent."""
+        inside = corpus_directory / self.top
+        is_named = corpus_directory.name == self.top
+        holds_some = any((corpus_directory / name).is_dir() for name in self.content)
+        return corpus_directory if not inside.is_dir() and (is_named or holds_some) else inside
 
 
 def openslr_addresses(resource: int, name: str) -> Tuple[str, ...]:
@@ -74,14 +83,20 @@ def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str]
         found = f"can't make the folder {corpus_directory}: {error.strerror}"
         todo = "name another with --corpus-dir"
         raise UserError(found, "a folder for the corpus", str(corpus_directory), todo) from None
-    if file.exists():  # the user put the archive there; it is kept
+    fetched = file.with_name(f".{file.name}.fetched")  # what this function fetched, and removes
+    if file.exists():
         _take(archive, file, corpus_directory)
-        return
+        if fetched.exists() and fetched.read_text() == _stamp(file):  # killed while it was unpacked
+            file.unlink()
+        fetched.unlink(missing_ok=True)
+        return  # an archive that the user put there is kept
     failures: List[str] = []
     for address in dict.fromkeys([*preferred, *archive.addresses]):
         print(f"fetching {escape(address)}", flush=True)
         try:
             transfer(address, file, summed=bool(archive.sha256 or archive.md5 or file.suffix in SUMMED))
+            if archive.top:
+                fetched.write_text(_stamp(file))
             _take(archive, file, corpus_directory)
         except (OSError, ValueError, http.client.HTTPException) as error:
             _refuse_own_disk(error, corpus_directory)
@@ -89,6 +104,7 @@ def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str]
         except UserError as error:  # a bad file
             _refuse_own_disk(error.__cause__, corpus_directory)
             file.replace(file.with_name(file.name + ".wrong"))
+            fetched.unlink(missing_ok=True)
             expected = f", expected {error.expected}" if error.expected else ""
             failures.append(f"{address}: {error.found}{expected} (kept as {file.name}.wrong)")
         else:
@@ -96,6 +112,7 @@ def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str]
                 part.unlink()  # from other addresses
             if archive.top:
                 file.unlink()
+                fetched.unlink(missing_ok=True)
             return
     wanted = archive.top or file.name
     raise UserError(
@@ -107,13 +124,33 @@ def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str]
     )
 
 
-def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
+def _stamp(file: Path) -> str:
+    status = file.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
+
+
+def unpack(file: Path, top: str, directory: Path, inner: str = "", target: Optional[Path] = None) -> None:
     """Unpack a tar or zip file with all members in folder `top`; links, devices and `..` are refused.
 
+    The folder becomes `target`, by default directory/top; what is there is kept.
     Tar files inside that match `inner` are unpacked in their folders; their members may be anywhere below.
     """
-    temporary = directory / f".{file.name}.{os.getpid()}.part"
+    own = f".{file.name}.{platform.node()}."  # another machine may unpack it to the same disk
+    temporary = directory / f"{own}{os.getpid()}.part"
     limit = _Limit(file)
+    for left in directory.glob(f"{glob.escape(own)}*.part"):
+        if not _is_running(int(left.suffixes[-2][1:])):  # it was killed
+            shutil.rmtree(left, ignore_errors=True)
     try:
         _extract(file, top, temporary, limit)
         for nested in sorted(temporary.glob(inner)) if inner else []:
@@ -121,7 +158,7 @@ def unpack(file: Path, top: str, directory: Path, inner: str = "") -> None:
             nested.unlink()
         if not (temporary / top).is_dir():
             raise UserError(f"{file} has no folder {top}", f"an archive of {top}", str(file))
-        _move_missing(temporary / top, directory / top)
+        _move_missing(temporary / top, target or directory / top)
         sync_directory(directory)
     except UserError:
         raise
@@ -173,7 +210,7 @@ def _take(archive: Archive, file: Path, corpus_directory: Path) -> None:
             todo = "move it away, and run stage download again"
             raise UserError(f"{file} has {name} {digest.hexdigest()}", published, str(file), todo)
     if archive.top:
-        unpack(file, archive.top, corpus_directory, archive.inner)
+        unpack(file, archive.top, corpus_directory, archive.inner, archive.target(corpus_directory))
     elif published is None:
         _check_content(file)
 

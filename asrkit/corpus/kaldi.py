@@ -13,6 +13,7 @@ from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
 ARCHIVED = re.compile(r"(.*):(\d+)")  # ARCHIVE:BYTE, the entry at an offset of a Kaldi archive
+MARK = ".asrkit-export"  # in data directories of write_data_directory, which may be written again
 RANGE = re.compile(r"\[[\d:,]*\]$")
 
 
@@ -75,6 +76,13 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         yield Utterance(id, file, text, speaker, split, start, duration, groups=groups, derive=derive)
 
 
+def refuse_other_directory(directory: Path) -> None:
+    """Raise UserError unless the folder is new, empty, or of write_data_directory."""
+    if directory.exists() and not (directory / MARK).exists() and any(directory.iterdir()):
+        found, todo = f"{directory} holds other data", "name another DIRECTORY, or remove it yourself"
+        raise UserError(found, "a new folder", str(directory), todo)
+
+
 def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:
     """Write lhotse cuts with one supervision each, sorted as by LC_ALL=C, with absolute paths.
 
@@ -94,6 +102,7 @@ def write_data_directory(directory: Path, cuts: Iterable[Any]) -> None:
         files["segments"][cut.id] = f"{recording} {cut.start:.6f} {cut.end:.6f}"
         utterances[files["utt2spk"][cut.id]].append(cut.id)
     files["spk2utt"] = {speaker: " ".join(ids) for speaker, ids in utterances.items()}
+    write_text(directory / MARK, "")
     if whole:
         (directory / "segments").unlink(missing_ok=True)
         del files["segments"]

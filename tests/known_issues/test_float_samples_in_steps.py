@@ -1,4 +1,4 @@
-"""Float samples in steps of 16 bits, 32,768 times too loud, were transcribed and trained on without a word."""
+"""Float samples in steps of 16 bits, 32,768 times too loud, were taken without a word."""
 
 from pathlib import Path
 from typing import Callable
