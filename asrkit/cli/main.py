@@ -138,7 +138,7 @@ def _run(words: Sequence[str], debug: bool) -> int:
     except (KeyboardInterrupt, click.Abort):  # click has started a line
         return _interrupted("", signal.SIGINT)
     except Interrupted as interruption:
-        return _interrupted("\n", interruption.number)
+        return _interrupted("\n", interruption.number, interruption.todo)
     except OutputClosed:
         raise
     except Exception as error:
@@ -154,7 +154,6 @@ def _run(words: Sequence[str], debug: bool) -> int:
         return 1
 
 
-def _interrupted(begin: str, number: int) -> int:
-    name = signal.Signals(number).name
-    print(f"{begin}interrupted by {name}: the same command resumes", file=sys.stderr)
+def _interrupted(begin: str, number: int, todo: str = "the same command resumes") -> int:
+    print(f"{begin}interrupted by {signal.Signals(number).name}: {todo}", file=sys.stderr)
     return 128 + number

@@ -46,6 +46,9 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
     """
     if (exp is None) != (recipe is None):
         raise UserError("only one of --exp and --recipe", "both or none", "asrkit report")
+    if exp is not None and check:
+        found, todo = "--check, which writes nothing, with --exp", "asrkit report --exp EXP --recipe RECIPE"
+        raise UserError(found, "one of them", "asrkit report", f"{todo}, then asrkit report --check")
     if exp is not None and recipe is not None:
         _keep_records(exp, recipe)
     texts = _regenerate(recipes, readme)

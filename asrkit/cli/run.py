@@ -99,10 +99,11 @@ def command(
         assignments = (*assignments, f"decode.device={device}")
     check_cluster(cluster)
     directory = _absolute(exp or recipe / "exp")
+    corpus = corpus_dir or _corpus_of_last_run(directory, recipe / "download") or recipe / "download"
     experiment = Experiment(
         config=load_config(recipe / "recipe.yaml", config, assignments),
         directory=directory,
-        corpus_directory=_absolute(corpus_dir or remembered_corpus(directory) or recipe / "download"),
+        corpus_directory=_absolute(corpus),
         recipe_directory=_absolute(recipe),
         jobs=nj or count_cores(),
         cluster=cluster,
@@ -131,6 +132,15 @@ def command(
             run_here(request.stages[0], experiment)
     else:
         run_stages(stages, experiment, request)
+
+
+def _corpus_of_last_run(directory: Path, default: Path) -> Optional[Path]:
+    """The remembered folder; None if it is gone and the recipe's own is there, as in a moved project."""
+    remembered = remembered_corpus(directory)
+    if remembered is not None and not remembered.is_dir() and default.is_dir():
+        print(f"corpus: {remembered}, of the last run, is gone; {default} is used")
+        return None
+    return remembered
 
 
 def _absolute(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Read recipe.yaml, override it by --config files and --set key=value, and check the result."""
 
 import difflib
+import math
 import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Type, get_args
@@ -115,9 +116,18 @@ def load_config(
         expected = "a value of the type and range that asrkit/config/recipe.py gives"
         todo = f"correct {key}" + (", a list: [A, B]" if found.startswith("Expected `array`") else "")
         raise UserError(f"{key}: {found}", expected, where, todo) from None
-    for found, expected, todo in conflicts(config):
+    for key, value in flatten(config).items():
+        if any(isinstance(each, float) and not math.isfinite(each) for each in _numbers(value)):
+            todo = "write a number; for no limit a large one, such as 1e9"
+            raise UserError(f"{key} is {value}", "finite numbers", where, todo)
+    for found, expected, todo in () if earlier else conflicts(config):  # that mixes settings of several runs
         raise UserError(found, expected, where, todo)
     return config
+
+
+def _numbers(value: Any) -> List[Any]:
+    """The values in lists of lists, as one list."""
+    return [each for part in value for each in _numbers(part)] if isinstance(value, list) else [value]
 
 
 def parse_steps(texts: Sequence[str], where: str) -> Tuple[SignalStep, ...]:

@@ -12,8 +12,10 @@ from asrkit.errors import UserError
 from asrkit.pipeline.experiment import REPOSITORY, Experiment
 from asrkit.pipeline.machine import count_cores, processor_name
 from asrkit.pipeline.record import Record
-from asrkit.storage.files import read_json, write_checked_json
+from asrkit.storage.files import read_json, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_value
+
+FACTS = "facts.json"  # of a stage, in its folder
 
 
 class StageCost(msgspec.Struct):
@@ -37,27 +39,30 @@ class Cost(msgspec.Struct):
     command: Optional[str] = None
 
 
-def add_facts(experiment: Experiment, **facts: Any) -> None:
-    """Add facts, such as parameters=1800000 or audio_hours=2.5."""
-    write_checked_json(experiment.directory / "cost.json", {**read_cost(experiment), **facts}, indent=2)
+def write_facts(experiment: Experiment, stage: str, **facts: Any) -> None:
+    """Write facts of a running stage, such as parameters=1800000; cost.json has them when it has finished."""
+    write_json(experiment.folder(stage) / FACTS, facts)
 
 
-def add_stage(experiment: Experiment, name: str, record: Record) -> None:
-    """Add or replace the cost of one stage."""
-    stages = read_cost(experiment).get("stages", {})
+def add_stage(experiment: Experiment, name: str, record: Record, commit: Optional[str]) -> None:
+    """Add or replace the cost of one stage, and the facts that it wrote; `commit`: of the code that ran."""
+    before = read_cost(experiment)
+    stages = before.get("stages", {})
     stages[name] = {
         "seconds": round(record.seconds, 3),
         "peak_bytes": int(record.peak_bytes),
         "device": record.device or processor_name(),
     }
-    add_facts(
-        experiment,
-        stages=stages,
-        cores=count_cores(),
-        device=stages.get("train", stages[name])["device"],
-        commit=read_commit(),
-        configuration=hash_value(flatten(experiment.config)),
-    )
+    facts = experiment.directory / name / FACTS
+    own: Dict[str, Any] = read_json(facts, Cost) if facts.is_file() else {}
+    now = {
+        "stages": stages,
+        "cores": count_cores(),
+        "device": stages.get("train", stages[name])["device"],
+        "commit": commit,
+        "configuration": hash_value(flatten(experiment.config)),
+    }
+    write_checked_json(experiment.directory / "cost.json", {**before, **own, **now}, indent=2)
 
 
 @functools.lru_cache(maxsize=1)

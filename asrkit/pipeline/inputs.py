@@ -82,7 +82,7 @@ def fingerprint_inputs(
             inputs[found.name] = found.fingerprint(cache)
     for word in stage.command:
         for kind, folder in (("recipe", experiment.recipe_directory), ("local", experiment.local_directory)):
-            if (folder / word).is_file():
+            if os.path.isfile(folder / word):  # Path.is_file raises OSError for a word too long for a name
                 inputs[f"{kind}/{word}"] = cache.fingerprint(folder / word)
                 break
     return inputs
@@ -186,6 +186,8 @@ def _walk(folder: str, prefix: str, seen: Set[Tuple[int, int]], stamps: List[Fil
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
+    if not os.access(folder, os.R_OK | os.X_OK):  # such as lost+found; no stage can read it either
+        return
     with os.scandir(folder) as entries:
         ordered = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
     if {"recipe.yaml", "stages"} <= {entry.name for entry in ordered}:  # an experiment

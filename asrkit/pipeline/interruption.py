@@ -17,6 +17,7 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
+        self.todo = "the same command resumes"
 
 
 def _raise(make: Callable[[int], BaseException]) -> Callable[[int, Any], NoReturn]:

@@ -199,9 +199,9 @@ def _work_on(
 def launched_rank() -> Optional[int]:
     """This process's rank among those that torchrun or srun started; None without either.
 
-    Of srun, MASTER_ADDR must be set by the user: in a shell of Slurm the other variables are always there.
+    Of srun, MASTER_ADDR must be set by the user. A script of sbatch has the other variables, but no step's.
     """
-    if {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "MASTER_ADDR"} <= os.environ.keys():
+    if {"SLURM_STEP_ID", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "MASTER_ADDR"} <= os.environ.keys():
         per_node = os.environ.get("SLURM_NTASKS_PER_NODE") or os.environ["SLURM_NTASKS"]
         for name, value in {
             "RANK": os.environ["SLURM_PROCID"],
@@ -212,6 +212,8 @@ def launched_rank() -> Optional[int]:
         }.items():
             os.environ.setdefault(name, value)
     if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        if os.environ["WORLD_SIZE"] == "1" and "TORCHELASTIC_RUN_ID" not in os.environ:
+            return None  # set for every process on some clusters
         return int(os.environ["RANK"])
     return None
 

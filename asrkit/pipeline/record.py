@@ -11,6 +11,7 @@ from typing import Annotated, Any, Dict, Iterable, List, Mapping, Optional, Sequ
 import msgspec
 
 from asrkit.config import CorpusConfig, RecipeConfig, current_settings, flatten
+from asrkit.config.recipe import TRANSFORMS, SignalStep
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.inputs import find_all, fingerprint_inputs
@@ -115,14 +116,30 @@ def _under_current_names(before: Mapping[str, Any], settings: Mapping[str, Any])
     for key, value in settings.items():
         if key not in known and value == _defaults().get(key):
             known[key] = value
+    if "signal.steps" in known and "signal.steps" in settings:
+        known["signal.steps"] = [_completed(entry) for entry in known["signal.steps"]]
     return known
+
+
+def _completed(entry: Mapping[str, Any]) -> Dict[str, Any]:
+    """An entry of signal.steps with the settings that are new, at their defaults."""
+    try:
+        return dict(_plain(msgspec.convert(entry, SignalStep)))
+    except msgspec.ValidationError:  # of a kind or with a setting that asrkit no longer has
+        return dict(entry)
 
 
 @functools.lru_cache(maxsize=1)
 def _defaults() -> Dict[str, Any]:
     """Every setting's default, as records hold it."""
     defaults = RecipeConfig(name="", corpus=CorpusConfig(module=""))
-    return {key: _plain(value) for key, value in flatten(defaults).items()}
+    of_transforms = {
+        f"augment.{kind}.{field.name}": field.default
+        for kind, transform in TRANSFORMS.items()
+        for field in msgspec.structs.fields(transform)
+        if field.default is not msgspec.NODEFAULT
+    }
+    return {key: _plain(value) for key, value in {**of_transforms, **flatten(defaults)}.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -225,8 +242,12 @@ def drop_note(folder: Path) -> None:
 
 
 def made_with(records: Iterable[Record]) -> Dict[str, Any]:
-    """Settings that the finished stages were run with, by flat names; the latest stage wins."""
+    """Settings that the finished stages were run with, by flat names.
+
+    The latest stage wins, but one that only says how never over one that a result was made with.
+    """
+    ordered = sorted(records, key=lambda record: record.started)
     values: Dict[str, Any] = {}
-    for record in sorted(records, key=lambda record: record.started):
-        values.update(current_settings({**record.how, **record.settings}))
+    for settings in (*(record.how for record in ordered), *(record.settings for record in ordered)):
+        values.update(current_settings(settings))
     return values

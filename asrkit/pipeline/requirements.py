@@ -1,7 +1,8 @@
 """What must exist before a stage may run."""
 
 import dataclasses
-from typing import Mapping, Sequence
+from pathlib import Path
+from typing import Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
@@ -18,7 +19,8 @@ def check_earlier_stages(
     earlier = [stage for stage in stages if stage.order < chosen[0].order]
     judgements = {judgement.stage: judgement for judgement in judge_all(earlier, experiment, cache)}
     for stage in chosen:
-        for judgement in [judgements[other] for other in earlier if feeds(other, stage, experiment)]:
+        needed = [other for other in earlier if feeds(other, stage, experiment, needed=True)]
+        for judgement in [judgements[other] for other in needed]:
             if judgement.state in ("new", "unfinished"):
                 root = _first_unfinished(judgement.stage, judgements, experiment)
                 past = "was never run" if judgement.state == "new" else "never finished"
@@ -35,7 +37,7 @@ def check_earlier_stages(
 def _first_unfinished(stage: Stage, judgements: Mapping[Stage, Judgement], experiment: Experiment) -> Stage:
     """The stage to run first so that `stage` can run."""
     for earlier, judgement in judgements.items():
-        if judgement.state in ("new", "unfinished") and feeds(earlier, stage, experiment):
+        if judgement.state in ("new", "unfinished") and feeds(earlier, stage, experiment, needed=True):
             return _first_unfinished(earlier, judgements, experiment)
     return stage
 
@@ -50,10 +52,25 @@ def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
         found = f"{exp} is a file"
     elif exp == experiment.recipe_directory.resolve() or (exp / "run.sh").exists():
         found = f"{exp} is the folder of a recipe"
+    elif (foreign := _foreign(stages, exp)) is not None:
+        found = f"{exp} is no experiment, and has {foreign}, a name that stages write"
     else:
         return
     expected = "a separate folder for all that stages write"
     raise UserError(found, expected, f"--exp {exp}", "give another folder with --exp")
+
+
+def _foreign(stages: Sequence[Stage], exp: Path) -> Optional[str]:
+    """A file or filled folder, of a name that stages write, in a folder where asrkit never ran."""
+    if not exp.is_dir() or any((exp / name).exists() for name in ("stages", ".lock")):
+        return None
+    written = [pattern.partition("/")[0].rstrip("?") for stage in stages for pattern in stage.writes]
+    names = ("recipe.yaml", "cost.json", "logs", *(stage.name for stage in stages), *written)
+    for name in dict.fromkeys(names):
+        place = exp / name
+        if place.is_file() or (place.is_dir() and any(place.iterdir())):
+            return name
+    return None
 
 
 def check_inputs(stage: Stage, stages: Sequence[Stage], experiment: Experiment) -> None:

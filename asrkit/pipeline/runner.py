@@ -11,7 +11,7 @@ from typing import Any, List, Optional, Sequence
 from asrkit.config.view import declared_settings
 from asrkit.errors import UserError
 from asrkit.pipeline.command import run_command
-from asrkit.pipeline.cost import add_stage
+from asrkit.pipeline.cost import add_stage, read_commit, read_cost
 from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values, write_settings
 from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
 from asrkit.pipeline.inputs import display, find_all
@@ -118,7 +118,11 @@ def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
 
     def changed(stage: Stage) -> bool:
         record = read_record(stage, experiment)
-        return record is None or record.settings != settings_of(experiment, stage.result, stage.how)
+        return (
+            record is None
+            or record.settings != settings_of(experiment, stage.result, stage.how)
+            or record.how != settings_of(experiment, stage.how)
+        )
 
     run_parallel(check, [stage for stage in stages if stage.module and changed(stage)], 1, lambda *_: None)
 
@@ -161,6 +165,7 @@ class _Run:
     lock: ExperimentLock
     cache: FingerprintCache
     guard: Optional[Guard] = None  # started when the first stage needs it
+    running: Optional[Stage] = None
 
     def run(self) -> None:
         fresh: List[Stage] = []
@@ -168,6 +173,7 @@ class _Run:
             check_settings(self.request.stages, self.experiment)
             check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
             for stage in self.request.stages:
+                self.running = stage
                 judgement = judge(stage, self.experiment, self.cache, self.request.strict)
                 if judgement.state == "fresh" and not self.request.asks_for(stage):
                     fresh.append(stage)
@@ -176,6 +182,12 @@ class _Run:
                         print(f"{stage}: fresh, {describe_code_changes(judgement)}")
                 elif not self._use_earlier(judgement):
                     self._run_stage(judgement)
+            self._write_accounts()
+        except Interrupted as interruption:
+            if self.request.force or self.request.again not in (None, self.running):
+                option = "--force" if self.request.force else "--stage"
+                interruption.todo = f"the same command without {option} resumes"
+            raise
         finally:
             if self.guard is not None:
                 self.guard.close()
@@ -196,7 +208,7 @@ class _Run:
             return False
         folder, record = found
         publish(stage, self.experiment, folder, record)
-        self._write_accounts(stage, record)
+        self._write_accounts(stage)
         print(f"{stage}: {judgement.reason}")
         print(f"{stage}: uses {folder.name}, which has these settings and inputs")
         return True
@@ -217,7 +229,7 @@ class _Run:
             self.cache.forget_groups()
             record = self._make_record(judgement, working, note, outcome)
             publish(stage, self.experiment, folder, record)
-            self._write_accounts(stage, record)
+            self._write_accounts(stage)
             self.cache.save()
             line = f"{stage}: done in {outcome.seconds:.1f} s, peak memory {outcome.peak_bytes / 1e6:.0f} MB"
             print(line, flush=True)
@@ -300,13 +312,22 @@ class _Run:
             device=outcome.report.get("device"),
         )
 
-    def _write_accounts(self, stage: Stage, record: Record) -> None:
-        """Update EXP/cost.json and EXP/recipe.yaml with what the stages were really run with."""
-        records = [read_record(each, self.experiment) for each in self.stages]
-        settings = made_with(each for each in records if each is not None)
-        made = with_values(self.experiment.config, settings)
+    def _write_accounts(self, ran: Optional[Stage] = None) -> None:
+        """Update EXP/recipe.yaml and EXP/cost.json with what the stages were really run with.
+
+        `ran`: the stage that has just finished. Without it, files that were changed or lost are repaired.
+        """
+        found = {stage.name: read_record(stage, self.experiment) for stage in self.stages}
+        records = {name: record for name, record in found.items() if record is not None}
+        if not records:
+            return
+        made = with_values(self.experiment.config, made_with(records.values()))
         write_settings(self.experiment.directory, made)
-        add_stage(dataclasses.replace(self.experiment, config=made), stage.name, record)
+        known = read_cost(self.experiment).get("stages", {})
+        for name, record in records.items():
+            if name not in known or (ran is not None and name == ran.name):
+                commit = None if ran is None else read_commit()  # of a repair, unknown
+                add_stage(dataclasses.replace(self.experiment, config=made), name, record, commit)
 
 
 def _preload(library: str) -> None:

@@ -108,10 +108,12 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     return list(dict.fromkeys(filled))
 
 
-def feeds(earlier: Stage, later: Stage, experiment: Experiment) -> bool:
-    """Whether `later` reads something that `earlier` writes."""
+def feeds(earlier: Stage, later: Stage, experiment: Experiment, needed: bool = False) -> bool:
+    """Whether `later` reads something that `earlier` writes; `needed`: and can't do without."""
     writes = [pattern.rstrip("?") for pattern in fill(earlier.writes, experiment)]
     for pattern in fill(later.reads, experiment):
+        if needed and pattern.endswith("?"):
+            continue
         needed = pattern.rstrip("?")
         sources = [needed]
         if needed.startswith(AUDIO_OF):

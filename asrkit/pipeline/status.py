@@ -58,7 +58,9 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
         asked = request.asks_for(stage)
         causes = [earlier for earlier in rerun if feeds(earlier, stage, experiment)]
         if judgement.state in ("stale", "new", "unfinished") or asked:
-            earlier = None if asked else find_training(stage, experiment, judgement.origin, cache)[0]
+            again = request.force or judgement.state == "fresh"  # even if there is an earlier one
+            origin = judgement.origin
+            earlier = None if again else find_training(stage, experiment, origin, cache, request.strict)[0]
             found = f"; would use {earlier[0].name}, with these settings and inputs" if earlier else ""
             lines.append(f"would run {stage}: {judgement.reason or 'asked for'}{found}")
         elif causes:

@@ -73,7 +73,10 @@ def _read_tree(folders: Sequence[str], excluded: FrozenSet[str]) -> _Part:
 def _read_folder(folder: str, excluded: FrozenSet[str]) -> Tuple[bytes, List[str], List[str]]:
     """Digest of a folder's files and links, the folders in it, and those that links in it lead to."""
     files = {}
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # names are faster to find from it than paths
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # names are faster to find from it than paths
+    except PermissionError:  # such as lost+found; no stage can read it either
+        return hashlib.blake2b(os.fsencode(folder), digest_size=16).digest(), [], []
     try:
         with os.scandir(place) as entries:
             for entry in entries:

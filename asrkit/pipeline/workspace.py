@@ -3,13 +3,14 @@
 Outputs of a finished stage stay in use until another run of it has finished. While EXP/features is in use, a
 new run writes EXP/features.next. Then:
 
-    1. EXP/features      -> EXP/features.old
+    1. EXP/features      -> EXP/.features.old
     2. EXP/features.next -> EXP/features
     3. the record is written, the note in the folder removed
-    4. EXP/features.old is removed
+    4. EXP/.features.old is removed
 
-After a kill between 1 and 3 the next run undoes these steps and resumes in features.next. Trainings are kept,
-each under the key of its settings and inputs, and EXP/train is a link to one of them:
+After a kill between 1 and 3 the next run undoes these steps and resumes in features.next. What no run of
+asrkit left in a stage's folder is kept as NAME.kept-1. Trainings are kept, each under the key of its settings
+and inputs, and EXP/train is a link to one of them:
 
     EXP/train -> trainings/an4-3f29c1d07a52       finished: it has a record.json
                  trainings/an4-b81e66f4c9d3       with other settings, interrupted
@@ -75,8 +76,11 @@ def begin(stage: Stage, experiment: Experiment, origin: Origin, afresh: bool) ->
     folder = work_folder(stage, experiment, origin)
     earlier = read_note(folder)
     if not has_origin(earlier, origin) or afresh:
+        if earlier is None:
+            _set_aside(folder, stage)
+        else:
+            _remove(folder, stage)
         earlier = None
-        _remove(folder, stage)
     note = write_note(folder, origin, earlier)
     current = experiment.directory / stage.name
     if stage.kept and not (current / RECORD).exists():
@@ -87,7 +91,7 @@ def begin(stage: Stage, experiment: Experiment, origin: Origin, afresh: bool) ->
 def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) -> None:
     """Put the outputs of a finished stage in use, with its record."""
     current = experiment.directory / stage.name
-    old = current.with_name(f"{stage.name}.old")
+    old = _replaced(current)
     if stage.kept:
         write_bytes(folder / RECORD, encode_record(record))
         _set_aside_directory(stage, experiment)
@@ -96,7 +100,7 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
         _remove(old, stage)
         if current.is_dir():
             current.rename(old)
-        _remove(current, stage)  # a file, or a dangling link
+        _set_aside(current, stage)  # a file, or a dangling link
         folder.rename(current)
         sync_directory(current.parent)
     if record_file(stage, experiment).is_dir():
@@ -113,7 +117,7 @@ def publish(stage: Stage, experiment: Experiment, folder: Path, record: Record) 
 def remove_unfinished(stage: Stage, experiment: Experiment, origin: Origin) -> None:
     """Remove what an interrupted run left beside a fresh stage; trainings are kept."""
     folder = work_folder(stage, experiment, origin)
-    if not stage.kept and os.path.lexists(folder):
+    if not stage.kept and read_note(folder) is not None:
         print(f"{stage}: removes {folder.name}, left by an interrupted run", flush=True)
         _remove(folder, stage)
 
@@ -124,7 +128,7 @@ def recover(stage: Stage, experiment: Experiment) -> None:
         restore_outputs(stage, experiment)
         return
     current = experiment.directory / stage.name
-    old, following = (current.with_name(f"{stage.name}.{name}") for name in ("old", "next"))
+    old, following = _replaced(current), current.with_name(f"{stage.name}.next")
     if not old.is_dir() or (current.is_dir() and read_note(current) is None):
         _remove(old, stage)  # the record was written: only this step was left
         return
@@ -140,13 +144,19 @@ def find_training(
 ) -> Tuple[Optional[Tuple[Path, Record]], List[str]]:
     """A finished training with these settings and inputs, and of damaged ones the names.
 
-    `strict`: made by the same code, too.
+    One that was made by today's code is preferred, then the latest. `strict`: only by today's code.
     """
+    if not stage.kept:
+        return None, []
     damaged: List[str] = []
-    for folder, record in trainings(experiment) if stage.kept else []:
-        if record is None or under_current_names(record, origin.settings).key != origin.key:
-            continue
-        if strict and record.code != find_code(stage, experiment, cache):
+    code = find_code(stage, experiment, cache)
+    known = [
+        (folder, record)
+        for folder, record in trainings(experiment)
+        if record is not None and under_current_names(record, origin.settings).key == origin.key
+    ]
+    for folder, record in sorted(known, key=lambda each: (each[1].code != code, -each[1].started)):
+        if strict and record.code != code:
             continue
         there = dataclasses.replace(experiment, folders={stage.name: folder})
         if find_outputs(stage, there, cache) == record.outputs:
@@ -157,8 +167,8 @@ def find_training(
 
 def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
     """Every training of the experiment, with its record if it has finished."""
-    folders = sorted((experiment.directory / TRAININGS).glob("*/"))
-    return [(folder, read_record_file(folder / RECORD)) for folder in folders]
+    folders = sorted((experiment.directory / TRAININGS).glob("*"))
+    return [(folder, read_record_file(folder / RECORD)) for folder in folders if folder.is_dir()]
 
 
 def current_training(experiment: Experiment, stage: str = "train") -> Optional[str]:
@@ -184,6 +194,24 @@ def _set_aside_directory(stage: Stage, experiment: Experiment) -> None:
         if (kept / name / RECORD).exists():
             link(current, kept / name)  # in use until another has finished
         print(f"{stage}: the earlier training is kept in {TRAININGS}/{name}", flush=True)
+
+
+def _replaced(current: Path) -> Path:
+    """Where the outputs are while others replace them: hidden, since a user may keep some as NAME.old."""
+    return current.with_name(f".{current.name}.old")
+
+
+def _set_aside(place: Path, stage: Stage) -> None:
+    """Rename what no run of asrkit left, such as outputs without their record; an empty folder stays."""
+    if not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir())):
+        return
+    if place.is_symlink():
+        _remove(place, stage)
+        return
+    names = (f"{place.name}.kept-{number}" for number in itertools.count(1))
+    name = next(name for name in names if not os.path.lexists(place.with_name(name)))
+    place.rename(place.with_name(name))
+    print(f"{stage}: {place.name}, of which there is no record, is kept as {name}", flush=True)
 
 
 def _remove(folder: Path, stage: Stage) -> None:

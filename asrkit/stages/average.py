@@ -7,6 +7,7 @@ from asrkit.config import RecipeConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
+from asrkit.pipeline.record import read_record_file
 from asrkit.pipeline.stage import Stage
 from asrkit.pipeline.workspace import current_training
 from asrkit.stages import units
@@ -65,6 +66,7 @@ def run(experiment: Experiment) -> None:
     torch.set_num_threads(config.train.threads or count_cores())
     units = load_units(experiment.folder("units"))
     epochs = _epochs_of(experiment)
+    _refuse_unkept(experiment)
     model = AcousticModel(config.model, config.features.bins, len(units))
     model.load_state_dict(average_weights([epochs[-1][0]]))
     cuts = load_cuts(experiment, config.corpus.dev)
@@ -118,6 +120,18 @@ def _initial_of(experiment: Experiment) -> Optional[Path]:
     """The model that training started from, if it has a share in the average."""
     start = experiment.config.train.init_from
     return experiment.named(start) if start is not None and experiment.config.average.initial_share else None
+
+
+def _refuse_unkept(experiment: Experiment) -> None:
+    """Raise UserError for candidates of more checkpoints than the training kept, as the setting was then."""
+    record = read_record_file(experiment.records / "train.json")
+    for name in experiment.config.average.candidates if record is not None else ():
+        kind, _, count = name.partition("-")
+        kept = record.how.get(f"train.keep_{kind}", int(count))
+        if int(count) > kept and record.settings.get("train.epochs", 0) > kept:
+            found = f"average.candidates has {name}, and the training kept the {kind} {kept}"
+            todo = f"average fewer, or train again: --stage train --set train.keep_{kind}={count}"
+            raise UserError(found, "checkpoints that are there", "EXP/train/checkpoints", todo)
 
 
 def _try_candidates(

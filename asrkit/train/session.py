@@ -9,7 +9,7 @@ import torch
 
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.pipeline.cost import add_facts
+from asrkit.pipeline.cost import write_facts
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.parallel import launched_rank, run_parallel
@@ -119,7 +119,7 @@ def _report(experiment: Experiment, training: Training, minutes: float) -> None:
     """Print and record the size of model and data; `minutes`: what the epochs will take."""
     parameters = training.model.parameter_count()
     hours = sum(example.seconds for example in training.train) / 3600
-    add_facts(experiment, parameters=parameters, audio_hours=round(hours, 3))
+    write_facts(experiment, "train", parameters=parameters, audio_hours=round(hours, 3))
     print(
         f"train: {parameters:,} parameters, {len(training.train)} utterances, {hours:.2f} h, "
         f"world size {training.world.size}, {torch.get_num_threads()} threads per rank\n"

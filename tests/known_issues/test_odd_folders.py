@@ -37,14 +37,14 @@ def replace(exp: Path, name: str, kind: str) -> None:
 
 
 def leave_both(exp: Path) -> None:
-    shutil.copytree(exp / "lm", exp / "lm.old")
+    shutil.copytree(exp / "lm", exp / ".lm.old")
     shutil.copytree(exp / "lm", exp / "lm.next")
     (exp / "lm" / ".begun").write_text(json.dumps({"key": "x", "started": 1.0, "seconds_before": 0.0}))
 
 
 def damage_all(kind: str) -> Callable[[Path], None]:
     def damage(exp: Path) -> None:
-        for name in ("train", "lm.old"):
+        for name in ("train", ".lm.old"):
             replace(exp, name, kind)
 
     return damage
@@ -53,7 +53,7 @@ def damage_all(kind: str) -> Callable[[Path], None]:
 DAMAGES: Dict[str, Callable[[Path], None]] = {
     **{kind: damage_all(kind) for kind in ("file", "folder", "dangling link", "loop")},
     "lm is a loop": lambda exp: replace(exp, "lm", "loop"),
-    "lm.old, lm.next and a note": leave_both,
+    ".lm.old, lm.next and a note": leave_both,
     "results.json is a folder": lambda exp: replace(exp, "results.json", "folder"),
 }
 

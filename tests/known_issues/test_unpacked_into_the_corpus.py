@@ -1,4 +1,4 @@
-"""With --corpus-dir .../LibriSpeech, a further set was unpacked to LibriSpeech/LibriSpeech, which hid the others.
+"""With --corpus-dir .../LibriSpeech, a set was unpacked to LibriSpeech/LibriSpeech, which hid the others.
 
 And what a killed run had unpacked or fetched stayed for ever.
 """
@@ -63,9 +63,10 @@ def test_an_archive_that_a_killed_run_fetched_is_removed(
         raise KeyboardInterrupt
 
     archive = serve(make_archive({"toy/a.txt": b"a"})).archive()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(download, "unpack", killed)
-        fetch_corpus(archive, tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            fetch_corpus(archive, tmp_path)
     assert (tmp_path / "toy.tar.gz").exists()
     fetch_corpus(archive, tmp_path)
     assert [place.name for place in tmp_path.iterdir()] == ["toy"]

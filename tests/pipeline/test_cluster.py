@@ -94,12 +94,16 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ranks_of_srun(monkeypatch: pytest.MonkeyPatch) -> None:
     of_slurm = {"SLURM_PROCID": "9", "SLURM_NTASKS": "16", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "8"}
     expected = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "8"}
-    for name in (*expected, "MASTER_ADDR", "MASTER_PORT"):
+    for name in (*expected, "MASTER_ADDR", "MASTER_PORT", "SLURM_STEP_ID", "TORCHELASTIC_RUN_ID"):
         monkeypatch.setenv(name, "")  # restored after the test
         monkeypatch.delenv(name)
     for name, value in of_slurm.items():
         monkeypatch.setenv(name, value)
     assert launched_rank() is None  # a shell of Slurm
     monkeypatch.setenv("MASTER_ADDR", "first")
+    assert launched_rank() is None  # a script of sbatch
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
     assert launched_rank() == 9
     assert {name: os.environ[name] for name in expected} == expected
+    monkeypatch.setenv("WORLD_SIZE", "1")  # as in pods of one process
+    assert launched_rank() is None

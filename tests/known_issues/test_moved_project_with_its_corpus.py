@@ -1,0 +1,18 @@
+"""After the project was moved, the corpus in RECIPE/download was fetched again to its old place."""
+
+from pathlib import Path
+
+from tests.pipeline.toy import Toy
+
+
+def test_the_recipes_own_corpus_is_used_where_it_is_now(toy: Toy, tmp_path: Path) -> None:
+    toy.run()
+    moved = Toy.__new__(Toy)
+    moved.__dict__.update(toy.__dict__)
+    toy.recipe.rename(tmp_path / "recipes" / "elsewhere")
+    moved.write(
+        "drive.py", (moved.folder / "drive.py").read_text().replace("recipes/toy", "recipes/elsewhere")
+    )
+    output = moved.run()
+    assert f"corpus: {toy.corpus}, of the last run, is gone; " in output
+    assert "nothing to do" in output and not toy.recipe.exists()
