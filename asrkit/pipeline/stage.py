@@ -114,10 +114,10 @@ def feeds(earlier: Stage, later: Stage, experiment: Experiment, needed: bool = F
     for pattern in fill(later.reads, experiment):
         if needed and pattern.endswith("?"):
             continue
-        needed = pattern.rstrip("?")
-        sources = [needed]
-        if needed.startswith(AUDIO_OF):
-            sources = [needed[len(AUDIO_OF) :], "{corpus}"]
+        read = pattern.rstrip("?")
+        sources = [read]
+        if read.startswith(AUDIO_OF):
+            sources = [read[len(AUDIO_OF) :], "{corpus}"]
         if any(overlap(write, source) for write in writes for source in sources):
             return True
     return False

@@ -125,7 +125,9 @@ def _initial_of(experiment: Experiment) -> Optional[Path]:
 def _refuse_unkept(experiment: Experiment) -> None:
     """Raise UserError for candidates of more checkpoints than the training kept, as the setting was then."""
     record = read_record_file(experiment.records / "train.json")
-    for name in experiment.config.average.candidates if record is not None else ():
+    if record is None:
+        return
+    for name in experiment.config.average.candidates:
         kind, _, count = name.partition("-")
         kept = record.how.get(f"train.keep_{kind}", int(count))
         if int(count) > kept and record.settings.get("train.epochs", 0) > kept:
