@@ -116,15 +116,20 @@ def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
             if hasattr(module, name):
                 getattr(module, name)(given)
 
-    def changed(stage: Stage) -> bool:
+    def runs(stage: Stage) -> bool:
         record = read_record(stage, experiment)
-        return (
-            record is None
-            or record.settings != settings_of(experiment, stage.result, stage.how)
-            or record.how != settings_of(experiment, stage.how)
-        )
+        return record is None or record.settings != settings_of(experiment, stage.result, stage.how)
 
-    run_parallel(check, [stage for stage in stages if stage.module and changed(stage)], 1, lambda *_: None)
+    def runs_otherwise(stage: Stage) -> bool:
+        record = read_record(stage, experiment)
+        return record is None or record.how != settings_of(experiment, stage.how)
+
+    own = [stage for stage in stages if stage.module]
+    first = next((stage.order for stage in own if runs(stage)), None)  # a later one may read what it makes
+    later = [stage for stage in own if first is not None and stage.order >= first]
+    run_parallel(
+        check, [stage for stage in later if runs(stage) or runs_otherwise(stage)], 1, lambda *_: None
+    )
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
