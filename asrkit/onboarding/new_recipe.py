@@ -19,10 +19,11 @@ from asrkit.corpus.text import normalise_text
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError, escape
+from asrkit.onboarding.fine_tuning import fit_to_model, settings_of_model
 from asrkit.onboarding.recipe_folder import first_of_each, settings_text, write_recipe
 from asrkit.onboarding.source import Source, choose_splits, identify_source
 from asrkit.onboarding.suggestion import Suggestion, suggest_settings, suggest_text
-from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_text
 
 LARGEST_BAD_FRACTION = 0.2  # of a split; above it, SOURCE is probably the wrong folder
@@ -48,8 +49,9 @@ def make_recipe(
     directory = recipes / name
     _refuse_name(name, directory)
     source = identify_source(place)
-    taken = _fine_tuning(init_from.resolve()) if init_from is not None else []
-    given = [*_given_settings(name, assignments, taken), *taken]
+    taken = settings_of_model(init_from.resolve()) if init_from is not None else []
+    chosen = _given_settings(name, assignments, taken)
+    given = [*chosen, *taken]
     settings = _corpus_settings(source, directory, given, allow_pipes)
     splits, rejections = _read(source, directory, settings, jobs)
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
@@ -60,7 +62,15 @@ def make_recipe(
     yield from summarise_rejections(rejections, list(splits)[2:])
     settings += _allow_damage(splits, rejections, source, given)
     refuse_shared_audio(splits)
-    settings += suggest_text([valid.text for valid in next(iter(splits.values()))])
+    texts = [valid.text for valid in next(iter(splits.values()))]
+    if init_from is not None:
+        corpus = _experiment(source, directory, settings, jobs).config.corpus
+        fitted = fit_to_model(
+            init_from.resolve(), texts, corpus, any(one.key == "corpus.case" for one in chosen)
+        )
+        yield from (f"{one.key}: {one.value}, the {one.reason}" for one in fitted)
+        settings = [*fitted, *settings]
+    settings += suggest_text(texts)
     corpus = _experiment(source, directory, settings, jobs).config.corpus
     splits = {
         split: [dataclasses.replace(one, text=normalise_text(one.text, corpus)) for one in of]
@@ -95,31 +105,6 @@ def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Sug
         Suggestion(key, value, "given with --set")
         for key, value in settings.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
-    ]
-
-
-def _fine_tuning(place: Path) -> List[Suggestion]:
-    """The settings of a model to fine-tune, a tenth of its learning rate, and its lexicon of phones."""
-    config = open_experiment(place).config
-    settings = [
-        Suggestion("train.init_from", str(place), "the model to fine-tune"),
-        Suggestion(
-            "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
-        ),
-        Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
-    ]
-    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
-        reason = "share of the model's own training data, against forgetting"
-        settings.append(Suggestion("train.replay", 0.3, reason))
-    if config.units.kind == "phones":
-        lexicon = str(place / "units" / "lexicon.txt")
-        settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
-    own = ("features.speed_factors", "features.shard_utterances")
-    copied = ("features.", "signal.", "units.", "model.", "average.prior_scale")
-    return settings + [
-        Suggestion(key, value, "as in the model to fine-tune")
-        for key, value in flatten(config).items()
-        if key.startswith(copied) and value is not None and key not in own
     ]
 
 
