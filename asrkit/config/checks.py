@@ -149,6 +149,10 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if corpus.dev in corpus.tests:
         found = f"{corpus.dev} is corpus.dev and one of corpus.tests, but settings are chosen on it"
         yield Conflict(found, "disjoint splits", "remove it from corpus.tests; stage score reports dev, too")
+    made_up = "dev_speakers" if corpus.dev_speakers else "dev_sets"
+    if corpus.dev in corpus.held_out and getattr(corpus, made_up) and corpus.dev not in corpus.dev_sets:
+        found = f"corpus.held_out has {corpus.dev}, and corpus.{made_up} is set"
+        yield Conflict(found, "dev from one of them", "leave one of them out")
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
         yield Conflict(found, "a minimum below the maximum", "exchange them")

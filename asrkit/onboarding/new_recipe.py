@@ -7,12 +7,12 @@ import re
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import msgspec
 
 from asrkit.config import CorpusConfig, RecipeConfig, flatten, load_config
-from asrkit.corpus.prepare import read_corpus
+from asrkit.corpus.prepare import own_statistics, read_corpus
 from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
 from asrkit.corpus.text import normalise_text
@@ -64,14 +64,12 @@ def make_recipe(
     refuse_shared_audio(splits)
     texts = [valid.text for valid in next(iter(splits.values()))]
     if init_from is not None:
-        corpus = _experiment(source, directory, settings, jobs).config.corpus
-        fitted = fit_to_model(
-            init_from.resolve(), texts, corpus, any(one.key == "corpus.case" for one in chosen)
-        )
+        case_given = any(one.key == "corpus.case" for one in chosen)
+        fitted = fit_to_model(init_from.resolve(), texts, _corpus(settings), case_given)
         yield from (f"{one.key}: {one.value}, the {one.reason}" for one in fitted)
         settings = [*fitted, *settings]
     settings += suggest_text(texts)
-    corpus = _experiment(source, directory, settings, jobs).config.corpus
+    corpus = _corpus(settings)
     splits = {
         split: [dataclasses.replace(one, text=normalise_text(one.text, corpus)) for one in of]
         for split, of in splits.items()
@@ -79,7 +77,8 @@ def make_recipe(
     statistics = {split: split_statistics(of) for split, of in splits.items()}
     phones = any((each.key, each.value) == ("units.kind", "phones") for each in settings)
     settings += suggest_settings(splits[corpus.train], splits[corpus.dev], phones)
-    write_recipe(directory, source, settings, statistics)
+    _load(name, settings)
+    write_recipe(directory, source, settings, statistics, own_statistics(splits, corpus))
     for split, of in statistics.items():
         hours = of["seconds"] / 3600
         yield f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers"
@@ -90,13 +89,7 @@ def make_recipe(
 def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Suggestion]) -> List[Suggestion]:
     """The settings of --set, which override those `taken` from a model, and suggestions; raises UserError for
     an invalid one."""
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = Path(folder) / "recipe.yaml"
-        write_text(recipe, settings_text(name, [Suggestion("corpus.module", "tsv"), *taken]))
-        try:
-            config = load_config(recipe, None, assignments)
-        except UserError as error:
-            raise UserError(error.found, error.expected, "--set", error.todo) from None
+    config = _load(name, [Suggestion("corpus.module", "tsv"), *taken], assignments)
     keys = [assignment.partition("=")[0].strip() for assignment in assignments]
     settings = {key: value for key, value in flatten(config).items() if key.partition(".")[0] != "augment"}
     if any(key.partition(".")[0] == "augment" for key in keys):  # a list, written as a whole
@@ -106,6 +99,17 @@ def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Sug
         for key, value in settings.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
     ]
+
+
+def _load(name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = ()) -> RecipeConfig:
+    """The settings as run.sh reads them; raises UserError if it would refuse them."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "recipe.yaml"
+        write_text(recipe, settings_text(name, settings))
+        try:
+            return load_config(recipe, None, assignments)
+        except UserError as error:
+            raise UserError(error.found, error.expected, "--set", error.todo) from None
 
 
 def _corpus_settings(
@@ -120,7 +124,7 @@ def _corpus_settings(
     experiment = _experiment(source, directory, settings, 1)
     module = load_corpus_module(source.module, experiment.local_directory)
     listed = list(module.utterances(source.directory, experiment.config.corpus))
-    splits = choose_splits((one.split for one in listed), source.directory)
+    splits = choose_splits((one.split for one in listed), _section(given, "corpus"), source.directory)
     settings += [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
     if splits["held_out"]:
         reason = f"by speaker; the corpus has no {' and no '.join(splits['held_out'])}"
@@ -158,10 +162,18 @@ def _read(
 
 
 def _experiment(source: Source, directory: Path, settings: List[Suggestion], jobs: int) -> Experiment:
-    values = {key.partition(".")[::2]: setting.value for key, setting in first_of_each(settings).items()}
-    corpus = {key: value for (section, key), value in values.items() if section == "corpus"}
-    config = RecipeConfig(name=directory.name, corpus=msgspec.convert(corpus, CorpusConfig))
+    config = RecipeConfig(name=directory.name, corpus=_corpus(settings))
     return Experiment(config, directory, source.directory, directory, jobs)
+
+
+def _corpus(settings: Sequence[Suggestion]) -> CorpusConfig:
+    return msgspec.convert(_section(settings, "corpus"), CorpusConfig)
+
+
+def _section(settings: Sequence[Suggestion], section: str) -> Dict[str, Any]:
+    """The values of a section's settings, by their names in it."""
+    kept = first_of_each(settings)
+    return {key.partition(".")[2]: kept[key].value for key in kept if key.partition(".")[0] == section}
 
 
 def _refuse_name(name: str, directory: Path) -> None:

@@ -60,8 +60,9 @@ def write_recipe(
     source: Source,
     suggestions: Sequence[Suggestion],
     statistics: Mapping[str, Mapping[str, Any]],
+    own_sets: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write the four files; `statistics` are the counts of each split."""
+    """Write the four files; `statistics` are the counts of each split, `own_sets` of the corpus's subsets."""
     name = directory.name
     run = shlex.quote(str(directory / "run.sh"))
     names = {"name": name, "form": source.form, "content": source.content, "run": run, **_shell(directory)}
@@ -71,7 +72,7 @@ def write_recipe(
     write_text(directory / "README.md", README.format(table=_table(statistics), **names))
     expected = {
         split: {**{count: of[count] for count in COUNTS}, "hours": round(of["seconds"] / 3600, 3)}
-        for split, of in statistics.items()
+        for split, of in own_sets.items()
     }
     write_json(directory / "expect.json", expected)
 
