@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from asrkit.config import CorpusConfig
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import write_manifests
-from asrkit.corpus.rejection import Rejection, list_rejections, refuse_too_many
+from asrkit.corpus.rejection import Rejection, list_rejections, refuse_too_many, refuse_unusable
 from asrkit.corpus.splits import hold_out, refuse_absent_sets, sets_of, split_of
 from asrkit.corpus.statistics import (
     Completeness,
@@ -63,6 +63,7 @@ def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Re
     list_rejections(listing, rejections, config.tests)
     totals = collections.Counter(rejection.split for rejection in rejections)
     totals.update({name: len(of) for name, of in splits.items()})
+    refuse_unusable(rejections, splits, listing)
     refuse_too_many(rejections, totals, config.max_bad_fraction, listing)
     refuse_shared_audio(splits)
     counts = own_statistics(splits, config)

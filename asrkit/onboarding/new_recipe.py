@@ -1,7 +1,9 @@
 """asrkit new-recipe: write a recipe for a table, Kaldi data directories, CutSets or Common Voice."""
 
 import collections
+import contextlib
 import dataclasses
+import io
 import math
 import re
 import shlex
@@ -13,7 +15,7 @@ import msgspec
 
 from asrkit.config import CorpusConfig, RecipeConfig, flatten, load_config
 from asrkit.corpus.prepare import own_statistics, read_corpus
-from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections
+from asrkit.corpus.rejection import Rejection, refuse_too_many, refuse_unusable, summarise_rejections
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
 from asrkit.corpus.text import normalise_text
 from asrkit.corpus.utterance import load_corpus_module
@@ -55,7 +57,8 @@ def make_recipe(
     settings = _corpus_settings(source, directory, given, allow_pipes)
     splits, rejections = _read(source, directory, settings, jobs)
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
-    if others > BAD_FRACTION * sum(map(len, splits.values())):
+    rate_given = any(one.key == "corpus.min_sampling_rate" for one in chosen)
+    if not rate_given and others > BAD_FRACTION * sum(map(len, splits.values())):
         rate = min(USUAL_RATE, *(one.audio.sampling_rate for of in splits.values() for one in of))
         settings.append(Suggestion("corpus.min_sampling_rate", rate, "Hz; the corpus has several rates"))
         splits, rejections = _read(source, directory, settings, jobs)
@@ -123,7 +126,8 @@ def _corpus_settings(
         settings.append(Suggestion("corpus.allow_pipes", True, "given with --allow-pipes"))
     experiment = _experiment(source, directory, settings, 1)
     module = load_corpus_module(source.module, experiment.local_directory)
-    listed = list(module.utterances(source.directory, experiment.config.corpus))
+    with contextlib.redirect_stdout(io.StringIO()):  # read_corpus prints it, too
+        listed = list(module.utterances(source.directory, experiment.config.corpus))
     splits = choose_splits((one.split for one in listed), _section(given, "corpus"), source.directory)
     settings += [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
     if splits["held_out"]:
@@ -158,7 +162,9 @@ def _read(
     source: Source, directory: Path, settings: List[Suggestion], jobs: int
 ) -> Tuple[Splits, List[Rejection]]:
     with tempfile.TemporaryDirectory() as folder:  # for derived audio; stage manifests writes it again
-        return read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
+        splits, rejections = read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
+    refuse_unusable(rejections, splits, source.directory)
+    return splits, rejections
 
 
 def _experiment(source: Source, directory: Path, settings: List[Suggestion], jobs: int) -> Experiment:
