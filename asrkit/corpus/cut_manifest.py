@@ -172,14 +172,15 @@ def read_entries(file: Path) -> Iterator[Entry]:
             cut: Any = msgspec.convert(data, Cut)
         except (ValueError, RecursionError) as error:
             cut = AudioProblem("unusable cut", f"{place}: {error}")
-        snr = next((float(value) for value in known if _is_ratio(value)), None)
+        snr = next((ratio for ratio in map(_ratio, known) if ratio is not None), None)
         groups = [group for of in rows for group in _texts((of.custom or {}).get("groups"))]
         yield Entry(row.id, number, supervisions, snr, cut, groups)
 
 
-def _is_ratio(value: Any) -> bool:
-    """Whether a custom field is in decibels: Python writes Infinity and NaN, which manifests can't hold."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_RATIO
+def _ratio(value: Any) -> Optional[float]:
+    """Decibels in a custom field, which may be anything; Infinity and NaN, too, which manifests can't hold."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= LARGEST_RATIO else None
 
 
 def _texts(value: Any) -> List[str]:
