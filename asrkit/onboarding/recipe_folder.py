@@ -98,7 +98,12 @@ def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
     return "".join(f"{line}\n" for lines in sections.values() for line in lines)
 
 
-# Without it, bash would go on and fail at each line, with "stage: command not found"
+# Without exit, bash would go on and fail at each line, with "stage: command not found"
+BESIDE = """\
+"$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}"""
 MOVED = """{file} || {{
   printf '%s\\n' "error: the project's folder isn't where it was" "  expected: "{file} "  where:    run.sh" \\
     "  to do:    write its path into run.sh, or move the folder back" >&2
@@ -110,8 +115,7 @@ def _shell(directory: Path) -> Dict[str, str]:
     """The path of utils/recipe.sh for run.sh: relative inside the project, else absolute."""
     file = REPOSITORY / "utils" / "recipe.sh"
     if directory.resolve().parent.parent == REPOSITORY:
-        beside = '"$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"'
-        return {"shell": beside, "source": "SCRIPTDIR/../../utils/recipe.sh"}
+        return {"shell": BESIDE, "source": "SCRIPTDIR/../../utils/recipe.sh"}
     if not file.is_file():
         raise UserError(
             f"{file} is missing, which run.sh of every recipe needs",
