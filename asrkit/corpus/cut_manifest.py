@@ -178,7 +178,7 @@ def read_entries(file: Path) -> Iterator[Entry]:
 
 
 def _ratio(value: Any) -> Optional[float]:
-    """Decibels in a custom field, which may be anything; Infinity and NaN, too, which manifests can't hold."""
+    """Decibels in a custom field, which may be anything: Infinity and NaN, too, which no manifest holds."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) <= LARGEST_RATIO else None
 
