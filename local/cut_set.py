@@ -1,24 +1,30 @@
-"""Any corpus as lhotse CutSets, SPLIT_cuts.jsonl.gz or a single file."""
+"""Any corpus as lhotse CutSets: a single file, or SPLIT_cuts.jsonl.gz or CORPUS_cuts_SPLIT.jsonl.gz each."""
 
-import re
 from pathlib import Path
 from typing import Iterator
 
 from asrkit.config import CorpusConfig, RecipeConfig
-from asrkit.corpus.cut_set import cut_utterances, read_cut_set
+from asrkit.corpus.cut_set import cut_utterances, read_cut_sets
 from asrkit.corpus.utterance import Utterance, listings, refuse_absent
+
+CUT_SETS = "*cuts*.jsonl*"
 
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Check that a CutSet exists."""
-    refuse_absent(corpus_directory, corpus_directory.glob("*.jsonl*"), "a CutSet, NAME.jsonl.gz")
+    files = listings(corpus_directory, config.corpus, CUT_SETS)
+    refuse_absent(corpus_directory, files, config.corpus.listing or "a CutSet, train_cuts.jsonl.gz")
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:
     """An utterance per cut; relative paths are relative to the corpus's folder."""
-    files = listings(corpus_directory, config, "*cuts*.jsonl*")
-    for file in files:
-        name = re.sub("[-_.]?cuts[-_.]?", "", file.name.partition(".jsonl")[0])
-        split = name if len(files) > 1 else config.train
-        entries = read_cut_set(file, "corpus.listing", config.allow_pipes)
+    files = listings(corpus_directory, config, CUT_SETS)
+    for file, entries in read_cut_sets(files, "corpus.listing", config.allow_pipes):
+        split = _split_of(file) if len(files) > 1 else config.train
         yield from cut_utterances(entries, split, corpus_directory, config.max_duration)
+
+
+def _split_of(file: Path) -> str:
+    """What follows "cuts", or else precedes it: train of train_cuts and of librispeech_cuts_train."""
+    before, cuts, after = file.name.partition(".jsonl")[0].partition("cuts")
+    return after.strip("-_.") or before.strip("-_.") or cuts

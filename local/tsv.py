@@ -14,7 +14,8 @@ from asrkit.corpus.utterance import Utterance, corpus_file, groups_of, listings,
 
 def download(corpus_directory: Path, config: RecipeConfig) -> None:
     """Check that a table exists."""
-    refuse_absent(corpus_directory, corpus_directory.glob("*.tsv"), "a table, NAME.tsv")
+    tables = listings(corpus_directory, config.corpus, "*.tsv")
+    refuse_absent(corpus_directory, tables, config.corpus.listing or "a table, NAME.tsv")
 
 
 def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utterance]:

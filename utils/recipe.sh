@@ -3,7 +3,11 @@
 set -euo pipefail
 unset CDPATH # otherwise cd prints, and may go elsewhere
 
-recipe_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[1]}")" && pwd)
+recipe=${BASH_SOURCE[1]}
+if [[ -L $recipe ]]; then
+  recipe=$(readlink -f -- "$recipe")
+fi
+recipe_dir=$(cd -- "$(dirname -- "$recipe")" && pwd)
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 lines=()
 # shellcheck source=SCRIPTDIR/cluster.sh

@@ -8,6 +8,7 @@ from asrkit.config.symbols import RESERVED_WORDS
 
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
+GRAMMARS = (".yaml", ".yml")  # names of files with a grammar, of which lm.text is drawn
 MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
 _Unused = Tuple[str, bool, str]  # setting, whether it has no effect, why
 
@@ -149,6 +150,10 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if corpus.dev in corpus.tests:
         found = f"{corpus.dev} is corpus.dev and one of corpus.tests, but settings are chosen on it"
         yield Conflict(found, "disjoint splits", "remove it from corpus.tests; stage score reports dev, too")
+    made_up = "dev_speakers" if corpus.dev_speakers else "dev_sets"
+    if corpus.dev in corpus.held_out and getattr(corpus, made_up) and corpus.dev not in corpus.dev_sets:
+        found = f"corpus.held_out has {corpus.dev}, and corpus.{made_up} is set"
+        yield Conflict(found, "dev from one of them", "leave one of them out")
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
         yield Conflict(found, "a minimum below the maximum", "exchange them")
@@ -197,7 +202,7 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
 
 def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
-    drawn = lm.text is not None and lm.text.endswith(".yaml")
+    drawn = lm.text is not None and lm.text.endswith(GRAMMARS)
     ready = "lm.arpa gives a ready model"
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
     yield "lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar

@@ -186,8 +186,8 @@ class LmConfig(Settings):
     order: Positive = 3
     # Both sort in temporary files in the experiment's lm/: builtin in about 60 bytes per word of text
     estimator: Literal["builtin", "lmplz"] = "builtin"
-    # Extra LM text, a file in the recipe's folder: one sentence per line (or .gz, .xz), or a grammar (.yaml),
-    # from which the same sentences are drawn each time. Its words are added to the vocabulary.
+    # Extra LM text, a file in the recipe's folder: one sentence per line (or .gz, .xz), or a grammar (.yaml,
+    # .yml), from which the same sentences are drawn each time. Its words are added to the vocabulary.
     text: Optional[str] = None
     text_sentences: Optional[Positive] = None  # drawn from the grammar; None: 5,000
     # Interpolate one model of the transcripts and one of lm.text, with the weight that is best on dev; in one

@@ -18,11 +18,12 @@ LONGEST_LINE = 1 << 24  # bytes, decompressed
 LARGEST_DOCUMENT = 1 << 28  # bytes of a .json or .yaml file, decompressed
 DEEPEST = 100  # nested lists and mappings
 LONGEST_MIX = 3600.0  # seconds, total of all tracks
+LARGEST_RATIO = 1000.0  # dB
 LARGEST_FILTER = 1 << 20  # taps of a resampler; lhotse keeps every resampler in memory
 
 Rate = Annotated[int, msgspec.Meta(ge=RATES.start, lt=RATES.stop)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=MAX_RECORDING)]
-Decibels = Annotated[float, msgspec.Meta(ge=-1000.0, le=1000.0)]
+Decibels = Annotated[float, msgspec.Meta(ge=-LARGEST_RATIO, le=LARGEST_RATIO)]
 Channel = Annotated[int, msgspec.Meta(ge=0, lt=256)]
 Channels = Annotated[List[Channel], msgspec.Meta(min_length=1, max_length=256)]
 
@@ -171,9 +172,15 @@ def read_entries(file: Path) -> Iterator[Entry]:
             cut: Any = msgspec.convert(data, Cut)
         except (ValueError, RecursionError) as error:
             cut = AudioProblem("unusable cut", f"{place}: {error}")
-        snr = next((float(value) for value in known if isinstance(value, (int, float))), None)
+        snr = next((ratio for ratio in map(_ratio, known) if ratio is not None), None)
         groups = [group for of in rows for group in _texts((of.custom or {}).get("groups"))]
         yield Entry(row.id, number, supervisions, snr, cut, groups)
+
+
+def _ratio(value: Any) -> Optional[float]:
+    """Decibels in a custom field, which may be anything: Infinity and NaN, too, which no manifest holds."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= LARGEST_RATIO else None
 
 
 def _texts(value: Any) -> List[str]:

@@ -39,6 +39,29 @@ def read_cut_set(file: Path, option: str, allow_pipes: bool) -> List[Entry]:
     Paths in a manifest of an asrkit experiment become absolute. Raises UserError if the file can't be read,
     is empty, has no supervisions, or has commands without `allow_pipes`.
     """
+    entries = _read(file, option)
+    _check(entries, file, allow_pipes)
+    return entries
+
+
+def read_cut_sets(
+    files: Sequence[Path], option: str, allow_pipes: bool
+) -> Iterator[Tuple[Path, List[Entry]]]:
+    """Read CutSets as read_cut_set does; of several, those without supervisions (noise) are skipped."""
+    skipped = []
+    for file in files:
+        entries = _read(file, option)
+        if len(files) > 1 and entries and not any(entry.supervisions for entry in entries):
+            print(f"{file.name}: {len(entries)} cuts without supervisions are not used")
+            skipped.append(file)
+            continue
+        _check(entries, file, allow_pipes)
+        yield file, entries
+    if skipped and len(skipped) == len(files):
+        raise _no_supervisions(f"no cut of {len(files)} CutSets has a supervision", files[0].parent)
+
+
+def _read(file: Path, option: str) -> List[Entry]:
     try:
         entries = list(read_entries(file))
         _resolve_paths(entries, file)
@@ -47,13 +70,13 @@ def read_cut_set(file: Path, option: str, allow_pipes: bool) -> List[Entry]:
         expected = "a lhotse CutSet: .jsonl, .jsonl.gz, .json or .yaml"
         todo = "check the file with: lhotse validate FILE"
         raise UserError(f"can't read {file}: {reason}", expected, option, todo) from None
+    return entries
+
+
+def _check(entries: Sequence[Entry], file: Path, allow_pipes: bool) -> None:
     if not any(entry.supervisions for entry in entries):
-        raise UserError(
-            f"none of the {len(entries)} cuts has a supervision" if entries else f"no cuts in {file}",
-            "cuts with one supervision each, whose text is the reference",
-            str(file),
-            "add the transcripts to the cuts, for example with: lhotse cut simple -s SUPERVISIONS ...",
-        )
+        found = f"none of the {len(entries)} cuts has a supervision" if entries else f"no cuts in {file}"
+        raise _no_supervisions(found, file)
     if not allow_pipes:
         commands = [
             (f"{entry.id} (cut {entry.line})", source.source)
@@ -62,7 +85,12 @@ def read_cut_set(file: Path, option: str, allow_pipes: bool) -> List[Entry]:
             if source.type == "command"
         ]
         refuse_commands(commands, file)
-    return entries
+
+
+def _no_supervisions(found: str, where: Path) -> UserError:
+    expected = "cuts with one supervision each, whose text is the reference"
+    todo = "add the transcripts to the cuts, for example with: lhotse cut simple -s SUPERVISIONS ..."
+    return UserError(found, expected, str(where), todo)
 
 
 def cut_utterances(

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import math
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
@@ -83,7 +84,7 @@ def manifest_rows(utterances: Sequence[ValidUtterance]) -> Iterator[Tuple[Option
             "custom": {"audio_content": valid.audio.content},
             "type": "MonoCut",
         }
-        if utterance.snr is not None:
+        if utterance.snr is not None and math.isfinite(utterance.snr):  # JSON has no other numbers
             cut["custom"]["snr"] = utterance.snr
         if utterance.groups:
             cut["custom"]["groups"] = list(utterance.groups)

@@ -3,12 +3,12 @@
 import collections
 import dataclasses
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from asrkit.config import CorpusConfig
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import write_manifests
-from asrkit.corpus.rejection import Rejection, list_rejections, refuse_too_many
+from asrkit.corpus.rejection import Rejection, list_rejections, refuse_too_many, refuse_unusable
 from asrkit.corpus.splits import hold_out, refuse_absent_sets, sets_of, split_of
 from asrkit.corpus.statistics import (
     Completeness,
@@ -63,16 +63,22 @@ def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Re
     list_rejections(listing, rejections, config.tests)
     totals = collections.Counter(rejection.split for rejection in rejections)
     totals.update({name: len(of) for name, of in splits.items()})
+    refuse_unusable(rejections, splits, listing)
     refuse_too_many(rejections, totals, config.max_bad_fraction, listing)
     refuse_shared_audio(splits)
-    own_sets: Dict[str, List[ValidUtterance]] = {own: [] for of in sets_of(config).values() for own in of}
-    for valid in (valid for of in splits.values() for valid in of):
-        own_sets[valid.utterance.split].append(valid)
-    counts = {own: split_statistics(of) for own, of in own_sets.items()}
+    counts = own_statistics(splits, config)
     expected = experiment.recipe_directory / "expect.json"
     completeness = check_expectations(counts, rejections, expected, config.partial)
     print(completeness.line)
     return completeness
+
+
+def own_statistics(splits: Splits, config: CorpusConfig) -> Dict[str, Dict[str, Any]]:
+    """Counts of the corpus's own subsets, as in expect.json."""
+    own_sets: Dict[str, List[ValidUtterance]] = {own: [] for of in sets_of(config).values() for own in of}
+    for valid in (valid for of in splits.values() for valid in of):
+        own_sets[valid.utterance.split].append(valid)
+    return {own: split_statistics(of) for own, of in own_sets.items()}
 
 
 def write_splits(experiment: Experiment, splits: Splits, completeness: Completeness) -> None:

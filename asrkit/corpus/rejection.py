@@ -8,6 +8,13 @@ from typing import Dict, List, Mapping, Sequence
 from asrkit.errors import UserError
 from asrkit.storage.files import write_jsonl
 
+# Kind -> setting that accepts more
+ACCEPTED_BY = {
+    "other sampling rate": "min_sampling_rate=HZ",
+    "too short": "min_duration=SECONDS",
+    "too long": "max_duration=SECONDS",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
@@ -55,6 +62,22 @@ def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) 
                 "their words count as deletions, or if there is no transcript, are not scored"
             )
     return lines
+
+
+def refuse_unusable(
+    rejections: Sequence[Rejection], used: Mapping[str, Sequence[object]], where: Path
+) -> None:
+    """Raise UserError if all utterances of a split were rejected; `used` are the others, by split."""
+    for split in (split for split, of in used.items() if not of):
+        kinds = collections.Counter(each.kind for each in rejections if each.split == split)
+        counts = "".join(f"\n    {count} rejected: {kind}" for kind, count in kinds.most_common())
+        accepted = "".join(
+            f"; or accept them: --set corpus.{setting}"
+            for kind, setting in ACCEPTED_BY.items()
+            if kind in kinds
+        )
+        found, expected = f"no utterance of {split} can be used:{counts}", "some with audio and text"
+        raise UserError(found, expected, str(where), f"fix the corpus{accepted}")
 
 
 def refuse_too_many(

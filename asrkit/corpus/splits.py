@@ -75,7 +75,13 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
     their ids, and a line reports it.
     """
     held_out, train = config.held_out, config.train
-    of_train = [utterance for utterance in utterances if utterance.split in sets_of(config)[train]]
+    of_train = [
+        utterance
+        for utterance in utterances
+        if utterance.split in sets_of(config)[train] and utterance.speaker not in config.dev_speakers
+    ]
+    if not of_train:  # refuse_absent_sets reports it
+        return list(utterances)
     groups = collections.Counter(utterance.speaker for utterance in of_train)
     chosen = _choose(groups, held_out)
     by_speaker = all(
@@ -86,7 +92,7 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
         chosen = _choose(collections.Counter(utterance.id for utterance in of_train), held_out)
     result, moved = [], collections.defaultdict(list)
     for utterance in utterances:
-        if utterance.split in sets_of(config)[train]:
+        if utterance.split in sets_of(config)[train] and utterance.speaker not in config.dev_speakers:
             split = chosen.get(utterance.speaker if by_speaker else utterance.id, utterance.split)
             if split != utterance.split:
                 moved[split].append(utterance)

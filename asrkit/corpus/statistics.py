@@ -121,10 +121,15 @@ def check_expectations(
         (version.name, {name: counts for name, counts in version.splits.items() if name in statistics})
         for version in read_versions(file)
     ]
-    version, sets = min(versions, key=lambda pair: len(_differences(pair[1], statistics)))
+    compared = [(version, sets) for version, sets in versions if sets]
+    if not compared:
+        return Completeness(f"note: {file.name} has no counts of {', '.join(statistics)}")
+    version, sets = min(compared, key=lambda pair: len(_differences(pair[1], statistics)))
     wrong = _differences(sets, statistics)
     if not wrong:
-        return Completeness(f"counts match {version}")
+        others = ", ".join(name for name in statistics if name not in sets)
+        note = f"; it has no counts of {others}" if others else ""
+        return Completeness(f"counts match {version}{note}")
     published = {name: counts["utterances"] for name, counts in sets.items() if "utterances" in counts}
     if partial and not _differences(sets, statistics, more_only=True):
         present = sum(statistics[name]["utterances"] for name in published)

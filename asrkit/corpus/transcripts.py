@@ -7,7 +7,11 @@ from typing import Dict, Iterator, Sequence, Tuple
 
 from asrkit.errors import UserError
 
-APOSTROPHES = "'\u2019"
+# Part of a word between two letters: apostrophes (\u2018 in Uzbek, \u055a in Armenian), the middle dot of
+# Catalan, geresh and gershayim of Hebrew
+INSIDE_WORDS = "'\u2019\u2018\u055a\u00b7\u05f3\u05f4"
+# Marks of tone over a letter of a word, in Armenian: emphasis, exclamation, question
+OVER_LETTERS = "\u055b\u055c\u055e"
 KeyedLines = Dict[str, Tuple[int, str]]  # key -> line number, rest of the line
 
 
@@ -38,13 +42,21 @@ def read_lines(
 
 
 def strip_punctuation(text: str) -> str:
-    """Replace punctuation (Unicode categories P) by spaces, except apostrophes inside words."""
+    """Replace punctuation (Unicode categories P) by spaces, except marks that belong to words."""
     kept = []
     for index, character in enumerate(text):
-        inside = text[index - 1 : index].isalnum() and text[index + 1 : index + 2].isalnum()
-        punctuation = unicodedata.category(character).startswith("P")
-        kept.append(" " if punctuation and not (inside and character in APOSTROPHES) else character)
+        if unicodedata.category(character).startswith("P"):
+            inside = _is_letter(text[index - 1 : index]) and _is_letter(text[index + 1 : index + 2])
+            if inside and character in OVER_LETTERS:
+                continue
+            character = character if inside and character in INSIDE_WORDS else " "
+        kept.append(character)
     return "".join(kept)
+
+
+def _is_letter(character: str) -> bool:
+    """Whether it is a letter, a digit or a combining mark of one; not if it is empty."""
+    return character.isalnum() or (character != "" and unicodedata.category(character).startswith("M"))
 
 
 def read_keyed_lines(file: Path) -> KeyedLines:

@@ -83,7 +83,11 @@ def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) 
 def corpus_module_file(name: str, local_directory: Path) -> Path:
     """local/<name>.py; raises UserError if it doesn't exist."""
     file = local_directory / f"{name}.py"
-    if not name.isidentifier() or not file.is_file():
+    if not name.isidentifier():
+        todo = f"rename {file} and correct corpus.module" if file.is_file() else "correct corpus.module"
+        expected = "letters, digits and _, not beginning with a digit: a name in Python"
+        raise UserError(f"the corpus module {name!r}", expected, "corpus.module in recipe.yaml", todo)
+    if not file.is_file():
         known = sorted(path.stem for path in local_directory.glob("*.py") if path.stem != "__init__")
         raise UserError(
             f"no corpus module {file}",

@@ -1,7 +1,7 @@
 """asrkit plan: the disk and time that a recipe takes, extrapolated from the records of a finished run."""
 
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 from asrkit.config import RecipeConfig, load_config
 from asrkit.corpus.splits import sets_of
@@ -27,7 +27,10 @@ def estimate_lines(
     hours = _published_hours(config, expected)
     train = hours[config.corpus.train] * sum(1 / factor for factor in config.features.speed_factors)
     others = sum(hours.values()) - hours[config.corpus.train]
-    cost, done = read_json(measured / "cost.json"), load_config(measured / "recipe.yaml", earlier=True)
+    cost, done = (
+        _read_cost(measured / "cost.json", speed is None),
+        load_config(measured / "recipe.yaml", earlier=True),
+    )
     audio, seconds = cost["audio_hours"], {name: of["seconds"] for name, of in cost["stages"].items()}
     (parameters, work), (_, measured_work) = _size_of(config), _size_of(done)
     source = "--throughput"
@@ -63,6 +66,26 @@ def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
         todo = 'add them to the counts of these sets, such as "hours": 5.4'
         raise UserError(f"no hours for {', '.join(unknown)}", "hours for each set", str(file), todo)
     return {name: float(sum(published[own]["hours"] for own in names)) for name, names in sets.items()}
+
+
+def _read_cost(file: Path, with_training: bool) -> Dict[str, Any]:
+    """cost.json; raises UserError if the run lacks what the estimate needs, of training or of features."""
+    cost: Dict[str, Any] = read_json(file, Dict[str, Any])
+    stages = cost.get("stages")
+    known = [name for name, of in stages.items() if "seconds" in of] if isinstance(stages, dict) else []
+    needed = ("features", "train") if with_training else ("features",)
+    absent = [f"stage {name}" for name in needed if name not in known]
+    absent += [
+        name
+        for name in ("audio_hours", *(("cores", "device") if with_training else ()))
+        if not cost.get(name)
+    ]
+    if absent:
+        todo = "finish that run (run.sh), or name another with --measured"
+        if "stage features" not in absent and with_training:
+            todo += ", or give the speed of training with --throughput"
+        raise UserError(f"no {', '.join(absent)}", "the records of a finished run", str(file), todo)
+    return cost
 
 
 def _size_of(config: RecipeConfig) -> Tuple[int, int]:

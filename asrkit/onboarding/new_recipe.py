@@ -1,28 +1,31 @@
 """asrkit new-recipe: write a recipe for a table, Kaldi data directories, CutSets or Common Voice."""
 
 import collections
+import contextlib
 import dataclasses
+import io
 import math
 import re
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import msgspec
 
 from asrkit.config import CorpusConfig, RecipeConfig, flatten, load_config
-from asrkit.corpus.prepare import read_corpus
-from asrkit.corpus.rejection import Rejection, refuse_too_many, summarise_rejections
+from asrkit.corpus.prepare import own_statistics, read_corpus
+from asrkit.corpus.rejection import Rejection, refuse_too_many, refuse_unusable, summarise_rejections
 from asrkit.corpus.statistics import refuse_shared_audio, split_statistics
 from asrkit.corpus.text import normalise_text
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError, escape
+from asrkit.onboarding.fine_tuning import fit_to_model, settings_of_model
 from asrkit.onboarding.recipe_folder import first_of_each, settings_text, write_recipe
 from asrkit.onboarding.source import Source, choose_splits, identify_source
 from asrkit.onboarding.suggestion import Suggestion, suggest_settings, suggest_text
-from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.pipeline.experiment import Experiment
 from asrkit.storage.files import write_text
 
 LARGEST_BAD_FRACTION = 0.2  # of a split; above it, SOURCE is probably the wrong folder
@@ -48,20 +51,28 @@ def make_recipe(
     directory = recipes / name
     _refuse_name(name, directory)
     source = identify_source(place)
-    taken = _fine_tuning(init_from.resolve()) if init_from is not None else []
-    given = [*_given_settings(name, assignments, taken), *taken]
+    taken = settings_of_model(init_from.resolve()) if init_from is not None else []
+    chosen = _given_settings(name, assignments, taken)
+    given = [*chosen, *taken]
     settings = _corpus_settings(source, directory, given, allow_pipes)
     splits, rejections = _read(source, directory, settings, jobs)
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
-    if others > BAD_FRACTION * sum(map(len, splits.values())):
+    rate_given = any(one.key == "corpus.min_sampling_rate" for one in chosen)
+    if not rate_given and others > BAD_FRACTION * sum(map(len, splits.values())):
         rate = min(USUAL_RATE, *(one.audio.sampling_rate for of in splits.values() for one in of))
         settings.append(Suggestion("corpus.min_sampling_rate", rate, "Hz; the corpus has several rates"))
         splits, rejections = _read(source, directory, settings, jobs)
     yield from summarise_rejections(rejections, list(splits)[2:])
     settings += _allow_damage(splits, rejections, source, given)
     refuse_shared_audio(splits)
-    settings += suggest_text([valid.text for valid in next(iter(splits.values()))])
-    corpus = _experiment(source, directory, settings, jobs).config.corpus
+    texts = [valid.text for valid in next(iter(splits.values()))]
+    if init_from is not None:
+        case_given = any(one.key == "corpus.case" for one in chosen)
+        fitted = fit_to_model(init_from.resolve(), texts, _corpus(settings), case_given)
+        yield from (f"{one.key}: {one.value}, the {one.reason}" for one in fitted)
+        settings = [*fitted, *settings]
+    settings += suggest_text(texts)
+    corpus = _corpus(settings)
     splits = {
         split: [dataclasses.replace(one, text=normalise_text(one.text, corpus)) for one in of]
         for split, of in splits.items()
@@ -69,7 +80,8 @@ def make_recipe(
     statistics = {split: split_statistics(of) for split, of in splits.items()}
     phones = any((each.key, each.value) == ("units.kind", "phones") for each in settings)
     settings += suggest_settings(splits[corpus.train], splits[corpus.dev], phones)
-    write_recipe(directory, source, settings, statistics)
+    _load(name, settings)
+    write_recipe(directory, source, settings, statistics, own_statistics(splits, corpus))
     for split, of in statistics.items():
         hours = of["seconds"] / 3600
         yield f"{split}: {of['utterances']} utterances, {hours:.3f} h, {of['speakers']} speakers"
@@ -80,13 +92,7 @@ def make_recipe(
 def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Suggestion]) -> List[Suggestion]:
     """The settings of --set, which override those `taken` from a model, and suggestions; raises UserError for
     an invalid one."""
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = Path(folder) / "recipe.yaml"
-        write_text(recipe, settings_text(name, [Suggestion("corpus.module", "tsv"), *taken]))
-        try:
-            config = load_config(recipe, None, assignments)
-        except UserError as error:
-            raise UserError(error.found, error.expected, "--set", error.todo) from None
+    config = _load(name, [Suggestion("corpus.module", "tsv"), *taken], assignments)
     keys = [assignment.partition("=")[0].strip() for assignment in assignments]
     settings = {key: value for key, value in flatten(config).items() if key.partition(".")[0] != "augment"}
     if any(key.partition(".")[0] == "augment" for key in keys):  # a list, written as a whole
@@ -98,29 +104,15 @@ def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Sug
     ]
 
 
-def _fine_tuning(place: Path) -> List[Suggestion]:
-    """The settings of a model to fine-tune, a tenth of its learning rate, and its lexicon of phones."""
-    config = open_experiment(place).config
-    settings = [
-        Suggestion("train.init_from", str(place), "the model to fine-tune"),
-        Suggestion(
-            "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
-        ),
-        Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
-    ]
-    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
-        reason = "share of the model's own training data, against forgetting"
-        settings.append(Suggestion("train.replay", 0.3, reason))
-    if config.units.kind == "phones":
-        lexicon = str(place / "units" / "lexicon.txt")
-        settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
-    own = ("features.speed_factors", "features.shard_utterances")
-    copied = ("features.", "signal.", "units.", "model.", "average.prior_scale")
-    return settings + [
-        Suggestion(key, value, "as in the model to fine-tune")
-        for key, value in flatten(config).items()
-        if key.startswith(copied) and value is not None and key not in own
-    ]
+def _load(name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = ()) -> RecipeConfig:
+    """The settings as run.sh reads them; raises UserError if it would refuse them."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "recipe.yaml"
+        write_text(recipe, settings_text(name, settings))
+        try:
+            return load_config(recipe, None, assignments)
+        except UserError as error:
+            raise UserError(error.found, error.expected, "--set", error.todo) from None
 
 
 def _corpus_settings(
@@ -134,8 +126,9 @@ def _corpus_settings(
         settings.append(Suggestion("corpus.allow_pipes", True, "given with --allow-pipes"))
     experiment = _experiment(source, directory, settings, 1)
     module = load_corpus_module(source.module, experiment.local_directory)
-    listed = list(module.utterances(source.directory, experiment.config.corpus))
-    splits = choose_splits((one.split for one in listed), source.directory)
+    with contextlib.redirect_stdout(io.StringIO()):  # read_corpus prints it, too
+        listed = list(module.utterances(source.directory, experiment.config.corpus))
+    splits = choose_splits((one.split for one in listed), _section(given, "corpus"), source.directory)
     settings += [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
     if splits["held_out"]:
         reason = f"by speaker; the corpus has no {' and no '.join(splits['held_out'])}"
@@ -169,14 +162,24 @@ def _read(
     source: Source, directory: Path, settings: List[Suggestion], jobs: int
 ) -> Tuple[Splits, List[Rejection]]:
     with tempfile.TemporaryDirectory() as folder:  # for derived audio; stage manifests writes it again
-        return read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
+        splits, rejections = read_corpus(_experiment(source, directory, settings, jobs), Path(folder))
+    refuse_unusable(rejections, splits, source.directory)
+    return splits, rejections
 
 
 def _experiment(source: Source, directory: Path, settings: List[Suggestion], jobs: int) -> Experiment:
-    values = {key.partition(".")[::2]: setting.value for key, setting in first_of_each(settings).items()}
-    corpus = {key: value for (section, key), value in values.items() if section == "corpus"}
-    config = RecipeConfig(name=directory.name, corpus=msgspec.convert(corpus, CorpusConfig))
+    config = RecipeConfig(name=directory.name, corpus=_corpus(settings))
     return Experiment(config, directory, source.directory, directory, jobs)
+
+
+def _corpus(settings: Sequence[Suggestion]) -> CorpusConfig:
+    return msgspec.convert(_section(settings, "corpus"), CorpusConfig)
+
+
+def _section(settings: Sequence[Suggestion], section: str) -> Dict[str, Any]:
+    """The values of a section's settings, by their names in it."""
+    kept = first_of_each(settings)
+    return {key.partition(".")[2]: kept[key].value for key in kept if key.partition(".")[0] == section}
 
 
 def _refuse_name(name: str, directory: Path) -> None:

@@ -60,8 +60,9 @@ def write_recipe(
     source: Source,
     suggestions: Sequence[Suggestion],
     statistics: Mapping[str, Mapping[str, Any]],
+    own_sets: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write the four files; `statistics` are the counts of each split."""
+    """Write the four files; `statistics` are the counts of each split, `own_sets` of the corpus's subsets."""
     name = directory.name
     run = shlex.quote(str(directory / "run.sh"))
     names = {"name": name, "form": source.form, "content": source.content, "run": run, **_shell(directory)}
@@ -71,7 +72,7 @@ def write_recipe(
     write_text(directory / "README.md", README.format(table=_table(statistics), **names))
     expected = {
         split: {**{count: of[count] for count in COUNTS}, "hours": round(of["seconds"] / 3600, 3)}
-        for split, of in statistics.items()
+        for split, of in own_sets.items()
     }
     write_json(directory / "expect.json", expected)
 
@@ -97,7 +98,12 @@ def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
     return "".join(f"{line}\n" for lines in sections.values() for line in lines)
 
 
-# Without it, bash would go on and fail at each line, with "stage: command not found"
+# Without exit, bash would go on and fail at each line, with "stage: command not found"
+BESIDE = """\
+"$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}"""
 MOVED = """{file} || {{
   printf '%s\\n' "error: the project's folder isn't where it was" "  expected: "{file} "  where:    run.sh" \\
     "  to do:    write its path into run.sh, or move the folder back" >&2
@@ -109,8 +115,7 @@ def _shell(directory: Path) -> Dict[str, str]:
     """The path of utils/recipe.sh for run.sh: relative inside the project, else absolute."""
     file = REPOSITORY / "utils" / "recipe.sh"
     if directory.resolve().parent.parent == REPOSITORY:
-        beside = '"$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"'
-        return {"shell": beside, "source": "SCRIPTDIR/../../utils/recipe.sh"}
+        return {"shell": BESIDE, "source": "SCRIPTDIR/../../utils/recipe.sh"}
     if not file.is_file():
         raise UserError(
             f"{file} is missing, which run.sh of every recipe needs",

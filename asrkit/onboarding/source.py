@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Set
 
 from asrkit.corpus.kaldi import data_directories
 from asrkit.errors import UserError
@@ -11,6 +11,8 @@ from asrkit.errors import UserError
 TRAIN = ("train",)
 DEV = ("dev", "valid", "val", "cv")
 TESTS = ("test", "eval")
+# Settings that make up a split, in addition to its name
+MADE_OF = {"train": ("train_sets",), "dev": ("dev_sets", "dev_speakers"), "tests": ()}
 
 
 class Source(NamedTuple):
@@ -49,22 +51,34 @@ def identify_source(place: Path) -> Source:
     )
 
 
-def choose_splits(found: Iterable[str], where: Path) -> Dict[str, Any]:
+def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -> Dict[str, Any]:
     """train, dev, tests and held_out of the corpus section, chosen by the names of the corpus's splits.
 
-    Raises UserError if no split is for training.
+    `given`: settings of the corpus section, which win; a split that they make up isn't held out, and its sets
+    are in no other split. Raises UserError if no split is for training.
     """
-    names = sorted(set(found), key=lambda name: (len(name), name))
-    train, dev, tests = (
-        [name for name in names if name.lower().startswith(prefixes)] for prefixes in (TRAIN, DEV, TESTS)
-    )
-    if not train:
-        found = f"the splits {', '.join(names) or '(no name)'}"
-        todo, others = "rename the splits", "optionally names that begin with dev or valid, test or eval"
-        raise UserError(found, f"a name that begins with train; {others}", str(where), todo)
-    return {
-        "train": train[0],
-        "dev": dev[0] if dev else "dev",
-        "tests": tests or ["test"],
-        "held_out": [name for name, present in (("dev", dev), ("test", tests)) if not present],
-    }
+    names = sorted({*found, *given.get("held_out", ())}, key=lambda name: (len(name), name))
+    taken = _names_in(given, "train", "train_sets", "dev", "dev_sets", "tests")
+    chosen: Dict[str, Any] = {"train": "train", "dev": "dev", "tests": ["test"], "held_out": []}
+    for key, prefixes in (("train", TRAIN), ("dev", DEV), ("tests", TESTS)):
+        fitting = [name for name in names if name not in taken and name.lower().startswith(prefixes)]
+        if key in given:
+            chosen[key] = given[key]
+        elif any(setting in given for setting in MADE_OF[key]):
+            continue
+        elif fitting:
+            chosen[key] = fitting if key == "tests" else fitting[0]
+        elif key == "train":
+            others = "optionally names that begin with dev or valid, test or eval"
+            expected = f"a name that begins with train; {others}"
+            todo = "rename the splits, or name the one for training: --set corpus.train=NAME"
+            raise UserError(f"the splits {', '.join(names) or '(no name)'}", expected, str(where), todo)
+        else:
+            chosen["held_out"].append("test" if key == "tests" else key)
+    return chosen
+
+
+def _names_in(given: Mapping[str, Any], *keys: str) -> Set[str]:
+    """Names of splits in these settings."""
+    values = [given[key] for key in keys if key in given]
+    return {name for value in values for name in ([value] if isinstance(value, str) else value)}

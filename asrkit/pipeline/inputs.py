@@ -10,6 +10,7 @@ from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 import msgspec
 
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
 from asrkit.pipeline.tree import tree_key
@@ -115,7 +116,10 @@ def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCach
     key = f"{name}:{cache.fingerprint(manifest)}:{_corpus_fingerprint(experiment, cache)}:{own}"
     fingerprint = cache.recall(key)
     if fingerprint is None:
-        found = _audio_of(name, experiment)
+        try:
+            found = _audio_of(name, experiment)
+        except UserError:  # before a stage reads it, check_inputs reports it
+            return cache.group(name, [])
         fingerprint = cache.group(name, found.files)
         if not found.missing and not any(file.name.startswith("/") for file in found.files):
             cache.keep(key, fingerprint)
@@ -217,12 +221,15 @@ class _Cut(msgspec.Struct):
 
 
 def _audio_of(name: str, experiment: Experiment) -> Found:
-    """The audio of the cuts in a lhotse manifest."""
+    """The audio of the cuts in a lhotse manifest; raises UserError if it is there and can't be read."""
     manifest = experiment.place(name[len(AUDIO_OF) :])
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
-    except UNREADABLE:
-        return Found(name, [], {}, True, False)  # the manifest itself is reported as missing or changed
+    except UNREADABLE as error:
+        if not manifest.exists():  # the manifest itself is reported as missing
+            return Found(name, [], {}, True, False)
+        reason, todo = " ".join(str(error).split()), "run.sh --stage manifests"
+        raise UserError(f"can't read {manifest}: {reason}", "a manifest", str(manifest), todo) from None
     sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
     stamps: List[FileStamp] = []
     missing: Dict[str, Path] = {}

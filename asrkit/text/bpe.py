@@ -1,6 +1,7 @@
 """Byte-pair encoding of words by sentencepiece."""
 
 import io
+import itertools
 from typing import Callable, Iterable, Tuple
 
 from asrkit.errors import UserError
@@ -36,8 +37,18 @@ def train_bpe(size: int, sentences: Iterable[str], setting: str) -> bytes:
 
 
 def bpe_spelling(model: bytes) -> Spelling:
-    """The pieces of a word, by a sentencepiece model."""
+    """The pieces of a word, by a sentencepiece model; each character that it lacks is a piece of its own.
+
+    Of such characters in a row, sentencepiece makes one piece, which may be a whole word.
+    """
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    return lambda word: tuple(processor.encode(word, out_type=str))
+    unknown = processor.unk_id()
+
+    def spell(word: str) -> Tuple[str, ...]:
+        pieces = processor.encode(word, out_type=str)
+        split = ((piece,) if processor.piece_to_id(piece) != unknown else piece for piece in pieces)
+        return tuple(itertools.chain.from_iterable(split))
+
+    return spell

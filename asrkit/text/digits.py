@@ -29,6 +29,41 @@ SCALES = ("hundred", "thousand", "million", "billion", "trillion")
 MONTH = r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b"
 MEASURE = r"(?:degrees|kilomet(?:er|re)s?|met(?:er|re)s?|miles?|kilos?|kilograms?|grams?)\b"
 NUMBERED = r"\b(?:chapter|page|room|number|flight|line|gate|platform|section|step|version|channel|track) "
+AFTER_TIME = (
+    *("at", "in", "on", "by", "from", "till", "until", "before", "after", "when", "while", "because", "if"),
+    *(
+        "and",
+        "or",
+        "but",
+        "so",
+        "then",
+        "than",
+        "the",
+        "this",
+        "that",
+        "every",
+        "i",
+        "you",
+        "he",
+        "she",
+        "it",
+    ),
+    *(
+        "we",
+        "they",
+        "is",
+        "was",
+        "will",
+        "would",
+        "now",
+        "today",
+        "tonight",
+        "tomorrow",
+        "yesterday",
+        "sharp",
+    ),
+    *("already", "exactly", "please", "a m", "p m", r"a\.m", r"p\.m", "o'? ?clock"),
+)
 SMALLEST = 10  # numbers from here on are written in digits wherever they stand
 
 # A number is marked in the text while the rules run: LEFT, digits, MIDDLE, the words it was spoken by, RIGHT
@@ -73,6 +108,8 @@ def _number(name: str, digits: str = r"\d[\d.]*", ordinal: bool = False) -> str:
 
 
 HOUR, MINUTE = _number("hour", r"1[0-2]|[1-9]"), _number("minute", r"[0-5]\d")
+# After a time; a noun would be counted: a quarter to two kids
+NO_NOUN = rf"(?= ?(?:$|[^\w\s{LEFT}-{RIGHT}]| (?:{'|'.join(AFTER_TIME)})\b))"
 MERIDIEM = r" (?P<half>[ap])(?: ?m\b|\.m\.)"
 
 
@@ -112,10 +149,11 @@ ENGLISH: Sequence[Rule] = (
     (HOUR + MERIDIEM, _time),
     # at three thirty
     (r"(?P<before>\b(?:at|by|until|till|before|after|around|from|to) )" + HOUR + " " + MINUTE, _time),
-    # half past three, quarter to four
-    (r"\b(?:a )?(?P<fraction>half|quarter) (?P<side>past|to) " + HOUR, _past),
+    # half past three, quarter to four, but not half to four
+    (r"\b(?:a )?(?P<fraction>half) (?P<side>past) " + HOUR, _past),
+    (r"\b(?:a )?(?P<fraction>quarter) (?P<side>past|to) " + HOUR + NO_NOUN, _past),
     # ten past five, twenty to four
-    (_number("minute", "5|10|20|25") + r" (?P<side>past|to) " + HOUR, _minutes),
+    (_number("minute", "5|10|20|25") + r" (?P<side>past|to) " + HOUR + NO_NOUN, _minutes),
     # three o'clock
     (_number("hour") + r"(?P<after> o'? ?clock\b)", r"\g<hour>\g<after>"),
     # nineteen ninety one, twenty oh five
@@ -260,13 +298,16 @@ def _digit_by_digit(text: str) -> str:
 def _value(text: str) -> str:
     """Digits of a number such as 三百二十一 or 三点一四; the text itself where it is no number."""
     cn2an = _import("cn2an")
+    whole, point, fraction = text.partition("点")
+    if point:
+        value = _value(whole)
+        return f"{value}.{_digit_by_digit(fraction)}" if value.isdigit() else text
     if re.fullmatch("[零一二三四五六七八九〇幺两]+", text):
         return _digit_by_digit(text)
     try:
-        value = cn2an.cn2an(re.sub("^(?=[百千万亿])", "一", text.replace("〇", "零")), "smart")
+        return str(cn2an.cn2an(re.sub("^(?=[百千万亿])", "一", text.replace("〇", "零")), "smart"))
     except ValueError:
         return text
-    return f"{value:g}" if isinstance(value, float) and value < 1e6 else str(value)
 
 
 def _values(pattern: str) -> Callable[["re.Match[str]"], str]:
@@ -276,15 +317,19 @@ def _values(pattern: str) -> Callable[["re.Match[str]"], str]:
 
 # Two neighbouring digits before a unit, or a unit before 几 and 多, make an approximate number: 二三十, 十几
 EXACT = f"(?<!{DIGIT})(?<!{UNIT})(?<!几)(?!{DIGIT}{DIGIT}{UNIT})"
+# Before 点; 一点 is also "a bit" or "a point": 差一点, 这一点十分重要
+BEFORE_POINT = f"((?<![差有这那第])一|(?!一点){CARDINAL})"
+# 一 after it may begin a word: 三点一起走
+POINT = "点(?!一[起滴点样直定些边下会切旦般共向生线])"
 ALONE = "(?<![零一二三四五六七八九〇十几])"
 CHINESE: Sequence[Rule] = (
     (f"(?<!{UNIT})[零一二三四五六七八九〇]{{2,4}}(?=年)", lambda match: _digit_by_digit(match[0])),
     (f"百分之({CARDINAL}(?:点{DIGIT}+)?)", _values("{}%")),
     (f"(?<=零下)({CARDINAL})(?=度)", _values("{}")),
     (f"({CARDINAL})分之({CARDINAL})", lambda match: f"{_value(match[2])}/{_value(match[1])}"),
-    (f"({CARDINAL})点({CARDINAL})(?=分)", _values("{}点{}")),  # a time
-    (f"({CARDINAL})点({DIGIT}?十{DIGIT}?)(?!{UNIT})", _values("{}点{}")),
-    (f"({CARDINAL}点{DIGIT}+)(?!刻)", _values("{}")),
+    (f"{BEFORE_POINT}点({CARDINAL})(?=分)", _values("{}点{}")),  # a time
+    (f"{BEFORE_POINT}点({DIGIT}?十{DIGIT}?)(?!{UNIT})", _values("{}点{}")),
+    (f"{BEFORE_POINT}{POINT}({DIGIT}+)(?!刻)", lambda match: _value(f"{match[1]}点{match[2]}")),
     (f"(?<=负)({CARDINAL})", _values("{}")),
     (f"{ALONE}(十[一二]?|[一二三四五六七八九])(?=月(?!亮))", _values("{}")),
     (f"{ALONE}([一二三]?十[一二三四五六七八九]?|[一二三四五六七八九])(?=[号日](?!本))", _values("{}")),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Iterable, Iterator, Optional
 
 from asrkit.config import CorpusConfig
+from asrkit.config.checks import GRAMMARS
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.text import check_text
 from asrkit.errors import UserError
@@ -15,13 +16,13 @@ LONGEST_LINE = 1 << 24  # bytes
 
 
 def read_extra_text(file: Path, config: CorpusConfig, drawn: Optional[int] = None) -> Iterator[str]:
-    """Normalised sentences from a text file, one per line, or `drawn` ones from a .yaml grammar.
+    """Normalised sentences from a text file, one per line, or `drawn` ones from a grammar.
 
     A text may be compressed: .gz, .xz. Blank lines and sentences that couldn't be a transcript are left out;
     the latter are reported at the end. Raises UserError if the file can't be read or no sentence can be used.
     """
     lines: Iterable[str] = stream_lines(file, LONGEST_LINE)
-    if file.suffix == ".yaml":
+    if file.suffix in GRAMMARS:
         lines = draw_sentences(read_grammar(file), drawn or DRAWN_SENTENCES)
     used = left_out = 0
     first = ""

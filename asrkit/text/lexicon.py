@@ -42,6 +42,11 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
         raise UserError("the lexicon is empty", f"lines {LAYOUT}", str(file), TODO)
     written = {fields[0] for _, fields in lines}
     weighed = _has_probability(lines[0][1])
+    if weighed and _has_silence_probabilities(lines):
+        found = "numbers after the probability on every line, as in Kaldi's lexiconp_silprob.txt"
+        raise UserError(
+            found, f"lines {LAYOUT}", str(file), "name lexiconp.txt or lexicon.txt of that folder"
+        )
     entries: Dict[Tuple[str, Tuple[str, ...]], Pronunciation] = {}  # in the file's order
     for number, fields in lines:
         fault = _find_fault(fields, weighed)
@@ -61,6 +66,16 @@ def read_lexicon(file: Path, config: Optional[CorpusConfig] = None) -> List[Pron
 
 def _has_probability(fields: Sequence[str]) -> bool:
     return NUMBER.fullmatch("".join(fields[1:2])) is not None
+
+
+def _has_silence_probabilities(lines: Sequence[Line]) -> bool:
+    """Whether each line has three more numbers before its units; names of units have no decimal point."""
+    numbers = [field for _, fields in lines for field in fields[2:5]]
+    return (
+        all(len(fields) > 5 for _, fields in lines)
+        and all(map(NUMBER.fullmatch, numbers))
+        and any("." in number for number in numbers)
+    )
 
 
 def _find_fault(fields: Sequence[str], weighed: bool) -> Optional[Tuple[str, str, str]]:

@@ -2,7 +2,10 @@
 # AISHELL-1: 179 hours of read Mandarin by 400 speakers.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}
 
 stage 0 download  "fetch data_aishell, 15 GB of archive, and unpack the 400 archives in it"
 stage 1 manifests "the official train, dev and test; recordings without a transcript are listed and left out"

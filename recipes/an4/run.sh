@@ -2,7 +2,10 @@
 # an4: 1078 utterances of names, addresses and spelled words by 84 speakers, read from SPHERE files.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}
 
 stage 0 download  "fetch an4_sphere, 64 MB of archive"
 stage 1 manifests "the official test list; dev: 103 utterances of held-out training speakers"

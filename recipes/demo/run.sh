@@ -2,7 +2,10 @@
 # demo: sentences of a small grammar, spoken by six synthetic voices. Needs no network.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}
 
 stage 0 download  "draw sentences from grammar.yaml, synthesise them with py-nanotts"
 stage 1 manifests "five voices for training, dev and test; the sixth is a second test set"

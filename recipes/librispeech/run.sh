@@ -2,7 +2,10 @@
 # LibriSpeech: 960 hours of English audio books by 2338 speakers, with four official dev and test sets.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}
 
 stage 0 download  "fetch the chosen sets, the language models of OpenSLR 11 and MUSAN: 73 GB of archives"
 stage 1 manifests "train from the chosen sets, dev from dev-clean and dev-other, two tests; counts checked"

@@ -2,7 +2,10 @@
 # Mini LibriSpeech: 5 hours of LibriSpeech to train on, tested on the whole of test-clean.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}
 
 stage 0 download  "fetch train-clean-5, dev-clean-2, test-clean and a small 3-gram: 0.8 GB of archives"
 stage 1 manifests "these three sets; counts checked"

@@ -2,7 +2,10 @@
 # yesno: 60 recordings of one man who says "yes" and "no" in Hebrew, eight words each.
 # run.sh --help lists the options, run.sh --status what is done.
 # shellcheck source=SCRIPTDIR/../../utils/recipe.sh
-. "$(dirname -- "${BASH_SOURCE[0]}")/../../utils/recipe.sh"
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
+  echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2
+  exit 1
+}
 
 stage 0 download  "fetch waves_yesno, 1 MB of archive"
 stage 1 manifests "first half of the files for training, second half for test; words from the file names"

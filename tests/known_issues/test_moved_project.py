@@ -16,7 +16,7 @@ def test_run_sh_says_that_the_project_has_moved(tmp_path: Path, monkeypatch: pyt
     (project / "utils" / "recipe.sh").touch()
     monkeypatch.setattr(recipe_folder, "REPOSITORY", project)
     source = Source("tsv", tmp_path, form="a table")
-    recipe_folder.write_recipe(tmp_path / "new", source, [Suggestion("corpus.module", "tsv")], {})
+    recipe_folder.write_recipe(tmp_path / "new", source, [Suggestion("corpus.module", "tsv")], {}, {})
     project.rename(tmp_path / "moved")
     done = subprocess.run(["bash", tmp_path / "new" / "run.sh"], capture_output=True, text=True)
     assert done.returncode == 1

@@ -76,7 +76,8 @@ def test_a_supported_python_is_looked_for_without_home() -> None:
 @pytest.mark.parametrize("name", ["recipes", "my recipes", 'it\'s "$HOME" `x`', "-n", "two\nlines"])
 def test_a_recipe_elsewhere_finds_the_project(tmp_path: Path, name: str) -> None:
     directory = tmp_path / name / "new"
-    write_recipe(directory, Source("tsv", tmp_path, form="a table"), [Suggestion("corpus.module", "tsv")], {})
+    settings = [Suggestion("corpus.module", "tsv")]
+    write_recipe(directory, Source("tsv", tmp_path, form="a table"), settings, {}, {})
     printed = bash("./new/run.sh --help; cd new && bash run.sh --help", tmp_path / name)
     assert printed.count("Run the stages of a recipe") == 2
 

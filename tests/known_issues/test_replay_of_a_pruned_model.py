@@ -6,7 +6,7 @@ import pytest
 
 from asrkit.config import CorpusConfig, RecipeConfig, TrainConfig
 from asrkit.errors import UserError
-from asrkit.onboarding.new_recipe import _fine_tuning
+from asrkit.onboarding.fine_tuning import settings_of_model
 from asrkit.pipeline.experiment import write_settings
 from asrkit.storage.files import write_text
 from asrkit.train.initialisation import refuse_other_features
@@ -25,7 +25,7 @@ def test_replay_without_training_data_is_refused_before_any_stage(tmp_path: Path
     with pytest.raises(UserError, match=r"has no training data for train\.replay") as caught:
         refuse_other_features(tmp_path, replaying)
     assert caught.value.todo == "--set train.replay=0"
-    assert "train.replay" not in {each.key for each in _fine_tuning(tmp_path)}
+    assert "train.replay" not in {each.key for each in settings_of_model(tmp_path)}
     write_text(tmp_path / "features" / "train-clean_cuts.jsonl.gz", "cuts")
     refuse_other_features(tmp_path, replaying)
-    assert "train.replay" in {each.key for each in _fine_tuning(tmp_path)}
+    assert "train.replay" in {each.key for each in settings_of_model(tmp_path)}

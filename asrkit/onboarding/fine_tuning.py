@@ -1,0 +1,90 @@
+"""Settings for fine-tuning the model of an experiment: those of the model, and text in its letter case."""
+
+import collections
+from pathlib import Path
+from typing import Iterable, List, Literal, Optional, Sequence, Set
+
+from asrkit.config import CorpusConfig, flatten
+from asrkit.corpus.text import normalise_text
+from asrkit.errors import UserError
+from asrkit.onboarding.suggestion import Suggestion
+from asrkit.pipeline.experiment import open_experiment
+from asrkit.text.lexicon import read_lexicon
+
+COPIED = (
+    *("features.", "signal.", "units.", "model.", "average.prior_scale"),
+    *("corpus.case", "corpus.words"),  # else the kept units wouldn't spell the new text
+)
+OWN = ("features.speed_factors", "features.shard_utterances")
+ONE_CASE = 0.99  # of the letters: the others are in names such as <unk> and sil
+LARGEST_NEW = 0.5  # share of the characters in training; above it, the model knows another script
+
+Case = Literal["upper", "lower"]
+
+
+def settings_of_model(place: Path) -> List[Suggestion]:
+    """The settings of a model to fine-tune, a tenth of its learning rate, and its lexicon of phones."""
+    config = open_experiment(place).config
+    settings = [
+        Suggestion("train.init_from", str(place), "the model to fine-tune"),
+        Suggestion(
+            "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
+        ),
+        Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
+    ]
+    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
+        reason = "share of the model's own training data, against forgetting"
+        settings.append(Suggestion("train.replay", 0.3, reason))
+    if config.units.kind == "phones":
+        lexicon = str(place / "units" / "lexicon.txt")
+        settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
+    return settings + [
+        Suggestion(key, value, "as in the model to fine-tune")
+        for key, value in flatten(config).items()
+        if key.startswith(COPIED) and value is not None and key not in OWN
+    ]
+
+
+def fit_to_model(
+    place: Path, texts: Sequence[str], corpus: CorpusConfig, case_given: bool
+) -> List[Suggestion]:
+    """corpus.case of the model's words if they have one and the training texts another, unless it was given.
+
+    Raises UserError if most characters of the texts are in no word of the model.
+    """
+    file = place / "units" / "lexicon.txt"
+    if not file.is_file():
+        todo = "run the stages of that experiment, or correct --init-from"
+        raise UserError(f"{place} has no units", "an experiment with a trained model", str(file), todo)
+    words = [entry.word for entry in read_lexicon(file)]
+    case = None if case_given else _only_case(words)
+    fitted = corpus if case is None else CorpusConfig(module="", case=case, words=corpus.words)
+    normalised = [normalise_text(text, fitted) for text in texts]
+    _refuse_new_script(place, set().union(*words), normalised)
+    if case is None or normalised == list(texts):
+        return []
+    return [Suggestion("corpus.case", case, "letter case of the model's words")]
+
+
+def _only_case(words: Iterable[str]) -> Optional[Case]:
+    cases = collections.Counter(
+        letter == letter.upper() for word in words for letter in word if letter.lower() != letter.upper()
+    )
+    for is_upper, count in cases.items():
+        if count >= ONE_CASE * sum(cases.values()):
+            return "upper" if is_upper else "lower"
+    return None
+
+
+def _refuse_new_script(place: Path, known: Set[str], texts: Iterable[str]) -> None:
+    counts = collections.Counter(character for text in texts for character in "".join(text.split()))
+    new = collections.Counter({one: count for one, count in counts.items() if one not in known})
+    share = sum(new.values()) / max(1, sum(counts.values()))
+    if share > LARGEST_NEW:
+        shown = " ".join(character for character, _ in new.most_common(10))
+        raise UserError(
+            f"{share:.0%} of the characters of the training text are new to the model: {shown}",
+            f"the letters of the words in {place}",
+            "--init-from",
+            "set corpus.case or correct --from; or leave out --init-from, for a new model",
+        )
