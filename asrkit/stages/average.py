@@ -42,12 +42,13 @@ STAGE = Stage(
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for decode.device cuda without a GPU, and for a loss that can't be computed here."""
-    if config.decode.device == "cuda":
-        from asrkit.model.device import require_gpu
-
-        require_gpu()
+    """Raise UserError for a device, a precision on it, or a loss, that this machine can't compute."""
     check_k2(config)
+    device, precision = config.decode.device, config.decode.precision
+    if device == "cuda" or (device == "auto" and precision == "bfloat16"):
+        from asrkit.model.device import check_device, find_gpu
+
+        check_device(device, precision, find_gpu())
 
 
 def run(experiment: Experiment) -> None:

@@ -39,7 +39,7 @@ STAGE = Stage(
 
 def check(config: RecipeConfig) -> None:
     """Raise UserError for settings that this machine doesn't support."""
-    if config.train.precision == "float16":
+    if config.train.precision != "float32":
         from asrkit.train.precision import check_precision
         from asrkit.train.world import ALONE, choose_device
 
