@@ -34,8 +34,14 @@ def device_of(setting: str, process: int = 0) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise _no_gpu()
-    torch.backends.cudnn.allow_tf32 = False  # torch's default, whose log-probabilities differ by 1e-3
-    return torch.device("cuda", process % torch.cuda.device_count())
+    return in_float32(torch.device("cuda", process % torch.cuda.device_count()))
+
+
+def in_float32(device: torch.device) -> torch.device:
+    """The device, on which the model's log-probabilities are from now on a CPU's to 1e-4."""
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # torch's default, with which they differ by 1e-3
+    return device
 
 
 def find_gpu() -> Optional[Gpu]:
