@@ -354,7 +354,10 @@ class CodecConfig(WaveformConfig, tag_field="kind", tag="codec"):
 
 
 class GainAndTiltConfig(Settings, tag_field="kind", tag="gain_and_tilt"):
-    """Random gain and spectral tilt per utterance, as from other microphones and distances."""
+    """Random gain and spectral tilt per utterance, as from other microphones and distances.
+
+    Left out with model.utterance_mean, which removes both from all speech.
+    """
 
     max_gain: NotNegativeReal = 3.0  # dB, up or down
     max_tilt: NotNegativeReal = 6.0  # dB, of the highest bin relative to the lowest, linear in between
