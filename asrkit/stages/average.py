@@ -33,7 +33,8 @@ STAGE = Stage(
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev", "decode.precision"),
     how=(
-        *("train.batch_duration", "train.threads", "decode.device", "train.init_from"),
+        *("train.batch_duration", "train.gradient_accumulation", "train.threads"),
+        *("decode.device", "train.init_from"),
         # A training with others has other checkpoints
         *("train.criterion", "train.ctc", "train.ctc_weight", "train.topology", "train.optional_silence"),
     ),
@@ -140,11 +141,16 @@ def _try_candidates(
         files = candidate_files(name, epochs)
         _load_average(experiment, model, units, files)
         with autocast(config.decode.precision, device_of(config.decode.device)):
-            result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
+            result = evaluate(model, dev, units, _batch_duration(config), criterion=criterion)
         tried.append({"name": name, "files": [file.name for file in files], **result})
         rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
         print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")
     return tried
+
+
+def _batch_duration(config: RecipeConfig) -> float:
+    """Seconds of audio through the model at once: as many as a batch of training may have."""
+    return config.train.batch_duration / config.train.gradient_accumulation
 
 
 def _divide_by_priors(
@@ -156,7 +162,7 @@ def _divide_by_priors(
 
     config = experiment.config
     scale, share = config.average.prior_scale, config.average.initial_share
-    priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
+    priors = divide_by_priors(model.eval(), dev, _batch_duration(config), scale)
     initial = _initial_of(experiment)
     if initial is not None and initial.is_dir():
         priors = mix_priors(model, units.symbols, initial, share, priors)

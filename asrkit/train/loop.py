@@ -353,7 +353,8 @@ def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisatio
     config, checkpoints = training.config, training.checkpoints
     model = training.averaged or training.model
     dev, units, criterion = training.dev, training.units, training.criterion
-    result = evaluate(model, dev, units, config.batch_duration, training.world, criterion)
+    batch_duration = config.batch_duration / config.gradient_accumulation  # as memory is short
+    result = evaluate(model, dev, units, batch_duration, training.world, criterion)
     row: Dict[str, Any] = {
         "epoch": state.epoch + 1,
         "step": state.step,
