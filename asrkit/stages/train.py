@@ -26,7 +26,8 @@ STAGE = Stage(
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
-        # The same steps on other hardware: only the order of sums within a step differs
+        # The same steps on other hardware: only the order of sums within a step differs, and with other ranks
+        # the running statistics of batch normalisation
         *("train.processes", "train.threads", "train.workers", "train.gradient_accumulation"),
         *("train.compile", "train.skip_window"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
