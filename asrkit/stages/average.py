@@ -44,12 +44,23 @@ STAGE = Stage(
 
 def check(config: RecipeConfig) -> None:
     """Raise UserError for a device, a precision on it, or a loss, that this machine can't compute."""
-    check_k2(config)
+    check_device(config)
+    check_k2(config, lambda: _is_on_gpu(config))
+
+
+def check_device(config: RecipeConfig) -> None:
+    """Raise UserError for decode.device cuda without a GPU, and a decode.precision that the GPU lacks."""
     device, precision = config.decode.device, config.decode.precision
     if device == "cuda" or (device == "auto" and precision == "bfloat16"):
         from asrkit.model.device import check_device, find_gpu
 
         check_device(device, precision, find_gpu())
+
+
+def _is_on_gpu(config: RecipeConfig) -> bool:
+    from asrkit.model.device import find_gpu
+
+    return config.decode.device != "cpu" and find_gpu() is not None
 
 
 def run(experiment: Experiment) -> None:
