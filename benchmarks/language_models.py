@@ -82,10 +82,15 @@ def read_split(experiment: Experiment, name: str, graph: str, larger: str) -> Sp
                 lists[utterance] = NBest(nbest.words[:HYPOTHESES], nbest.scores[:HYPOTHESES], nbest.outcome)
     references = {cut.id: cut.supervisions[0].text.split() for cut in load_cuts(experiment, name)}
     scores = {
-        model: {utterance: nbest.scores[:, column] for utterance, nbest in lists.items()}
+        model: {utterance: scores_of(nbest, column) for utterance, nbest in lists.items()}
         for model, column in ((graph, 1), (larger, 3))
     }
     return Split(name, references, lists, seconds, scores)
+
+
+def scores_of(nbest: NBest, column: int) -> np.ndarray:
+    """A column of the scores (hypothesis,); 0 for a greedy fallback, which no model has scored."""
+    return nbest.scores[:, column] if column < nbest.scores.shape[1] else np.zeros(len(nbest.words))
 
 
 def systems_of(graph: str, larger: str) -> Dict[str, Tuple[str, ...]]:

@@ -82,25 +82,32 @@ class Measured:
 
 
 def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
-    """Noise in lengths like AN4's, most of 1 to 5 seconds, batched as in training."""
+    """Noise in lengths like AN4's, most of 1 to 5 seconds, batched as in training: `steps` batches."""
     import torch
 
     from asrkit.train.batches import plan_batches
     from asrkit.train.examples import Example
 
-    examples = []
-    for index, frames in enumerate((torch.rand(steps * 60) ** 2 * 500 + 80).int().tolist()):
-        target = torch.randint(1, UNITS, (frames * LETTERS_A_SECOND // 100,)).tolist()
-        features = torch.randn(frames, config.features.bins)
-        examples.append(Example(f"u{index}", features, target, "", frames / 100))
-    plan = plan_batches(
-        [example.seconds for example in examples],
-        seed=1,
-        epoch=0,
-        batch_duration=config.train.batch_duration / config.train.processes,
-        buckets=config.train.buckets,
-    )
-    return [[examples[index] for index in batch] for batch in plan[:steps]]
+    frames: List[int] = []
+    plan: List[List[int]] = []
+    while len(plan) <= steps:
+        frames += (torch.rand(max(steps * 60, len(frames))) ** 2 * 500 + 80).int().tolist()
+        plan = plan_batches(
+            [each / 100 for each in frames],
+            seed=1,
+            epoch=0,
+            batch_duration=config.train.batch_duration / config.train.processes,
+            buckets=config.train.buckets,
+        )
+
+    plan.remove(min(plan, key=lambda batch: sum(frames[index] for index in batch)))  # the one left over
+
+    def make(index: int) -> Example:
+        target = torch.randint(1, UNITS, (frames[index] * LETTERS_A_SECOND // 100,)).tolist()
+        features = torch.randn(frames[index], config.features.bins)
+        return Example(f"u{index}", features, target, "", frames[index] / 100)
+
+    return [[make(index) for index in batch] for batch in plan[:steps]]
 
 
 def train(config: RecipeConfig, steps: int, world: "World", device: str) -> Measured:
@@ -117,31 +124,43 @@ def train(config: RecipeConfig, steps: int, world: "World", device: str) -> Meas
 
     torch.manual_seed(1)
     batches = make_batches(config, (steps + WARM_UP) * world.size)
-    model = AcousticModel(config.model, config.features.bins, UNITS).train().to(device)
+    model = AcousticModel(config.model, config.features.bins, UNITS).train()
     multiply_adds = sum(p.multiply_adds for p in describe_model(model, config.features.frame_shift))
+    model.to(device)
     if config.train.compile:
         compile_parts(model)
     optimizer = make_optimizer(model, config.train, world)
     training = Training(model, optimizer, config.train, Units([], []), [], [], Path(), world=world)
-    state, begun = TrainState(), 0.0
-    for step in range(steps + WARM_UP):
-        if step == WARM_UP:
-            begun = time.perf_counter()
+    state = TrainState()
+
+    def take(step: int) -> None:
         take_step(training, state, batches[step * world.size : (step + 1) * world.size], progress=0.5)
-    utilisation = gpu_utilisation() if device == "cuda" else ""
-    wait(device)
+
+    seconds = time_steps(take, steps, device)
     half = torch.bfloat16 if config.train.precision == "bfloat16" else torch.float32
     return Measured(
-        seconds=time.perf_counter() - begun,
+        seconds=seconds,
         audio=sum(example.seconds for batch in batches[WARM_UP * world.size :] for example in batch),
         parameters=model.parameter_count(),
         multiply_adds=multiply_adds,
         muon=orthogonalisation_work(optimizer),
         memory=torch.cuda.max_memory_allocated() if device == "cuda" else 0,
-        utilisation=utilisation,
+        utilisation=gpu_utilisation(lambda: take(WARM_UP)) if device == "cuda" else "",
         matrices=matrix_rate(device, half),
         convolutions=convolution_rate(model, batches[-1]) if device == "cpu" else 1.0,
     )
+
+
+def time_steps(take: Callable[[int], None], steps: int, device: str) -> float:
+    """The wall time in seconds of `steps` steps after WARM_UP others."""
+    for step in range(WARM_UP):
+        take(step)
+    wait(device)
+    begun = time.perf_counter()
+    for step in range(WARM_UP, WARM_UP + steps):
+        take(step)
+    wait(device)
+    return time.perf_counter() - begun
 
 
 def wait(device: str) -> None:
@@ -152,10 +171,13 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def gpu_utilisation() -> str:
-    """Of the last second, as nvidia-smi gives it."""
+def gpu_utilisation(take: Callable[[], None]) -> str:
+    """Of the last second, as nvidia-smi gives it while steps are taken, which nobody times."""
     command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.partition("\n")[0].strip()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asked:
+        while asked.poll() is None:
+            take()
+        return asked.communicate()[0].partition("\n")[0].strip()
 
 
 def orthogonalisation_work(optimizer: "torch.optim.Optimizer") -> int:

@@ -95,7 +95,7 @@ def _open_trained(exp: Path, jobs: int, cluster: str, device: Optional[str]) -> 
     config = with_values(trained.config, {} if device is None else {"decode.device": device})
     for found, expected, todo in conflicts(config):
         raise UserError(found, expected, "--device", todo)
-    average.check(config)
+    average.check_device(config)
     return dataclasses.replace(trained, config=config, cluster=cluster)
 
 

@@ -46,7 +46,9 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option(
     "--hotwords-score", type=float, default=WEIGHT, show_default=True, help="The weight, per token."
 )
-@click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once.")
+@click.option(
+    "--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once, on the CPU."
+)
 @click.option("--device", default="cpu", show_default=True, help="Of the acoustic model, such as cuda.")
 def command(
     audio: Tuple[Path, ...],
@@ -84,6 +86,7 @@ def command(
     elif form in ("srt", "vtt") and len(recordings) > 1:
         found = f"{len(recordings)} recordings, whose subtitles would be one file"
         raise UserError(found, "a file for each", "--format", f"--format {form} --output DIR")
+    _refuse_forks(nj, device)
     recognizer = open_recognizer(one_of(exp, model), method, device)
     options = SegmentOptions(whole=whole)
     phrases = read_hotwords(hotwords, hotwords_score) if hotwords is not None else {}
@@ -186,6 +189,13 @@ def _use_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _refuse_forks(jobs: int, device: str) -> None:
+    """Raise UserError for several processes beside a GPU: what has opened a model there can't fork."""
+    if jobs > 1 and device != "cpu":
+        found, expected = f"--nj {jobs} with --device {device}", "one process, or several on the CPU"
+        raise UserError(found, expected, "the command line", f"leave --nj out, or --device {device}")
 
 
 def _refuse_equal_names(recordings: Sequence[Path]) -> None:

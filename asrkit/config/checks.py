@@ -98,6 +98,12 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         blocks = f"model.intermediate_blocks is {list(config.intermediate_blocks)}"
         expected = f"numbers below model.attention_blocks, {config.attention_blocks}"
         yield Conflict(blocks, expected, "correct model.intermediate_blocks")
+    if config.stochastic_depth and not config.residual:
+        found = f"model.residual is false, and model.stochastic_depth {config.stochastic_depth:g}"
+        expected = (
+            "residual connections, around the blocks that it skips: nothing would be left of utterances"
+        )
+        yield Conflict(found, expected, "--set model.stochastic_depth=0")
     for name in ("convolution_kernel", "stem_kernel"):
         size = getattr(config, name)
         if size % 2 == 0:

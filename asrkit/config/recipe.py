@@ -12,6 +12,9 @@ NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 NotNegativeReal = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Part = Annotated[float, msgspec.Meta(ge=0, lt=1)]  # something else has the rest, which isn't nothing
+DropRate = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # layers round it to 1/256, and keep some
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # batches have its multiples, which must fit in 64 bits
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -172,7 +175,7 @@ class NeuralLmConfig(Settings):
     context: Optional[Positive] = None
     mask_share: Fraction = 0.2  # of tokens, with the rest of their words, in training of masked
     dim: Positive = 128  # of embeddings and layers
-    dropout: Fraction = 0.2
+    dropout: DropRate = 0.2
     epochs: Positive = 10  # the one with the lowest perplexity on dev is kept
     learning_rate: PositiveReal = 3e-3  # Adam's, at the start; it falls linearly to 0
 
@@ -237,7 +240,7 @@ class ModelConfig(Settings):
     encoder_heads: Optional[Positive] = None  # of the size that attention_heads have; None: all of them
     encoder_feedforward_dim: Optional[Positive] = None  # None: feedforward_dim
     squeeze_reduction: NotNegative = 0  # of squeeze-and-excitation, which is off at 0; 16 is usual
-    stochastic_depth: Fraction = 0.0  # drop rate of the last residual block, scaled linearly with depth
+    stochastic_depth: Part = 0.0  # drop rate of the last residual block, scaled linearly with depth
     stem_stride: Tuple[Positive, ...] = (2, 2)  # (time, frequency)
     stage_time_strides: Tuple[Positive, ...] = (1, 2, 1, 1)  # with the stem: subsampling factor 4
     stage_frequency_strides: Tuple[Positive, ...] = (1, 2, 2, 2)
@@ -256,7 +259,7 @@ class ModelConfig(Settings):
     intermediate_blocks: Tuple[Positive, ...] = ()  # blocks, counted from 1, with a CTC loss (InterCTC)
     decoder_blocks: NotNegative = 0  # of an attention decoder beside CTC, same heads and dims; 0: none
     transducer: bool = False  # predictor and joiner beside CTC, same dims, for train.criterion: transducer
-    dropout: Fraction = 0.1
+    dropout: DropRate = 0.1
 
 
 class ConcatenateConfig(Settings, tag_field="kind", tag="concatenate"):
@@ -354,7 +357,10 @@ class CodecConfig(WaveformConfig, tag_field="kind", tag="codec"):
 
 
 class GainAndTiltConfig(Settings, tag_field="kind", tag="gain_and_tilt"):
-    """Random gain and spectral tilt per utterance, as from other microphones and distances."""
+    """Random gain and spectral tilt per utterance, as from other microphones and distances.
+
+    Left out with model.utterance_mean, which removes both from all speech.
+    """
 
     max_gain: NotNegativeReal = 3.0  # dB, up or down
     max_tilt: NotNegativeReal = 6.0  # dB, of the highest bin relative to the lowest, linear in between
@@ -443,7 +449,7 @@ class TrainConfig(Settings):
     workers: Optional[NotNegative] = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of products; float16 on a GPU only
     compile: bool = False  # torch.compile, if torch has it: faster steps after minutes of compilation
-    seed: int = 1
+    seed: Seed = 1
     # For streaming, 25 is usual: half of the batches see whole utterances, the others chunks of 1 to so many
     # frames of the encoder, and model.left_context (Zhang et al. 2020, U2). null: whole utterances only
     chunk: Optional[Positive] = None
@@ -451,7 +457,7 @@ class TrainConfig(Settings):
     # file; in the recipe's folder, or absolute
     init_from: Optional[str] = None
     # Of the utterances of an epoch, the share drawn from the training data of init_from, against forgetting
-    replay: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    replay: Part = 0.0
     freeze: Tuple[str, ...] = ()  # parts of the model that stay as they are, such as front or blocks.0
 
     # Optimiser
@@ -473,13 +479,13 @@ class TrainConfig(Settings):
     # Of k2's graphs. modified: repeated units need no blank; set graph.topology, too
     topology: Literal["standard", "modified"] = "standard"
     optional_silence: Optional[str] = None  # in k2's graphs: a unit, as of graph.optional_silence
-    decoder_weight: Fraction = 0.3  # of the attention decoder; CTC has the rest
-    label_smoothing: Fraction = 0.1  # of the decoder's targets
+    decoder_weight: Part = 0.3  # of the attention decoder; CTC has the rest
+    label_smoothing: Part = 0.1  # of the decoder's targets
     consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work
-    intermediate_weight: Fraction = 0.3  # of all model.intermediate_blocks together (InterCTC)
+    intermediate_weight: Part = 0.3  # of all model.intermediate_blocks together (InterCTC)
 
     # Checkpoints
-    ema_decay: Fraction = 0.0  # 0.999: evaluate and keep an exponential moving average of the weights
+    ema_decay: Part = 0.0  # 0.999: evaluate and keep an exponential moving average of the weights
     checkpoint_steps: Positive = 200  # steps between checkpoints within an epoch
     keep_best: Positive = 5  # epochs with the lowest dev error, for averaging
     keep_last: Positive = 5  # last epochs, for averaging
@@ -495,7 +501,7 @@ class AverageConfig(Settings):
         msgspec.Meta(min_length=1),
     ] = ("best-1", "best-3", "best-5", "last-3", "last-5")
     # Of the model that training started from (train.init_from), the share in the average, against forgetting
-    initial_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    initial_share: Part = 0.0
     # Posteriors are divided by the label priors (estimated on dev) to this power, in all uses of the model
     prior_scale: NotNegativeReal = 0.0
 
@@ -560,13 +566,13 @@ class SynthesisConfig(Settings):
     unit_blocks: Positive = 3  # residual blocks over units
     frame_blocks: Positive = 4  # residual blocks over frames of 10 ms
     kernel: Positive = 5  # units or frames
-    dropout: Fraction = 0.1
+    dropout: DropRate = 0.1
     epochs: Positive = 5
     batch_duration: PositiveReal = 30.0  # seconds of speech per step
     learning_rate: PositiveReal = 4e-3  # the peak, after warm-up; then half a cosine
     warmup_steps: NotNegative = 50
     weight_decay: NotNegativeReal = 0.01
-    seed: int = 1
+    seed: Seed = 1
     sentences: Positive = 200  # of each test set, spoken and recognised as a check
 
 

@@ -7,6 +7,7 @@ words             acoustic      lm   words      total at lm_scale 0.5, word_bonu
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -26,11 +27,16 @@ OUTCOMES = {
     "greedy": "no lattice, fell back to greedy",
     "empty": "no lattice and an empty greedy transcript",
 }
+# In the words of C++, torch (also for k2) and CUDA; "an illegal memory access" is another fault
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(?:no|')t allocate memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of k2, torch, NumPy or Python means that memory ran out."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+    said = isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)) is not None
+    return said or isinstance(error, MemoryError)
 
 
 class TimedWord(NamedTuple):

@@ -1,13 +1,28 @@
 """The device of the acoustic model, half precision there, and tensors on their way to a GPU."""
 
+import contextlib
 import subprocess
 import sys
-from typing import ContextManager
+from typing import ContextManager, NamedTuple, Optional
 
 import torch
 from torch import Tensor
 
 from asrkit.errors import UserError
+
+BFLOAT16_GPU = "a GPU that computes bfloat16, of compute capability 8.0 or more"
+_LOOK = (
+    "import torch\n"
+    "if torch.cuda.is_available():\n"
+    "    print(torch.cuda.is_bf16_supported(), torch.cuda.get_device_name())"
+)
+
+
+class Gpu(NamedTuple):
+    """The first GPU of this machine."""
+
+    name: str
+    has_bfloat16: bool
 
 
 def device_of(setting: str, process: int = 0) -> torch.device:
@@ -19,15 +34,34 @@ def device_of(setting: str, process: int = 0) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise _no_gpu()
-    torch.backends.cudnn.allow_tf32 = False  # torch's default, whose log-probabilities differ by 1e-3
-    return torch.device("cuda", process % torch.cuda.device_count())
+    return in_float32(torch.device("cuda", process % torch.cuda.device_count()))
 
 
-def require_gpu() -> None:
-    """Raise UserError without a GPU. Another process looks, so that forks of this one can use it."""
-    looks = [sys.executable, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"]
-    if subprocess.run(looks, stderr=subprocess.DEVNULL, check=False).returncode:
+def in_float32(device: torch.device) -> torch.device:
+    """The device, on which the model's log-probabilities are from now on a CPU's to 1e-4."""
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # torch's default, with which they differ by 1e-3
+    return device
+
+
+def find_gpu() -> Optional[Gpu]:
+    """The GPU, if there is one. Another process looks, so that forks of this one can use it."""
+    looked = subprocess.run([sys.executable, "-c", _LOOK], capture_output=True, text=True, check=False)
+    has_bfloat16, _, name = looked.stdout.strip().partition(" ")
+    return Gpu(name, has_bfloat16 == "True") if name and not looked.returncode else None
+
+
+def check_device(setting: str, precision: str, gpu: Optional[Gpu]) -> None:
+    """Raise UserError for decode.device cuda without a GPU, and a decode.precision that the GPU lacks."""
+    if setting == "cuda" and gpu is None:
         raise _no_gpu()
+    if setting != "cpu" and precision == "bfloat16" and gpu is not None and not gpu.has_bfloat16:
+        raise UserError(
+            f"decode.precision is bfloat16, and torch {torch.__version__} can't compute it on {gpu.name}",
+            expected=BFLOAT16_GPU,
+            where="decode.precision",
+            todo="--set decode.precision=float32; or float16 with --device cuda",
+        )
 
 
 def _no_gpu() -> UserError:
@@ -41,8 +75,10 @@ def _no_gpu() -> UserError:
 
 def autocast(precision: str, device: torch.device) -> ContextManager[None]:
     """Matrix products and convolutions in float32, bfloat16 or float16; weights and sums stay float32."""
+    if precision == "float32":  # torch 1.13 refuses bfloat16 on older GPUs even if it is switched off
+        return contextlib.nullcontext()
     half = torch.float16 if precision == "float16" else torch.bfloat16
-    context: ContextManager[None] = torch.autocast(device.type, half, enabled=precision != "float32")
+    context: ContextManager[None] = torch.autocast(device.type, half)
     return context
 
 

@@ -52,6 +52,9 @@ def diagnose() -> Iterator[Finding]:
         else:
             fault, todo = _fault(name, version, python)
             state: State = "broken" if fault else "ok"
+            if name == "k2" and not fault:
+                fault, todo = _lack_of_cuda(python)
+                state = "warn" if fault else "ok"
             yield Finding(state, name, f"{version}: {fault}" if fault else version, todo)
     yield _gpu()
 
@@ -193,6 +196,19 @@ def _fault(name: str, version: str, python: str) -> Tuple[str, str]:
         if source is not None and source.default is inspect.Parameter.empty:
             return "its samplers don't work with this torch", "pip install lhotse==1.31.1"
     return "", ""
+
+
+def _lack_of_cuda(python: str) -> Tuple[str, str]:
+    """What a k2 that works lacks beside a GPU, and what to type; empty if it is nothing."""
+    torch, k2 = _build_of_torch(), sys.modules.get("k2")
+    if torch is None or k2 is None or k2.with_cuda:
+        return "", ""
+    import torch as imported
+
+    if not imported.cuda.is_available():
+        return "", ""
+    losses = "train.ctc: k2, lf-mmi and transducer need it on the GPU"
+    return f"without CUDA: the search runs on the CPU, {losses}", k2_command(*torch, python)
 
 
 def _gpu() -> Finding:

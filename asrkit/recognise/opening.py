@@ -1,5 +1,6 @@
 """Open a finished experiment or a bundle as a recogniser."""
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -16,6 +17,7 @@ from asrkit.decode.nbest import NBest
 from asrkit.decode.splits import SplitDecoder
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, subsampling
+from asrkit.model.device import in_float32
 from asrkit.model.streaming import StreamingModel
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.finished import refuse_changed_model
@@ -101,11 +103,13 @@ def open_stream_recognizer(
 
 
 class TorchEncoder:
-    """The acoustic model in PyTorch, on a device."""
+    """The acoustic model in PyTorch, on a device; of another than the CPU it is a copy."""
 
     def __init__(self, model: AcousticModel, device: str) -> None:
+        # Methods such as attention-decoder use the given model, on the CPU as what they search
+        own = model if device == "cpu" else copy.deepcopy(model)
         try:
-            self._model = model.to(device).eval()
+            self._model = own.to(in_float32(torch.device(device))).eval()
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
             expected = "cpu, or cuda if there is a GPU"
@@ -119,7 +123,7 @@ class TorchEncoder:
         lengths = lengths.to(self._device)
         normalised = self._model.normalise(features.to(self._device), lengths)
         encoded, log_probs, frames = self._model.encode(normalised, lengths)
-        # In the precision of the posteriors that stage decode stores: its transcripts are the same
+        # As stage decode stores posteriors: its transcripts are the same, if decode.precision is float32
         halved = log_probs.float().clamp(min=torch.finfo(torch.float16).min).half()
         return Encoded(halved.float().cpu(), frames.cpu(), encoded.float().cpu())
 

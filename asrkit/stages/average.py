@@ -34,7 +34,8 @@ STAGE = Stage(
     writes=("average/model.safetensors", "average/choice.json"),
     result=("average", "model", "features.bins", "corpus.dev", "decode.precision"),
     how=(
-        *("train.batch_duration", "train.threads", "decode.device", "train.init_from"),
+        *("train.batch_duration", "train.gradient_accumulation", "train.threads"),
+        *("decode.device", "train.init_from"),
         # A training with others has other checkpoints
         *("train.criterion", "train.ctc", "train.ctc_weight", "train.topology", "train.optional_silence"),
     ),
@@ -43,12 +44,24 @@ STAGE = Stage(
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for decode.device cuda without a GPU, and for a loss that can't be computed here."""
-    if config.decode.device == "cuda":
-        from asrkit.model.device import require_gpu
+    """Raise UserError for a device, a precision on it, or a loss, that this machine can't compute."""
+    check_device(config)
+    check_k2(config, lambda: _is_on_gpu(config))
 
-        require_gpu()
-    check_k2(config)
+
+def check_device(config: RecipeConfig) -> None:
+    """Raise UserError for decode.device cuda without a GPU, and a decode.precision that the GPU lacks."""
+    device, precision = config.decode.device, config.decode.precision
+    if device == "cuda" or (device == "auto" and precision == "bfloat16"):
+        from asrkit.model.device import check_device, find_gpu
+
+        check_device(device, precision, find_gpu())
+
+
+def _is_on_gpu(config: RecipeConfig) -> bool:
+    from asrkit.model.device import find_gpu
+
+    return config.decode.device != "cpu" and find_gpu() is not None
 
 
 def run(experiment: Experiment) -> None:
@@ -155,11 +168,16 @@ def _try_candidates(
         files = candidate_files(name, epochs)
         _load_average(experiment, model, units, files)
         with autocast(config.decode.precision, device_of(config.decode.device)):
-            result = evaluate(model, dev, units, config.train.batch_duration, criterion=criterion)
+            result = evaluate(model, dev, units, _batch_duration(config), criterion=criterion)
         tried.append({"name": name, "files": [file.name for file in files], **result})
         rate = f"{word_error_rate(result):.2f} % ({result['errors']}/{result['words']})"
         print(f"average: {name} | dev loss {result['loss']:.4f} | dev WER (greedy) {rate}")
     return tried
+
+
+def _batch_duration(config: RecipeConfig) -> float:
+    """Seconds of audio through the model at once: as many as a batch of training may have."""
+    return config.train.batch_duration / config.train.gradient_accumulation
 
 
 def _divide_by_priors(
@@ -171,7 +189,7 @@ def _divide_by_priors(
 
     config = experiment.config
     scale, share = config.average.prior_scale, config.average.initial_share
-    priors = divide_by_priors(model.eval(), dev, config.train.batch_duration, scale)
+    priors = divide_by_priors(model.eval(), dev, _batch_duration(config), scale)
     initial = _initial_of(experiment)
     if initial is not None and initial.is_dir():
         priors = mix_priors(model, units.symbols, initial, share, priors)

@@ -48,7 +48,7 @@ def check(config: RecipeConfig) -> None:
                     where="decode.methods",
                     todo=INSTALL.get(package, f"pip install {package}"),
                 )
-    average.check(config)
+    average.check_device(config)
 
 
 def run(experiment: Experiment) -> None:

@@ -1,6 +1,6 @@
 """Stage train: the acoustic model."""
 
-from typing import Optional
+from typing import Callable, Optional
 
 from asrkit.config import RecipeConfig
 from asrkit.pipeline.experiment import Experiment
@@ -26,7 +26,8 @@ STAGE = Stage(
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
-        # The same steps on other hardware: only the order of sums within a step differs
+        # The same steps on other hardware: only the order of sums within a step differs, and with other ranks
+        # the running statistics of batch normalisation
         *("train.processes", "train.threads", "train.workers", "train.gradient_accumulation"),
         *("train.compile", "train.skip_window"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
@@ -39,7 +40,7 @@ STAGE = Stage(
 
 def check(config: RecipeConfig) -> None:
     """Raise UserError for settings that this machine doesn't support."""
-    if config.train.precision == "float16":
+    if config.train.precision != "float32":
         from asrkit.train.precision import check_precision
         from asrkit.train.world import ALONE, choose_device
 
@@ -53,17 +54,26 @@ def check(config: RecipeConfig) -> None:
         from asrkit.train.initialisation import freeze
 
         freeze(AcousticModel(config.model, config.features.bins, 2), config.train.freeze)
-    check_k2(config)
+    check_k2(config, is_on_gpu)
 
 
-def check_k2(config: RecipeConfig) -> None:
-    """Raise UserError if the loss needs k2, and it can't be imported."""
+def is_on_gpu() -> bool:
+    """Whether training runs on a GPU."""
+    from asrkit.train.world import ALONE, choose_device
+
+    return choose_device(ALONE).type == "cuda"
+
+
+def check_k2(config: RecipeConfig, is_on_gpu: Callable[[], bool]) -> None:
+    """Raise UserError if the loss needs k2, and it can't be imported or used where the model is."""
     for setting, plain in (("criterion", "ctc"), ("ctc", "torch")):
         value = getattr(config.train, setting)
         if value != plain:
-            from asrkit.train.criterion import import_k2
+            from asrkit.train.criterion import import_k2, require_k2_cuda
 
             import_k2(f"train.{setting} is {value}")
+            if is_on_gpu():
+                require_k2_cuda(f"train.{setting} is {value}")
 
 
 def check_files(experiment: Experiment) -> None:

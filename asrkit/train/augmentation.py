@@ -11,7 +11,7 @@ from lhotse import MonoCut
 from lhotse.serialization import deserialize_item
 from torch import Tensor
 
-from asrkit.config import BabbleConfig, ConcatenateConfig, SpecAugmentConfig
+from asrkit.config import BabbleConfig, ConcatenateConfig, GainAndTiltConfig, SpecAugmentConfig
 from asrkit.config.recipe import kind_of
 from asrkit.corpus.audio import AudioProblem
 from asrkit.corpus.cuts import with_audio_paths
@@ -132,6 +132,7 @@ class Augmenter:
 def make_augmenter(experiment: Experiment, normalisation: Normalisation) -> Augmenter:
     """The transforms of a recipe for features normalised by `normalisation`.
 
+    gain_and_tilt is left out if the utterance's mean is subtracted: it adds to that mean and to nothing else.
     Raises UserError for folders without audio and for unreadable files.
     """
     config = experiment.config.features
@@ -140,6 +141,7 @@ def make_augmenter(experiment: Experiment, normalisation: Normalisation) -> Augm
         FEATURES[type(each)](each, normalisation.inverse_std, config.sampling_rate / 2)
         for each in transforms
         if type(each) in FEATURES
+        and not (normalisation.utterance_mean and isinstance(each, GainAndTiltConfig))
     ]
     fraction = sum(each.fraction for each in transforms if isinstance(each, ConcatenateConfig))
     on_waveforms = [each for each in transforms if type(each) in WAVEFORM]  # in the order of application

@@ -194,6 +194,20 @@ def import_k2(setting: str) -> None:
         ) from None
 
 
+def require_k2_cuda(setting: str) -> None:
+    """Raise UserError if k2 has no CUDA, for a setting as of import_k2 and a model on a GPU."""
+    import k2
+
+    if not k2.with_cuda:
+        raise UserError(
+            f"{setting}, on a GPU, and k2 has no CUDA",
+            expected="k2 built with CUDA for this torch, or the CPU",
+            where="recipe.yaml",
+            todo="asrkit doctor prints how to install it; on the CPU: export CUDA_VISIBLE_DEVICES= first; "
+            "without k2: --set train.criterion=ctc --set train.ctc=torch",
+        )
+
+
 CTC: Dict[str, Callable[[TrainConfig, Units], FrameLoss]] = {
     "torch": lambda config, units: torch_ctc,
     "k2": k2_ctc,

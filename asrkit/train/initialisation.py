@@ -183,7 +183,8 @@ def _by_unit(
         source = given.pop(name, None)
         if source is not None and rows and source.shape[1:] == own[name].shape[1:]:
             given[name] = own[name].clone()
-            given[name][[row for row, _ in rows]] = source[[row for _, row in rows]]
+            # `source` is on the CPU, the model perhaps on a GPU
+            given[name][[row for row, _ in rows]] = source[[row for _, row in rows]].to(own[name])
     return given, left
 
 

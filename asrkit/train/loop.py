@@ -1,6 +1,7 @@
 """The training loop.
 
-All randomness of a step comes from (seed, step), so that a killed run resumes bit for bit.
+All randomness of a step comes from (seed, step), so that a killed run resumes bit for bit on a CPU. On a GPU
+sums such as those of CTC's gradient have no fixed order.
 """
 
 import dataclasses
@@ -97,7 +98,7 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     if found is not None and world.is_main:
         print(f"train: resumes at step {state.step}, epoch {state.epoch + 1}")
         if state.hardware != hardware:
-            print(f"train: on {hardware} instead of {state.hardware}: same steps, other rounding")
+            _report_hardware(hardware, state.hardware)
     state.hardware = hardware
     if found is None:
         checkpoints.save(state, checkpoints.good)
@@ -119,6 +120,15 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
     if world.is_main:
         remove(checkpoints.good)
     return state.log
+
+
+def _report_hardware(now: str, before: str) -> None:
+    """Log what differs on other hardware; both are of World.describe."""
+    differs = "rounding"
+    # Several ranks move the running statistics once per step, to their mean; one moves them once per batch
+    if now.split()[0] != before.split()[0]:
+        differs += " and statistics of batch normalisation"
+    print(f"train: on {now} instead of {before}: same steps, other {differs}")
 
 
 def _check_same_step(training: Training, state: TrainState) -> None:
@@ -353,7 +363,8 @@ def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisatio
     config, checkpoints = training.config, training.checkpoints
     model = training.averaged or training.model
     dev, units, criterion = training.dev, training.units, training.criterion
-    result = evaluate(model, dev, units, config.batch_duration, training.world, criterion)
+    batch_duration = config.batch_duration / config.gradient_accumulation  # as memory is short
+    result = evaluate(model, dev, units, batch_duration, training.world, criterion)
     row: Dict[str, Any] = {
         "epoch": state.epoch + 1,
         "step": state.step,

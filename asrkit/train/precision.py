@@ -4,6 +4,7 @@ import torch
 
 from asrkit.config import TrainConfig
 from asrkit.errors import UserError
+from asrkit.model.device import BFLOAT16_GPU
 from asrkit.train.checkpoint import TrainState
 
 SMALLEST_SCALE = 2.0**-16  # gradients that overflow even at this scale have another cause
@@ -11,13 +12,25 @@ STEPS_TO_GROW = 2000  # without overflow
 
 
 def check_precision(config: TrainConfig, device: torch.device) -> None:
-    """Raise UserError for float16 without a GPU: CPUs compute it slowly, and torch 1.13 not at all."""
+    """Raise UserError for a precision that the device lacks.
+
+    These are float16 without a GPU (CPUs compute it slowly, and torch 1.13 not at all), and bfloat16 on a GPU
+    that torch can't compute it on.
+    """
     if config.precision == "float16" and device.type != "cuda":
         raise UserError(
             f"train.precision is float16, and training runs on the {device.type}",
             expected="a GPU for float16",
             where="train.precision",
             todo="--set train.precision=float32, or bfloat16 if the processor has it",
+        )
+    if config.precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        name = torch.cuda.get_device_name(device)
+        raise UserError(
+            f"train.precision is bfloat16, and torch {torch.__version__} can't compute it on {name}",
+            expected=BFLOAT16_GPU,
+            where="train.precision",
+            todo="--set train.precision=float16, or float32",
         )
 
 

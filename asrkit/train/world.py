@@ -29,7 +29,7 @@ class World:
     local_size: int = 1  # ranks on this machine
 
     def describe(self, device: torch.device) -> str:
-        """For example "2 processes of 1 thread on cpu". On the same hardware training is bit-reproducible."""
+        """For example "2 processes of 1 thread on cpu". On the same CPUs training is bit-reproducible."""
         threads = torch.get_num_threads()
         processes = f"{self.size} process{'es' if self.size > 1 else ''}"
         return f"{processes} of {threads} thread{'s' if threads > 1 else ''} on {device.type}"
@@ -207,7 +207,8 @@ def reduce_gradients(
     """Sum gradients over ranks, and divide them by the total number of frames and by the loss scale.
 
     `counts`: sums of this rank, frames first; returns the totals. Running statistics of normalisation are
-    averaged over ranks, so that all ranks have the same model. `gradients`: their exchange, perhaps started.
+    averaged over ranks, so that all ranks have the same model: one step of their moving average, where a rank
+    alone with gradient accumulation takes one per batch. `gradients`: their exchange, perhaps started.
     """
     statistics = running_statistics(model)
     summed = gradients.finish()
