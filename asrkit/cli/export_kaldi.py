@@ -1,8 +1,8 @@
 """asrkit export-kaldi: write the manifests of an experiment as Kaldi data directories."""
 
 import collections
-import functools
 from pathlib import Path
+from typing import Dict, Tuple
 
 import click
 
@@ -10,6 +10,7 @@ from asrkit.corpus.audio import open_audio
 from asrkit.corpus.kaldi import refuse_other_directory, write_data_directory
 from asrkit.corpus.manifests import read_cuts
 from asrkit.corpus.splits import sets_of
+from asrkit.errors import AudioProblem
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.pipeline.finished import refuse_changed
 from asrkit.pipeline.runner import cache_of
@@ -35,15 +36,18 @@ def command(exp: Path, directory: Path) -> None:
 def export(experiment: Experiment, directory: Path) -> None:
     """Write a data directory per split; raises UserError for folders that hold anything else."""
     others = collections.Counter[str]()
+    formats: Dict[Tuple[Path, str], str] = {}
     splits = sets_of(experiment.config.corpus)
     for split in splits:  # before any is written
         refuse_other_directory(directory / split)
     for split in splits:
         cuts = list(read_cuts(experiment, split))
         write_data_directory(directory / split, cuts)
-        others.update(_format(Path(cut.recording.sources[0].source)) for cut in cuts)
+        sources = (Path(cut.recording.sources[0].source) for cut in cuts)
+        others.update(_format(file, formats) for file in sources)
         print(f"wrote {directory / split}: {len(cuts)} utterances")
-    del others["WAV PCM_16"]
+    for form in ("WAV PCM_16", "WAV"):
+        del others[form]
     for form, count in others.items():
         print(
             f"note: {count} utterances are in {form} files; Kaldi's own programs read WAV of 16 bits, "
@@ -51,8 +55,13 @@ def export(experiment: Experiment, directory: Path) -> None:
         )
 
 
-@functools.lru_cache(maxsize=1)  # a recording's cuts follow each other
-def _format(file: Path) -> str:
-    """Container and encoding, such as FLAC PCM_16."""
-    with open_audio(file) as sound:
-        return f"{sound.format} {sound.subtype}".replace("WAVEX", "WAV")
+def _format(file: Path, known: Dict[Tuple[Path, str], str]) -> str:
+    """Container and encoding, such as FLAC PCM_16, of the first file of a folder with this suffix."""
+    folder, suffix = file.parent, file.suffix
+    if (folder, suffix) not in known:
+        try:
+            with open_audio(file) as sound:
+                known[folder, suffix] = f"{sound.format} {sound.subtype}".replace("WAVEX", "WAV")
+        except AudioProblem:  # it is elsewhere now: the lists need only its path
+            known[folder, suffix] = suffix.lstrip(".").upper() or "other"
+    return known[folder, suffix]

@@ -135,9 +135,10 @@ def command(
 
 
 def _corpus_of_last_run(directory: Path, default: Path) -> Optional[Path]:
-    """The remembered folder; None if it is gone and the recipe's own is there, as in a moved project."""
+    """The remembered folder; None if it was the recipe's own, which is elsewhere in a moved project."""
     remembered = remembered_corpus(directory)
-    if remembered is not None and not remembered.is_dir() and default.is_dir():
+    was_own = remembered is not None and remembered.parts[-2:] == _absolute(default).parts[-2:]
+    if was_own and remembered is not None and not remembered.is_dir() and default.is_dir():
         print(f"corpus: {remembered}, of the last run, is gone; {default} is used")
         return None
     return remembered

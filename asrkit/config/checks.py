@@ -99,11 +99,11 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         expected = f"numbers below model.attention_blocks, {config.attention_blocks}"
         yield Conflict(blocks, expected, "correct model.intermediate_blocks")
     if config.stochastic_depth and not config.residual:
-        found = f"model.residual is false, and model.stochastic_depth {config.stochastic_depth:g}"
+        skipping = f"model.residual is false, and model.stochastic_depth {config.stochastic_depth:g}"
         expected = (
             "residual connections, around the blocks that it skips: nothing would be left of utterances"
         )
-        yield Conflict(found, expected, "--set model.stochastic_depth=0")
+        yield Conflict(skipping, expected, "--set model.stochastic_depth=0")
     for name in ("convolution_kernel", "stem_kernel"):
         size = getattr(config, name)
         if size % 2 == 0:
@@ -219,7 +219,7 @@ def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:
     no_order = "lm.rescore_order is not"
     yield "lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, no_order
     for name, neural in (("neural", lm.neural), ("second_neural", lm.second_neural)):
-        masked, given = neural.kind == "masked", neural.path is not None
+        masked, given = neural.kind == "masked", bool(neural.path)
         no_context, no_pieces = f"lm.{name} trains no masked model", f"lm.{name}.tokens is not pieces"
         yield f"lm.{name}.path", given and not masked, f"lm.{name}.kind is not masked"
         yield f"lm.{name}.layers", given and bool(neural.layers), f"lm.{name}.path gives a ready model"

@@ -126,8 +126,9 @@ def load_config(
 
 
 def _numbers(value: Any) -> List[Any]:
-    """The values in lists of lists, as one list."""
-    return [each for part in value for each in _numbers(part)] if isinstance(value, list) else [value]
+    """The values in lists and mappings, as one list."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    return [each for part in parts for each in _numbers(part)] if isinstance(parts, list) else [value]
 
 
 def parse_steps(texts: Sequence[str], where: str) -> Tuple[SignalStep, ...]:

@@ -11,6 +11,7 @@ import io
 import lzma
 import os
 import platform
+import re
 import shutil
 import stat
 import tarfile
@@ -58,9 +59,8 @@ class Archive:
     def target(self, corpus_directory: Path) -> Path:
         """The folder to unpack to, beside what has been unpacked: --corpus-dir may name it or its parent."""
         inside = corpus_directory / self.top
-        is_named = corpus_directory.name == self.top
         holds_some = any((corpus_directory / name).is_dir() for name in self.content)
-        return corpus_directory if not inside.is_dir() and (is_named or holds_some) else inside
+        return corpus_directory if holds_some and not inside.is_dir() else inside
 
 
 def openslr_addresses(resource: int, name: str) -> Tuple[str, ...]:
@@ -149,7 +149,8 @@ def unpack(file: Path, top: str, directory: Path, inner: str = "", target: Optio
     temporary = directory / f"{own}{os.getpid()}.part"
     limit = _Limit(file)
     for left in directory.glob(f"{glob.escape(own)}*.part"):
-        if not _is_running(int(left.suffixes[-2][1:])):  # it was killed
+        number = re.fullmatch(r"(\d+)\.part", left.name[len(own) :])
+        if number and not _is_running(int(number[1])):  # it was killed
             shutil.rmtree(left, ignore_errors=True)
     try:
         _extract(file, top, temporary, limit)

@@ -78,8 +78,10 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
 
 def refuse_other_directory(directory: Path) -> None:
     """Raise UserError unless the folder is new, empty, or of write_data_directory."""
-    if directory.exists() and not (directory / MARK).exists() and any(directory.iterdir()):
-        found, todo = f"{directory} holds other data", "name another DIRECTORY, or remove it yourself"
+    is_own = not directory.exists() or (directory / MARK).exists()
+    if not is_own and (not directory.is_dir() or any(directory.iterdir())):
+        found = f"{directory} holds other data, or an export of an earlier version"
+        todo = "name another DIRECTORY, or remove it yourself"
         raise UserError(found, "a new folder", str(directory), todo)
 
 

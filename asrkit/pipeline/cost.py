@@ -1,9 +1,11 @@
 """EXP/cost.json: time, memory and hardware of an experiment."""
 
+import contextlib
 import functools
 import os
 import subprocess
-from typing import Any, Dict, Optional
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
 
 import msgspec
 
@@ -16,6 +18,7 @@ from asrkit.storage.files import read_json, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_value
 
 FACTS = "facts.json"  # of a stage, in its folder
+OF_TRAINING = ("parameters", "audio_hours")  # facts that stage train writes
 
 
 class StageCost(msgspec.Struct):
@@ -44,25 +47,49 @@ def write_facts(experiment: Experiment, stage: str, **facts: Any) -> None:
     write_json(experiment.folder(stage) / FACTS, facts)
 
 
-def add_stage(experiment: Experiment, name: str, record: Record, commit: Optional[str]) -> None:
-    """Add or replace the cost of one stage, and the facts that it wrote; `commit`: of the code that ran."""
+def write_cost(experiment: Experiment, records: Mapping[str, Record], ran: Optional[str] = None) -> None:
+    """Write the costs of stages from their records, by name, and the facts that they wrote, if any differs.
+
+    `ran`: the stage that has just finished, by the code and on the machine of now. Without it the file is
+    repaired where it doesn't agree with the records.
+    """
     before = read_cost(experiment)
-    stages = before.get("stages", {})
-    stages[name] = {
+    stages = dict(before.get("stages", {}))
+    for name, record in records.items():
+        cost = _stage_cost(record)
+        if name == ran or {**cost, "device": None} != {**stages.get(name, {}), "device": None}:
+            stages[name] = cost  # else it may have run on another machine
+    latest = stages.get("train") or stages[ran or next(iter(records))]
+    now: Dict[str, Any] = {
+        **before,
+        "stages": stages,
+        "device": latest["device"],
+        "configuration": hash_value(flatten(experiment.config)),
+    }
+    if ran is not None:
+        now.update(cores=count_cores(), commit=read_commit())
+        if ran == "train":  # an earlier version's has no facts
+            now = {key: value for key, value in now.items() if key not in OF_TRAINING}
+    for name in records:
+        now.update(_facts(experiment.directory / name / FACTS))
+    if now != before:
+        write_checked_json(experiment.directory / "cost.json", now, indent=2)
+
+
+def _stage_cost(record: Record) -> Dict[str, Any]:
+    return {
         "seconds": round(record.seconds, 3),
         "peak_bytes": int(record.peak_bytes),
         "device": record.device or processor_name(),
     }
-    facts = experiment.directory / name / FACTS
-    own: Dict[str, Any] = read_json(facts, Cost) if facts.is_file() else {}
-    now = {
-        "stages": stages,
-        "cores": count_cores(),
-        "device": stages.get("train", stages[name])["device"],
-        "commit": commit,
-        "configuration": hash_value(flatten(experiment.config)),
-    }
-    write_checked_json(experiment.directory / "cost.json", {**before, **own, **now}, indent=2)
+
+
+def _facts(file: Path) -> Dict[str, Any]:
+    """What write_facts wrote; nothing from a file that is missing, damaged or of something else."""
+    with contextlib.suppress(UserError):
+        facts: Dict[str, Any] = read_json(file, Cost)
+        return {key: value for key, value in facts.items() if key in OF_TRAINING}
+    return {}
 
 
 @functools.lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ import msgspec
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
-from asrkit.pipeline.tree import tree_key
+from asrkit.pipeline.tree import is_readable, tree_key
 from asrkit.storage.files import UNREADABLE
 from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
 
@@ -190,7 +190,7 @@ def _walk(folder: str, prefix: str, seen: Set[Tuple[int, int]], stamps: List[Fil
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
-    if not os.access(folder, os.R_OK | os.X_OK):  # such as lost+found; no stage can read it either
+    if not is_readable(folder):
         return
     with os.scandir(folder) as entries:
         ordered = sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)

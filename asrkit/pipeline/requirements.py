@@ -65,7 +65,7 @@ def _foreign(stages: Sequence[Stage], exp: Path) -> Optional[str]:
     if not exp.is_dir() or any((exp / name).exists() for name in ("stages", ".lock")):
         return None
     written = [pattern.partition("/")[0].rstrip("?") for stage in stages for pattern in stage.writes]
-    names = ("recipe.yaml", "cost.json", "logs", *(stage.name for stage in stages), *written)
+    names = ("recipe.yaml", "cost.json", *(stage.name for stage in stages), *written)
     for name in dict.fromkeys(names):
         place = exp / name
         if place.is_file() or (place.is_dir() and any(place.iterdir())):

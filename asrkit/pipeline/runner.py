@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any, List, Optional, Sequence
 
+from asrkit.config import load_config
 from asrkit.config.view import declared_settings
 from asrkit.errors import UserError
 from asrkit.pipeline.command import run_command
-from asrkit.pipeline.cost import add_stage, read_commit, read_cost
+from asrkit.pipeline.cost import write_cost
 from asrkit.pipeline.experiment import Experiment, remember_corpus, with_values, write_settings
-from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge
+from asrkit.pipeline.freshness import Judgement, describe_code_changes, judge, judge_all
 from asrkit.pipeline.inputs import display, find_all
 from asrkit.pipeline.interruption import Interrupted, signals_raise, signals_wait
 from asrkit.pipeline.lock import ExperimentLock, NotWritable, hold_lock
@@ -103,7 +104,7 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
         _Run(stages, experiment, request, lock, cache_of(experiment)).run()
 
 
-def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
+def check_settings(experiment: Experiment, request: Request, cache: FingerprintCache) -> None:
     """Raise UserError for settings that a stage can't use on this machine, before any stage runs.
 
     Checks run in a process of their own: one that computes starts torch's threads, which a stage forked
@@ -116,20 +117,25 @@ def check_settings(stages: Sequence[Stage], experiment: Experiment) -> None:
             if hasattr(module, name):
                 getattr(module, name)(given)
 
-    def runs(stage: Stage) -> bool:
-        record = read_record(stage, experiment)
-        return record is None or record.settings != settings_of(experiment, stage.result, stage.how)
+    run_parallel(check, _stages_to_check(experiment, request, cache), 1, lambda *_: None)
 
-    def runs_otherwise(stage: Stage) -> bool:
-        record = read_record(stage, experiment)
-        return record is None or record.how != settings_of(experiment, stage.how)
 
-    own = [stage for stage in stages if stage.module]
-    first = next((stage.order for stage in own if runs(stage)), None)  # a later one may read what it makes
-    later = [stage for stage in own if first is not None and stage.order >= first]
-    run_parallel(
-        check, [stage for stage in later if runs(stage) or runs_otherwise(stage)], 1, lambda *_: None
-    )
+def _stages_to_check(experiment: Experiment, request: Request, cache: FingerprintCache) -> List[Stage]:
+    """Those that run or may run with other settings than before, be it only settings that say how."""
+    certain: List[Stage] = []
+    perhaps: List[Stage] = []
+    for stage in (stage for stage in request.stages if stage.module):
+        record = read_record(stage, experiment)
+        settings = settings_of(experiment, stage.result, stage.how)
+        if record is None or request.asks_for(stage) or record.settings != settings:
+            certain.append(stage)
+        elif record.how != settings_of(experiment, stage.how):
+            perhaps.append(stage)
+    if not perhaps:
+        return certain
+    judgements = judge_all(request.stages, experiment, cache, request.strict)
+    running = {each.stage for each in judgements if each.state != "fresh"}.union(certain)
+    return certain + [stage for stage in perhaps if any(each.order <= stage.order for each in running)]
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:
@@ -175,7 +181,7 @@ class _Run:
     def run(self) -> None:
         fresh: List[Stage] = []
         try:
-            check_settings(self.request.stages, self.experiment)
+            check_settings(self.experiment, self.request, self.cache)
             check_earlier_stages(self.stages, self.experiment, self.request.stages, self.cache)
             for stage in self.request.stages:
                 self.running = stage
@@ -189,9 +195,7 @@ class _Run:
                     self._run_stage(judgement)
             self._write_accounts()
         except Interrupted as interruption:
-            if self.request.force or self.request.again not in (None, self.running):
-                option = "--force" if self.request.force else "--stage"
-                interruption.todo = f"the same command without {option} resumes"
+            interruption.todo = f"{self._resuming()} resumes"
             raise
         finally:
             if self.guard is not None:
@@ -199,6 +203,14 @@ class _Run:
             with contextlib.suppress(UserError):  # a cache
                 self.cache.save()
         _report_fresh(fresh, self.stages)
+
+    def _resuming(self) -> str:
+        """The command that resumes the stage that runs."""
+        request, running = self.request, self.running
+        if running is None or (not request.force and request.again in (None, running)):
+            return "the same command"
+        force = ", without --force," if request.force else ""
+        return f"the same command with --stage {running.name}{force}"
 
     def _use_earlier(self, judgement: Judgement) -> bool:
         """Use an earlier training with the same settings and inputs; False if there is none."""
@@ -276,7 +288,7 @@ class _Run:
         elif number:
             hint = " (often: out of memory)" if number == signal.SIGKILL else ""
             found = f"{stage} was killed by {signal.Signals(number).name}{hint}"
-            failure = UserError(found, "", where, "run the same command again: it resumes")
+            failure = UserError(found, "", where, f"{self._resuming()} resumes")
         elif outcome.status or not report:
             found = f"{stage} exited with status {outcome.status >> 8} and no error report"
             failure = UserError(found, "", where)
@@ -326,13 +338,14 @@ class _Run:
         records = {name: record for name, record in found.items() if record is not None}
         if not records:
             return
-        made = with_values(self.experiment.config, made_with(records.values()))
+        base = self.experiment.config
+        if ran is None:  # of settings that no stage has been run with, the last run's stay
+            with contextlib.suppress(UserError):
+                base = load_config(self.experiment.directory / "recipe.yaml", earlier=True)
+        made = with_values(base, made_with(records.values()))
         write_settings(self.experiment.directory, made)
-        known = read_cost(self.experiment).get("stages", {})
-        for name, record in records.items():
-            if name not in known or (ran is not None and name == ran.name):
-                commit = None if ran is None else read_commit()  # of a repair, unknown
-                add_stage(dataclasses.replace(self.experiment, config=made), name, record, commit)
+        working = dataclasses.replace(self.experiment, config=made)
+        write_cost(working, records, None if ran is None else ran.name)
 
 
 def _preload(library: str) -> None:

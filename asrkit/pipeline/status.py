@@ -43,7 +43,7 @@ def training_lines(stages: Sequence[Stage], experiment: Experiment) -> List[str]
 def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Request) -> List[str]:
     """What a run would do, one line per stage; writes nothing and takes no lock."""
     cache = cache_of(experiment)
-    check_settings(request.stages, experiment)
+    check_settings(experiment, request, cache)
     check_earlier_stages(stages, experiment, request.stages, cache)
     chosen = {stage.name for stage in request.stages}
     judgements = [

@@ -16,6 +16,7 @@ from typing import FrozenSet, List, NamedTuple, Sequence, Tuple
 
 import msgspec
 
+from asrkit.errors import UserError
 from asrkit.pipeline.parallel import run_parallel
 
 FOLDERS_TO_SHARE = 256  # fewer don't repay starting processes
@@ -60,6 +61,16 @@ def tree_key(top: Path, left_out: Sequence[Path], jobs: int) -> str:
     return hashlib.blake2b(b"".join(sorted(digests)), digest_size=16).hexdigest()
 
 
+def is_readable(folder: str) -> bool:
+    """False for lost+found of a disk; raises UserError for another folder that this user can't read."""
+    if os.access(folder, os.R_OK | os.X_OK):
+        return True
+    if os.path.basename(folder) == "lost+found":
+        return False
+    todo = "chmod -R a+rX it, or take it out of the corpus"
+    raise UserError(f"can't read the folder {folder}", "permission to read all of it", folder, todo)
+
+
 def _read_tree(folders: Sequence[str], excluded: FrozenSet[str]) -> _Part:
     digests, links, waiting = [], [], list(folders)
     while waiting:
@@ -73,10 +84,9 @@ def _read_tree(folders: Sequence[str], excluded: FrozenSet[str]) -> _Part:
 def _read_folder(folder: str, excluded: FrozenSet[str]) -> Tuple[bytes, List[str], List[str]]:
     """Digest of a folder's files and links, the folders in it, and those that links in it lead to."""
     files = {}
-    try:
-        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # names are faster to find from it than paths
-    except PermissionError:  # such as lost+found; no stage can read it either
+    if not is_readable(folder):
         return hashlib.blake2b(os.fsencode(folder), digest_size=16).digest(), [], []
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # names are faster to find from it than paths
     try:
         with os.scandir(place) as entries:
             for entry in entries:

@@ -21,7 +21,7 @@ import dataclasses
 import itertools
 import os
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from asrkit.errors import UserError
 from asrkit.pipeline.command import command_folder, restore_outputs
@@ -129,6 +129,12 @@ def recover(stage: Stage, experiment: Experiment) -> None:
         return
     current = experiment.directory / stage.name
     old, following = _replaced(current), current.with_name(f"{stage.name}.next")
+    for place in (current, following, old):
+        _remove(_going(place), stage)
+    of_earlier_version = current.with_name(f"{stage.name}.old")
+    is_between = read_note(current) is not None and read_record(stage, experiment) is not None
+    if is_between and of_earlier_version.is_dir() and not old.exists():
+        of_earlier_version.rename(old)
     if not old.is_dir() or (current.is_dir() and read_note(current) is None):
         _remove(old, stage)  # the record was written: only this step was left
         return
@@ -168,7 +174,8 @@ def find_training(
 def trainings(experiment: Experiment) -> List[Tuple[Path, Optional[Record]]]:
     """Every training of the experiment, with its record if it has finished."""
     folders = sorted((experiment.directory / TRAININGS).glob("*"))
-    return [(folder, read_record_file(folder / RECORD)) for folder in folders if folder.is_dir()]
+    shown = (folder for folder in folders if folder.is_dir() and not folder.name.startswith("."))
+    return [(folder, read_record_file(folder / RECORD)) for folder in shown]
 
 
 def current_training(experiment: Experiment, stage: str = "train") -> Optional[str]:
@@ -210,13 +217,30 @@ def _set_aside(place: Path, stage: Stage) -> None:
         return
     names = (f"{place.name}.kept-{number}" for number in itertools.count(1))
     name = next(name for name in names if not os.path.lexists(place.with_name(name)))
-    place.rename(place.with_name(name))
+    with _removable(stage):
+        place.rename(place.with_name(name))
     print(f"{stage}: {place.name}, of which there is no record, is kept as {name}", flush=True)
 
 
-def _remove(folder: Path, stage: Stage) -> None:
+def _going(folder: Path) -> Path:
+    """Where a folder is while it is removed, so that no kill leaves a part of it under its own name."""
+    return folder.with_name(f".{folder.name}.removed")
+
+
+def _remove(place: Path, stage: Stage) -> None:
+    with _removable(stage):
+        if place.is_dir() and not place.is_symlink():
+            remove(_going(place))
+            place.rename(_going(place))
+            place = _going(place)
+        remove(place)
+
+
+@contextlib.contextmanager
+def _removable(stage: Stage) -> Iterator[None]:
+    """Raise UserError for a folder that can't be moved or removed."""
     try:
-        remove(folder)
+        yield
     except OSError as error:
         found = f"{stage} can't remove what an interrupted run left: {error.strerror}"
         todo = "fix the permissions or move it away, then run the same command"

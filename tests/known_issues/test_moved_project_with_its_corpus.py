@@ -9,10 +9,8 @@ def test_the_recipes_own_corpus_is_used_where_it_is_now(toy: Toy, tmp_path: Path
     toy.run()
     moved = Toy.__new__(Toy)
     moved.__dict__.update(toy.__dict__)
-    toy.recipe.rename(tmp_path / "recipes" / "elsewhere")
-    moved.write(
-        "drive.py", (moved.folder / "drive.py").read_text().replace("recipes/toy", "recipes/elsewhere")
-    )
+    toy.recipe.parent.rename(tmp_path / "projects")
+    moved.replace("drive.py", "recipes/toy", "projects/toy")
     output = moved.run()
     assert f"corpus: {toy.corpus}, of the last run, is gone; " in output
     assert "nothing to do" in output and not toy.recipe.exists()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from asrkit.errors import UserError
 from asrkit.pipeline import inputs, tree
 from asrkit.pipeline.runner import cache_of
 from asrkit.pipeline.stage import Stage
@@ -18,21 +19,19 @@ def test_a_long_command_names_no_file(toy: Toy) -> None:
     assert inputs.fingerprint_inputs(stage, experiment, cache_of(experiment)) == {}
 
 
-def test_folders_that_cannot_be_read_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a/1.wav", "lost+found/x"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
-    access, opened = os.access, os.open
+    access, closed = os.access, ["lost+found"]
 
-    def refuse_access(place: Any, mode: int) -> bool:
-        return not str(place).endswith("lost+found") and access(place, mode)
+    def refuse(place: Any, mode: int) -> bool:
+        return os.path.basename(place) not in closed and access(place, mode)
 
-    def refuse_to_open(place: Any, *more: Any) -> int:
-        if str(place).endswith("lost+found"):
-            raise PermissionError
-        return opened(place, *more)
-
-    monkeypatch.setattr(os, "access", refuse_access)  # tests may run as root
-    monkeypatch.setattr(os, "open", refuse_to_open)
+    monkeypatch.setattr(os, "access", refuse)  # tests may run as root
     assert [file.name for file in inputs.walk(tmp_path, "corpus")] == ["corpus/a/1.wav"]
-    assert tree.tree_key(tmp_path, [], 1) == tree.tree_key(tmp_path, [], 1)
+    assert tree.tree_key(tmp_path, [], 1)
+    closed.append("a")  # its utterances would be missing without a word
+    for look in (lambda: inputs.walk(tmp_path, "corpus"), lambda: tree.tree_key(tmp_path, [], 1)):
+        with pytest.raises(UserError, match=f"can't read the folder {tmp_path}/a"):
+            look()

@@ -18,11 +18,13 @@ def test_the_command_that_resumes_is_named(finished: Toy) -> None:
     assert "interrupted by SIGTERM: the same command resumes" in held_output(finished, *order)
     (finished.exp / "held").unlink()
     found = held_output(finished, "--force", *order)
-    assert "interrupted by SIGTERM: the same command without --force resumes" in found
+    assert "SIGTERM: the same command with --stage count, without --force, resumes" in found
+    assert "goes on" in finished.run("--stage", "count", *order)
     (finished.exp / "held").unlink()
+    order = ("--set", "lm.order=3")
     found = held_output(finished, "--stage", "collect", *order)
-    assert "interrupted by SIGTERM: the same command without --stage resumes" in found
-    assert "goes on" in finished.run(*order)
+    assert "interrupted by SIGTERM: the same command with --stage count resumes" in found
+    assert "goes on" in finished.run("--stage", "count", *order)
 
 
 def test_a_training_of_todays_code_is_preferred(finished: Toy) -> None:

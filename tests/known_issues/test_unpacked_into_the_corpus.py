@@ -48,7 +48,8 @@ def test_what_a_killed_run_unpacked_is_removed(tmp_path: Path) -> None:
     left = tmp_path / f".toy.tar.gz.{platform.node()}.{ended.pid}.part"
     others = [
         tmp_path / f".toy.tar.gz.{platform.node()}.{os.getppid()}.part",
-        tmp_path / ".toy.tar.gz.x.1.part",
+        tmp_path / f".toy.tar.gz.elsewhere.{ended.pid}.part",
+        tmp_path / f".toy.tar.gz.{platform.node()}.mine.part",
     ]
     for folder in (left, *others):
         folder.mkdir()

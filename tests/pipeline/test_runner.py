@@ -144,7 +144,7 @@ def test_a_killed_stage_is_reported_and_leaves_nothing_running(toy: Toy) -> None
     _, err = run.communicate(timeout=60)
     assert run.returncode == 1
     assert "stage 2 (count) was killed by SIGKILL (often: out of memory)" in err
-    assert "it resumes" in err
+    assert "the same command resumes" in err
     wait_until(lambda: not any(map(is_running, processes)))
 
 
