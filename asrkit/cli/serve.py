@@ -1,15 +1,20 @@
 """asrkit serve: a server with OpenAI's interface of speech recognition, and a page to try it."""
 
-import functools
+import contextlib
 import os
+import re
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, AsyncContextManager, AsyncIterator, Callable, Optional
 
 import click
 
 from asrkit.errors import UserError
+from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.machine import count_cores
-from asrkit.recognise.opening import one_of
+from asrkit.recognise.opening import guess_language, one_of
+
+if TYPE_CHECKING:
+    from asrkit.deploy.workers import Workers
 
 FOLDER = click.Path(path_type=Path)
 KEY = "ASRKIT_API_KEY"
@@ -35,6 +40,11 @@ KEY = "ASRKIT_API_KEY"
     help="Seconds of a stream recognised at once.",
 )
 @click.option("--wyoming", type=click.IntRange(1, 65535), metavar="PORT", help="For Home Assistant.")
+@click.option(
+    "--language",
+    metavar="CODE",
+    help="Of --wyoming, such as de.  [default: zh for Chinese words, else en]",
+)
 def command(
     exp: Optional[Path],
     model: Optional[Path],
@@ -49,6 +59,7 @@ def command(
     streams: Optional[int],
     chunk: float,
     wyoming: Optional[int],
+    language: Optional[str],
 ) -> None:
     """Serve a trained model: POST /v1/audio/transcriptions, GET /v1/models, /health, /metrics, a page.
 
@@ -68,23 +79,37 @@ def command(
             todo="pip install -e '.[serve]'",
         ) from None
     count = workers or count_cores()
-    live = start_streams(place, method, count, streams, chunk, digits)
-    started = start_workers(place, method, count, waiting, time_limit, digits)
     options = ServerOptions(place.resolve().name, os.environ.get(KEY) or None, max_upload << 20)
-    beside = None
-    if wyoming is not None:
-        from asrkit.deploy.home_assistant import serve_wyoming
-
-        limit = options.upload_bytes
-        beside = functools.partial(serve_wyoming, started, host, wyoming, options.model, limit)
-        print(f"Wyoming on tcp://{host}:{wyoming}", flush=True)
-    address = f"http://{host}:{port}"
-    if live is not None:
-        print(f"streams of {live.sampling_rate} Hz on ws://{host}:{port}/stream", flush=True)
-    print(f"serving {place} with {started.count} workers on {address}; Ctrl-C stops it", flush=True)
-    try:
-        serve(make_app(started, options, live), host, port, beside)
-    finally:
-        started.end()
+    if language is not None and not re.fullmatch("[a-z]{2,3}(-[A-Z]{2})?", language):
+        todo = "--language de"
+        raise UserError(f"language {language}", "a code such as de or pt-BR", "--language", todo)
+    with signals_raise(), contextlib.ExitStack() as stack:
+        live = start_streams(place, method, count, streams, chunk, digits)
         if live is not None:
-            live.end()
+            stack.callback(live.end)
+        started = start_workers(place, method, count, waiting, time_limit, digits)
+        stack.callback(started.end)
+        beside = None
+        if wyoming is not None:
+            spoken = language or guess_language(place)
+            beside = _wyoming(started, host, wyoming, options.model, spoken, options.upload_bytes)
+        address = f"http://{host}:{port}"
+        if live is not None:
+            print(f"streams of {live.sampling_rate} Hz on ws://{host}:{port}/stream", flush=True)
+        print(f"serving {place} with {started.count} workers on {address}; Ctrl-C stops it", flush=True)
+        serve(make_app(started, options, live), host, port, beside)
+
+
+def _wyoming(
+    workers: "Workers", host: str, port: int, model: str, language: str, max_bytes: int
+) -> Callable[[], AsyncContextManager[None]]:
+    """What serves Wyoming, and prints where once it listens."""
+    from asrkit.deploy.home_assistant import describe, serve_wyoming
+
+    @contextlib.asynccontextmanager
+    async def run() -> AsyncIterator[None]:
+        async with serve_wyoming(workers, host, port, describe(model, language), max_bytes):
+            print(f"Wyoming on tcp://{host}:{port}, language {language} (--language)", flush=True)
+            yield
+
+    return run

@@ -1,9 +1,10 @@
 """Run the server: a recogniser in each worker process, OpenAI's interface, and Wyoming if asked for."""
 
 import asyncio
+import contextlib
 import functools
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, AsyncContextManager, Callable, Iterator, Optional, Tuple
 
 import torch
 
@@ -73,10 +74,12 @@ def start_streams(
     return StreamWorkers(opener, count, most or STREAMS)
 
 
-def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None:
+def serve(
+    app: Any, host: str, port: int, wyoming: Optional[Callable[[], AsyncContextManager[None]]] = None
+) -> None:
     """Serve until SIGINT or SIGTERM; requests that have begun are finished.
 
-    `wyoming`: a coroutine function that serves that protocol, beside. Raises UserError for a port in use.
+    `wyoming` serves that protocol inside its block, beside. Raises UserError for a port in use.
     """
     import uvicorn
 
@@ -90,12 +93,10 @@ def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None
     server = uvicorn.Server(config)
 
     async def run() -> None:
-        beside = asyncio.ensure_future(wyoming()) if wyoming else None
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            if wyoming is not None:
+                await stack.enter_async_context(wyoming())
             await server.serve()
-        finally:
-            if beside is not None:
-                beside.cancel()
 
     try:
         asyncio.run(run())

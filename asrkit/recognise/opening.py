@@ -26,7 +26,7 @@ from asrkit.recognise.stream import StreamRecognizer
 from asrkit.recognise.transcript import Word
 from asrkit.signal.filterbank import FilterBank
 from asrkit.storage.files import read_json
-from asrkit.text.digits import write_digits
+from asrkit.text.digits import script_language, write_digits
 from asrkit.text.lexicon import read_lexicon
 from asrkit.text.units import Units, read_symbols
 
@@ -58,6 +58,16 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
 def can_stream(place: Path) -> bool:
     """Whether it is an experiment that was trained with train.chunk."""
     return not (place / DESCRIPTION).exists() and open_experiment(place).config.train.chunk is not None
+
+
+def guess_language(place: Path) -> str:
+    """Language of the words of an experiment or bundle by their script: zh or en."""
+    is_bundle = (place / DESCRIPTION).exists()
+    folder = place if is_bundle else open_experiment(place).folder("units")
+    file = folder / "lexicon.txt"
+    if is_bundle:
+        checked_file(place, open_bundle(place), file.name)
+    return script_language(" ".join(entry.word for entry in read_lexicon(file)))
 
 
 def refuse_whole_utterances(experiment: Experiment) -> None:
