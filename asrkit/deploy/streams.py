@@ -11,10 +11,11 @@ from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
-from asrkit.deploy.workers import Overloaded, Worker, WorkerFailed
+from asrkit.deploy.workers import Overloaded, Worker, WorkerFailed, open_in_worker
 from asrkit.errors import UserError
 
 LONGEST_BACKLOG = 30.0  # seconds of audio that wait, before a stream is given up
+RESTART_SECONDS = 5.0  # before another try to start a process that couldn't open the model
 Message = Dict[str, Any]  # JSON for the client
 Open = Callable[[], Any]  # a StreamRecognizer
 
@@ -33,10 +34,8 @@ def _work(connection: Connection, opener: Open) -> None:
     """Receive (stream, samples), (stream, "end") or (stream, "gone"); send (stream, message)."""
     from asrkit.recognise.stream import Stream, to_message
 
-    try:
-        recognizer = opener()
-    except UserError as error:
-        connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
+    recognizer = open_in_worker(connection, opener)
+    if recognizer is None:
         return
     connection.send(("ready", recognizer.sampling_rate))
     streams: Dict[int, Stream] = {}
@@ -135,13 +134,14 @@ class _Process:
                 return
             if has_ended.is_set():
                 return
-            self.worker.end()
             lost = {"type": "error", "message": "the process that recognised the stream ended"}
             for number in list(self.streams):
                 loop.call_soon_threadsafe(self.deliver, number, lost)
-            self.worker.start()
-            with contextlib.suppress(WorkerFailed, UserError):
+            try:
+                self.worker.restart()
                 self.wait_until_ready()
+            except (WorkerFailed, UserError, OSError):
+                has_ended.wait(RESTART_SECONDS)
 
 
 class StreamWorkers:
