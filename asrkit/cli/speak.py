@@ -32,10 +32,12 @@ def command(text: str, output: Path, exp: Path, speaker: Optional[str], speed: f
         write_sound(output, voice.speak(text, speaker, speed), rate)
         return
     texts = texts_of(Path(text))
-    for each in texts:
-        voice.refuse_unknown(each)  # before any is spoken
     table = ["path\ttext\tspeaker\tsplit"]
     names = [speaker] if speaker is not None else voice.voice.speakers
+    for each in texts:  # before any is spoken, and before what an earlier run finished is removed
+        voice.refuse_unknown(each)
+    for each in names:
+        voice.refuse_unknown_speaker(each)
     remove(output / "synthetic.tsv")  # of other texts: its recordings are replaced from here on
     for number, each in enumerate(texts):
         name, file = names[number % len(names)], f"{number:06d}.flac"
