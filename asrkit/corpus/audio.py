@@ -103,11 +103,11 @@ def open_audio(file: Path) -> Any:
     import soundfile
 
     try:
-        sound = soundfile.SoundFile(str(file))
+        sound = soundfile.SoundFile(os.fsencode(file))  # of any bytes: a name needn't be UTF-8
         if sound.format == "MP3" and (content := with_frame_count(file, sound.frames)) is not None:
             sound.close()
             sound = soundfile.SoundFile(io.BytesIO(content))
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError, UnicodeError) as error:
         reason = str(error).rpartition(": ")[2] or str(error)
         raise AudioProblem("not readable audio", f"{file}: {reason}") from None
     if sound.format not in FORMATS:
