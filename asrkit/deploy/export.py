@@ -95,7 +95,6 @@ def write_files(
     export_torchscript(model, directory / "model.pt")
     if model.transducer is not None:
         export_transducer(model, directory)
-        write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
     seconds = None
     if chunk is not None:
         refuse_whole_utterances(experiment)
@@ -107,6 +106,7 @@ def write_files(
     if fp16:
         to_half_precision(directory / "model.onnx", directory / "model.fp16.onnx")
     _write_symbols(experiment, directory, units)
+    write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
     if weights is not None:
         tensors, _ = load_tensors(experiment.folder("graph") / "HLG.safetensors")
         arcs, words = tensors["arcs"].numpy(), tensors["words"].numpy()
@@ -163,7 +163,7 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
 
 
 def write_pieces(model: Path, file: Path) -> None:
-    """Write the pieces of a BPE model, if it exists, with scores, by which sherpa-onnx spells hotwords."""
+    """Write the pieces of a BPE model, if it exists, with scores, by which any word is spelled."""
     if model.is_file():
         import sentencepiece
 
