@@ -22,6 +22,7 @@ from asrkit.deploy.websocket import POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
+from asrkit.recognise.hotwords import WHERE as HOTWORDS
 from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt, word_rows
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -81,11 +82,31 @@ class _Refused(Exception):
         self.status, self.param, self.code = status, param, code
 
 
-def _error(status: int, message: str, param: Optional[str] = None, code: Optional[str] = None) -> Response:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    content = {"error": {"message": escape(message), "type": kind, "param": param, "code": code}}
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
-    return JSONResponse(content, status, headers)
+REFUSALS = (_Refused, UserError, Overloaded, WorkerFailed, ClientDisconnect)
+
+
+def _refused(error: Exception) -> _Refused:
+    """The answer for one of REFUSALS."""
+    if isinstance(error, UserError):
+        rows = {"expected": error.expected, "where": error.where, "to do": error.todo}
+        about = "; ".join(f"{label}: {text}" for label, text in rows.items() if text)
+        param = "keywords" if error.where == HOTWORDS else "file"
+        return _Refused(400, f"{error.found} ({about})" if about else error.found, param)
+    if isinstance(error, Overloaded):
+        return _Refused(503, "all workers are busy and the queue is full", code="overloaded")
+    if isinstance(error, WorkerFailed):
+        return _Refused(500, str(error), code="worker_failed")
+    return error if isinstance(error, _Refused) else _Refused(400, "the client has gone")
+
+
+def _error_content(error: _Refused) -> Dict[str, Any]:
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return {"message": escape(str(error)), "type": kind, "param": error.param, "code": error.code}
+
+
+def _error_response(error: _Refused) -> Response:
+    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 503 else {}
+    return JSONResponse({"error": _error_content(error)}, error.status, headers)
 
 
 def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamWorkers] = None) -> Starlette:
@@ -97,16 +118,8 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
             try:
                 _check_key(request, options)
                 response = await endpoint(request)
-            except _Refused as error:
-                response = _error(error.status, str(error), error.param, error.code)
-            except UserError as error:
-                response = _error(400, f"{error.found} (expected: {error.expected})", "file")
-            except Overloaded:
-                response = _error(503, "all workers are busy and the queue is full", code="overloaded")
-            except WorkerFailed as error:
-                response = _error(500, str(error), code="worker_failed")
-            except ClientDisconnect:
-                response = _error(400, "the client has gone")
+            except REFUSALS as error:
+                response = _error_response(_refused(error))
             figures.requests[response.status_code] = figures.requests.get(response.status_code, 0) + 1
             return response
 
@@ -150,7 +163,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 
     async def not_found(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _error(error.status_code, error.detail)
+        return _error_response(_Refused(error.status_code, error.detail))
 
     return Starlette(
         routes=[
@@ -276,7 +289,7 @@ async def _events(first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, A
             messages = [message async for message in _next(recognised)]
         yield event({"type": "transcript.text.done", "text": " ".join(said)})
     except (UserError, WorkerFailed) as error:
-        yield event({"type": "error", "error": {"message": escape(str(error)), "type": "server_error"}})
+        yield event({"type": "error", "error": _error_content(_refused(error))})
 
 
 async def _next(recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:

@@ -11,7 +11,7 @@ import torch
 from asrkit.deploy.streams import StreamWorkers, open_streams
 from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
-from asrkit.recognise.hotwords import WEIGHT
+from asrkit.recognise.hotwords import WEIGHT, make_hotwords
 from asrkit.recognise.opening import can_stream
 from asrkit.recognise.recording import read_recording
 from asrkit.recognise.transcript import in_digits
@@ -34,9 +34,10 @@ def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = N
         write_digits("ten 十一", digits)  # a missing package is reported now
 
     def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
+        phrases = dict.fromkeys(request.hotwords, WEIGHT)
+        make_hotwords(phrases, recognizer.units)  # refused before the first message, which has the status
         samples, rate = read_recording(request.audio)
         yield "duration", len(samples) / rate
-        phrases = dict.fromkeys(request.hotwords, WEIGHT)
         for segment in recognizer.segments(samples, rate, hotwords=phrases):
             yield "segment", in_digits(segment, digits) if digits else segment
 

@@ -14,6 +14,7 @@ from typing import Any, AsyncIterator, Callable, NamedTuple, Tuple
 from asrkit.errors import AudioProblem, UserError
 
 CANCEL = "cancel"
+UPLOAD = "the uploaded file"
 START_SECONDS = 300.0  # to open a model at most
 POLL_SECONDS = 0.1  # between looks at whether the client is still there
 
@@ -59,9 +60,10 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
                 connection.send(message)
             connection.send(("done", None))
         except UserError as error:
-            connection.send(("refused", (error.found, error.expected)))
+            connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
         except AudioProblem as error:
-            connection.send(("refused", (str(error), "a recording of speech")))
+            todo = "convert it: ffmpeg -i IN OUT.flac"
+            connection.send(("refused", (str(error), "a recording of speech", UPLOAD, todo)))
 
 
 def open_in_worker(connection: Connection, opener: Callable[[], Any]) -> Any:
@@ -158,7 +160,7 @@ class Workers:
     async def recognise(self, request: Request) -> AsyncIterator[Tuple[str, Any]]:
         """("duration", seconds), then ("segment", Segment) for each; ends early if the caller does.
 
-        Raises Overloaded, WorkerFailed, and UserError for audio that can't be used.
+        Raises Overloaded, WorkerFailed, and UserError for audio or hotwords that can't be used.
         """
         if self.pending >= self.count + self._waiting:
             raise Overloaded
@@ -190,7 +192,7 @@ class Workers:
                 if kind == "done":
                     return
                 if kind == "refused":
-                    raise UserError(content[0], expected=content[1], where="the uploaded file")
+                    raise UserError(*content)
                 if kind == "failed":
                     raise WorkerFailed(content)
                 yield kind, content
