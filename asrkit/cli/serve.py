@@ -30,7 +30,14 @@ KEY = "ASRKIT_API_KEY"
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: the cores]")
 @click.option("--queue", "waiting", default=64, show_default=True, help="Requests that may wait.")
 @click.option("--max-upload", default=100, show_default=True, help="MB per recording.")
-@click.option("--time-limit", default=600.0, show_default=True, help="Seconds per recording.")
+@click.option(
+    "--max-duration",
+    type=click.FloatRange(min=0, min_open=True),
+    default=4 * 3600.0,
+    show_default=True,
+    help="Seconds of audio per recording.",
+)
+@click.option("--time-limit", default=600.0, show_default=True, help="Seconds of work per recording.")
 @click.option("--streams", type=click.IntRange(min=0), help="At once.  [default: 32 if the model streams]")
 @click.option(
     "--chunk",
@@ -55,6 +62,7 @@ def command(
     workers: Optional[int],
     waiting: int,
     max_upload: int,
+    max_duration: float,
     time_limit: float,
     streams: Optional[int],
     chunk: float,
@@ -87,7 +95,7 @@ def command(
         live = start_streams(place, method, count, streams, chunk, digits)
         if live is not None:
             stack.callback(live.end)
-        started = start_workers(place, method, count, waiting, time_limit, digits)
+        started = start_workers(place, method, count, waiting, time_limit, digits, max_duration)
         stack.callback(started.end)
         beside = None
         if wyoming is not None:

@@ -13,7 +13,7 @@ from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords
 from asrkit.recognise.opening import can_stream
-from asrkit.recognise.recording import read_recording
+from asrkit.recognise.recording import LONGEST, read_recording
 from asrkit.recognise.transcript import in_digits
 from asrkit.text.digits import write_digits
 
@@ -21,10 +21,13 @@ STREAMS = 32  # at once
 LARGEST_MESSAGE = 1 << 20  # bytes, of a stream
 
 
-def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = None) -> Recognise:
+def open_recognise(
+    place: Path, method: Optional[str], digits: Optional[str] = None, longest: float = LONGEST
+) -> Recognise:
     """Open the recogniser of a worker process, with one thread: the processes are the parallelism.
 
-    `digits`: language of the numbers that are written in digits, "en" or "zh".
+    `digits`: language of the numbers that are written in digits, "en" or "zh"; `longest`: seconds of a
+    recording.
     """
     from asrkit.recognise.opening import open_recognizer
 
@@ -36,7 +39,7 @@ def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = N
     def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
         phrases = dict.fromkeys(request.hotwords, WEIGHT)
         make_hotwords(phrases, recognizer.units)  # refused before the first message, which has the status
-        samples, rate = read_recording(request.audio)
+        samples, rate = read_recording(request.audio, longest)
         yield "duration", len(samples) / rate
         for segment in recognizer.segments(samples, rate, hotwords=phrases):
             yield "segment", in_digits(segment, digits) if digits else segment
@@ -51,9 +54,10 @@ def start_workers(
     waiting: int,
     time_limit: float,
     digits: Optional[str] = None,
+    longest: float = LONGEST,
 ) -> Workers:
     """Start worker processes for an experiment or bundle; raises UserError if it can't be opened."""
-    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method, digits)
+    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method, digits, longest)
     return Workers(opener, count, waiting, time_limit)
 
 
