@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, AsyncContextManager, AsyncIterator, Callable, 
 
 import click
 
+from asrkit.cli.options import FiniteRange
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.machine import count_cores
-from asrkit.recognise.opening import guess_language, one_of
+from asrkit.recognise.opening import CHUNK, guess_language, one_of
 
 if TYPE_CHECKING:
     from asrkit.deploy.workers import Workers
 
 FOLDER = click.Path(path_type=Path)
 KEY = "ASRKIT_API_KEY"
+POSITIVE = FiniteRange(min=0, min_open=True)
 
 
 @click.command("serve")
@@ -28,23 +30,40 @@ KEY = "ASRKIT_API_KEY"
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: the cores]")
-@click.option("--queue", "waiting", default=64, show_default=True, help="Requests that may wait.")
-@click.option("--max-upload", default=100, show_default=True, help="MB per recording.")
+@click.option(
+    "--queue",
+    "waiting",
+    type=click.IntRange(min=0),
+    default=64,
+    show_default=True,
+    help="Requests that may wait.",
+)
+@click.option(
+    "--max-upload",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="MB per recording, which are sent within 60 s.",
+)
 @click.option(
     "--max-duration",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=4 * 3600.0,
     show_default=True,
     help="Seconds of audio per recording.",
 )
-@click.option("--time-limit", default=600.0, show_default=True, help="Seconds of work per recording.")
+@click.option(
+    "--time-limit",
+    type=POSITIVE,
+    default=600.0,
+    show_default=True,
+    help="Seconds of work per recording.",
+)
 @click.option("--streams", type=click.IntRange(min=0), help="At once.  [default: 32 if the model streams]")
 @click.option(
     "--chunk",
-    type=click.FloatRange(min=0.01),
-    default=0.32,
-    show_default=True,
-    help="Seconds of a stream recognised at once.",
+    type=FiniteRange(min=0.01),
+    help=f"Seconds of a stream recognised at once.  [default: {CHUNK}]",
 )
 @click.option("--wyoming", type=click.IntRange(1, 65535), metavar="PORT", help="For Home Assistant.")
 @click.option(
@@ -65,7 +84,7 @@ def command(
     max_duration: float,
     time_limit: float,
     streams: Optional[int],
-    chunk: float,
+    chunk: Optional[float],
     wyoming: Optional[int],
     language: Optional[str],
 ) -> None:
@@ -76,9 +95,13 @@ def command(
     If the environment has ASRKIT_API_KEY, clients must send it. Without --host nobody else can reach it.
     """
     place = one_of(exp, model)
+    _refuse_language(language, wyoming)
     try:
         from asrkit.deploy.server import ServerOptions, make_app
         from asrkit.deploy.serving import serve, start_streams, start_workers
+
+        if wyoming is not None:
+            import asrkit.deploy.home_assistant  # noqa: F401  reported now, before models are opened
     except ImportError as error:
         raise UserError(
             f"the package {error.name} is missing",
@@ -88,13 +111,13 @@ def command(
         ) from None
     count = workers or count_cores()
     options = ServerOptions(place.resolve().name, os.environ.get(KEY) or None, max_upload << 20)
-    if language is not None and not re.fullmatch("[a-z]{2,3}(-[A-Z]{2})?", language):
-        todo = "--language de"
-        raise UserError(f"language {language}", "a code such as de or pt-BR", "--language", todo)
     with signals_raise(), contextlib.ExitStack() as stack:
-        live = start_streams(place, method, count, streams, chunk, digits)
+        live = start_streams(place, method, count, streams, chunk or CHUNK, digits)
         if live is not None:
             stack.callback(live.end)
+        elif chunk is not None:
+            todo = "leave --chunk out, or serve a model that was trained with train.chunk"
+            raise UserError("--chunk without streams", "a model that streams", "the command line", todo)
         started = start_workers(place, method, count, waiting, time_limit, digits, max_duration)
         stack.callback(started.end)
         beside = None
@@ -106,6 +129,17 @@ def command(
             print(f"streams of {live.sampling_rate} Hz on ws://{host}:{port}/stream", flush=True)
         print(f"serving {place} with {started.count} workers on {address}; Ctrl-C stops it", flush=True)
         serve(make_app(started, options, live), host, port, beside)
+
+
+def _refuse_language(language: Optional[str], wyoming: Optional[int]) -> None:
+    """Raise UserError for what is no code of a language, and for one without Wyoming."""
+    if language is None:
+        return
+    if wyoming is None:
+        found, todo = "--language without --wyoming", "leave --language out, or add --wyoming 10300"
+        raise UserError(found, "both, or no --language", "the command line", todo)
+    if not re.fullmatch("[a-z]{2,3}(-[A-Z]{2})?", language):
+        raise UserError(f"language {language}", "a code such as de or pt-BR", "--language", "--language de")
 
 
 def _wyoming(

@@ -5,6 +5,8 @@ from typing import Optional
 
 import click
 
+from asrkit.cli.options import FiniteRange
+
 FOLDER = click.Path(path_type=Path)
 
 
@@ -13,7 +15,7 @@ FOLDER = click.Path(path_type=Path)
 @click.argument("output", type=FOLDER)
 @click.option("--exp", type=FOLDER, metavar="DIR", required=True, help="Finished up to stage synthesise.")
 @click.option("--speaker", help="A speaker of training.  [default: the first]")
-@click.option("--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
 @click.option(
     "--lines", is_flag=True, help="TEXT is a file: a recording per line in the folder OUTPUT, and a table."
 )

@@ -1,10 +1,12 @@
 """A server with the interface of OpenAI's speech recognition, a page to try it, figures for Prometheus."""
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import hmac
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Tuple
@@ -18,7 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asrkit.deploy.streams import StreamWorkers
-from asrkit.deploy.websocket import POLICY, serve_stream
+from asrkit.deploy.websocket import KEY_SUBPROTOCOL, POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
@@ -56,6 +58,15 @@ class Figures:
         self.requests: Dict[int, int] = {}  # by status
         self.audio_seconds = self.busy_seconds = 0.0
 
+    async def measured(self, recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:
+        """The same messages of a worker; counts the audio, and the time if all of it was recognised."""
+        started, duration = time.monotonic(), 0.0
+        async for kind, content in recognised:
+            duration = content if kind == "duration" else duration
+            yield kind, content
+        self.audio_seconds += duration
+        self.busy_seconds += time.monotonic() - started
+
     def text(self, workers: Workers, streams: Optional[StreamWorkers]) -> str:
         """In Prometheus's text format 0.0.4."""
         lines = ["# TYPE asrkit_requests_total counter"]
@@ -67,6 +78,8 @@ class Figures:
             ("asrkit_requests_pending", "gauge", workers.pending),
             ("asrkit_workers", "gauge", workers.count),
             ("asrkit_streams", "gauge", streams.count if streams else 0),
+            ("asrkit_streams_total", "counter", streams.opened if streams else 0),
+            ("asrkit_streams_audio_seconds_total", "counter", streams.audio_seconds if streams else 0),
         ):
             lines += [f"# TYPE {name} {kind}", f"{name} {value:g}"]
         return "\n".join(lines) + "\n"
@@ -127,15 +140,12 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 
     async def transcribe(request: Request) -> Response:
         form = await _read_form(request, options)
-        recognised = workers.recognise(form.recording)
+        recognised = figures.measured(workers.recognise(form.recording))
         if form.stream:
             # The first message is awaited here, so that what is refused has its status
             first = await recognised.__anext__()
             return StreamingResponse(_events(first, recognised), media_type="text/event-stream")
-        started = time.monotonic()
         transcript = await _until_gone(request, _collect(recognised, form.recording.name))
-        figures.audio_seconds += transcript.duration
-        figures.busy_seconds += time.monotonic() - started
         return _answer(transcript, form.format, form.word_times)
 
     async def stream(websocket: WebSocket) -> None:
@@ -181,9 +191,26 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 def _check_key(request: HTTPConnection, options: ServerOptions) -> None:
     if options.api_key is None:
         return
-    given = request.headers.get("authorization", "").encode()
-    if not hmac.compare_digest(given, f"Bearer {options.api_key}".encode()):
+    allowed = [
+        os.fsencode(options.api_key)
+    ]  # in UTF-8, as most clients send it, and in Latin-1, as others do
+    with contextlib.suppress(UnicodeEncodeError):
+        allowed.append(options.api_key.encode("latin-1"))
+    given = _given_key(request)
+    if not any(hmac.compare_digest(given, each) for each in allowed):
         raise _Refused(401, "the API key is missing or wrong", code="invalid_api_key")
+
+
+def _given_key(request: HTTPConnection) -> bytes:
+    """The key of the header Authorization; of a subprotocol for pages, whose websockets have no headers."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.encode("latin-1")  # as starlette decoded it
+    for name in request.scope.get("subprotocols", ()):
+        if name.startswith(KEY_SUBPROTOCOL):
+            with contextlib.suppress(ValueError):
+                return base64.urlsafe_b64decode(name[len(KEY_SUBPROTOCOL) :] + "==")
+    return b""
 
 
 @dataclasses.dataclass(frozen=True)

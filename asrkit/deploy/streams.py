@@ -94,6 +94,7 @@ class LiveStream:
 
     async def send(self, samples: np.ndarray) -> None:
         """Recognise further samples (sample,)."""
+        self._process.samples += len(samples)
         await self._process.send(self._number, samples.astype(np.float32).tobytes())
 
     async def end(self) -> None:
@@ -114,6 +115,7 @@ class _Process:
         self._writer = concurrent.futures.ThreadPoolExecutor(1)
         self.streams: Dict[int, LiveStream] = {}
         self.is_ready = False
+        self.samples = 0  # of all its streams so far
 
     def wait_until_ready(self) -> int:
         """The sampling rate of its model."""
@@ -176,6 +178,7 @@ class StreamWorkers:
         Raises UserError for a model that can't stream.
         """
         self._most, self._numbers, self._has_ended = most, itertools.count(), threading.Event()
+        self.opened = 0  # streams so far
         self._processes = [_Process(opener) for _ in range(count)]
         try:
             self.sampling_rate, *_ = [process.wait_until_ready() for process in self._processes]
@@ -187,6 +190,11 @@ class StreamWorkers:
     def count(self) -> int:
         """Streams that are open."""
         return sum(len(process.streams) for process in self._processes)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Seconds of audio of all streams so far."""
+        return sum(process.samples for process in self._processes) / self.sampling_rate
 
     @functools.cached_property
     def _readers(self) -> List[threading.Thread]:
@@ -206,6 +214,7 @@ class StreamWorkers:
         if self.count >= self._most or not ready:
             raise Overloaded
         process, number = min(ready, key=lambda each: len(each.streams)), next(self._numbers)
+        self.opened += 1
         process.streams[number] = LiveStream(process, number)
         return process.streams[number]
 

@@ -26,6 +26,8 @@ FORMATS = {"int16": ("<i2", 32768.0), "float32": ("<f4", 1.0)}  # samples, and w
 AHEAD = 10.0  # seconds of audio that a client may send faster than they are spoken
 LATE = 15.0  # and that it may catch up after a pause; together less than what may wait in a process
 PIECE = 1.0  # seconds sent to a process at once
+SUBPROTOCOL = "asrkit"  # for pages, which can send an API key only beside it:
+KEY_SUBPROTOCOL = "asrkit-key."  # before the key in base64url without padding
 POLICY, OVERLOADED, UNSUPPORTED, FAILED = 1008, 1013, 1003, 1011  # codes of closing (RFC 6455)
 
 
@@ -43,7 +45,7 @@ async def serve_stream(websocket: WebSocket, workers: Optional[StreamWorkers]) -
     if origin is not None and urlsplit(origin).netloc != websocket.headers.get("host"):
         await websocket.close(POLICY)  # a page from elsewhere, in the browser of someone who can reach this
         return
-    await websocket.accept()
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
     form = websocket.query_params.get("format", "int16")
     try:
         if workers is None:

@@ -55,6 +55,10 @@ class Hotword:
 
 def read_hotwords(file: Path, weight: float = WEIGHT) -> Dict[str, float]:
     """Weights by phrase, from lines "phrase" and "phrase<tab>weight"; raises UserError."""
+    if not math.isfinite(weight):
+        raise UserError(
+            f"the weight {weight}", "a finite number", "--hotwords-score", f"{WEIGHT:g}, for example"
+        )
     phrases: Dict[str, float] = {}
     try:
         for number, line in enumerate(stream_lines(file, 4 * LONGEST), start=1):
