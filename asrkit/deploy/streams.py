@@ -9,7 +9,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _work(connection: Connection, opener: Open) -> None:
     most = LONGEST_BACKLOG * recognizer.sampling_rate
     while True:
         is_busy = any(stream.is_ready() or stream.is_done for stream in streams.values())
-        received = []
+        received: List[Tuple[int, Any]] = []
         try:
             while connection.poll(0 if is_busy or received else None):
                 received.append(connection.recv())
