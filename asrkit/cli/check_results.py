@@ -5,6 +5,7 @@ from typing import Optional
 
 import click
 
+from asrkit.cli.options import FiniteRange
 from asrkit.config.methods import current_method
 from asrkit.errors import UserError
 from asrkit.pipeline.finished import refuse_changed_results
@@ -16,7 +17,7 @@ from asrkit.stages.table import stage_named
 @click.option("--exp", required=True, type=click.Path(path_type=Path), help="The experiment's folder.")
 @click.option("--set-name", required=True, help="The test set.")
 @click.option("--method", required=True, help="Decoding method, e.g. 1best.")
-@click.option("--max-rate", type=float, help="Highest error rate allowed, in percent.")
+@click.option("--max-rate", type=FiniteRange(min=0), help="Highest error rate allowed, in percent.")
 @click.option("--max-errors", type=int, help="Highest number of errors allowed.")
 def command(
     exp: Path, set_name: str, method: str, max_rate: Optional[float], max_errors: Optional[int]

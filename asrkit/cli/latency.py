@@ -5,6 +5,7 @@ from typing import Optional, Tuple
 
 import click
 
+from asrkit.cli.options import FiniteRange
 from asrkit.pipeline.machine import count_cores
 
 FOLDER = click.Path(path_type=Path)
@@ -18,7 +19,7 @@ FOLDER = click.Path(path_type=Path)
     "--chunk",
     "chunks",
     multiple=True,
-    type=click.FloatRange(min=0.01),
+    type=FiniteRange(min=0.01),
     default=(0.16, 0.32, 0.64, 1.28),
     show_default=True,
     help="Seconds; may be given several times.",

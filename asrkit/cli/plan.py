@@ -5,6 +5,7 @@ from typing import Optional, Tuple
 
 import click
 
+from asrkit.cli.options import FiniteRange
 from asrkit.config import load_config
 from asrkit.onboarding.estimate import estimate_lines
 from asrkit.pipeline.experiment import REPOSITORY
@@ -19,9 +20,7 @@ RECORDS = Path("recipes/an4/records")  # of the project's folder
 @click.option(
     "--measured", type=FOLDER, metavar="DIR", help=f"Records of a finished run.  [default: {RECORDS}]"
 )
-@click.option(
-    "--throughput", type=click.FloatRange(0, min_open=True), help="Training speed of your hardware."
-)
+@click.option("--throughput", type=FiniteRange(0, min_open=True), help="Training speed of your hardware.")
 def command(
     recipe: Path, assignments: Tuple[str, ...], measured: Optional[Path], throughput: Optional[float]
 ) -> None:

@@ -5,6 +5,8 @@ from typing import Optional
 
 import click
 
+from asrkit.cli.options import FiniteRange
+
 FOLDER = click.Path(path_type=Path)
 
 
@@ -13,7 +15,7 @@ FOLDER = click.Path(path_type=Path)
 @click.argument("output", type=FOLDER)
 @click.option("--exp", type=FOLDER, metavar="DIR", required=True, help="Finished up to stage synthesise.")
 @click.option("--speaker", help="A speaker of training.  [default: the first]")
-@click.option("--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option("--speed", type=FiniteRange(0.25, 4.0), default=1.0, show_default=True)
 @click.option(
     "--lines", is_flag=True, help="TEXT is a file: a recording per line in the folder OUTPUT, and a table."
 )
@@ -32,10 +34,12 @@ def command(text: str, output: Path, exp: Path, speaker: Optional[str], speed: f
         write_sound(output, voice.speak(text, speaker, speed), rate)
         return
     texts = texts_of(Path(text))
-    for each in texts:
-        voice.refuse_unknown(each)  # before any is spoken
     table = ["path\ttext\tspeaker\tsplit"]
     names = [speaker] if speaker is not None else voice.voice.speakers
+    for each in texts:  # before any is spoken, and before what an earlier run finished is removed
+        voice.refuse_unknown(each)
+    for each in names:
+        voice.refuse_unknown_speaker(each)
     remove(output / "synthetic.tsv")  # of other texts: its recordings are replaced from here on
     for number, each in enumerate(texts):
         name, file = names[number % len(names)], f"{number:06d}.flac"

@@ -1,14 +1,16 @@
 """asrkit transcribe: recordings to text, JSON, subtitles or CTM."""
 
 import contextlib
+import functools
 import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
 
+from asrkit.cli.options import FiniteRange
 from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.progress import Progress
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords, read_hotwords
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from asrkit.recognise.stream import Update
 
 FOLDER = click.Path(path_type=Path)
+CHUNK = 0.32  # seconds
 Result = Tuple[Optional[Transcript], str]  # and what is wrong with the recording
 ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 
@@ -34,18 +37,14 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option("--stream", "streams", is_flag=True, help="As it comes; - for raw 16-bit samples from stdin.")
 @click.option(
     "--chunk",
-    type=click.FloatRange(min=0.01),
-    default=0.32,
-    show_default=True,
-    help="Seconds recognised at once by --stream.",
+    type=FiniteRange(min=0.01),
+    help=f"Seconds recognised at once by --stream.  [default: {CHUNK}]",
 )
 @click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
 @click.option(
     "--hotwords", type=FOLDER, metavar="FILE", help="Phrases to prefer, one per line, a weight after a tab."
 )
-@click.option(
-    "--hotwords-score", type=float, default=WEIGHT, show_default=True, help="The weight, per token."
-)
+@click.option("--hotwords-score", type=FiniteRange(), help=f"The weight, per token.  [default: {WEIGHT:g}]")
 @click.option(
     "--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once, on the CPU."
 )
@@ -59,10 +58,10 @@ def command(
     output: Optional[Path],
     whole: bool,
     streams: bool,
-    chunk: float,
+    chunk: Optional[float],
     digits: Optional[str],
     hotwords: Optional[Path],
-    hotwords_score: float,
+    hotwords_score: Optional[float],
     nj: int,
     device: str,
 ) -> None:
@@ -76,11 +75,14 @@ def command(
     recordings = find_recordings(audio)
     if streams:
         given = {"--output": output, "--whole": whole, "--hotwords": hotwords, "--nj": nj > 1}
+        given["--hotwords-score"] = hotwords_score is not None
         if form not in ("text", "json") or any(given.values()) or device != "cpu":
             names = [name for name, value in given.items() if value] or ["--format or --device"]
             raise UserError(f"--stream with {names[0]}", "text or json on stdout", "the command line")
-        _stream(recordings, one_of(exp, model), method, chunk, form, digits)
+        _stream(recordings, one_of(exp, model), method, chunk or CHUNK, form, digits)
         return
+    _refuse_alone("--chunk", chunk, "--stream", streams)
+    _refuse_alone("--hotwords-score", hotwords_score, "--hotwords", hotwords)
     if output is not None:
         _refuse_equal_names(recordings)
     elif form in ("srt", "vtt") and len(recordings) > 1:
@@ -89,7 +91,8 @@ def command(
     _refuse_forks(nj, device)
     recognizer = open_recognizer(one_of(exp, model), method, device)
     options = SegmentOptions(whole=whole)
-    phrases = read_hotwords(hotwords, hotwords_score) if hotwords is not None else {}
+    weight = WEIGHT if hotwords_score is None else hotwords_score
+    phrases = read_hotwords(hotwords, weight) if hotwords is not None else {}
     if phrases:
         make_hotwords(phrases, recognizer.units)  # refuses them before any recording is read
 
@@ -97,13 +100,17 @@ def command(
     is_shown = output is None and sys.stdout.isatty()
     progress = None if is_shown else Progress("transcribe", len(recordings), "recordings")
 
+    read_stdin = functools.lru_cache(maxsize=1)(lambda: sys.stdin.buffer.read())
+    if nj > 1 and Path("-") in recordings:
+        read_stdin()  # forked processes have none
+
     def transcribe(index: int) -> Result:
         if nj > 1:
             _use_one_thread()
         name = recordings[index]
         segments: List[Segment] = []
         try:
-            samples, rate = read_recording(sys.stdin.buffer.read() if str(name) == "-" else name)
+            samples, rate = read_recording(read_stdin() if str(name) == "-" else name)
             for segment in recognizer.segments(samples, rate, options, phrases):
                 segments.append(in_digits(segment, digits) if digits else segment)
                 if progress is not None and len(recordings) == 1:
@@ -125,6 +132,13 @@ def command(
     factor = f", real-time factor {elapsed / seconds:.2g}" if seconds else ""
     print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{factor}", file=sys.stderr)
     _refuse_failures(failures, len(recordings))
+
+
+def _refuse_alone(option: str, given: Any, needed: str, has_needed: Any) -> None:
+    """Raise UserError for an option that has an effect only with another one."""
+    if given is not None and not has_needed:
+        found, todo = f"{option} without {needed}", f"leave {option} out, or add {needed}"
+        raise UserError(found, f"both, or no {option}", "the command line", todo)
 
 
 def _described(problem: AudioProblem, name: Path) -> str:

@@ -84,6 +84,11 @@ def open_whole(file: Path, max_seconds: float) -> Any:
     Samples that can't be decoded are found only by reading them.
     """
     check_file(file)
+    return open_content(file, max_seconds)
+
+
+def open_content(file: Path, max_seconds: float) -> Any:
+    """open_whole for a file of our own, wherever it is."""
     check_size(file)
     sound = open_audio(file)
     declared, rate = sound.frames, sound.samplerate
@@ -103,11 +108,11 @@ def open_audio(file: Path) -> Any:
     import soundfile
 
     try:
-        sound = soundfile.SoundFile(str(file))
+        sound = soundfile.SoundFile(os.fsencode(file))  # of any bytes: a name needn't be UTF-8
         if sound.format == "MP3" and (content := with_frame_count(file, sound.frames)) is not None:
             sound.close()
             sound = soundfile.SoundFile(io.BytesIO(content))
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError, UnicodeError) as error:
         reason = str(error).rpartition(": ")[2] or str(error)
         raise AudioProblem("not readable audio", f"{file}: {reason}") from None
     if sound.format not in FORMATS:
@@ -126,12 +131,11 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
     import soundfile
 
     end, position = sound.frames if count is None else first + count, 0
+    longest = max(1, BLOCK_SAMPLES // sound.channels)
     try:
         if first and sound.seekable():
             position = sound.seek(_seek_position(sound, first))
-        while position < end and len(
-            block := sound.read(min(end - position, BLOCK_SAMPLES), dtype="float32")
-        ):
+        while position < end and len(block := sound.read(min(end - position, longest), dtype="float32")):
             if position + len(block) > first:
                 yield block[max(0, first - position) :]
             position += len(block)

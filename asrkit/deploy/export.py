@@ -2,7 +2,7 @@
 
 import datetime
 import math
-import shutil
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -26,7 +26,7 @@ from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
 from asrkit.recognise.openfst import write_graph, write_rules
 from asrkit.recognise.opening import refuse_whole_utterances, streaming_model
-from asrkit.storage.files import read_json, write_bytes, write_text
+from asrkit.storage.files import read_json, remove, write_bytes, write_text
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
 
@@ -43,21 +43,28 @@ def export(
     """Write a bundle of a finished experiment into a folder, and return what bundle.json says.
 
     `chunk`: also a model for streams, for chunks of so many seconds. An existing bundle there stays until the
-    new one is whole. Raises UserError for a folder with other files, a model that was not trained for
-    streams, or a package that int8, fp16 or streams need and that is missing.
+    new one is whole; a link to a folder is kept. Raises UserError for a folder with other files or that
+    can't be replaced, a model that was not trained for streams, or a package that int8, fp16 or streams need
+    and that is missing.
     """
+    directory = Path(os.path.realpath(directory))
     _refuse_other_files(directory)
+    _refuse_fixed_folder(directory)
     refuse_changed_model(experiment)
     partial = directory.with_name(f".{directory.name}.next")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    bundle = write_files(experiment, partial, int8, fp16, chunk)
     old = directory.with_name(f".{directory.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        remove(partial)
+        remove(old)
+        partial.mkdir(parents=True)
+    except OSError as error:
+        found, todo = f"can't write {partial}: {error.strerror}", "give another folder"
+        raise UserError(found, "a writable directory", str(directory.parent), todo) from None
+    bundle = write_files(experiment, partial, int8, fp16, chunk)
     if directory.exists():
         directory.rename(old)
     partial.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     return bundle
 
 
@@ -95,7 +102,6 @@ def write_files(
     export_torchscript(model, directory / "model.pt")
     if model.transducer is not None:
         export_transducer(model, directory)
-        write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
     seconds = None
     if chunk is not None:
         refuse_whole_utterances(experiment)
@@ -107,6 +113,7 @@ def write_files(
     if fp16:
         to_half_precision(directory / "model.onnx", directory / "model.fp16.onnx")
     _write_symbols(experiment, directory, units)
+    write_pieces(experiment.folder("units") / "bpe.model", directory / "bpe.vocab")
     if weights is not None:
         tensors, _ = load_tensors(experiment.folder("graph") / "HLG.safetensors")
         arcs, words = tensors["arcs"].numpy(), tensors["words"].numpy()
@@ -127,6 +134,21 @@ def _refuse_other_files(directory: Path) -> None:
             where="the folder of the bundle",
             todo="give another folder",
         )
+
+
+def _refuse_fixed_folder(directory: Path) -> None:
+    """Raise UserError for a folder that can't be replaced by another one."""
+    here = Path(os.path.realpath(os.curdir))
+    for found, is_so in (
+        (f"{directory} is the current directory or holds it", directory in (here, *here.parents)),
+        (f"{directory} is a mount point", os.path.ismount(directory)),
+    ):
+        if is_so:
+            expected, todo = (
+                "a folder that a new one may replace",
+                f"give a folder in it: {directory / 'bundle'}",
+            )
+            raise UserError(found, expected, "the folder of the bundle", todo)
 
 
 def _weights(experiment: Experiment) -> Optional[Dict[str, float]]:
@@ -163,7 +185,7 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
 
 
 def write_pieces(model: Path, file: Path) -> None:
-    """Write the pieces of a BPE model, if it exists, with scores, by which sherpa-onnx spells hotwords."""
+    """Write the pieces of a BPE model, if it exists, with scores, by which any word is spelled."""
     if model.is_file():
         import sentencepiece
 

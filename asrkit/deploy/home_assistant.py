@@ -1,33 +1,36 @@
 """Wyoming, the protocol by which Home Assistant asks for speech recognition."""
 
 import asyncio
-import functools
+import contextlib
 import io
 import wave
-from typing import Optional
+from typing import AsyncIterator, Dict, Optional
 
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
-from wyoming.server import AsyncEventHandler, AsyncTcpServer
+from wyoming.server import AsyncEventHandler
 
 from asrkit.deploy.workers import Overloaded, Request, WorkerFailed, Workers
 from asrkit.errors import UserError
 
 ATTRIBUTION = Attribution(name="asrkit", url="")
+GRACE_SECONDS = 30.0  # for recognitions that have begun, at the end
+# Of events that aren't in the protocol, and of clients that go
+BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
 
 
-def describe(model: str) -> Info:
-    """What Home Assistant lists."""
+def describe(model: str, language: str) -> Info:
+    """What Home Assistant lists; it offers a model to assistants of its language alone."""
     described = AsrModel(
         name=model,
         description=model,
         attribution=ATTRIBUTION,
         installed=True,
         version=None,
-        languages=["en"],
+        languages=[language],
     )
     program = AsrProgram(
         name="asrkit",
@@ -55,6 +58,7 @@ class Handler(AsyncEventHandler):
         self._workers, self._info, self._max_bytes = workers, info, max_bytes
         self._format: Optional[AudioStart] = None
         self._audio = bytearray()
+        self.is_answering = False
 
     async def handle_event(self, event: Event) -> bool:
         """Answer one event; False closes the connection."""
@@ -80,6 +84,7 @@ class Handler(AsyncEventHandler):
         if self._format is None:
             await self._refuse("audio-stop before audio-start")
             return False
+        self.is_answering = True
         try:
             recognised = self._workers.recognise(Request("wyoming", _wave(self._format, bytes(self._audio))))
             words = [content.text async for kind, content in recognised if kind == "segment"]
@@ -88,6 +93,8 @@ class Handler(AsyncEventHandler):
             await self._refuse("all workers are busy and the queue is full")
         except (UserError, WorkerFailed, wave.Error, ValueError) as error:
             await self._refuse(getattr(error, "found", str(error)))
+        finally:
+            self.is_answering = False
         self._format = None
         self._audio.clear()
         return True
@@ -107,7 +114,39 @@ def _wave(audio: AudioStart, samples: bytes) -> bytes:
     return content.getvalue()
 
 
-async def serve_wyoming(workers: Workers, host: str, port: int, model: str, max_bytes: int) -> None:
-    """Serve until cancelled."""
-    server = AsyncTcpServer(host, port)
-    await server.run(functools.partial(Handler, workers, describe(model), max_bytes))
+@contextlib.asynccontextmanager
+async def serve_wyoming(
+    workers: Workers, host: str, port: int, info: Info, max_bytes: int
+) -> AsyncIterator[None]:
+    """Serve inside the block; at its end, recognitions that have begun are finished.
+
+    Raises UserError for a port in use. Wyoming's own server isn't used: it replaces the program's handler of
+    SIGTERM by one that stops Wyoming alone.
+    """
+    tasks: Dict[asyncio.Task[None], Handler] = {}
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task, handler = asyncio.current_task(), Handler(workers, info, max_bytes, reader, writer)
+        assert task is not None
+        tasks[task] = handler
+        try:
+            with contextlib.suppress(*BROKEN):
+                await handler.run()
+        finally:
+            del tasks[task]
+
+    try:
+        server = await asyncio.start_server(connected, host, port)
+    except OSError as error:
+        found, expected = f"can't listen on {host}:{port}: {error.strerror}", "a free port"
+        todo = f"choose another port, for example --wyoming {port + 1 if port < 65535 else 10300}"
+        raise UserError(found, expected, "--host and --wyoming", todo) from None
+    try:
+        yield
+    finally:
+        server.close()  # not wait_closed: idle clients would keep it
+        busy = [task for task, handler in tasks.items() if handler.is_answering]
+        if busy:
+            await asyncio.wait(busy, timeout=GRACE_SECONDS)
+        for task in [*tasks]:
+            task.cancel()

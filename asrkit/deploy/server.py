@@ -1,10 +1,12 @@
 """A server with the interface of OpenAI's speech recognition, a page to try it, figures for Prometheus."""
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import hmac
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Tuple
@@ -18,10 +20,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asrkit.deploy.streams import StreamWorkers
-from asrkit.deploy.websocket import POLICY, serve_stream
+from asrkit.deploy.websocket import KEY_SUBPROTOCOL, POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
+from asrkit.recognise.hotwords import WHERE as HOTWORDS
 from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt, word_rows
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -55,6 +58,15 @@ class Figures:
         self.requests: Dict[int, int] = {}  # by status
         self.audio_seconds = self.busy_seconds = 0.0
 
+    async def measured(self, recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:
+        """The same messages of a worker; counts the audio, and the time if all of it was recognised."""
+        started, duration = time.monotonic(), 0.0
+        async for kind, content in recognised:
+            duration = content if kind == "duration" else duration
+            yield kind, content
+        self.audio_seconds += duration
+        self.busy_seconds += time.monotonic() - started
+
     def text(self, workers: Workers, streams: Optional[StreamWorkers]) -> str:
         """In Prometheus's text format 0.0.4."""
         lines = ["# TYPE asrkit_requests_total counter"]
@@ -66,6 +78,8 @@ class Figures:
             ("asrkit_requests_pending", "gauge", workers.pending),
             ("asrkit_workers", "gauge", workers.count),
             ("asrkit_streams", "gauge", streams.count if streams else 0),
+            ("asrkit_streams_total", "counter", streams.opened if streams else 0),
+            ("asrkit_streams_audio_seconds_total", "counter", streams.audio_seconds if streams else 0),
         ):
             lines += [f"# TYPE {name} {kind}", f"{name} {value:g}"]
         return "\n".join(lines) + "\n"
@@ -81,11 +95,31 @@ class _Refused(Exception):
         self.status, self.param, self.code = status, param, code
 
 
-def _error(status: int, message: str, param: Optional[str] = None, code: Optional[str] = None) -> Response:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    content = {"error": {"message": escape(message), "type": kind, "param": param, "code": code}}
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
-    return JSONResponse(content, status, headers)
+REFUSALS = (_Refused, UserError, Overloaded, WorkerFailed, ClientDisconnect)
+
+
+def _refused(error: Exception) -> _Refused:
+    """The answer for one of REFUSALS."""
+    if isinstance(error, UserError):
+        rows = {"expected": error.expected, "where": error.where, "to do": error.todo}
+        about = "; ".join(f"{label}: {text}" for label, text in rows.items() if text)
+        param = "keywords" if error.where == HOTWORDS else "file"
+        return _Refused(400, f"{error.found} ({about})" if about else error.found, param)
+    if isinstance(error, Overloaded):
+        return _Refused(503, "all workers are busy and the queue is full", code="overloaded")
+    if isinstance(error, WorkerFailed):
+        return _Refused(500, str(error), code="worker_failed")
+    return error if isinstance(error, _Refused) else _Refused(400, "the client has gone")
+
+
+def _error_content(error: _Refused) -> Dict[str, Any]:
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    return {"message": escape(str(error)), "type": kind, "param": error.param, "code": error.code}
+
+
+def _error_response(error: _Refused) -> Response:
+    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 503 else {}
+    return JSONResponse({"error": _error_content(error)}, error.status, headers)
 
 
 def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamWorkers] = None) -> Starlette:
@@ -97,16 +131,8 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
             try:
                 _check_key(request, options)
                 response = await endpoint(request)
-            except _Refused as error:
-                response = _error(error.status, str(error), error.param, error.code)
-            except UserError as error:
-                response = _error(400, f"{error.found} (expected: {error.expected})", "file")
-            except Overloaded:
-                response = _error(503, "all workers are busy and the queue is full", code="overloaded")
-            except WorkerFailed as error:
-                response = _error(500, str(error), code="worker_failed")
-            except ClientDisconnect:
-                response = _error(400, "the client has gone")
+            except REFUSALS as error:
+                response = _error_response(_refused(error))
             figures.requests[response.status_code] = figures.requests.get(response.status_code, 0) + 1
             return response
 
@@ -114,15 +140,12 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 
     async def transcribe(request: Request) -> Response:
         form = await _read_form(request, options)
-        recognised = workers.recognise(form.recording)
+        recognised = figures.measured(workers.recognise(form.recording))
         if form.stream:
             # The first message is awaited here, so that what is refused has its status
             first = await recognised.__anext__()
             return StreamingResponse(_events(first, recognised), media_type="text/event-stream")
-        started = time.monotonic()
         transcript = await _until_gone(request, _collect(recognised, form.recording.name))
-        figures.audio_seconds += transcript.duration
-        figures.busy_seconds += time.monotonic() - started
         return _answer(transcript, form.format, form.word_times)
 
     async def stream(websocket: WebSocket) -> None:
@@ -150,7 +173,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 
     async def not_found(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _error(error.status_code, error.detail)
+        return _error_response(_Refused(error.status_code, error.detail))
 
     return Starlette(
         routes=[
@@ -168,9 +191,26 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 def _check_key(request: HTTPConnection, options: ServerOptions) -> None:
     if options.api_key is None:
         return
-    given = request.headers.get("authorization", "").encode()
-    if not hmac.compare_digest(given, f"Bearer {options.api_key}".encode()):
+    allowed = [
+        os.fsencode(options.api_key)
+    ]  # in UTF-8, as most clients send it, and in Latin-1, as others do
+    with contextlib.suppress(UnicodeEncodeError):
+        allowed.append(options.api_key.encode("latin-1"))
+    given = _given_key(request)
+    if not any(hmac.compare_digest(given, each) for each in allowed):
         raise _Refused(401, "the API key is missing or wrong", code="invalid_api_key")
+
+
+def _given_key(request: HTTPConnection) -> bytes:
+    """The key of the header Authorization; of a subprotocol for pages, whose websockets have no headers."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.encode("latin-1")  # as starlette decoded it
+    for name in request.scope.get("subprotocols", ()):
+        if name.startswith(KEY_SUBPROTOCOL):
+            with contextlib.suppress(ValueError):
+                return base64.urlsafe_b64decode(name[len(KEY_SUBPROTOCOL) :] + "==")
+    return b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,7 +316,7 @@ async def _events(first: Tuple[str, Any], recognised: AsyncIterator[Tuple[str, A
             messages = [message async for message in _next(recognised)]
         yield event({"type": "transcript.text.done", "text": " ".join(said)})
     except (UserError, WorkerFailed) as error:
-        yield event({"type": "error", "error": {"message": escape(str(error)), "type": "server_error"}})
+        yield event({"type": "error", "error": _error_content(_refused(error))})
 
 
 async def _next(recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:

@@ -1,18 +1,19 @@
 """Run the server: a recogniser in each worker process, OpenAI's interface, and Wyoming if asked for."""
 
 import asyncio
+import contextlib
 import functools
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, AsyncContextManager, Callable, Iterator, Optional, Tuple
 
 import torch
 
 from asrkit.deploy.streams import StreamWorkers, open_streams
 from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
-from asrkit.recognise.hotwords import WEIGHT
-from asrkit.recognise.opening import can_stream
-from asrkit.recognise.recording import read_recording
+from asrkit.recognise.hotwords import WEIGHT, make_hotwords
+from asrkit.recognise.opening import CHUNK, can_stream
+from asrkit.recognise.recording import LONGEST, read_recording
 from asrkit.recognise.transcript import in_digits
 from asrkit.text.digits import write_digits
 
@@ -20,10 +21,13 @@ STREAMS = 32  # at once
 LARGEST_MESSAGE = 1 << 20  # bytes, of a stream
 
 
-def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = None) -> Recognise:
+def open_recognise(
+    place: Path, method: Optional[str], digits: Optional[str] = None, longest: float = LONGEST
+) -> Recognise:
     """Open the recogniser of a worker process, with one thread: the processes are the parallelism.
 
-    `digits`: language of the numbers that are written in digits, "en" or "zh".
+    `digits`: language of the numbers that are written in digits, "en" or "zh"; `longest`: seconds of a
+    recording.
     """
     from asrkit.recognise.opening import open_recognizer
 
@@ -33,9 +37,10 @@ def open_recognise(place: Path, method: Optional[str], digits: Optional[str] = N
         write_digits("ten 十一", digits)  # a missing package is reported now
 
     def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
-        samples, rate = read_recording(request.audio)
-        yield "duration", len(samples) / rate
         phrases = dict.fromkeys(request.hotwords, WEIGHT)
+        make_hotwords(phrases, recognizer.units)  # refused before the first message, which has the status
+        samples, rate = read_recording(request.audio, longest)
+        yield "duration", len(samples) / rate
         for segment in recognizer.segments(samples, rate, hotwords=phrases):
             yield "segment", in_digits(segment, digits) if digits else segment
 
@@ -49,9 +54,10 @@ def start_workers(
     waiting: int,
     time_limit: float,
     digits: Optional[str] = None,
+    longest: float = LONGEST,
 ) -> Workers:
     """Start worker processes for an experiment or bundle; raises UserError if it can't be opened."""
-    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method, digits)
+    opener: Callable[[], Recognise] = functools.partial(open_recognise, place, method, digits, longest)
     return Workers(opener, count, waiting, time_limit)
 
 
@@ -60,23 +66,28 @@ def start_streams(
     method: Optional[str],
     count: int,
     most: Optional[int],
-    chunk: float,
+    chunk: Optional[float],
     digits: Optional[str] = None,
 ) -> Optional[StreamWorkers]:
     """Start processes for `most` streams at once; None: for STREAMS, if the model can.
 
-    Raises UserError for streams that the model can't recognise.
+    `chunk`: seconds. Raises UserError for streams that the model can't recognise, and for chunks without.
     """
     if most == 0 or (most is None and not can_stream(place)):
+        if chunk is not None:
+            todo = "leave --chunk out, or serve a model that was trained with train.chunk"
+            raise UserError("--chunk without streams", "a model that streams", "the command line", todo)
         return None
-    opener = functools.partial(open_streams, place, method, chunk, digits)
+    opener = functools.partial(open_streams, place, method, chunk or CHUNK, digits)
     return StreamWorkers(opener, count, most or STREAMS)
 
 
-def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None:
+def serve(
+    app: Any, host: str, port: int, wyoming: Optional[Callable[[], AsyncContextManager[None]]] = None
+) -> None:
     """Serve until SIGINT or SIGTERM; requests that have begun are finished.
 
-    `wyoming`: a coroutine function that serves that protocol, beside. Raises UserError for a port in use.
+    `wyoming` serves that protocol inside its block, beside. Raises UserError for a port in use.
     """
     import uvicorn
 
@@ -90,12 +101,10 @@ def serve(app: Any, host: str, port: int, wyoming: Optional[Any] = None) -> None
     server = uvicorn.Server(config)
 
     async def run() -> None:
-        beside = asyncio.ensure_future(wyoming()) if wyoming else None
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            if wyoming is not None:
+                await stack.enter_async_context(wyoming())
             await server.serve()
-        finally:
-            if beside is not None:
-                beside.cancel()
 
     try:
         asyncio.run(run())

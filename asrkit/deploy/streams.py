@@ -1,20 +1,23 @@
 """Processes that recognise streams for the server, many streams each, one chunk of all of them at a time."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import itertools
+import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from asrkit.deploy.workers import Overloaded, Worker, WorkerFailed
+from asrkit.deploy.workers import Overloaded, Worker, WorkerFailed, open_in_worker
 from asrkit.errors import UserError
 
 LONGEST_BACKLOG = 30.0  # seconds of audio that wait, before a stream is given up
+RESTART_SECONDS = 5.0  # before another try to start a process that couldn't open the model
 Message = Dict[str, Any]  # JSON for the client
 Open = Callable[[], Any]  # a StreamRecognizer
 
@@ -30,43 +33,52 @@ def open_streams(place: Path, method: Optional[str], chunk: float, digits: Optio
 
 
 def _work(connection: Connection, opener: Open) -> None:
-    """Receive (stream, samples), (stream, "end") or (stream, "gone"); send (stream, message)."""
+    """Receive (stream, "open"), then samples, "end" or "gone"; send (stream, message)."""
     from asrkit.recognise.stream import Stream, to_message
 
-    try:
-        recognizer = opener()
-    except UserError as error:
-        connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
+    recognizer = open_in_worker(connection, opener)
+    if recognizer is None:
         return
     connection.send(("ready", recognizer.sampling_rate))
     streams: Dict[int, Stream] = {}
     most = LONGEST_BACKLOG * recognizer.sampling_rate
     while True:
         is_busy = any(stream.is_ready() or stream.is_done for stream in streams.values())
+        received: List[Tuple[int, Any]] = []
         try:
-            while connection.poll(0 if is_busy else None):
-                is_busy, (number, content) = True, connection.recv()
-                if content == "gone":
-                    streams.pop(number, None)
-                elif content == "end":
-                    streams.setdefault(number, recognizer.stream()).finish()
-                else:
-                    samples = np.frombuffer(content, np.float32)
-                    streams.setdefault(number, recognizer.stream()).accept(samples)
-            for stream, update in recognizer.advance(list(streams.values())):
-                number = next(each for each in streams if streams[each] is stream)
-                connection.send((number, to_message(update)))
-            for number, stream in list(streams.items()):
-                if stream.is_done and not stream.chunks:
-                    connection.send((number, {"type": "done"}))
-                elif stream.backlog > most:
-                    found = f"{LONGEST_BACKLOG:g} s of audio wait: the server is too slow"
-                    connection.send((number, {"type": "error", "message": found}))
-                else:
-                    continue
-                del streams[number]
+            while connection.poll(0 if is_busy or received else None):
+                received.append(connection.recv())
         except (EOFError, OSError):  # the server has ended
             return
+        except Exception as error:  # unpickling raises any
+            print(f"a process for streams restarts: can't read a message: {error!r}", file=sys.stderr)
+            return
+        for number, content in received:
+            _take(streams, number, content, recognizer)
+        for stream, update in recognizer.advance(list(streams.values())):
+            number = next(each for each in streams if streams[each] is stream)
+            connection.send((number, to_message(update)))
+        for number, stream in list(streams.items()):
+            if stream.is_done and not stream.chunks:
+                connection.send((number, {"type": "done"}))
+            elif stream.backlog > most:
+                found = f"{LONGEST_BACKLOG:g} s of audio wait: the server is too slow"
+                connection.send((number, {"type": "error", "message": found}))
+            else:
+                continue
+            del streams[number]
+
+
+def _take(streams: Dict[int, Any], number: int, content: Any, recognizer: Any) -> None:
+    """One message to a process; samples of a stream that has ended, still on their way, are ignored."""
+    if content == "open":
+        streams[number] = recognizer.stream()
+    elif content == "gone":
+        streams.pop(number, None)
+    elif number in streams and content == "end":
+        streams[number].finish()
+    elif number in streams:
+        streams[number].accept(np.frombuffer(content, np.float32))
 
 
 class LiveStream:
@@ -76,8 +88,13 @@ class LiveStream:
         self._process, self._number = process, number
         self.messages: asyncio.Queue[Message] = asyncio.Queue()  # the last one is of type done or error
 
+    async def start(self) -> None:
+        """Begin the stream, before samples are sent."""
+        await self._process.send(self._number, "open")
+
     async def send(self, samples: np.ndarray) -> None:
         """Recognise further samples (sample,)."""
+        self._process.samples += len(samples)
         await self._process.send(self._number, samples.astype(np.float32).tobytes())
 
     async def end(self) -> None:
@@ -86,8 +103,8 @@ class LiveStream:
 
     async def close(self) -> None:
         """The client has gone."""
-        if self._process.streams.pop(self._number, None) is not None:
-            await self._process.send(self._number, "gone")
+        self._process.streams.pop(self._number, None)
+        await self._process.send(self._number, "gone")  # ignored if the process ended the stream
 
 
 class _Process:
@@ -95,8 +112,10 @@ class _Process:
 
     def __init__(self, opener: Open) -> None:
         self.worker = Worker(opener, _work)
+        self._writer = concurrent.futures.ThreadPoolExecutor(1)
         self.streams: Dict[int, LiveStream] = {}
         self.is_ready = False
+        self.samples = 0  # of all its streams so far
 
     def wait_until_ready(self) -> int:
         """The sampling rate of its model."""
@@ -104,16 +123,21 @@ class _Process:
         self.is_ready = True
         return rate
 
-    @functools.cached_property
-    def _sending(self) -> asyncio.Lock:
-        return asyncio.Lock()  # made in the event loop, to which Python 3.9 binds it
-
     async def send(self, number: int, content: Any) -> None:
-        """Send in a thread: the pipe of a busy process may be full."""
-        async with self._sending:
-            with contextlib.suppress(OSError):  # the process ended: its streams are told so
-                send = functools.partial(self.worker.connection.send, (number, content))
-                await asyncio.get_running_loop().run_in_executor(None, send)
+        """Send in the process's own thread: its pipe may be full, and one writes after the other.
+
+        A caller that is cancelled doesn't stop what the thread has begun.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._send, (number, content))
+
+    def _send(self, message: Any) -> None:
+        with contextlib.suppress(OSError):  # the process ended: its streams are told so
+            self.worker.connection.send(message)
+
+    def end(self) -> None:
+        """Kill the process."""
+        self.worker.end()
+        self._writer.shutdown(wait=False)
 
     def deliver(self, number: int, message: Message) -> None:
         """Put a message into the queue of its stream."""
@@ -135,13 +159,14 @@ class _Process:
                 return
             if has_ended.is_set():
                 return
-            self.worker.end()
             lost = {"type": "error", "message": "the process that recognised the stream ended"}
             for number in list(self.streams):
                 loop.call_soon_threadsafe(self.deliver, number, lost)
-            self.worker.start()
-            with contextlib.suppress(WorkerFailed, UserError):
+            try:
+                self.worker.restart()
                 self.wait_until_ready()
+            except (WorkerFailed, UserError, OSError):
+                has_ended.wait(RESTART_SECONDS)
 
 
 class StreamWorkers:
@@ -153,6 +178,7 @@ class StreamWorkers:
         Raises UserError for a model that can't stream.
         """
         self._most, self._numbers, self._has_ended = most, itertools.count(), threading.Event()
+        self.opened = 0  # streams so far
         self._processes = [_Process(opener) for _ in range(count)]
         try:
             self.sampling_rate, *_ = [process.wait_until_ready() for process in self._processes]
@@ -164,6 +190,11 @@ class StreamWorkers:
     def count(self) -> int:
         """Streams that are open."""
         return sum(len(process.streams) for process in self._processes)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Seconds of audio of all streams so far."""
+        return sum(process.samples for process in self._processes) / self.sampling_rate
 
     @functools.cached_property
     def _readers(self) -> List[threading.Thread]:
@@ -183,6 +214,7 @@ class StreamWorkers:
         if self.count >= self._most or not ready:
             raise Overloaded
         process, number = min(ready, key=lambda each: len(each.streams)), next(self._numbers)
+        self.opened += 1
         process.streams[number] = LiveStream(process, number)
         return process.streams[number]
 
@@ -190,4 +222,4 @@ class StreamWorkers:
         """Kill the processes."""
         self._has_ended.set()
         for process in self._processes:
-            process.worker.end()
+            process.end()

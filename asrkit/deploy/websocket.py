@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import time
-from typing import Optional
+from typing import List, Optional
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -24,6 +24,10 @@ from asrkit.errors import AudioProblem
 
 FORMATS = {"int16": ("<i2", 32768.0), "float32": ("<f4", 1.0)}  # samples, and what is 1.0 there
 AHEAD = 10.0  # seconds of audio that a client may send faster than they are spoken
+LATE = 15.0  # and that it may catch up after a pause; together less than what may wait in a process
+PIECE = 1.0  # seconds sent to a process at once
+SUBPROTOCOL = "asrkit"  # for pages, which can send an API key only beside it:
+KEY_SUBPROTOCOL = "asrkit-key."  # before the key in base64url without padding
 POLICY, OVERLOADED, UNSUPPORTED, FAILED = 1008, 1013, 1003, 1011  # codes of closing (RFC 6455)
 
 
@@ -41,7 +45,7 @@ async def serve_stream(websocket: WebSocket, workers: Optional[StreamWorkers]) -
     if origin is not None and urlsplit(origin).netloc != websocket.headers.get("host"):
         await websocket.close(POLICY)  # a page from elsewhere, in the browser of someone who can reach this
         return
-    await websocket.accept()
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None)
     form = websocket.query_params.get("format", "int16")
     try:
         if workers is None:
@@ -68,17 +72,19 @@ def _open(workers: StreamWorkers) -> LiveStream:
 
 async def _converse(websocket: WebSocket, stream: LiveStream, form: str, rate: int) -> None:
     """Receive samples and send messages until either ends with an error, or both do."""
-    await websocket.send_json({"type": "ready", "sampling_rate": rate})
-    receiving = asyncio.ensure_future(_receive(websocket, stream, form, rate))
-    sending = asyncio.ensure_future(_send(websocket, stream))
+    tasks: List[asyncio.Future[None]] = []
     try:
-        await asyncio.wait([receiving, sending], return_when=asyncio.FIRST_EXCEPTION)
-        for task in (receiving, sending):
+        await stream.start()
+        await websocket.send_json({"type": "ready", "sampling_rate": rate})
+        tasks.append(asyncio.ensure_future(_receive(websocket, stream, form, rate)))
+        tasks.append(asyncio.ensure_future(_send(websocket, stream)))
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
             if task.done():
                 task.result()
     finally:
-        receiving.cancel()
-        sending.cancel()
+        for task in tasks:
+            task.cancel()
         await stream.close()
 
 
@@ -96,27 +102,37 @@ async def _send(websocket: WebSocket, stream: LiveStream) -> None:
 async def _receive(websocket: WebSocket, stream: LiveStream, form: str, rate: int) -> None:
     """Take samples up to the end; who sends faster than anyone speaks has to wait."""
     dtype, one = FORMATS[form]
-    started, seconds = time.monotonic(), 0.0
+    ahead, last, seconds, piece = 0.0, time.monotonic(), 0.0, round(PIECE * rate)
     while True:
-        message = await websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect
-        content, text = message.get("bytes"), message.get("text")
+        content = await _message(websocket, form)
         if content is None:
-            if not _is_end(text):
-                raise _Refused('a text message, expected binary samples or {"type": "end"}')
             await stream.end()
             return
-        if len(content) % np.dtype(dtype).itemsize:
-            raise _Refused(f"{len(content)} bytes, which are no whole samples of {form}")
         samples = np.frombuffer(content, dtype).astype(np.float32) / one
         try:
             check_samples(samples, f"after {seconds:.1f} s")
         except AudioProblem as problem:
             raise _Refused(str(problem)) from None
-        await stream.send(samples)
-        seconds += len(samples) / rate
-        await asyncio.sleep(max(0.0, seconds - AHEAD - (time.monotonic() - started)))
+        for first in range(0, len(samples), piece):
+            part = samples[first : first + piece]
+            await stream.send(part)
+            seconds += len(part) / rate
+            before, last = last, time.monotonic()
+            ahead = max(-LATE, ahead - (last - before)) + len(part) / rate
+            await asyncio.sleep(max(0.0, ahead - AHEAD))
+
+
+async def _message(websocket: WebSocket, form: str) -> Optional[bytes]:
+    """The next samples; None at the end."""
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect
+    content: Optional[bytes] = message.get("bytes")
+    if content is None and not _is_end(message.get("text")):
+        raise _Refused('a text message, expected binary samples or {"type": "end"}')
+    if content is not None and len(content) % np.dtype(FORMATS[form][0]).itemsize:
+        raise _Refused(f"{len(content)} bytes, which are no whole samples of {form}")
+    return content
 
 
 def _is_end(text: Optional[str]) -> bool:

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import functools
 import multiprocessing
+import signal
 import threading
 import time
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, AsyncIterator, Callable, NamedTuple, Tuple
 
 from asrkit.errors import AudioProblem, UserError
 
 CANCEL = "cancel"
+UPLOAD = "the uploaded file"
 START_SECONDS = 300.0  # to open a model at most
 POLL_SECONDS = 0.1  # between looks at whether the client is still there
 
@@ -38,10 +41,8 @@ Recognise = Callable[[Request], Any]
 
 def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> None:
     """Receive requests; send ("duration", seconds), ("segment", Segment)..., then ("done", None)."""
-    try:
-        recognise = open_recogniser()
-    except UserError as error:
-        connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
+    recognise = open_in_worker(connection, open_recogniser)
+    if recognise is None:
         return
     connection.send(("ready", None))
     while True:
@@ -59,9 +60,26 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
                 connection.send(message)
             connection.send(("done", None))
         except UserError as error:
-            connection.send(("refused", (error.found, error.expected)))
+            connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
         except AudioProblem as error:
-            connection.send(("refused", (str(error), "a recording of speech")))
+            todo = "convert it: ffmpeg -i IN OUT.flac"
+            connection.send(("refused", (str(error), "a recording of speech", UPLOAD, todo)))
+
+
+def open_in_worker(connection: Connection, opener: Callable[[], Any]) -> Any:
+    """What a new worker process recognises with; None if it can't be opened: the server was told why."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server, which finishes what has begun
+    try:
+        return opener()
+    except UserError as error:
+        connection.send(("refused", (error.found, error.expected, error.where, error.todo)))
+        return None
+
+
+def run_worker(work: Callable[[Connection, Any], None], connection: Connection, opener: Any) -> None:
+    """Work until the server has ended, in a new process."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        work(connection, opener)
 
 
 class Worker:
@@ -71,15 +89,29 @@ class Worker:
         self, open_recogniser: Callable[[], Any], work: Callable[[Connection, Any], None] = _work
     ) -> None:
         self._open, self._work = open_recogniser, work
-        self.start()
+        self._lock, self._has_ended = threading.Lock(), False
+        self._start()
 
-    def start(self) -> None:
-        """Start the process."""
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # threads of the server don't survive a fork
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=self._work, args=(theirs, self._open), daemon=True)
-        self.process.start()
-        theirs.close()
+        connection, theirs = context.Pipe()
+        arguments = (self._work, theirs, self._open)
+        process = context.Process(target=run_worker, args=arguments, daemon=True)
+        resource_tracker.ensure_running()  # which would unblock the signal
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the process inherits this
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+        self.connection, self.process = connection, process
+
+    def restart(self) -> None:
+        """Kill the process, and start it again unless `end` was called; raises OSError if that can't be."""
+        with self._lock:
+            self._kill()
+            if not self._has_ended:
+                self._start()
 
     def wait_until_ready(self) -> Any:
         """What it sends when the model is open.
@@ -95,7 +127,12 @@ class Worker:
         raise WorkerFailed("a worker couldn't open the model")
 
     def end(self) -> None:
-        """Kill the process."""
+        """Kill the process for good; another thread may be restarting it."""
+        with self._lock:
+            self._has_ended = True
+            self._kill()
+
+    def _kill(self) -> None:
         self.process.kill()
         self.process.join()
 
@@ -108,7 +145,7 @@ class Workers:
     ) -> None:
         """Start `count` workers; `waiting` requests may wait, and each takes `time_limit` seconds at most."""
         self._waiting, self._time_limit = waiting, time_limit
-        self.count, self.pending, self._has_ended = count, 0, False
+        self.count, self.pending = count, 0
         self._workers = [Worker(open_recogniser) for _ in range(count)]
         for worker in self._workers:
             worker.wait_until_ready()
@@ -123,7 +160,7 @@ class Workers:
     async def recognise(self, request: Request) -> AsyncIterator[Tuple[str, Any]]:
         """("duration", seconds), then ("segment", Segment) for each; ends early if the caller does.
 
-        Raises Overloaded, WorkerFailed, and UserError for audio that can't be used.
+        Raises Overloaded, WorkerFailed, and UserError for audio or hotwords that can't be used.
         """
         if self.pending >= self.count + self._waiting:
             raise Overloaded
@@ -155,7 +192,7 @@ class Workers:
                 if kind == "done":
                     return
                 if kind == "refused":
-                    raise UserError(content[0], expected=content[1], where="the uploaded file")
+                    raise UserError(*content)
                 if kind == "failed":
                     raise WorkerFailed(content)
                 yield kind, content
@@ -185,15 +222,12 @@ class Workers:
                     if kind in ("done", "refused"):
                         break
         except (EOFError, OSError, TimeoutError) as error:
-            worker.end()
             send(("failed", str(error) or "the worker process ended"))
-            if not self._has_ended:
-                worker.start()
-                with contextlib.suppress(WorkerFailed, UserError):
-                    worker.wait_until_ready()
+            with contextlib.suppress(WorkerFailed, UserError, OSError):
+                worker.restart()
+                worker.wait_until_ready()
 
     def end(self) -> None:
         """Kill the workers."""
-        self._has_ended = True
         for worker in self._workers:
             worker.end()

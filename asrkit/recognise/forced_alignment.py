@@ -119,20 +119,20 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
         frames       - - A A - - - - B B -           A: 1 to 5, B: 6 to 10 by CTC
         loudness     . # # # # . . . . # #           A: 1 to 5, B: 9 to 11
     """
-    loudness = _loudness(samples, rate)
+    loudness, step = _loudness(samples, rate)
     if not words or not len(loudness):
         return list(words)
     loud, noise = np.quantile(loudness, (0.9, 0.05))
     limit = max(loud - QUIET_DECIBELS, noise + QUIET_SHARE * (loud - noise))
     quiet = loudness < min(limit, loud - LEAST_DECIBELS)
-    pauses = np.flatnonzero(np.diff(quiet, prepend=False, append=False)).reshape(-1, 2) * LOUDNESS_STEP
+    pauses = np.flatnonzero(np.diff(quiet, prepend=False, append=False)).reshape(-1, 2) * step
     duration = len(samples) / rate  # the model's last frame may be longer
     middles = [0.0, *(word.start + word.duration / 2 for word in words), duration]
     edges = [[min(word.start, duration), min(word.end, duration)] for word in words]
     for index, (low, high) in enumerate(zip(middles, middles[1:])):
         inside = pauses.clip(low, high)
         start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
-        is_at_edge = start == 0 or end == len(loudness) * LOUDNESS_STEP  # of the recording
+        is_at_edge = start == 0 or end == len(loudness) * step  # of the recording
         if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
             continue
         if index > 0:
@@ -145,12 +145,12 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
     ]
 
 
-def _loudness(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Power per LOUDNESS_STEP in decibels."""
-    hop = round(LOUDNESS_STEP * rate)
+def _loudness(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, float]:
+    """Power in decibels per step of about LOUDNESS_STEP, and the seconds of the step: a number of samples."""
+    hop = max(1, round(LOUDNESS_STEP * rate))
     steps = samples[: len(samples) // hop * hop].reshape(-1, hop).astype(np.float64)
     power: np.ndarray = 10 * np.log10((steps**2).mean(axis=1) + 1e-10)
-    return power
+    return power, hop / rate
 
 
 def to_textgrid(words: Sequence[Word], duration: float) -> str:

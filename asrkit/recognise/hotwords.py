@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHT = 1.0  # per token, in natural logarithms; higher ones insert more, see benchmarks/hotwords.py
+WHERE = "hotwords"  # of errors
 MOST = 10_000  # phrases
 LONGEST = 200  # characters of a phrase
 MOST_PRONUNCIATIONS = 8  # of a phrase, over those of its words
@@ -54,6 +55,10 @@ class Hotword:
 
 def read_hotwords(file: Path, weight: float = WEIGHT) -> Dict[str, float]:
     """Weights by phrase, from lines "phrase" and "phrase<tab>weight"; raises UserError."""
+    if not math.isfinite(weight):
+        raise UserError(
+            f"the weight {weight}", "a finite number", "--hotwords-score", f"{WEIGHT:g}, for example"
+        )
     phrases: Dict[str, float] = {}
     try:
         for number, line in enumerate(stream_lines(file, 4 * LONGEST), start=1):
@@ -83,24 +88,26 @@ def make_hotwords(phrases: Mapping[str, float], units: Units) -> List[Hotword]:
         phrase = normalise_typed(given)
         if len(phrase) > LONGEST or len(phrases) > MOST or not phrase.split():
             found = f"{len(phrases):,} hotwords, one of {len(phrase)} characters"
-            raise UserError(found, f"up to {MOST:,} phrases of up to {LONGEST} characters", "hotwords")
+            raise UserError(found, f"up to {MOST:,} phrases of up to {LONGEST} characters", WHERE)
         spaced = " ".join("".join(phrase.split()))  # where each character is a word, as in Chinese
         written = (phrase, phrase.upper(), phrase.lower(), *(() if phrase.isascii() else (spaced,)))
-        cases = [case for case in written if not units.unknown_words(case)]
+        cases = [case for case in written if not units.unspelled_words(case)]
         if not cases:
-            unknown += units.unknown_words(phrase)
+            unknown += units.unspelled_words(phrase)
             continue
         words = tuple(cases[0].split())
         spellings = itertools.product(*(units.pronunciations(word) for word in words))
         for spelling in itertools.islice(spellings, MOST_PRONUNCIATIONS):
             hotwords.append(Hotword(words, spelling, weight))
     if unknown:
-        raise UserError(
-            f"the model has no tokens for {', '.join(unknown[:5])}",
-            "words of its lexicon, for a model of phones; words in letters of the training text, for others",
-            "hotwords",
-            "leave them out; or add them to units.lexicon and run.sh --stage units --stop-stage units",
-        )
+        expected, todo = "words in letters of the training text", "leave them out"
+        if not units.can_spell:
+            expected = "words of its lexicon"
+            todo += (
+                "; or add them to units.lexicon and run.sh; or export an earlier bundle of BPE pieces again"
+            )
+        found = f"the model has no tokens for {', '.join(unknown[:5])}"
+        raise UserError(found, expected, WHERE, todo)
     return hotwords
 
 
@@ -147,7 +154,7 @@ def _base(table: np.ndarray, words: Sequence[Word], units: Units) -> Any:
     """Log-probability (frame,) of the recognised words; of the best tokens if they can't be aligned."""
     text = " ".join(word.word for word in words)
     tokens, best = units.encode(text), table.max(axis=1)
-    if units.unknown_words(text):  # of greedy
+    if units.unspelled_words(text):  # of greedy
         return best
     try:
         spans = align_tokens(table, tokens)

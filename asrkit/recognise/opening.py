@@ -28,9 +28,10 @@ from asrkit.recognise.stream import StreamRecognizer
 from asrkit.recognise.transcript import Word
 from asrkit.signal.filterbank import FilterBank
 from asrkit.storage.files import read_json
-from asrkit.text.digits import write_digits
+from asrkit.text.bpe import read_pieces
+from asrkit.text.digits import script_language, write_digits
 from asrkit.text.lexicon import read_lexicon
-from asrkit.text.units import Units, read_symbols
+from asrkit.text.units import Units, character_spelling, read_symbols
 
 CHUNK = 0.32  # seconds
 
@@ -60,6 +61,16 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
 def can_stream(place: Path) -> bool:
     """Whether it is an experiment that was trained with train.chunk."""
     return not (place / DESCRIPTION).exists() and open_experiment(place).config.train.chunk is not None
+
+
+def guess_language(place: Path) -> str:
+    """Language of the words of an experiment or bundle by their script: zh or en."""
+    is_bundle = (place / DESCRIPTION).exists()
+    folder = place if is_bundle else open_experiment(place).folder("units")
+    file = folder / "lexicon.txt"
+    if is_bundle:
+        checked_file(place, open_bundle(place), file.name)
+    return script_language(" ".join(entry.word for entry in read_lexicon(file)))
 
 
 def refuse_whole_utterances(experiment: Experiment) -> None:
@@ -257,7 +268,11 @@ def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     if unknown:
         found = f"lexicon.txt has {min(unknown)}, which is no token"
         raise UserError(found, "tokens of tokens.txt", str(directory), "export the bundle again")
-    units = Units(symbols, lexicon)
+    spell = character_spelling(lexicon)
+    if bundle.token_kind == "bpe":  # bundles of before have no such file: they know only their lexicon
+        has_pieces = bundle.has("bpe.vocab")
+        spell = read_pieces(checked_file(directory, bundle, "bpe.vocab")) if has_pieces else None
+    units = Units(symbols, lexicon, spell)
     searcher: Searcher = Greedy(units, bundle.frame_shift)
     if method == "1best":
         searcher = _bundle_searcher(directory, bundle, units)

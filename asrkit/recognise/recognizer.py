@@ -121,15 +121,14 @@ class Recognizer:
         """The segments of samples (sample,) of `rate` Hz, as they are recognised."""
         preferred = make_hotwords(hotwords, self.units)
         stretches = find_speech(samples, rate, options, self.step)
-        batch: List[Tuple[float, float, np.ndarray]] = []  # start and end in seconds, features (time, bin)
+        batch: List[_Stretch] = []
         for start, end in stretches:
             try:
-                features = self._features(samples[start:end], rate)
-            except AudioProblem:  # shorter than a frame
-                yield Segment(start / rate, end / rate, (), "empty")
-                continue
-            batch.append((start / rate, end / rate, features))
-            longest = max(end - start for start, end, _ in batch)
+                features: Optional[np.ndarray] = self._features(samples[start:end], rate)
+            except AudioProblem:
+                features = None  # waits with the others, so that segments come in order
+            batch.append(_Stretch(start / rate, end / rate, features))
+            longest = max(each.end - each.start for each in batch)
             if longest * len(batch) > BATCH_SECONDS:
                 yield from self._recognise(batch, preferred)
                 batch = []
@@ -152,20 +151,30 @@ class Recognizer:
         with self._lock:
             return self._filter_bank.extract(resample(samples, rate, self.sampling_rate))
 
-    def _recognise(
-        self, batch: Sequence[Tuple[float, float, np.ndarray]], hotwords: Sequence[Hotword]
-    ) -> Iterator[Segment]:
-        if not batch:
-            return
-        features = [torch.from_numpy(each) for _, _, each in batch]
-        lengths = torch.tensor([len(each) for each in features])
-        padded = torch.nn.utils.rnn.pad_sequence(features, batch_first=True)
-        log_probs, frames, output = self._encoder(padded, lengths)
-        for index, ((start, end, _), count) in enumerate(zip(batch, frames.tolist())):
-            encoded = output[index, :count] if output is not None else None
+    def _recognise(self, batch: Sequence["_Stretch"], hotwords: Sequence[Hotword]) -> Iterator[Segment]:
+        features = [torch.from_numpy(each.features) for each in batch if each.features is not None]
+        encoded = iter(self._encode(features) if features else ())
+        for start, end, present in batch:
+            if present is None:
+                yield Segment(start, end, (), "empty")
+                continue
+            log_probs, output = next(encoded)
             with self._lock:
-                found = self._searcher(log_probs[index, :count], encoded, start)
-            words = apply_hotwords(
-                found.words, log_probs[index, :count], hotwords, self.units, self.step, start
-            )
+                found = self._searcher(log_probs, output, start)
+            words = apply_hotwords(found.words, log_probs, hotwords, self.units, self.step, start)
             yield Segment(start, end, tuple(words), found.outcome)
+
+    def _encode(self, features: Sequence[Tensor]) -> Iterator[Tuple[Tensor, Optional[Tensor]]]:
+        """Log-probabilities (frame, token) and output (frame, dim) of each, computed as one batch."""
+        padded = torch.nn.utils.rnn.pad_sequence(list(features), batch_first=True)
+        log_probs, frames, output = self._encoder(padded, torch.tensor([len(each) for each in features]))
+        for index, count in enumerate(frames.tolist()):
+            yield log_probs[index, :count], output[index, :count] if output is not None else None
+
+
+class _Stretch(NamedTuple):
+    """A part of a recording that waits for the model."""
+
+    start: float  # seconds
+    end: float
+    features: Optional[np.ndarray]  # (time, bin); None if it is shorter than a frame

@@ -1,16 +1,19 @@
 """Read recordings of any format, rate and number of channels that libsndfile reads."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import List, Tuple, Union
+from typing import Any, Callable, Iterator, List, Tuple, Union
 
 import numpy as np
 
-from asrkit.corpus.audio import check_samples, open_whole, read_blocks
+from asrkit.corpus.audio import check_samples, open_content, open_whole, read_blocks
 from asrkit.errors import AudioProblem, UserError
 
-LONGEST = 24 * 3600.0  # seconds; a day of audio at 16 kHz takes 5.5 GB
+LONGEST = 24 * 3600.0  # seconds
+MOST_SAMPLES = 24 * 3600 * 16000  # 5.5 GB; a small file of compressed silence may have any number
+UPLOAD = "the recording"  # in errors, for one that has no name
 AUDIO_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
     *(".aiff", ".aif", ".au", ".caf", ".w64", ".sph"),
@@ -22,22 +25,51 @@ def read_recording(source: Union[Path, bytes], longest: float = LONGEST) -> Tupl
 
     Raises AudioProblem for a file that is damaged, truncated, longer than `longest` seconds, or no audio.
     """
-    if isinstance(source, bytes):  # checks of containers read files
-        with tempfile.NamedTemporaryFile(prefix="asrkit-") as file:
-            file.write(source)
-            file.flush()
-            try:
-                return read_recording(Path(file.name), longest)
-            except AudioProblem as problem:  # nobody knows the temporary file's name
-                detail = problem.detail.replace(file.name, "").lstrip(": ")
-                raise AudioProblem(problem.kind, detail) from None
-    blocks: List[np.ndarray] = []
-    with open_whole(Path(os.path.abspath(source)), longest) as sound:
-        rate = int(sound.samplerate)
+    if isinstance(source, Path):
+        return _read(open_whole, Path(os.path.abspath(source)), str(source), longest)
+    if not source:
+        raise AudioProblem("empty file")
+    with _file_of(source) as file:
+        try:
+            return _read(open_content, file, UPLOAD, longest)
+        except AudioProblem as problem:  # nobody knows the temporary file's name
+            detail = problem.detail.replace(f"{file}: ", "").replace(str(file), UPLOAD)
+            raise AudioProblem(problem.kind, detail) from None
+
+
+def _read(
+    open_file: Callable[[Path, float], Any], file: Path, name: str, longest: float
+) -> Tuple[np.ndarray, int]:
+    with open_file(file, longest) as sound:
+        rate, count, place = int(sound.samplerate), int(sound.frames), 0
+        if count > MOST_SAMPLES:
+            raise AudioProblem("too long", f"{count:,} samples, the limit is {MOST_SAMPLES:,}")
+        samples = np.empty(count, np.float32)
         for block in read_blocks(sound):
-            blocks.append(block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32))
-            check_samples(blocks[-1], f"in {source}" if isinstance(source, Path) else "")
-    return np.concatenate([np.empty(0, np.float32), *blocks]), rate
+            mono = block if block.ndim == 1 else block.mean(axis=1, dtype=np.float32)
+            check_samples(mono, f"in {name}")
+            samples[place : place + len(mono)] = mono
+            place += len(mono)
+    return samples, rate
+
+
+@contextlib.contextmanager
+def _file_of(content: bytes) -> Iterator[Path]:
+    """A temporary file, since checks of containers read files.
+
+    On Linux it has no name in any folder: a process that is killed leaves none.
+    """
+    with tempfile.TemporaryFile() as unnamed:
+        file = Path(f"/proc/self/fd/{unnamed.fileno()}")
+        if file.exists():
+            unnamed.write(content)
+            unnamed.flush()
+            yield file
+            return
+    with tempfile.NamedTemporaryFile(prefix="asrkit-") as named:
+        named.write(content)
+        named.flush()
+        yield Path(named.name)
 
 
 def find_recordings(names: Tuple[Path, ...]) -> List[Path]:

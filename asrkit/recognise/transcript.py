@@ -167,22 +167,32 @@ def _clock(seconds: float, mark: str) -> str:
 def _cues(transcript: Transcript) -> Iterator[Tuple[float, float, str]]:
     """Start, end and text of subtitles; none goes beyond its segment."""
     for segment in transcript.segments:
-        cue: List[Word] = []
-        for word in segment.words:
-            characters = sum(len(each.word) + 1 for each in cue) + len(word.word)
-            if cue and (word.end - cue[0].start > CUE_SECONDS or characters > CUE_CHARACTERS):
-                yield cue[0].start, cue[-1].end, _two_lines(cue)
-                cue = []
-            cue.append(word)
-        if cue:
-            yield cue[0].start, cue[-1].end, _two_lines(cue)
+        words, places, first = segment.words, _places(segment), 0
+        for index, word in enumerate(words):
+            seconds, characters = word.end - words[first].start, places[index][1] - places[first][0]
+            if index > first and (seconds > CUE_SECONDS or characters > CUE_CHARACTERS):
+                text = _two_lines(segment.text, places[first:index])
+                yield words[first].start, words[index - 1].end, text
+                first = index
+        if words:
+            yield words[first].start, words[-1].end, _two_lines(segment.text, places[first:])
 
 
-def _two_lines(words: Sequence[Word]) -> str:
-    """One line, or two of about the same length."""
-    text = " ".join(word.word for word in words)
-    if len(text) <= CUE_CHARACTERS // 2 or " " not in text:
-        return text
-    spaces = [position for position, character in enumerate(text) if character == " "]
-    middle = min(spaces, key=lambda position: abs(position - len(text) / 2))
-    return text[:middle] + "\n" + text[middle + 1 :]
+def _places(segment: Segment) -> List[Tuple[int, int]]:
+    """Where each word begins and ends in the segment's text."""
+    places, end = [], 0
+    for word in segment.words:
+        start = segment.text.index(word.word, end)
+        end = start + len(word.word)
+        places.append((start, end))
+    return places
+
+
+def _two_lines(text: str, places: Sequence[Tuple[int, int]]) -> str:
+    """The words at these places in one line, or in two of about the same length."""
+    start, end = places[0][0], places[-1][1]
+    if end - start <= CUE_CHARACTERS // 2 or len(places) == 1:
+        return text[start:end]
+    middle = (start + end) / 2
+    cut = min(range(1, len(places)), key=lambda index: abs(places[index - 1][1] - middle))
+    return text[start : places[cut - 1][1]] + "\n" + text[places[cut][0] : end]

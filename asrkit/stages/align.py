@@ -20,6 +20,7 @@ STAGE = Stage(
     result=("features.sampling_rate", "features.speed_factors", "corpus.train", "corpus.dev"),
     how=("decode.batch_duration", "corpus.max_bad_fraction"),
     libraries=("torch", "lhotse"),
+    version=2,  # 2: times at 22,050 and 11,025 Hz
 )
 
 

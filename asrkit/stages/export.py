@@ -8,11 +8,12 @@ STAGE = Stage(
     purpose="the model in ONNX, TorchScript and OpenFst, for use without asrkit",
     reads=(
         *("average/model.safetensors", "graph/HLG.safetensors?", "decode/scales.json", "results.json"),
-        *("units/units.txt", "units/words.txt", "units/lexicon.txt"),
+        *("units/units.txt", "units/words.txt", "units/lexicon.txt", "units/bpe.model?"),
         "stages/decode.json",  # beams
     ),
     writes=("export",),
     libraries=("torch",),
+    version=2,  # 2: bpe.vocab without a transducer, too
 )
 
 

@@ -1,6 +1,8 @@
 """Speak texts with the voice of an experiment."""
 
 import dataclasses
+import difflib
+import os
 from pathlib import Path
 from typing import List, Optional
 
@@ -33,13 +35,19 @@ class Speaker:
         Raises UserError for an unknown speaker, an empty text, and words without units.
         """
         name = self.voice.speakers[0] if name is None else name
-        if name not in self.voice.speakers:
-            some = ", ".join(self.voice.speakers[:10])
-            raise UserError(f"no speaker {name}", f"a speaker of training: {some}", "--speaker")
+        self.refuse_unknown_speaker(name)
         text = self.refuse_unknown(text)
         ids = [BLANK, *self.units.encode(text), BLANK]
         samples: np.ndarray = to_samples(self.voice.features(ids, name, speed), self.config).numpy()
         return samples
+
+    def refuse_unknown_speaker(self, name: str) -> None:
+        """Raise UserError for who is no speaker of training."""
+        speakers = self.voice.speakers
+        if name not in speakers:
+            (near,) = difflib.get_close_matches(name, speakers, n=1) or [speakers[0]]
+            expected = f"a speaker of training: {', '.join(speakers[:10])}"
+            raise UserError(f"no speaker {name}", expected, "--speaker", f"--speaker {near}")
 
     def refuse_unknown(self, text: str) -> str:
         """The normalised text; raises UserError if it has no words, or words without units."""
@@ -80,14 +88,17 @@ def write_sound(file: Path, samples: np.ndarray, rate: int) -> None:
     if form not in ("wav", "flac"):
         raise UserError(f"{file.name} ends with {file.suffix or 'nothing'}", ".wav or .flac", str(file))
     with whole_file(file) as temporary:
-        soundfile.write(str(temporary), samples, rate, "PCM_16", format=form.upper())
+        soundfile.write(os.fsencode(temporary), samples, rate, "PCM_16", format=form.upper())
 
 
 def texts_of(file: Path) -> List[str]:
-    """The lines of a text file."""
+    """The lines of a text file that have words; raises UserError for none."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         found = f"can't read {file}: {error}"
         raise UserError(found, "a text in UTF-8", str(file), "check the name") from None
-    return [" ".join(line.split()) for line in lines if line.strip()]
+    texts = [" ".join(line.split()) for line in lines if line.strip()]
+    if not texts:
+        raise UserError(f"{file} has no text", "a sentence per line", str(file), "write some lines")
+    return texts

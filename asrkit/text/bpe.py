@@ -2,8 +2,11 @@
 
 import io
 import itertools
-from typing import Callable, Iterable, Tuple
+import math
+from pathlib import Path
+from typing import Callable, Dict, Iterable, List, Tuple
 
+from asrkit.corpus.text import WORD_START
 from asrkit.errors import UserError
 
 Spelling = Callable[[str], Tuple[str, ...]]
@@ -50,5 +53,35 @@ def bpe_spelling(model: bytes) -> Spelling:
         pieces = processor.encode(word, out_type=str)
         split = ((piece,) if processor.piece_to_id(piece) != unknown else piece for piece in pieces)
         return tuple(itertools.chain.from_iterable(split))
+
+    return spell
+
+
+def read_pieces(file: Path) -> Spelling:
+    """The pieces of a word, without sentencepiece, by lines "piece<tab>score" of its BPE model.
+
+    As there: neighbours are joined to the piece of the highest score, the leftmost of equal ones, until none
+    can be joined. Raises UserError for another file.
+    """
+    scores: Dict[str, float] = {}
+    try:
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
+            piece, _, score = line.partition("\t")
+            scores[piece] = float(score)
+        if not all(map(math.isfinite, scores.values())):
+            raise ValueError("a score isn't finite")
+    except (OSError, ValueError) as error:
+        found, todo = f"can't read {file}: {error}", "export the bundle again"
+        raise UserError(found, 'lines "piece<tab>score"', str(file), todo) from None
+
+    def spell(word: str) -> Tuple[str, ...]:
+        parts: List[str] = [WORD_START, *word]
+        while True:
+            joined = [a + b for a, b in zip(parts, parts[1:])]
+            places = [place for place, piece in enumerate(joined) if piece in scores]
+            if not places:
+                return tuple(parts)
+            best = max(places, key=lambda place: (scores[joined[place]], -place))
+            parts[best : best + 2] = [joined[best]]
 
     return spell

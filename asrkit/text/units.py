@@ -55,6 +55,10 @@ class Units:
         """Words that have no pronunciation, that these units can't spell and no unknown word stands for."""
         return [word for word in text.split() if not self._ids_of(word)]
 
+    def unspelled_words(self, text: str) -> List[str]:
+        """Words without a pronunciation or spelling of their own: the unknown word may stand for them."""
+        return [word for word in text.split() if not self._own_ids(word)]
+
     def encode(self, text: str) -> List[int]:
         """Unit ids of a transcript.
 
@@ -77,11 +81,15 @@ class Units:
             by_word.setdefault(entry.word, []).append(entry)
         return by_word
 
-    def _ids_of(self, word: str) -> List[int]:
+    def _own_ids(self, word: str) -> List[int]:
         if word not in self._first and self._spell is not None:
             units = self._spell(word)
             return [self.ids[unit] for unit in units] if self.ids.keys() >= set(units) else []
-        return self._first.get(word, self._first.get(self.unknown_word or "", []))
+        return self._first.get(word, [])
+
+    def _ids_of(self, word: str) -> List[int]:
+        is_unknown = word not in self._first and self._spell is None
+        return self._first.get(self.unknown_word or "", []) if is_unknown else self._own_ids(word)
 
     def words(self, ids: Sequence[int]) -> List[str]:
         """Words of a unit sequence without blanks and repeats; see word_spans."""
@@ -197,10 +205,15 @@ def load_units(directory: Path) -> Units:
     spell: Optional[Spelling] = None
     if (directory / "bpe.model").is_file():
         spell = bpe_spelling((directory / "bpe.model").read_bytes())
-    elif all(entry.units == _characters(entry.word) for entry in lexicon):
-        spell = _characters
+    else:
+        spell = character_spelling(lexicon)
     unknown = (directory / OOV).read_text(encoding="utf-8").strip() if (directory / OOV).exists() else None
     return Units(symbols, lexicon, spell, unknown)
+
+
+def character_spelling(lexicon: Sequence[Pronunciation]) -> Optional[Spelling]:
+    """The characters of any word, if they are what the words of a lexicon are spelled with."""
+    return _characters if all(entry.units == _characters(entry.word) for entry in lexicon) else None
 
 
 def _write_symbols(file: Path, symbols: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from wyoming.error import Error
 from wyoming.event import Event
 from wyoming.info import Describe, Info
 
-from asrkit.deploy.home_assistant import serve_wyoming
+from asrkit.deploy.home_assistant import describe, serve_wyoming
 from asrkit.deploy.workers import Request, Workers
 from asrkit.recognise.transcript import Segment, Word
 
@@ -43,17 +43,16 @@ async def converse(workers: Workers) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    serving = asyncio.ensure_future(serve_wyoming(workers, "127.0.0.1", port, "measure", max_bytes=1000))
-    await asyncio.sleep(0.2)
-    info = Info.from_event(await talk(port, Describe().event()))
-    assert [model.name for model in info.asr[0].models] == ["measure"]
-    start, stop = AudioStart(16000, 2, 1).event(), AudioStop().event()
-    chunk = AudioChunk(16000, 2, 1, b"\0" * 200).event()
-    answer = await talk(port, Transcribe().event(), start, chunk, chunk, stop)
-    assert Transcript.from_event(answer).text == "400bytes"
-    assert "more than" in Error.from_event(await talk(port, start, *[chunk] * 6)).text
-    assert "before audio-start" in Error.from_event(await talk(port, stop)).text
-    serving.cancel()
+    async with serve_wyoming(workers, "127.0.0.1", port, describe("measure", "de"), max_bytes=1000):
+        info = Info.from_event(await talk(port, Describe().event()))
+        assert [model.name for model in info.asr[0].models] == ["measure"]
+        assert info.asr[0].models[0].languages == ["de"]
+        start, stop = AudioStart(16000, 2, 1).event(), AudioStop().event()
+        chunk = AudioChunk(16000, 2, 1, b"\0" * 200).event()
+        answer = await talk(port, Transcribe().event(), start, chunk, chunk, stop)
+        assert Transcript.from_event(answer).text == "400bytes"
+        assert "more than" in Error.from_event(await talk(port, start, *[chunk] * 6)).text
+        assert "before audio-start" in Error.from_event(await talk(port, stop)).text
 
 
 def test_home_assistants_client_gets_a_transcript() -> None:

@@ -33,6 +33,12 @@ def test_of_two_channels_too(tmp_path: Path) -> None:
         read_recording(file)
 
 
+def test_of_an_upload_without_a_name_too(tmp_path: Path) -> None:
+    file = write_audio(tmp_path / "a.wav", 3e4 * noise(1, 1), subtype="FLOAT")
+    with pytest.raises(AudioProblem, match=r"found \S+ in the recording, expected -1 to 1"):
+        read_recording(file.read_bytes())
+
+
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_samples_somewhat_beyond_full_scale_are_kept(tmp_path: Path, read: Reader) -> None:
     read(write_audio(tmp_path / "a.wav", 20 * noise(1, 1), subtype="FLOAT"))

@@ -1,0 +1,17 @@
+"""Types of options that several verbs have."""
+
+import math
+from typing import Any
+
+import click
+
+
+class FiniteRange(click.FloatRange):
+    """A float in a range. NaN, which is below and above no limit, and infinity are refused."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; click reports another value as a wrong option."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
