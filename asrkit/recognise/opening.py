@@ -53,6 +53,9 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
     neither, and for a method that was not run or is unknown.
     """
     if (place / DESCRIPTION).exists():
+        if device != "cpu":
+            found, todo = f"--device {device} with a bundle", "leave --device out, or give --exp instead"
+            raise UserError(found, "cpu, where bundles run", "--device", todo)
         return _open_bundle(place, method)
     bank, model, searcher, units, step = _open_experiment(open_experiment(place), method)
     return Recognizer(bank, TorchEncoder(model, device), searcher, units, step)
