@@ -1,9 +1,10 @@
 """Neural language models: the table of kinds, their training, and the interface that rescoring needs."""
 
 import math
+import os
 import random
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from torch import nn
 
 from asrkit.config import NeuralLmConfig
+from asrkit.errors import UserError
 from asrkit.lm.lstm import LstmLm
 from asrkit.lm.masked import MaskedLm
 from asrkit.lm.pretrained import PretrainedLm
 from asrkit.lm.residual import ResidualLm
 from asrkit.lm.tokeniser import Sentences, Tokeniser
 from asrkit.lm.tokens import SPECIAL_WORDS
+from asrkit.storage.files import remove
 from asrkit.storage.fingerprint import hash_value
 from asrkit.storage.tensors import load_module, load_tensors, read_metadata, save_tensors
 
@@ -115,16 +118,29 @@ def train_neural(
     return state.best
 
 
+class _Stored(NamedTuple):
+    model: Dict[str, torch.Tensor]
+    kept: Dict[str, torch.Tensor]
+    adam: List[Dict[str, torch.Tensor]]  # by place of the parameter
+    random: torch.Tensor  # state of torch's generator
+    epoch: int
+    best: float
+
+
 class TrainingState:
-    """A training after an epoch, in a file beside the model's; read if text and settings are the same."""
+    """A training after an epoch, in a file beside the model's; read if text and settings are the same.
+
+    A damaged file is reported and deleted, and training starts from the beginning.
+    """
 
     def __init__(self, model_file: Path, model: nn.Module, optimizer: torch.optim.Adam, made_of: str) -> None:
         self.file = model_file.with_name(f"{model_file.name}.training")
         self.model, self.optimizer, self.made_of = model, optimizer, made_of
         self.epoch, self.best = 0, math.inf
         self.kept: Dict[str, torch.Tensor] = model.state_dict()
-        if self.file.exists() and read_metadata(self.file).get("made_of") == made_of:
-            self._load()
+        stored = self._read() if os.path.lexists(self.file) else None
+        if stored is not None:
+            self._restore(stored)
 
     def save(self, epoch: int, perplexity: float) -> None:
         """Keep the model if it is the best so far, and write all that the next epoch depends on."""
@@ -141,21 +157,43 @@ class TrainingState:
         best = self.best if math.isfinite(self.best) else None
         save_tensors(self.file, tensors, {"made_of": self.made_of, "epoch": epoch, "best": best})
 
-    def _load(self) -> None:
-        tensors, about = load_tensors(self.file)
+    def _read(self) -> Optional[_Stored]:
+        """What the file holds, if it is of this training and whole; nothing is changed."""
+        try:
+            tensors, about = load_tensors(self.file)
+            return self._parse(tensors, about) if about.get("made_of") == self.made_of else None
+        except (UserError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            print(f"lm: neural, damaged training state ({reason}); starts from the beginning", flush=True)
+            remove(self.file)
+            return None
+
+    def _parse(self, tensors: Dict[str, torch.Tensor], about: Mapping[str, Any]) -> _Stored:
+        """Raises one of several errors if anything doesn't fit the model."""
         tensors = {name: value.clone() for name, value in tensors.items()}
-        parts: Dict[str, Dict[str, torch.Tensor]] = {"model": {}, "kept": {}, "adam": {}}
-        torch.set_rng_state(tensors.pop("random"))
-        for name, value in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = value
-        self.model.load_state_dict(parts["model"])
-        self.kept = parts["kept"]
-        for place, parameter in enumerate(self.model.parameters()):
-            self.optimizer.state[parameter] = {
-                name: parts["adam"][f"{place}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")
-            }
-        self.epoch, self.best = about["epoch"], about["best"] if about["best"] is not None else math.inf
+        own = self.model.state_dict()
+        parts = [{name: tensors.pop(f"{part}.{name}") for name in own} for part in ("model", "kept")]
+        parameters = list(self.model.parameters())
+        adam = [
+            {name: tensors.pop(f"adam.{place}.{name}") for name in ("step", "exp_avg", "exp_avg_sq")}
+            for place in range(len(parameters))
+        ]
+        pairs = [(part[name], own[name]) for part in parts for name in own]
+        for values, parameter in zip(adam, parameters):
+            pairs += [(values["exp_avg"], parameter), (values["exp_avg_sq"], parameter)]
+        if any(stored.shape != needed.shape or stored.dtype != needed.dtype for stored, needed in pairs):
+            raise ValueError("its tensors don't fit the model")
+        random_state = tensors.pop("random")
+        torch.Generator().set_state(random_state)  # refuses what isn't one
+        epoch, best = msgspec.convert((about["epoch"], about["best"]), Tuple[int, Optional[float]])
+        return _Stored(*parts, adam, random_state, epoch, math.inf if best is None else best)
+
+    def _restore(self, stored: _Stored) -> None:
+        self.model.load_state_dict(stored.model)
+        for parameter, values in zip(self.model.parameters(), stored.adam):
+            self.optimizer.state[parameter] = values
+        torch.set_rng_state(stored.random)
+        self.kept, self.epoch, self.best = stored.kept, stored.epoch, stored.best
         print(f"lm: neural, resumes after epoch {self.epoch}", flush=True)
 
 
