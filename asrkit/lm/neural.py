@@ -58,15 +58,23 @@ def load_neural(file: Path) -> Any:
 
 def make_neural_scorer(file: Path) -> SentenceScorer:
     """Score sentences with a file of stage lm; OOV words are <unk>."""
-    return scorer_of(load_neural(file))
+    return scorer_of(load_neural(file), where=str(file))
 
 
-def scorer_of(model: Any) -> SentenceScorer:
-    """Score sentences with a model of load_neural."""
+def scorer_of(model: Any, where: str = "the neural language model") -> SentenceScorer:
+    """Score sentences with a model of load_neural; UserError for scores that aren't finite.
+
+    With such scores in a list, the first hypothesis would always win.
+    """
 
     def score(sentences: Sentences) -> np.ndarray:
         sums = [log_probs.double().sum(dim=1) for log_probs, _ in model.score(sentences)]
-        return torch.cat(sums).numpy()
+        scores: np.ndarray = torch.cat(sums).numpy()
+        if not np.isfinite(scores).all():
+            some = " ".join(sentences[int(np.flatnonzero(~np.isfinite(scores))[0])])
+            found, todo = f"a score that is not finite, of {some[:60]!r}", "run.sh --stage lm retrains it"
+            raise UserError(found, "finite log-probabilities: the model may have diverged", where, todo)
+        return scores
 
     return score
 
@@ -111,11 +119,24 @@ def train_neural(
             nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
             optimizer.step()
         perplexity = measure_perplexity(model.eval(), dev)
+        if not math.isfinite(state.best):  # no earlier epoch is of use
+            _refuse_diverged(model, batches[-1], perplexity, f"lm.{file.stem}.learning_rate", config)
         print(f"lm: neural, epoch {epoch} of {config.epochs}: perplexity {perplexity:.2f} on dev", flush=True)
         state.save(epoch, perplexity)
     save_tensors(file, state.kept, about)
     state.file.unlink()
     return state.best
+
+
+def _refuse_diverged(
+    model: Any, batch: Sentences, perplexity: float, setting: str, config: NeuralLmConfig
+) -> None:
+    """Raise UserError if the perplexity on dev or on a batch isn't finite: dev may have no known word."""
+    perplexity += measure_perplexity(model, [" ".join(words) for words in batch])
+    if not math.isfinite(perplexity):
+        found = f"the neural language model diverged, with {setting} {config.learning_rate:g}"
+        todo = f"--set {setting}={min(3e-3, config.learning_rate / 3):.1g}"
+        raise UserError(found, f"a finite perplexity, not {perplexity:g}", setting, todo)
 
 
 class _Stored(NamedTuple):
@@ -204,14 +225,23 @@ def write_pretrained(folder: Path, dev: Sequence[str], file: Path) -> float:
     """
     lower = all(text == text.upper() for text in dev)
     perplexity = measure_perplexity(PretrainedLm(folder, lower), dev)
+    if not math.isfinite(perplexity):
+        found = f"the model in {folder} has a pseudo-perplexity of {perplexity:g} on dev"
+        raise UserError(found, "a finite one", f"lm.{file.stem}.path", "name the folder of another model")
     save_tensors(file, {"none": torch.zeros(1)}, {"path": str(folder.resolve()), "lower": lower})
     return perplexity
 
 
 def measure_perplexity(model: Any, dev: Sequence[str]) -> float:
-    """Perplexity over the words that the model knows, and over ends if it predicts them."""
+    """Perplexity over the words that the model knows, and over ends if it predicts them.
+
+    Of a model that diverged, it is infinite or nan.
+    """
     total, tokens = 0.0, 0
     for log_probs, known in model.score([text.split() for text in dev]):
         total += float(log_probs[known].double().sum())
         tokens += int(known.sum())
-    return math.exp(-total / max(1, tokens))
+    try:
+        return math.exp(-total / max(1, tokens))
+    except OverflowError:
+        return math.inf
