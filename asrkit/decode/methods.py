@@ -310,26 +310,44 @@ class OneBest:
 
 
 class WholeLatticeRescoring:
-    """Best path of the lattice at each point, its n-gram scores replaced by a larger model's."""
+    """Best path of the lattice at each point, its n-gram scores replaced by a larger model's.
+
+    Words that the larger model lacks have its scores of <unk>, as in nbest-rescoring.
+    """
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        from asrkit.graph.compile import make_acceptor
+        from asrkit.graph.compile import make_acceptor, words_without_ngram
         from asrkit.graph.grammar import make_grammar
 
         assert decoder.graph is not None
         self.symbols, files = decoder.graph.words, decoder.files
-        grammar = make_grammar(files[LARGER_LM], files[WORDS], decoder.units.unknown_word)
+        unknown = len(self.symbols)  # label of <unk>
+        grammar = make_grammar(files[LARGER_LM], files[WORDS], unknown_id=unknown)
+        absent = set(words_without_ngram(decoder.units, self.symbols, grammar))
+        labels = [unknown if word in absent else index for index, word in enumerate(self.symbols)]
+        self.scored_as = torch.tensor(labels, dtype=torch.int32)
+        _report_absent(
+            sorted(absent - {decoder.units.unknown_word}), files[LARGER_LM], unknown in grammar.word
+        )
         self.grammar = make_acceptor(grammar)  # with epsilon back-off arcs
         self.grammar.lm_scores = self.grammar.scores.clone()
 
-    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
-        """The best paths; None if the larger model allows none of the lattice's word sequences."""
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The best paths; of the lattice as it is if the larger model allows none of its word sequences."""
         from asrkit.decode.paths import list_hypotheses, rescore_lattice
 
-        rescored = rescore_lattice(utterance.lattice, self.grammar)
+        rescored = rescore_lattice(utterance.lattice, self.grammar, self.scored_as)
         if not rescored.num_arcs:
-            return None
+            return list_hypotheses(utterance.lattice, self.symbols, "unrescored", points)
         return list_hypotheses(rescored, self.symbols, utterance.outcome, points)
+
+
+def _report_absent(absent: Sequence[str], arpa: Path, as_unknown: bool) -> None:
+    """Report words that a larger n-gram lacks."""
+    if absent:
+        fate = "have the scores of <unk>" if as_unknown else "can't be recognised: it has no <unk> either"
+        some = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        print(f"decode: whole-lattice-rescoring: {len(absent):,} words that {arpa.name} lacks {fate}: {some}")
 
 
 class NgramRescoring:
