@@ -7,7 +7,7 @@ from typing import Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Un
 
 import numpy as np
 
-from asrkit.config.symbols import END, RESERVED_WORDS, START
+from asrkit.config.symbols import END, RESERVED_WORDS, START, UNKNOWN
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
 from asrkit.lm.rows import Spellings, format_numbers, join_columns
@@ -80,9 +80,12 @@ def read_vocabulary(file: Path) -> List[str]:
 
 def read_unigrams(file: Path) -> Dict[str, float]:
     """The words of an ARPA file and their log10 probabilities; nothing after its unigrams is read."""
+    return {word: value for word, value in _all_unigrams(file).items() if word not in RESERVED_WORDS}
+
+
+def _all_unigrams(file: Path) -> Dict[str, float]:
     lines = _Lines(file)
-    found = {words[0]: value for value, words, _ in _entries(lines, 1, _read_header(lines), {})}
-    return {word: value for word, value in found.items() if word not in RESERVED_WORDS}
+    return {words[0]: value for value, words, _ in _entries(lines, 1, _read_header(lines), {})}
 
 
 def copy_arpa(
@@ -91,7 +94,8 @@ def copy_arpa(
     """Copy a user's ARPA file in the layout of write_arpa, which kenlm reads too, and return its order.
 
     Words are normalised, unless the file already has the normalised form: such variant spellings are kept
-    and reported. Raises UserError if the order isn't `order`, and for a file that asrkit can't read.
+    and reported. <UNK> becomes <unk>, which kenlm takes for the same word. Raises UserError if the order
+    isn't `order`, and for a file that asrkit can't read.
     """
     renamed = _normalised_words(source, normalise)
     lines = _Lines(source)
@@ -117,8 +121,9 @@ def copy_arpa(
 
 
 def _normalised_words(file: Path, normalise: Callable[[str], str]) -> Dict[str, str]:
-    words = dict.fromkeys(read_vocabulary(file))
-    renamed: Dict[str, str] = {}
+    unigrams = _all_unigrams(file)
+    words = dict.fromkeys(word for word in unigrams if word not in RESERVED_WORDS)
+    renamed = {} if UNKNOWN in unigrams else {UNKNOWN.upper(): UNKNOWN}
     variants: List[str] = []
     for word in list(words):
         normal = normalise(word)
