@@ -33,6 +33,8 @@ LM = "lm/lm.arpa"  # that of the graph
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"
 NEURAL_LM = "lm/neural.safetensors"
 SECOND_NEURAL_LM = "lm/second_neural.safetensors"
+# The setting that names the folder of a model which the file only refers to
+FOLDERS = {NEURAL_LM: "lm.neural.path", SECOND_NEURAL_LM: "lm.second_neural.path"}
 
 
 class Need(NamedTuple):

@@ -22,7 +22,16 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig, GraphConfig
-from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
+from asrkit.config.methods import (
+    FOLDERS,
+    LARGER_LM,
+    LM,
+    METHODS,
+    NEURAL_LM,
+    SECOND_NEURAL_LM,
+    WORDS,
+    Weight,
+)
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
 from asrkit.decode.transducer import fast_beam_search, modified_beam_search
 from asrkit.errors import UserError
@@ -66,7 +75,10 @@ class UtteranceDecoder:
         files: Optional[Mapping[str, Path]] = None,
         model: Optional[AcousticModel] = None,
     ) -> None:
-        """HLG, the files of METHODS by name and the acoustic model are given if a method needs them."""
+        """HLG, the files of METHODS by name and the acoustic model are given if a method needs them.
+
+        `files` also has the folders of FOLDERS, by setting.
+        """
         self.config, self.units, self.graph, self.files, self.model = config, units, graph, files or {}, model
         if graph is not None:
             from asrkit.decode.search import prepare_graph
@@ -215,6 +227,10 @@ def make_ngram_scorer(arpa: Path) -> SentenceScorer:
         return math.log(10) * np.array([model.score(" ".join(words)) for words in sentences])
 
     return score
+
+
+def _neural_scorer(decoder: "UtteranceDecoder", file: str) -> SentenceScorer:
+    return make_neural_scorer(decoder.files[file], decoder.files.get(FOLDERS[file]))
 
 
 class Greedy:
@@ -366,14 +382,14 @@ class NeuralRescoring(NgramRescoring):
     """n-best list with one more column of scores: those of the neural language model."""
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.score = make_neural_scorer(decoder.files[NEURAL_LM])
+        self.score = _neural_scorer(decoder, NEURAL_LM)
 
 
 class TwoNeuralRescoring:
     """n-best list with two more columns of scores: those of both neural language models."""
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.scorers = [make_neural_scorer(decoder.files[file]) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
+        self.scorers = [_neural_scorer(decoder, file) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
         """The drawn n-best list with the models' columns."""

@@ -20,11 +20,12 @@ from asrkit.lm.residual import ResidualLm
 from asrkit.lm.tokeniser import Sentences, Tokeniser
 from asrkit.lm.tokens import SPECIAL_WORDS
 from asrkit.storage.files import remove
-from asrkit.storage.fingerprint import hash_value
+from asrkit.storage.fingerprint import hash_file, hash_value
 from asrkit.storage.tensors import load_module, load_tensors, read_metadata, save_tensors
 
 SEED = 1
 GRADIENT_CLIP = 1.0  # total 2-norm
+PRETRAINED_FILES = (".json", ".txt", ".model", ".safetensors")  # what transformers reads
 
 # By lm.neural.kind. A model gives loss(sentences) of a batch, and score(sentences): log-probabilities
 # (sentence, word) and a mask of those that perplexity counts, in batches
@@ -48,17 +49,20 @@ def make_model(about: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def load_neural(file: Path) -> Any:
-    """The model that train_neural or write_pretrained wrote; UserError if the file holds none."""
+def load_neural(file: Path, folder: Optional[Path] = None) -> Any:
+    """The model that train_neural or write_pretrained wrote; UserError if the file holds none.
+
+    `folder`: that of lm.neural.path as it is now, for a pretrained model.
+    """
     about = read_metadata(file)
-    if isinstance(about.get("path"), str):
-        return PretrainedLm(Path(about["path"]), lower=about.get("lower") is True)
+    if isinstance(about.get("folder"), str) or isinstance(about.get("path"), str):
+        return PretrainedLm(_pretrained_folder(file, about, folder), lower=about.get("lower") is True)
     return load_module(file, make_model, "a language model", stage="lm")[0]
 
 
-def make_neural_scorer(file: Path) -> SentenceScorer:
-    """Score sentences with a file of stage lm; OOV words are <unk>."""
-    return scorer_of(load_neural(file), where=str(file))
+def make_neural_scorer(file: Path, folder: Optional[Path] = None) -> SentenceScorer:
+    """Score sentences with a file of stage lm, and the folder of load_neural; OOV words are <unk>."""
+    return scorer_of(load_neural(file, folder), where=str(file))
 
 
 def scorer_of(model: Any, where: str = "the neural language model") -> SentenceScorer:
@@ -228,8 +232,34 @@ def write_pretrained(folder: Path, dev: Sequence[str], file: Path) -> float:
     if not math.isfinite(perplexity):
         found = f"the model in {folder} has a pseudo-perplexity of {perplexity:g} on dev"
         raise UserError(found, "a finite one", f"lm.{file.stem}.path", "name the folder of another model")
-    save_tensors(file, {"none": torch.zeros(1)}, {"path": str(folder.resolve()), "lower": lower})
+    place = os.path.relpath(folder, os.path.realpath(file.parent))  # holds if the project is moved
+    about = {"folder": place, "hash": _hash_pretrained(folder), "lower": lower}
+    save_tensors(file, {"none": torch.zeros(1)}, about)
     return perplexity
+
+
+def _pretrained_folder(file: Path, about: Mapping[str, Any], folder: Optional[Path]) -> Path:
+    """The given folder, or the one that the file names if that isn't there; UserError for another model.
+
+    A file of an earlier version has an absolute path, and no hash to compare.
+    """
+    stored = Path(os.path.realpath(file)).parent / (about.get("folder") or about["path"])
+    there = [each for each in (folder, stored) if each is not None and each.is_dir()]
+    if not there:
+        found = f"the folder {folder or stored} of a masked language model is missing"
+        todo = f"set lm.{file.stem}.path to where it is now"
+        raise UserError(found, "the folder that stage lm measured", f"lm.{file.stem}.path", todo)
+    if "folder" in about and _hash_pretrained(there[0]) != about.get("hash"):
+        found = f"the model in {there[0]} is another one than stage lm measured"
+        todo = f"run.sh --stage lm measures it; or set lm.{file.stem}.path to the earlier one"
+        raise UserError(found, "the same files", f"lm.{file.stem}.path", todo)
+    return there[0]
+
+
+def _hash_pretrained(folder: Path) -> str:
+    """Fingerprint of the files of a model and its tokeniser."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in PRETRAINED_FILES and file.is_file())
+    return hash_value([[file.name, hash_file(file)] for file in files])
 
 
 def measure_perplexity(model: Any, dev: Sequence[str]) -> float:
