@@ -214,8 +214,11 @@ class UtteranceDecoder:
 
 
 def decode_greedily(units: Units, log_probs: Tensor) -> NBest:
-    """The transcript of each frame's best unit, with scores of 0; the fallback of all methods."""
-    words = units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
+    """The transcript of each frame's best unit, with scores of 0; the fallback of CTC's methods."""
+    return _greedy_nbest(units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0]))
+
+
+def _greedy_nbest(words: List[str]) -> NBest:
     return NBest([words], np.zeros((1, len(COLUMNS))), "greedy" if words else "empty")
 
 
@@ -430,9 +433,7 @@ class TransducerGreedy:
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
         """The one hypothesis; `points` don't matter."""
-        transducer, encoded = transducer_input(self.decoder, utterance)
-        words = self.decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
-        return NBest([words], np.zeros((1, len(COLUMNS))), "transducer")
+        return NBest([_transducer_words(self.decoder, utterance)], np.zeros((1, len(COLUMNS))), "transducer")
 
 
 class ModifiedBeamSearch:
@@ -461,13 +462,21 @@ class FastBeamSearch:
         self.fst.lm_scores = self.fst.scores.clone()
         self.fst.scores = decoder.config.search_lm_scale * self.fst.lm_scores
 
-    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
-        """The best paths at `points`; None if no path ends in a final state."""
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The best paths at `points`; if none is final, transducer-greedy's, because CTC may be untrained."""
         from asrkit.decode.paths import list_hypotheses
 
         transducer, encoded = transducer_input(self.decoder, utterance)
         lattice = fast_beam_search(transducer, encoded, self.fst, self.decoder.config)
-        return None if lattice is None else list_hypotheses(lattice, self.symbols, "lattice", points)
+        if lattice is None:
+            return _greedy_nbest(_transducer_words(self.decoder, utterance))
+        return list_hypotheses(lattice, self.symbols, "lattice", points)
+
+
+def _transducer_words(decoder: UtteranceDecoder, utterance: Utterance) -> List[str]:
+    """Words of the transducer's best unit or blank of each frame."""
+    transducer, encoded = transducer_input(decoder, utterance)
+    return decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
 
 
 def transducer_input(decoder: UtteranceDecoder, utterance: Utterance) -> Tuple[Transducer, Tensor]:

@@ -197,13 +197,13 @@ class TrainingState:
         """Raises one of several errors if anything doesn't fit the model."""
         tensors = {name: value.clone() for name, value in tensors.items()}
         own = self.model.state_dict()
-        parts = [{name: tensors.pop(f"{part}.{name}") for name in own} for part in ("model", "kept")]
+        model, kept = ({name: tensors.pop(f"{part}.{name}") for name in own} for part in ("model", "kept"))
         parameters = list(self.model.parameters())
         adam = [
             {name: tensors.pop(f"adam.{place}.{name}") for name in ("step", "exp_avg", "exp_avg_sq")}
             for place in range(len(parameters))
         ]
-        pairs = [(part[name], own[name]) for part in parts for name in own]
+        pairs = [(part[name], own[name]) for part in (model, kept) for name in own]
         for values, parameter in zip(adam, parameters):
             pairs += [(values["exp_avg"], parameter), (values["exp_avg_sq"], parameter)]
         if any(stored.shape != needed.shape or stored.dtype != needed.dtype for stored, needed in pairs):
@@ -211,7 +211,7 @@ class TrainingState:
         random_state = tensors.pop("random")
         torch.Generator().set_state(random_state)  # refuses what isn't one
         epoch, best = msgspec.convert((about["epoch"], about["best"]), Tuple[int, Optional[float]])
-        return _Stored(*parts, adam, random_state, epoch, math.inf if best is None else best)
+        return _Stored(model, kept, adam, random_state, epoch, math.inf if best is None else best)
 
     def _restore(self, stored: _Stored) -> None:
         self.model.load_state_dict(stored.model)
