@@ -214,7 +214,8 @@ class GraphConfig(Settings):
 
     topology: Literal["standard", "modified"] = "standard"
     # A unit of the lexicon, such as SIL in the line "<SIL> SIL", that may occur before, between and after
-    # words. None: CTC's blank covers silence. Training learns the unit only from transcripts with its word
+    # words. None: CTC's blank covers silence. Training learns the unit from transcripts with its word, or by
+    # train.optional_silence
     optional_silence: Optional[str] = None
     silence_probability: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5  # at each of these places; Kaldi's
 
