@@ -7,6 +7,7 @@ from typing import Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Un
 
 import numpy as np
 
+from asrkit.config.checks import HIGHEST_ORDER
 from asrkit.config.symbols import END, RESERVED_WORDS, START, UNKNOWN
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
@@ -14,7 +15,6 @@ from asrkit.lm.rows import Spellings, format_numbers, join_columns
 from asrkit.storage.files import whole_file
 from asrkit.text.lines import READ_ERRORS, stream_lines
 
-HIGHEST_ORDER = 6  # kenlm is built for up to this order
 LARGEST_LOGARITHM = 1000.0  # to base 10; SRILM writes -99 for a probability of 0
 _LONGEST_LINE = 1 << 16  # bytes
 # Of an ARPA file, at most: 4 and 6 are usual, digits in order 5 have 9. By name, as in text.lines.OPEN
