@@ -93,8 +93,10 @@ def command(
 def _open_trained(exp: Path, jobs: int, cluster: str, device: Optional[str]) -> Experiment:
     trained = open_experiment(exp, jobs)
     config = with_values(trained.config, {} if device is None else {"decode.device": device})
-    for found, expected, todo in conflicts(config):
-        raise UserError(found, expected, "--device", todo)
+    before = list(conflicts(trained.config))  # an earlier version may have accepted them
+    for conflict in conflicts(config):
+        if conflict not in before:
+            raise UserError(conflict.found, conflict.expected, "--device", conflict.todo)
     average.check_device(config)
     return dataclasses.replace(trained, config=config, cluster=cluster)
 

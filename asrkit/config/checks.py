@@ -3,13 +3,23 @@
 from typing import Iterator, NamedTuple, Tuple
 
 from asrkit.config.methods import METHODS
-from asrkit.config.recipe import FeaturesConfig, LmConfig, ModelConfig, RecipeConfig, kind_of
+from asrkit.config.recipe import (
+    FeaturesConfig,
+    LmConfig,
+    ModelConfig,
+    NeuralLmConfig,
+    RecipeConfig,
+    kind_of,
+)
 from asrkit.config.symbols import RESERVED_WORDS
 
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
 GRAMMARS = (".yaml", ".yml")  # names of files with a grammar, of which lm.text is drawn
 MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
+HIGHEST_ORDER = 6  # kenlm is built for up to this order
+# Settings of lm.neural and lm.second_neural that only one kind of trained model has
+OF_KIND = {"kernel": "residual", "heads": "masked", "mask_share": "masked", "context": "masked"}
 _Unused = Tuple[str, bool, str]  # setting, whether it has no effect, why
 
 
@@ -36,11 +46,7 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
         found = f"augment has {kinds.count(kind)} entries of kind {kind}"
         yield Conflict(found, "at most one of each kind", "remove the others")
-    for name, arpa in (("order", config.lm.arpa), ("rescore_order", config.lm.rescore_arpa)):
-        order = getattr(config.lm, name) or 0
-        if order > MAXIMUM_ORDER and arpa is None and config.lm.estimator == "builtin":
-            todo = f"--set lm.{name}={MAXIMUM_ORDER}, or lm.estimator=lmplz"
-            yield Conflict(f"lm.{name} is {order}", f"1 to {MAXIMUM_ORDER}", todo)
+    yield from _order_conflicts(config.lm)
     for name in ("neural", "second_neural"):
         neural = getattr(config.lm, name)
         if neural.kind == "masked" and neural.dim % (2 * neural.heads):
@@ -56,6 +62,13 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     if most <= least:
         found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
         yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
+    factor = config.decode.retry_beam_factor
+    if factor <= 1:
+        expected = (
+            "more than 1: an empty lattice is retried with beams wider by it, as narrow ones lose paths"
+        )
+        todo = "--set decode.retry_beam_factor=2"
+        yield Conflict(f"decode.retry_beam_factor is {factor:g}", expected, todo)
     if config.decode.precision == "float16" and config.decode.device != "cuda":
         found = f"decode.precision is float16, and decode.device {config.decode.device}"
         todo = "--device cuda, or --set decode.precision=bfloat16"
@@ -75,14 +88,30 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         yield Conflict(f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]")
 
 
+def _order_conflicts(lm: LmConfig) -> Iterator[Conflict]:
+    """Orders that the estimators can't make or kenlm can't read, and counts for orders that aren't made."""
+    estimated = [lm.order] if lm.arpa is None else []
+    for name, arpa in (("order", lm.arpa), ("rescore_order", lm.rescore_arpa)):
+        order, builtin = getattr(lm, name) or 0, lm.estimator == "builtin" and arpa is None
+        most = MAXIMUM_ORDER if builtin else HIGHEST_ORDER
+        if order > most and (arpa is None or name == "rescore_order"):
+            todo = f"--set lm.{name}={most}" + (", or lm.estimator=lmplz" if builtin and order == 6 else "")
+            yield Conflict(f"lm.{name} is {order}", f"1 to {most}", todo)
+    if lm.rescore_order is not None and lm.rescore_arpa is None:
+        estimated.append(lm.rescore_order)
+    if estimated and len(lm.min_counts) > max(estimated):
+        found = f"lm.min_counts has {len(lm.min_counts)} counts, and the highest order is {max(estimated)}"
+        yield Conflict(found, "at most one per order", "remove the others, or raise lm.order")
+
+
 def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
     """Settings of the model that don't fit each other."""
     stages = len(config.stage_blocks) if config.front in STAGE_BLOCKS_FRONTS else PRESET_STAGES
     for name in ("stage_channels", "stage_time_strides", "stage_frequency_strides"):
-        found = len(getattr(config, name))
-        if found != stages:
+        number = len(getattr(config, name))
+        if number != stages:
             todo = f"correct model.{name}"
-            yield Conflict(f"model.{name} has {found} entries", f"{stages}, one per stage", todo)
+            yield Conflict(f"model.{name} has {number} entries", f"{stages}, one per stage", todo)
     if config.inner_channels and len(config.inner_channels) != stages:
         entries = f"model.inner_channels has {len(config.inner_channels)} entries"
         yield Conflict(entries, f"{stages}, one per stage, or none", "correct model.inner_channels")
@@ -208,23 +237,36 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
 
 def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:
     estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    neural = any(each.layers and each.path is None for each in (lm.neural, lm.second_neural))
     drawn = lm.text is not None and lm.text.endswith(GRAMMARS)
     ready = "lm.arpa gives a ready model"
     no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    yield "lm.text", lm.text is not None and not (estimated or neural), ready
     yield "lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar
     yield "lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"
     yield "lm.interpolate", lm.interpolate and not estimated, ready
+    yield "lm.estimator", lm.estimator != "builtin" and not estimated, ready
     yield "lm.min_counts", bool(lm.min_counts) and not estimated, ready
     yield "lm.prune", lm.prune > 0 and lm.arpa is not None, ready
     no_order = "lm.rescore_order is not"
     yield "lm.rescore_arpa", bool(lm.rescore_arpa) and lm.rescore_order is None, no_order
-    for name, neural in (("neural", lm.neural), ("second_neural", lm.second_neural)):
-        masked, given = neural.kind == "masked", bool(neural.path)
-        no_context, no_pieces = f"lm.{name} trains no masked model", f"lm.{name}.tokens is not pieces"
-        yield f"lm.{name}.path", given and not masked, f"lm.{name}.kind is not masked"
-        yield f"lm.{name}.layers", given and bool(neural.layers), f"lm.{name}.path gives a ready model"
-        yield f"lm.{name}.context", neural.context is not None and (given or not masked), no_context
-        yield f"lm.{name}.pieces", neural.pieces != 2000 and neural.tokens != "pieces", no_pieces
+    yield from _unused_of_neural("lm.neural", lm.neural)
+    yield from _unused_of_neural("lm.second_neural", lm.second_neural)
+
+
+def _unused_of_neural(section: str, neural: NeuralLmConfig) -> Iterator[_Unused]:
+    default, given = NeuralLmConfig(), bool(neural.path)
+    changed = [name for name in default.__struct_fields__ if getattr(neural, name) != getattr(default, name)]
+    if not neural.layers and not given:  # switched off
+        return
+    yield f"{section}.path", given and neural.kind != "masked", f"{section}.kind is not masked"
+    for name in changed:
+        trained = name not in ("kind", "path")
+        yield f"{section}.{name}", given and trained, f"{section}.path gives a ready model"
+        kind = OF_KIND.get(name, neural.kind)
+        yield f"{section}.{name}", kind != neural.kind, f"{section}.kind is {neural.kind}, not {kind}"
+    no_pieces = f"{section}.tokens is not pieces"
+    yield f"{section}.pieces", "pieces" in changed and neural.tokens != "pieces", no_pieces
 
 
 def _unused_of_training(config: RecipeConfig) -> Iterator[_Unused]:

@@ -7,7 +7,19 @@ import dataclasses
 import difflib
 import functools
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Literal, Mapping, NamedTuple, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Tuple,
+)
 
 from asrkit.errors import UserError
 
@@ -21,6 +33,8 @@ LM = "lm/lm.arpa"  # that of the graph
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"
 NEURAL_LM = "lm/neural.safetensors"
 SECOND_NEURAL_LM = "lm/second_neural.safetensors"
+# The setting that names the folder of a model which the file only refers to
+FOLDERS = {NEURAL_LM: "lm.neural.path", SECOND_NEURAL_LM: "lm.second_neural.path"}
 
 
 class Need(NamedTuple):
@@ -82,7 +96,10 @@ _OPTIONAL_LM = {**_PLAIN, "lm_scale": Weight("lm_scales", (0.0,))}
 _LARGER = Need(
     lambda config: config.lm.rescore_order, "lm.rescore_order, the order of the n-gram to rescore with"
 )
-_ORDER_2 = Need(lambda config: config.lm.order > 1, "lm.order 2 or more: kenlm reads no smaller model")
+_ORDER_2 = Need(
+    lambda config: config.lm.arpa is not None or config.lm.order > 1,  # stage lm checks what it has written
+    "lm.order 2 or more: kenlm reads no smaller model",
+)
 _SPELLING = Need(
     lambda config: config.units.kind != "phones",
     "units.kind bpe or characters: it has no lexicon, and phones don't spell words",
@@ -258,6 +275,11 @@ def method_order(name: str) -> Tuple[int, str]:
     """Sorts names of methods as METHODS has them; others, of a recipe's own stage, come last."""
     names = list(METHODS)
     return (names.index(name) if name in METHODS else len(names), name)
+
+
+def beyond_unigrams(names: Iterable[str]) -> List[str]:
+    """Those of `names` that need an n-gram model of order 2 or more."""
+    return [name for name in names if _ORDER_2 in METHODS[name].needs]
 
 
 def files_by_method() -> Iterator[str]:

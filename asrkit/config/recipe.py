@@ -214,7 +214,8 @@ class GraphConfig(Settings):
 
     topology: Literal["standard", "modified"] = "standard"
     # A unit of the lexicon, such as SIL in the line "<SIL> SIL", that may occur before, between and after
-    # words. None: CTC's blank covers silence. Training learns the unit only from transcripts with its word
+    # words. None: CTC's blank covers silence. Training learns the unit from transcripts with its word, or by
+    # train.optional_silence
     optional_silence: Optional[str] = None
     silence_probability: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5  # at each of these places; Kaldi's
 
@@ -541,7 +542,7 @@ class DecodeConfig(Settings):
     transducer_beam: Positive = 8  # unit sequences kept per frame in modified-beam-search
     # Frames with a more probable blank are skipped in the search, their scores are kept; null: none
     blank_skip_threshold: Optional[Annotated[float, msgspec.Meta(gt=0, lt=1)]] = 0.999
-    retry_beam_factor: PositiveReal = 2.0  # beam multiplier when the first lattice is empty
+    retry_beam_factor: PositiveReal = 2.0  # beam multiplier when the first lattice is empty; above 1
 
     def __post_init__(self) -> None:
         """Translate former names of methods, refuse unknown ones."""

@@ -22,7 +22,16 @@ import torch
 from torch import Tensor
 
 from asrkit.config import DecodeConfig, GraphConfig
-from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS, Weight
+from asrkit.config.methods import (
+    FOLDERS,
+    LARGER_LM,
+    LM,
+    METHODS,
+    NEURAL_LM,
+    SECOND_NEURAL_LM,
+    WORDS,
+    Weight,
+)
 from asrkit.decode.nbest import COLUMNS, NBest, is_out_of_memory, make_points
 from asrkit.decode.transducer import fast_beam_search, modified_beam_search
 from asrkit.errors import UserError
@@ -66,7 +75,10 @@ class UtteranceDecoder:
         files: Optional[Mapping[str, Path]] = None,
         model: Optional[AcousticModel] = None,
     ) -> None:
-        """HLG, the files of METHODS by name and the acoustic model are given if a method needs them."""
+        """HLG, the files of METHODS by name and the acoustic model are given if a method needs them.
+
+        `files` also has the folders of FOLDERS, by setting.
+        """
         self.config, self.units, self.graph, self.files, self.model = config, units, graph, files or {}, model
         if graph is not None:
             from asrkit.decode.search import prepare_graph
@@ -202,8 +214,11 @@ class UtteranceDecoder:
 
 
 def decode_greedily(units: Units, log_probs: Tensor) -> NBest:
-    """The transcript of each frame's best unit, with scores of 0; the fallback of all methods."""
-    words = units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0])
+    """The transcript of each frame's best unit, with scores of 0; the fallback of CTC's methods."""
+    return _greedy_nbest(units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0]))
+
+
+def _greedy_nbest(words: List[str]) -> NBest:
     return NBest([words], np.zeros((1, len(COLUMNS))), "greedy" if words else "empty")
 
 
@@ -215,6 +230,10 @@ def make_ngram_scorer(arpa: Path) -> SentenceScorer:
         return math.log(10) * np.array([model.score(" ".join(words)) for words in sentences])
 
     return score
+
+
+def _neural_scorer(decoder: "UtteranceDecoder", file: str) -> SentenceScorer:
+    return make_neural_scorer(decoder.files[file], decoder.files.get(FOLDERS[file]))
 
 
 class Greedy:
@@ -310,26 +329,44 @@ class OneBest:
 
 
 class WholeLatticeRescoring:
-    """Best path of the lattice at each point, its n-gram scores replaced by a larger model's."""
+    """Best path of the lattice at each point, its n-gram scores replaced by a larger model's.
+
+    Words that the larger model lacks have its scores of <unk>, as in nbest-rescoring.
+    """
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        from asrkit.graph.compile import make_acceptor
+        from asrkit.graph.compile import make_acceptor, words_without_ngram
         from asrkit.graph.grammar import make_grammar
 
         assert decoder.graph is not None
         self.symbols, files = decoder.graph.words, decoder.files
-        grammar = make_grammar(files[LARGER_LM], files[WORDS], decoder.units.unknown_word)
+        unknown = len(self.symbols)  # label of <unk>
+        grammar = make_grammar(files[LARGER_LM], files[WORDS], unknown_id=unknown)
+        absent = set(words_without_ngram(decoder.units, self.symbols, grammar))
+        labels = [unknown if word in absent else index for index, word in enumerate(self.symbols)]
+        self.scored_as = torch.tensor(labels, dtype=torch.int32)
+        _report_absent(
+            sorted(absent - {decoder.units.unknown_word}), files[LARGER_LM], unknown in grammar.word
+        )
         self.grammar = make_acceptor(grammar)  # with epsilon back-off arcs
         self.grammar.lm_scores = self.grammar.scores.clone()
 
-    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
-        """The best paths; None if the larger model allows none of the lattice's word sequences."""
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The best paths; of the lattice as it is if the larger model allows none of its word sequences."""
         from asrkit.decode.paths import list_hypotheses, rescore_lattice
 
-        rescored = rescore_lattice(utterance.lattice, self.grammar)
+        rescored = rescore_lattice(utterance.lattice, self.grammar, self.scored_as)
         if not rescored.num_arcs:
-            return None
+            return list_hypotheses(utterance.lattice, self.symbols, "unrescored", points)
         return list_hypotheses(rescored, self.symbols, utterance.outcome, points)
+
+
+def _report_absent(absent: Sequence[str], arpa: Path, as_unknown: bool) -> None:
+    """Report words that a larger n-gram lacks."""
+    if absent:
+        fate = "have the scores of <unk>" if as_unknown else "can't be recognised: it has no <unk> either"
+        some = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        print(f"decode: whole-lattice-rescoring: {len(absent):,} words that {arpa.name} lacks {fate}: {some}")
 
 
 class NgramRescoring:
@@ -348,14 +385,14 @@ class NeuralRescoring(NgramRescoring):
     """n-best list with one more column of scores: those of the neural language model."""
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.score = make_neural_scorer(decoder.files[NEURAL_LM])
+        self.score = _neural_scorer(decoder, NEURAL_LM)
 
 
 class TwoNeuralRescoring:
     """n-best list with two more columns of scores: those of both neural language models."""
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.scorers = [make_neural_scorer(decoder.files[file]) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
+        self.scorers = [_neural_scorer(decoder, file) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
         """The drawn n-best list with the models' columns."""
@@ -396,9 +433,7 @@ class TransducerGreedy:
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
         """The one hypothesis; `points` don't matter."""
-        transducer, encoded = transducer_input(self.decoder, utterance)
-        words = self.decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
-        return NBest([words], np.zeros((1, len(COLUMNS))), "transducer")
+        return NBest([_transducer_words(self.decoder, utterance)], np.zeros((1, len(COLUMNS))), "transducer")
 
 
 class ModifiedBeamSearch:
@@ -427,13 +462,21 @@ class FastBeamSearch:
         self.fst.lm_scores = self.fst.scores.clone()
         self.fst.scores = decoder.config.search_lm_scale * self.fst.lm_scores
 
-    def __call__(self, utterance: Utterance, points: np.ndarray) -> Optional[NBest]:
-        """The best paths at `points`; None if no path ends in a final state."""
+    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
+        """The best paths at `points`; if none is final, transducer-greedy's, because CTC may be untrained."""
         from asrkit.decode.paths import list_hypotheses
 
         transducer, encoded = transducer_input(self.decoder, utterance)
         lattice = fast_beam_search(transducer, encoded, self.fst, self.decoder.config)
-        return None if lattice is None else list_hypotheses(lattice, self.symbols, "lattice", points)
+        if lattice is None:
+            return _greedy_nbest(_transducer_words(self.decoder, utterance))
+        return list_hypotheses(lattice, self.symbols, "lattice", points)
+
+
+def _transducer_words(decoder: UtteranceDecoder, utterance: Utterance) -> List[str]:
+    """Words of the transducer's best unit or blank of each frame."""
+    transducer, encoded = transducer_input(decoder, utterance)
+    return decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
 
 
 def transducer_input(decoder: UtteranceDecoder, utterance: Utterance) -> Tuple[Transducer, Tensor]:

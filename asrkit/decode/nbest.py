@@ -24,6 +24,7 @@ OUTCOMES = {
     "wider_beam": "empty lattice, retried with beam {wider:g}",
     "narrower_beam": "out of memory, retried with beam {narrower:g}",
     "partial": "no path to a final state, trailing frames dropped",
+    "unrescored": "the larger language model allows no path, the lattice isn't rescored",
     "greedy": "no lattice, fell back to greedy",
     "empty": "no lattice and an empty greedy transcript",
 }

@@ -199,12 +199,17 @@ def prune_lattice(lattice: k2.Fsa, most_arcs: int) -> k2.Fsa:
     return k2.connect(pruned)
 
 
-def rescore_lattice(lattice: k2.Fsa, grammar: k2.Fsa) -> k2.Fsa:
-    """Acceptor of the lattice's words with the scores of `grammar` in lm_scores instead of its own.
+def rescore_lattice(lattice: k2.Fsa, grammar: k2.Fsa, scored_as: Tensor) -> k2.Fsa:
+    """The lattice's words (as aux_labels) with the scores of `grammar` in lm_scores instead of its own.
 
-    Empty if the grammar allows none of its word sequences. The lattice is first pruned to MOST_ARCS.
+    `scored_as` (word,) is the label in the grammar of each word id. Empty if the grammar allows none of the
+    word sequences. The lattice is first pruned to MOST_ARCS.
     """
     words = prune_lattice(project_to_words(lattice)[0], MOST_ARCS)
     del words.lm_scores
-    rescored = k2.top_sort(k2.connect(k2.intersect(words, grammar, treat_epsilons_specially=True)))
+    words.aux_labels = words.labels.clone()
+    inside = words.labels >= 0  # -1 is the end
+    words.labels = torch.where(inside, scored_as[words.labels.clamp(min=0).long()], words.labels)
+    sorted_words = k2.arc_sort(words)
+    rescored = k2.top_sort(k2.connect(k2.intersect(sorted_words, grammar, treat_epsilons_specially=True)))
     return k2.Fsa.from_fsas([rescored])

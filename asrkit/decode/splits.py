@@ -16,7 +16,16 @@ import msgspec
 import numpy as np
 import torch
 
-from asrkit.config.methods import BEAMS, GRAPH, METHODS, RENAMED, Method
+from asrkit.config.methods import (
+    BEAMS,
+    FOLDERS,
+    GRAPH,
+    METHODS,
+    NEURAL_LM,
+    RENAMED,
+    SECOND_NEURAL_LM,
+    Method,
+)
 from asrkit.decode.methods import UtteranceDecoder
 from asrkit.decode.nbest import (
     OUTCOMES,
@@ -102,6 +111,10 @@ class SplitDecoder:
             for method in self.methods.values()
             for file in method.files
         }
+        lm = experiment.config.lm
+        for file, neural in ((NEURAL_LM, lm.neural), (SECOND_NEURAL_LM, lm.second_neural)):
+            if file in self.files and neural.path is not None:
+                self.files[FOLDERS[file]] = experiment.named(neural.path)
         self.model_file = experiment.folder("average") / "model.safetensors"
         self.model, self.model_made_of = load_model(self.model_file)
         self._check_made_of("model", self.model_made_of, "units")

@@ -1,7 +1,7 @@
 """HLG, LG and G of what stages units and lm wrote: CTC topology, lexicon and grammar, composed."""
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import k2
 import numpy as np
@@ -89,12 +89,19 @@ def add_final_state(graph: str, parts: Sequence[Arcs], final: np.ndarray) -> Tup
     return make_table(graph, np.bincount(arcs.source, minlength=len(final) + 1), [arcs])
 
 
-def _report_words_without_ngram(units: Units, symbols: Sequence[str], grammar: Grammar) -> None:
+def words_without_ngram(units: Units, symbols: Sequence[str], grammar: Grammar) -> List[str]:
+    """Sorted words of the lexicon that no n-gram has; `symbols` are those of words.txt."""
+    found = set(np.unique(grammar.word).tolist())
     lexicon = {entry.word for entry in units.lexicon}
-    absent = sorted(lexicon - {symbols[index] for index in np.unique(grammar.word)})
+    return sorted(word for index, word in enumerate(symbols) if word in lexicon and index not in found)
+
+
+def _report_words_without_ngram(units: Units, symbols: Sequence[str], grammar: Grammar) -> None:
+    absent = words_without_ngram(units, symbols, grammar)
     if absent:
+        words = len({entry.word for entry in units.lexicon})
         print(
-            f"graph: {len(absent):,} of {len(lexicon):,} words of the lexicon can't be recognised: the "
+            f"graph: {len(absent):,} of {words:,} words of the lexicon can't be recognised: the "
             f"language model lacks them: {', '.join(absent[:5])}{', ...' if len(absent) > 5 else ''}"
         )
 

@@ -38,20 +38,25 @@ class Grammar:
         return len(self.final)
 
 
-def make_grammar(arpa: Path, words_file: Path, unknown_word: Optional[str] = None) -> Grammar:
+def make_grammar(
+    arpa: Path, words_file: Path, unknown_word: Optional[str] = None, unknown_id: int = NO_WORD
+) -> Grammar:
     """G from an ARPA file, without n-grams that have words outside words.txt, such as <unk>.
 
-    An `unknown_word` that the model lacks replaces its <unk>. Raises UserError if no n-gram is left.
+    An `unknown_word` that the model lacks replaces its <unk>; with `unknown_id`, <unk> is kept as that word.
+    Raises UserError if no n-gram of words.txt is left.
     """
     model, symbols = read_arpa(arpa), read_symbols(words_file)
     ids = {symbol: index for index, symbol in enumerate(symbols)}
+    if unknown_id != NO_WORD:
+        ids[UNKNOWN] = unknown_id
     if unknown_word is not None and unknown_word not in model.vocabulary:
         ids[UNKNOWN] = ids[unknown_word]
     ids.update({START: START_MARK, END: END_MARK})
     words_of = np.array([ids.get(word, NO_WORD) for word in model.vocabulary], dtype=np.int32)
     context, suffix, last = _link(model, words_of)
     follows, ends = np.flatnonzero(last > NO_WORD), np.flatnonzero(last == END_MARK)
-    if not (len(follows) and len(ends)):
+    if not (np.any(last[follows] != unknown_id) and len(ends)):
         lacked = "none of the words of the lexicon" if len(ends) else f"no {END}"
         expected = f"n-grams of the words in words.txt, and of {END}"
         where, todo = f"{arpa} and {words_file}", "make both from the same text: run.sh --stage units"

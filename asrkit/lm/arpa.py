@@ -7,17 +7,18 @@ from typing import Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Un
 
 import numpy as np
 
-from asrkit.config.symbols import END, RESERVED_WORDS, START
+from asrkit.config.checks import HIGHEST_ORDER
+from asrkit.config.symbols import END, RESERVED_WORDS, START, UNKNOWN
 from asrkit.errors import UserError
 from asrkit.lm.model import NgramIndex, NgramModel, NgramTable
 from asrkit.lm.rows import Spellings, format_numbers, join_columns
 from asrkit.storage.files import whole_file
 from asrkit.text.lines import READ_ERRORS, stream_lines
 
-HIGHEST_ORDER = 6  # kenlm is built for up to this order
 LARGEST_LOGARITHM = 1000.0  # to base 10; SRILM writes -99 for a probability of 0
 _LONGEST_LINE = 1 << 16  # bytes
-_BEST_COMPRESSION = 30  # of an ARPA file, at most: 5 is usual
+# Of an ARPA file, at most: 4 and 6 are usual, digits in order 5 have 9. By name, as in text.lines.OPEN
+_BEST_COMPRESSION = {".gz": 30, ".xz": 100}
 _ROWS_AT_ONCE = 1 << 14  # of about a hundred bytes: they fit a processor's cache
 
 
@@ -79,9 +80,12 @@ def read_vocabulary(file: Path) -> List[str]:
 
 def read_unigrams(file: Path) -> Dict[str, float]:
     """The words of an ARPA file and their log10 probabilities; nothing after its unigrams is read."""
+    return {word: value for word, value in _all_unigrams(file).items() if word not in RESERVED_WORDS}
+
+
+def _all_unigrams(file: Path) -> Dict[str, float]:
     lines = _Lines(file)
-    found = {words[0]: value for value, words, _ in _entries(lines, 1, _read_header(lines), {})}
-    return {word: value for word, value in found.items() if word not in RESERVED_WORDS}
+    return {words[0]: value for value, words, _ in _entries(lines, 1, _read_header(lines), {})}
 
 
 def copy_arpa(
@@ -90,7 +94,8 @@ def copy_arpa(
     """Copy a user's ARPA file in the layout of write_arpa, which kenlm reads too, and return its order.
 
     Words are normalised, unless the file already has the normalised form: such variant spellings are kept
-    and reported. Raises UserError if the order isn't `order`, and for a file that asrkit can't read.
+    and reported. <UNK> becomes <unk>, which kenlm takes for the same word. Raises UserError if the order
+    isn't `order`, and for a file that asrkit can't read.
     """
     renamed = _normalised_words(source, normalise)
     lines = _Lines(source)
@@ -116,8 +121,9 @@ def copy_arpa(
 
 
 def _normalised_words(file: Path, normalise: Callable[[str], str]) -> Dict[str, str]:
-    words = dict.fromkeys(read_vocabulary(file))
-    renamed: Dict[str, str] = {}
+    unigrams = _all_unigrams(file)
+    words = dict.fromkeys(word for word in unigrams if word not in RESERVED_WORDS)
+    renamed = {} if UNKNOWN in unigrams else {UNKNOWN.upper(): UNKNOWN}
     variants: List[str] = []
     for word in list(words):
         normal = normalise(word)
@@ -161,8 +167,8 @@ class _Lines:
 
     def room(self, order: int) -> int:
         """The most n-grams of this order for which the file has bytes: each has "0", words, a line end."""
-        packed = _BEST_COMPRESSION if self.file.suffix == ".gz" else 1
-        return self.file.stat().st_size * packed // (2 + 2 * order)
+        unpacked = self.file.stat().st_size * _BEST_COMPRESSION.get(self.file.suffix, 1)
+        return unpacked // (2 + 2 * order)
 
     def refuse(self, found: str = "", expected: str = "", number: int = 0) -> NoReturn:
         """Raise UserError for the current line or line `number`; `found` is by default its beginning."""

@@ -5,9 +5,11 @@ import random
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
+from asrkit.config.methods import beyond_unigrams
 from asrkit.config.recipe import LmConfig, NeuralLmConfig, RecipeConfig
 from asrkit.corpus.cuts import read_transcripts
 from asrkit.corpus.text import normalise_word
+from asrkit.errors import UserError
 from asrkit.lm.arpa import copy_arpa, ngram_counts, read_arpa, write_arpa
 from asrkit.lm.interpolation import interpolate
 from asrkit.lm.kenlm import BINARY, estimate_with_lmplz, load_kenlm, write_binary
@@ -43,6 +45,8 @@ def build_language_models(experiment: Experiment) -> None:
             else:
                 found = copy_given_model(experiment.named(given), arpa, wanted, word_rule)
                 print(f"lm: {given}, of order {found}")
+            if arpa.name == "lm.arpa":
+                _refuse_unigrams(config, arpa)
             if write_binary(arpa):
                 print(f"lm: {arpa.stem}{BINARY}, which kenlm maps into memory")
         report = _measure(config, folder / "lm.arpa", sentences, dev)
@@ -55,6 +59,19 @@ def build_language_models(experiment: Experiment) -> None:
                 by = f"{known:.2f} by lm.{name}, {ngram:.2f} by n-grams"
                 print(f"lm: {split}: perplexity of known words {by}")
         write_json(folder / "report.json", report)
+
+
+def _refuse_unigrams(config: RecipeConfig, arpa: Path) -> None:
+    """Raise UserError for a model of order 1 if a chosen method needs more: decoding is hours later."""
+    methods = beyond_unigrams(config.decode.methods)
+    if methods and len(ngram_counts(arpa)) == 1:
+        given, prune = config.lm.arpa, config.lm.prune
+        setting, todo = (
+            ("lm.arpa", "name a larger model in lm.arpa") if given else ("lm.prune", "set a smaller lm.prune")
+        )
+        found = f"{given} is an n-gram model of order 1" if given else f"lm.prune {prune:g} leaves no 2-grams"
+        expected = f"a model of order 2 or more, for {', '.join(methods)}"
+        raise UserError(found, expected, setting, f"{todo}, or choose other decode.methods")
 
 
 def _write_neural(

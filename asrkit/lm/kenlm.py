@@ -1,5 +1,6 @@
 """kenlm: its models, from ARPA files or mapped binary files, and its programs, if they are built."""
 
+import contextlib
 import mmap
 import subprocess
 import sys
@@ -42,7 +43,16 @@ def load_kenlm(arpa: Path, given: Optional[Path] = None) -> Any:
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: kenlm's message is not UTF-8
         found, file = f"kenlm can't read {given or arpa}: {error}", str(given or arpa)
         todo = "fix that file" if given else "run.sh --stage lm regenerates it"
+        if _is_unigram(arpa):
+            found = f"{given or arpa} is a model of order 1"
+            todo = "set a larger lm.order or lm.arpa, or a smaller lm.prune, or choose other decode.methods"
         raise UserError(found, "a model of order 2 or more", file, todo) from None
+
+
+def _is_unigram(arpa: Path) -> bool:
+    with contextlib.suppress(UserError):  # of a file that isn't ARPA: kenlm's message is shown
+        return len(ngram_counts(arpa)) == 1
+    return False
 
 
 def write_binary(arpa: Path) -> Optional[Path]:

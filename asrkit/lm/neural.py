@@ -1,9 +1,10 @@
 """Neural language models: the table of kinds, their training, and the interface that rescoring needs."""
 
 import math
+import os
 import random
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import msgspec
 import numpy as np
@@ -11,17 +12,20 @@ import torch
 from torch import nn
 
 from asrkit.config import NeuralLmConfig
+from asrkit.errors import UserError
 from asrkit.lm.lstm import LstmLm
 from asrkit.lm.masked import MaskedLm
 from asrkit.lm.pretrained import PretrainedLm
 from asrkit.lm.residual import ResidualLm
 from asrkit.lm.tokeniser import Sentences, Tokeniser
 from asrkit.lm.tokens import SPECIAL_WORDS
-from asrkit.storage.fingerprint import hash_value
+from asrkit.storage.files import remove
+from asrkit.storage.fingerprint import hash_file, hash_value
 from asrkit.storage.tensors import load_module, load_tensors, read_metadata, save_tensors
 
 SEED = 1
 GRADIENT_CLIP = 1.0  # total 2-norm
+PRETRAINED_FILES = (".json", ".txt", ".model", ".safetensors")  # what transformers reads
 
 # By lm.neural.kind. A model gives loss(sentences) of a batch, and score(sentences): log-probabilities
 # (sentence, word) and a mask of those that perplexity counts, in batches
@@ -45,25 +49,36 @@ def make_model(about: Mapping[str, Any]) -> nn.Module:
     return model
 
 
-def load_neural(file: Path) -> Any:
-    """The model that train_neural or write_pretrained wrote; UserError if the file holds none."""
+def load_neural(file: Path, folder: Optional[Path] = None) -> Any:
+    """The model that train_neural or write_pretrained wrote; UserError if the file holds none.
+
+    `folder`: that of lm.neural.path as it is now, for a pretrained model.
+    """
     about = read_metadata(file)
-    if isinstance(about.get("path"), str):
-        return PretrainedLm(Path(about["path"]), lower=about.get("lower") is True)
+    if isinstance(about.get("folder"), str) or isinstance(about.get("path"), str):
+        return PretrainedLm(_pretrained_folder(file, about, folder), lower=about.get("lower") is True)
     return load_module(file, make_model, "a language model", stage="lm")[0]
 
 
-def make_neural_scorer(file: Path) -> SentenceScorer:
-    """Score sentences with a file of stage lm; OOV words are <unk>."""
-    return scorer_of(load_neural(file))
+def make_neural_scorer(file: Path, folder: Optional[Path] = None) -> SentenceScorer:
+    """Score sentences with a file of stage lm, and the folder of load_neural; OOV words are <unk>."""
+    return scorer_of(load_neural(file, folder), where=str(file))
 
 
-def scorer_of(model: Any) -> SentenceScorer:
-    """Score sentences with a model of load_neural."""
+def scorer_of(model: Any, where: str = "the neural language model") -> SentenceScorer:
+    """Score sentences with a model of load_neural; UserError for scores that aren't finite.
+
+    With such scores in a list, the first hypothesis would always win.
+    """
 
     def score(sentences: Sentences) -> np.ndarray:
         sums = [log_probs.double().sum(dim=1) for log_probs, _ in model.score(sentences)]
-        return torch.cat(sums).numpy()
+        scores: np.ndarray = torch.cat(sums).numpy()
+        if not np.isfinite(scores).all():
+            some = " ".join(sentences[int(np.flatnonzero(~np.isfinite(scores))[0])])
+            found, todo = f"a score that is not finite, of {some[:60]!r}", "run.sh --stage lm retrains it"
+            raise UserError(found, "finite log-probabilities: the model may have diverged", where, todo)
+        return scores
 
     return score
 
@@ -108,6 +123,8 @@ def train_neural(
             nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
             optimizer.step()
         perplexity = measure_perplexity(model.eval(), dev)
+        if not math.isfinite(state.best):  # no earlier epoch is of use
+            _refuse_diverged(model, batches[-1], perplexity, f"lm.{file.stem}.learning_rate", config)
         print(f"lm: neural, epoch {epoch} of {config.epochs}: perplexity {perplexity:.2f} on dev", flush=True)
         state.save(epoch, perplexity)
     save_tensors(file, state.kept, about)
@@ -115,16 +132,40 @@ def train_neural(
     return state.best
 
 
+def _refuse_diverged(
+    model: Any, batch: Sentences, perplexity: float, setting: str, config: NeuralLmConfig
+) -> None:
+    """Raise UserError if the perplexity on dev or on a batch isn't finite: dev may have no known word."""
+    perplexity += measure_perplexity(model, [" ".join(words) for words in batch])
+    if not math.isfinite(perplexity):
+        found = f"the neural language model diverged, with {setting} {config.learning_rate:g}"
+        todo = f"--set {setting}={min(3e-3, config.learning_rate / 3):.1g}"
+        raise UserError(found, f"a finite perplexity, not {perplexity:g}", setting, todo)
+
+
+class _Stored(NamedTuple):
+    model: Dict[str, torch.Tensor]
+    kept: Dict[str, torch.Tensor]
+    adam: List[Dict[str, torch.Tensor]]  # by place of the parameter
+    random: torch.Tensor  # state of torch's generator
+    epoch: int
+    best: float
+
+
 class TrainingState:
-    """A training after an epoch, in a file beside the model's; read if text and settings are the same."""
+    """A training after an epoch, in a file beside the model's; read if text and settings are the same.
+
+    A damaged file is reported and deleted, and training starts from the beginning.
+    """
 
     def __init__(self, model_file: Path, model: nn.Module, optimizer: torch.optim.Adam, made_of: str) -> None:
         self.file = model_file.with_name(f"{model_file.name}.training")
         self.model, self.optimizer, self.made_of = model, optimizer, made_of
         self.epoch, self.best = 0, math.inf
         self.kept: Dict[str, torch.Tensor] = model.state_dict()
-        if self.file.exists() and read_metadata(self.file).get("made_of") == made_of:
-            self._load()
+        stored = self._read() if os.path.lexists(self.file) else None
+        if stored is not None:
+            self._restore(stored)
 
     def save(self, epoch: int, perplexity: float) -> None:
         """Keep the model if it is the best so far, and write all that the next epoch depends on."""
@@ -141,21 +182,43 @@ class TrainingState:
         best = self.best if math.isfinite(self.best) else None
         save_tensors(self.file, tensors, {"made_of": self.made_of, "epoch": epoch, "best": best})
 
-    def _load(self) -> None:
-        tensors, about = load_tensors(self.file)
+    def _read(self) -> Optional[_Stored]:
+        """What the file holds, if it is of this training and whole; nothing is changed."""
+        try:
+            tensors, about = load_tensors(self.file)
+            return self._parse(tensors, about) if about.get("made_of") == self.made_of else None
+        except (UserError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            print(f"lm: neural, damaged training state ({reason}); starts from the beginning", flush=True)
+            remove(self.file)
+            return None
+
+    def _parse(self, tensors: Dict[str, torch.Tensor], about: Mapping[str, Any]) -> _Stored:
+        """Raises one of several errors if anything doesn't fit the model."""
         tensors = {name: value.clone() for name, value in tensors.items()}
-        parts: Dict[str, Dict[str, torch.Tensor]] = {"model": {}, "kept": {}, "adam": {}}
-        torch.set_rng_state(tensors.pop("random"))
-        for name, value in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = value
-        self.model.load_state_dict(parts["model"])
-        self.kept = parts["kept"]
-        for place, parameter in enumerate(self.model.parameters()):
-            self.optimizer.state[parameter] = {
-                name: parts["adam"][f"{place}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")
-            }
-        self.epoch, self.best = about["epoch"], about["best"] if about["best"] is not None else math.inf
+        own = self.model.state_dict()
+        model, kept = ({name: tensors.pop(f"{part}.{name}") for name in own} for part in ("model", "kept"))
+        parameters = list(self.model.parameters())
+        adam = [
+            {name: tensors.pop(f"adam.{place}.{name}") for name in ("step", "exp_avg", "exp_avg_sq")}
+            for place in range(len(parameters))
+        ]
+        pairs = [(part[name], own[name]) for part in (model, kept) for name in own]
+        for values, parameter in zip(adam, parameters):
+            pairs += [(values["exp_avg"], parameter), (values["exp_avg_sq"], parameter)]
+        if any(stored.shape != needed.shape or stored.dtype != needed.dtype for stored, needed in pairs):
+            raise ValueError("its tensors don't fit the model")
+        random_state = tensors.pop("random")
+        torch.Generator().set_state(random_state)  # refuses what isn't one
+        epoch, best = msgspec.convert((about["epoch"], about["best"]), Tuple[int, Optional[float]])
+        return _Stored(model, kept, adam, random_state, epoch, math.inf if best is None else best)
+
+    def _restore(self, stored: _Stored) -> None:
+        self.model.load_state_dict(stored.model)
+        for parameter, values in zip(self.model.parameters(), stored.adam):
+            self.optimizer.state[parameter] = values
+        torch.set_rng_state(stored.random)
+        self.kept, self.epoch, self.best = stored.kept, stored.epoch, stored.best
         print(f"lm: neural, resumes after epoch {self.epoch}", flush=True)
 
 
@@ -166,14 +229,49 @@ def write_pretrained(folder: Path, dev: Sequence[str], file: Path) -> float:
     """
     lower = all(text == text.upper() for text in dev)
     perplexity = measure_perplexity(PretrainedLm(folder, lower), dev)
-    save_tensors(file, {"none": torch.zeros(1)}, {"path": str(folder.resolve()), "lower": lower})
+    if not math.isfinite(perplexity):
+        found = f"the model in {folder} has a pseudo-perplexity of {perplexity:g} on dev"
+        raise UserError(found, "a finite one", f"lm.{file.stem}.path", "name the folder of another model")
+    place = os.path.relpath(folder, os.path.realpath(file.parent))  # holds if the project is moved
+    about = {"folder": place, "hash": _hash_pretrained(folder), "lower": lower}
+    save_tensors(file, {"none": torch.zeros(1)}, about)
     return perplexity
 
 
+def _pretrained_folder(file: Path, about: Mapping[str, Any], folder: Optional[Path]) -> Path:
+    """The given folder, or the one that the file names if that isn't there; UserError for another model.
+
+    A file of an earlier version has an absolute path, and no hash to compare.
+    """
+    stored = Path(os.path.realpath(file)).parent / (about.get("folder") or about["path"])
+    there = [each for each in (folder, stored) if each is not None and each.is_dir()]
+    if not there:
+        found = f"the folder {folder or stored} of a masked language model is missing"
+        todo = f"set lm.{file.stem}.path to where it is now"
+        raise UserError(found, "the folder that stage lm measured", f"lm.{file.stem}.path", todo)
+    if "folder" in about and _hash_pretrained(there[0]) != about.get("hash"):
+        found = f"the model in {there[0]} is another one than stage lm measured"
+        todo = f"run.sh --stage lm measures it; or set lm.{file.stem}.path to the earlier one"
+        raise UserError(found, "the same files", f"lm.{file.stem}.path", todo)
+    return there[0]
+
+
+def _hash_pretrained(folder: Path) -> str:
+    """Fingerprint of the files of a model and its tokeniser."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in PRETRAINED_FILES and file.is_file())
+    return hash_value([[file.name, hash_file(file)] for file in files])
+
+
 def measure_perplexity(model: Any, dev: Sequence[str]) -> float:
-    """Perplexity over the words that the model knows, and over ends if it predicts them."""
+    """Perplexity over the words that the model knows, and over ends if it predicts them.
+
+    Of a model that diverged, it is infinite or nan.
+    """
     total, tokens = 0.0, 0
     for log_probs, known in model.score([text.split() for text in dev]):
         total += float(log_probs[known].double().sum())
         tokens += int(known.sum())
-    return math.exp(-total / max(1, tokens))
+    try:
+        return math.exp(-total / max(1, tokens))
+    except OverflowError:
+        return math.inf

@@ -58,13 +58,16 @@ def matched_pairs(differences: Sequence[int]) -> float:
 
     The matched-pairs test of Gillick and Cox 1989 ("Some statistical issues in the comparison of
     speech recognition algorithms") with utterances as segments; NIST's MAPSSWE uses shorter ones.
-    Its normal approximation needs some tens of utterances that differ.
+    Its normal approximation needs some tens of utterances that differ. If all differ by the same number,
+    the p-value is that of the sign test.
     """
     values = np.asarray(differences, dtype=np.float64)
     if not values.any():
         return 1.0
-    deviation = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return math.erfc(abs(values.mean()) / deviation / math.sqrt(2)) if deviation else 0.0
+    if values.min() == values.max():  # without deviation
+        return float(2.0 ** (1 - len(values)))
+    deviation = values.std(ddof=1) / math.sqrt(len(values))
+    return math.erfc(abs(values.mean()) / deviation / math.sqrt(2))
 
 
 def refuse_unpaired(a: Sequence[Transcript], b: Sequence[Transcript]) -> None:

@@ -82,10 +82,10 @@ def unit_tokeniser(units: Units) -> Tokenise:
     """Return a function from words to modelling units (units/units.txt), for the unit error rate.
 
     A word of the lexicon becomes its most probable pronunciation. An out-of-vocabulary word (in a
-    greedy hypothesis or a test reference) is segmented greedily into the longest units; if the units
-    are phones, it stays a single token.
+    greedy hypothesis or a test reference) is segmented greedily into the longest units. If the units are
+    phones, it stays a single token, unless it is nothing but units: greedy joins marked phones that are no
+    word of the lexicon.
     """
-    written = any(symbol.startswith(WORD_START) for symbol in units.symbols)
 
     def tokenise(transcript: Sequence[str]) -> List[str]:
         tokens: List[str] = []
@@ -93,7 +93,8 @@ def unit_tokeniser(units: Units) -> Tokenise:
             if not units.unknown_words(word):
                 tokens += [units.symbols[index] for index in units.encode(word)]
             else:
-                tokens += _longest_pieces(WORD_START + word, units) if written else [word]
+                pieces = _longest_pieces(WORD_START + word, units)
+                tokens += pieces if units.can_spell or units.ids.keys() >= set(pieces) else [word]
         return tokens
 
     return tokenise

@@ -4,7 +4,7 @@ import importlib.util
 from typing import Tuple
 
 from asrkit.config import RecipeConfig
-from asrkit.config.methods import INSTALL, METHODS, files_by_method
+from asrkit.config.methods import FOLDERS, INSTALL, METHODS, files_by_method
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
@@ -32,7 +32,10 @@ STAGE = Stage(
         *("decode", "lm.rescore_order", "corpus.dev", "corpus.tests"),
         *("model", "features.frame_shift"),  # seconds per frame
     ),
-    how=("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices", "decode.device"),
+    how=(
+        *("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices", "decode.device"),
+        *FOLDERS.values(),  # where models are; lm/*.safetensors have their hashes
+    ),
     libraries=("torch", "lhotse"),  # and k2, which methods such as greedy do without
 )
 

@@ -1,5 +1,9 @@
 """Stage score: count errors, with confidence intervals, and write the results."""
 
+import importlib.util
+
+from asrkit.config import RecipeConfig
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.stages.decode import decoded
@@ -17,7 +21,21 @@ STAGE = Stage(
     ),
     writes=("score", "results.json", "RESULTS.md"),
     result=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
+    version=2,  # 1 counted letters of words that a lexicon of marked phones lacks as units
 )
+
+
+def check(config: RecipeConfig) -> None:
+    """Raise UserError for step digits of score.normalise without the package for the script of the corpus."""
+    packages = {"spaced": ("text_to_num",), "characters": ("cn2an",), "mixed": ("text_to_num", "cn2an")}
+    for package in packages[config.corpus.words] if "digits" in config.score.normalise else ():
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"the package {package} is missing",
+                expected="the extra [use], for numbers in digits",
+                where="score.normalise",
+                todo="pip install -e '.[use]', or leave digits out of score.normalise",
+            )
 
 
 def run(experiment: Experiment) -> None:

@@ -11,7 +11,7 @@ from asrkit.corpus.text import WORD_START
 from asrkit.errors import UserError
 from asrkit.text.lexicon import Pronunciation
 
-STRESSED = re.compile(r"([A-Z]+)[012]")  # ARPAbet's vowels with stress, such as AH0
+STRESSED = re.compile(rf"({WORD_START}?[A-Z]+)[012]")  # ARPAbet's vowels with stress, such as AH0
 
 
 def merge_stress(lexicon: Iterable[Pronunciation]) -> List[Pronunciation]:

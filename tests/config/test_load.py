@@ -156,8 +156,14 @@ def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -
         (["lm.arpa=a.arpa", "lm.min_counts=[1, 2]"], "lm.min_counts is set, and lm.arpa"),
         (["graph.silence_probability=0.1"], "silence_probability is set, and graph.optional_silence is not"),
         (["lm.rescore_arpa=a.arpa"], "lm.rescore_arpa is set, and lm.rescore_order is not"),
-        (["lm.neural.pieces=500"], "lm.neural.pieces is set, and lm.neural.tokens is not pieces"),
-        (["lm.neural.context=8"], "lm.neural.context is set, and lm.neural trains no masked model"),
+        (
+            ["lm.neural.layers=1", "lm.neural.pieces=500"],
+            "lm.neural.pieces is set, and lm.neural.tokens is not pieces",
+        ),
+        (
+            ["lm.neural.layers=1", "lm.neural.context=8"],
+            "lm.neural.context is set, and lm.neural.kind is lstm, not masked",
+        ),
         (["corpus.held_out=[valid]"], "neither corpus.dev nor corpus.tests has valid"),
         (["units.unknown_word=<OOV>"], "units.unknown_word is set, and units.kind is not phones"),
         (["units.unknown_word=<UNK>", "units.kind=phones"], "units.unknown_word is <UNK>"),

@@ -33,8 +33,8 @@ def test_a_merged_key_may_be_given_again(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         PLAIN + "lm:\n  neural: &first {<<: {layers: 1, dim: 64}, layers: 2}\n"
-        "  second_neural: {<<: *first, <<: {heads: 2}, dim: 32}\n"
+        "  second_neural: {<<: *first, <<: {epochs: 2}, dim: 32}\n"
     )
     lm = load_config(recipe).lm
     assert (lm.neural.layers, lm.neural.dim) == (2, 64)
-    assert (lm.second_neural.layers, lm.second_neural.dim, lm.second_neural.heads) == (2, 32, 2)
+    assert (lm.second_neural.layers, lm.second_neural.dim, lm.second_neural.epochs) == (2, 32, 2)

@@ -79,6 +79,7 @@ def test_phones_are_those_of_the_first_pronunciation() -> None:
 
 def test_word_that_the_lexicon_lacks_is_cut_into_its_longest_units() -> None:
     lexicon = [Pronunciation("TEN", ("▁TE", "N")), Pronunciation("NET", ("▁N", "ET"))]
-    tokenise = unit_tokeniser(Units([BLANK_SYMBOL, "ET", "N", "▁N", "▁TE"], lexicon))
+    units = Units([BLANK_SYMBOL, "ET", "N", "▁N", "▁TE"], lexicon, spell=lambda word: (f"▁{word}",))
+    tokenise = unit_tokeniser(units)
     assert tokenise(["TEN", "NETN"]) == ["▁TE", "N", "▁N", "ET", "N"]
     assert tokenise(["XET"]) == ["▁", "X", "ET"]

@@ -1,0 +1,15 @@
+"""Two systems that differ by the same number of errors in each of three utterances had p = 0."""
+
+from typing import List
+
+import pytest
+
+from asrkit.score.comparison import matched_pairs
+
+
+@pytest.mark.parametrize(
+    ("differences", "p_value"),
+    [([1, 1, 1], 0.25), ([-2, -2], 0.5), ([3], 1.0), ([0, 0], 1.0), ([1] * 11, 2.0**-10)],
+)
+def test_it_is_that_of_the_sign_test(differences: List[int], p_value: float) -> None:
+    assert matched_pairs(differences) == p_value
