@@ -53,7 +53,7 @@ def test_they_are_refused(settings: List[str], found: str) -> None:
         having("neural.layers=1", "neural.kind=residual", "neural.kernel=7"),
         having("neural.layers=1", "neural.kind=masked", "neural.heads=2", "neural.mask_share=0.5"),
         having("neural.kind=masked", "neural.path=bert"),
-        having("neural.kind=residual", "neural.layers=0"),  # switched off
+        having("neural.kind=residual", "neural.layers=null"),  # switched off
         having("estimator=lmplz", "order=6"),
         ["decode.retry_beam_factor=1.5"],
     ],
