@@ -69,8 +69,13 @@ def refuse_unusable(
 ) -> None:
     """Raise UserError if all utterances of a split were rejected; `used` are the others, by split."""
     for split in (split for split, of in used.items() if not of):
-        kinds = collections.Counter(each.kind for each in rejections if each.split == split)
-        counts = "".join(f"\n    {count} rejected: {kind}" for kind, count in kinds.most_common())
+        lost = [each for each in rejections if each.split == split]
+        kinds = collections.Counter(each.kind for each in lost)
+        first = {each.kind: each.row() for each in reversed(lost)}
+        counts = "".join(
+            f"\n    {count} rejected, first {first[kind]['id']}: {first[kind]['reason']}"
+            for kind, count in kinds.most_common()
+        )
         accepted = "".join(
             f"; or accept them: --set corpus.{setting}"
             for kind, setting in ACCEPTED_BY.items()

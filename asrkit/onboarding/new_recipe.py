@@ -56,11 +56,8 @@ def make_recipe(
     given = [*chosen, *taken]
     settings = _corpus_settings(source, directory, given, allow_pipes)
     splits, rejections = _read(source, directory, settings, jobs)
-    others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
-    rate_given = any(one.key == "corpus.min_sampling_rate" for one in chosen)
-    if not rate_given and others > BAD_FRACTION * sum(map(len, splits.values())):
-        rate = min(USUAL_RATE, *(one.audio.sampling_rate for of in splits.values() for one in of))
-        settings.append(Suggestion("corpus.min_sampling_rate", rate, "Hz; the corpus has several rates"))
+    if rate := _suggest_rate(splits, rejections, settings):
+        settings += rate
         splits, rejections = _read(source, directory, settings, jobs)
     yield from summarise_rejections(rejections, list(splits)[2:])
     settings += _allow_damage(splits, rejections, source, given)
@@ -134,6 +131,18 @@ def _corpus_settings(
         reason = f"by speaker; the corpus has no {' and no '.join(splits['held_out'])}"
         settings.append(Suggestion("corpus.held_out", splits["held_out"], reason))
     return settings
+
+
+def _suggest_rate(
+    splits: Splits, rejections: List[Rejection], settings: List[Suggestion]
+) -> List[Suggestion]:
+    """corpus.min_sampling_rate, if it isn't given and many utterances have another rate than most."""
+    others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
+    is_given = "min_sampling_rate" in _section(settings, "corpus")
+    if is_given or others <= BAD_FRACTION * sum(map(len, splits.values())):
+        return []
+    rate = min(USUAL_RATE, *(one.audio.sampling_rate for of in splits.values() for one in of))
+    return [Suggestion("corpus.min_sampling_rate", rate, "Hz; the corpus has several rates")]
 
 
 def _allow_damage(

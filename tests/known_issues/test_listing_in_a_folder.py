@@ -25,6 +25,6 @@ def test_download_looks_for_the_listing(tmp_path: Path, name: str, listing: str)
 def test_a_module_name_that_is_no_name_in_python_is_refused(tmp_path: Path) -> None:
     (tmp_path / "my-corpus.py").write_text("")
     with pytest.raises(UserError, match="the corpus module 'my-corpus'") as caught:
-        corpus_module_file("my-corpus", tmp_path)  # it was expected as one of my-corpus
+        corpus_module_file("my-corpus", tmp_path)
     assert caught.value.expected.startswith("letters, digits and _")
     assert caught.value.todo.startswith("rename ")

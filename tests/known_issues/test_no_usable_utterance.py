@@ -24,11 +24,11 @@ def write_corpus(folder: Path, channels: int) -> None:
 @pytest.mark.parametrize(
     ("channels", "setting", "reason", "todo"),
     [
-        (2, "corpus.max_bad_fraction=1", "rejected: more than one channel", "fix the corpus"),
+        (2, "corpus.max_bad_fraction=1", ".wav: more than one channel: found 2", "fix the corpus"),
         (
             1,
             "corpus.min_sampling_rate=16000",
-            "rejected: other sampling rate",
+            ".wav: other sampling rate: found 8000 Hz",
             "fix the corpus; or accept them: --set corpus.min_sampling_rate=HZ",
         ),
     ],

@@ -203,7 +203,7 @@ ABSENT = "path\ttext\tspeaker\n" + "".join(f"{number}.wav\tONE\ts\n" for number 
         ("path\ttext\na.wav\tONE\n", "the columns path, text|path, text, speaker|line 1"),
         ("path\ttext\tspeaker\na.wav\tONE\n", "2 columns|3, as in the header|line 2"),
         ("path\ttext\tspeaker\tsplit\na.wav\tONE\ts\tvalid\n", "the splits valid|begins with train|"),
-        (ABSENT, "no utterance of train can be used|missing audio file|"),
+        (ABSENT, "no utterance of train can be used|.wav: missing audio file: |"),
     ],
 )
 def test_a_malformed_table_is_an_error_with_its_line(tmp_path: Path, content: str, words: str) -> None:
