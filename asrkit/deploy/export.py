@@ -145,7 +145,7 @@ def _refuse_fixed_folder(directory: Path) -> None:
     ):
         if is_so:
             expected, todo = (
-                "a folder that a new one may replace",
+                "a folder that can be replaced by a new one",
                 f"give a folder in it: {directory / 'bundle'}",
             )
             raise UserError(found, expected, "the folder of the bundle", todo)
