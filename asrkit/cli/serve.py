@@ -112,12 +112,9 @@ def command(
     count = workers or count_cores()
     options = ServerOptions(place.resolve().name, os.environ.get(KEY) or None, max_upload << 20)
     with signals_raise(), contextlib.ExitStack() as stack:
-        live = start_streams(place, method, count, streams, chunk or CHUNK, digits)
+        live = start_streams(place, method, count, streams, chunk, digits)
         if live is not None:
             stack.callback(live.end)
-        elif chunk is not None:
-            todo = "leave --chunk out, or serve a model that was trained with train.chunk"
-            raise UserError("--chunk without streams", "a model that streams", "the command line", todo)
         started = start_workers(place, method, count, waiting, time_limit, digits, max_duration)
         stack.callback(started.end)
         beside = None

@@ -12,7 +12,7 @@ from asrkit.deploy.streams import StreamWorkers, open_streams
 from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords
-from asrkit.recognise.opening import can_stream
+from asrkit.recognise.opening import CHUNK, can_stream
 from asrkit.recognise.recording import LONGEST, read_recording
 from asrkit.recognise.transcript import in_digits
 from asrkit.text.digits import write_digits
@@ -66,16 +66,19 @@ def start_streams(
     method: Optional[str],
     count: int,
     most: Optional[int],
-    chunk: float,
+    chunk: Optional[float],
     digits: Optional[str] = None,
 ) -> Optional[StreamWorkers]:
     """Start processes for `most` streams at once; None: for STREAMS, if the model can.
 
-    Raises UserError for streams that the model can't recognise.
+    `chunk`: seconds. Raises UserError for streams that the model can't recognise, and for chunks without.
     """
     if most == 0 or (most is None and not can_stream(place)):
+        if chunk is not None:
+            todo = "leave --chunk out, or serve a model that was trained with train.chunk"
+            raise UserError("--chunk without streams", "a model that streams", "the command line", todo)
         return None
-    opener = functools.partial(open_streams, place, method, chunk, digits)
+    opener = functools.partial(open_streams, place, method, chunk or CHUNK, digits)
     return StreamWorkers(opener, count, most or STREAMS)
 
 
