@@ -144,16 +144,8 @@ def _refuse_fixed_folder(directory: Path) -> None:
         (f"{directory} is a mount point", os.path.ismount(directory)),
     ):
         if is_so:
-<<<<<<< HEAD
-            expected, todo = (
-                "a folder that can be replaced by a new one",
-                f"give a folder in it: {directory / 'bundle'}",
-            )
-            raise UserError(found, expected, "the folder of the bundle", todo)
-=======
             todo = f"give a folder in it: {directory / 'bundle'}"
             raise UserError(found, "a folder that can be replaced", "the folder of the bundle", todo)
->>>>>>> fix3
 
 
 def _weights(experiment: Experiment) -> Optional[Dict[str, float]]:

@@ -90,7 +90,7 @@ def test_a_message_that_cannot_be_read_is_reported(
 def make_process(connection: Any) -> _Process:
     process: Any = object.__new__(_Process)
     process.worker = type("Worker", (), {"connection": connection})
-    process.streams = {}
+    process.streams, process.samples = {}, 0
     process._writer = concurrent.futures.ThreadPoolExecutor(1)
     return process  # type: ignore[no-any-return]
 

@@ -69,7 +69,7 @@ class Workers:
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def read(audio: bytes) -> Tuple[Any, int]:
+    def read(audio: bytes, longest: float) -> Tuple[Any, int]:
         if audio != b"x":
             raise AudioProblem("not readable audio")
         return [0.0], 1

@@ -27,6 +27,7 @@ def test_an_interrupted_run_leaves_no_table_of_earlier_texts(
         config=SimpleNamespace(sampling_rate=8000),
         voice=SimpleNamespace(speakers=["a"]),
         refuse_unknown=lambda text: None,
+        refuse_unknown_speaker=lambda name: None,
         speak=speak,
     )
     monkeypatch.setattr(speaking, "open_speaker", lambda place: voice)
