@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
+import numpy as np
 
 from asrkit.cli.options import FiniteRange
 from asrkit.errors import AudioProblem, UserError
@@ -74,11 +75,10 @@ def command(
 
     recordings = find_recordings(audio)
     if streams:
-        given = {"--output": output, "--whole": whole, "--hotwords": hotwords, "--nj": nj > 1}
-        given["--hotwords-score"] = hotwords_score is not None
-        if form not in ("text", "json") or any(given.values()) or device != "cpu":
-            names = [name for name, value in given.items() if value] or ["--format or --device"]
-            raise UserError(f"--stream with {names[0]}", "text or json on stdout", "the command line")
+        others = {"--output": output, "--whole": whole, "--hotwords": hotwords, "--nj": nj > 1}
+        others["--hotwords-score"] = hotwords_score is not None
+        others["--format or --device"] = form not in ("text", "json") or device != "cpu"
+        _refuse_with_stream([name for name, value in others.items() if value])
         _stream(recordings, one_of(exp, model), method, chunk or CHUNK, form, digits)
         return
     _refuse_alone("--chunk", chunk, "--stream", streams)
@@ -90,48 +90,68 @@ def command(
         raise UserError(found, "a file for each", "--format", f"--format {form} --output DIR")
     _refuse_forks(nj, device)
     recognizer = open_recognizer(one_of(exp, model), method, device)
-    options = SegmentOptions(whole=whole)
     weight = WEIGHT if hotwords_score is None else hotwords_score
     phrases = read_hotwords(hotwords, weight) if hotwords is not None else {}
     if phrases:
         make_hotwords(phrases, recognizer.units)  # refuses them before any recording is read
 
-    # Texts on a terminal show how far it is; a bar would be drawn between them
-    is_shown = output is None and sys.stdout.isatty()
-    progress = None if is_shown else Progress("transcribe", len(recordings), "recordings")
+    def recognise(samples: np.ndarray, rate: int) -> Iterator[Segment]:
+        for segment in recognizer.segments(samples, rate, SegmentOptions(whole=whole), phrases):
+            yield in_digits(segment, digits) if digits else segment
 
+    started, seconds, failures = time.monotonic(), 0.0, 0
+    is_shown = output is None and sys.stdout.isatty()
+    for transcript, problem in _transcribe_all(recordings, recognise, nj, is_shown):
+        if transcript is None:
+            failures += 1
+            print(f"warning: {problem}", file=sys.stderr, flush=True)
+            continue
+        seconds += transcript.duration
+        _write(transcript, form, output, len(recordings) > 1)
+    elapsed = time.monotonic() - started
+    factor = f", real-time factor {elapsed / seconds:.2g}" if seconds else ""
+    print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{factor}", file=sys.stderr)
+    _refuse_failures(failures, len(recordings))
+
+
+def _transcribe_all(
+    recordings: Sequence[Path],
+    recognise: Callable[[np.ndarray, int], Iterator[Segment]],
+    jobs: int,
+    is_shown: bool,
+) -> Iterator[Result]:
+    """The transcript of each recording, in order, or what is wrong with it.
+
+    `is_shown`: the texts are, on a terminal, so there is no progress bar, which would be drawn between them.
+    """
+    progress = None if is_shown else Progress("transcribe", len(recordings), "recordings")
     read_stdin = functools.lru_cache(maxsize=1)(lambda: sys.stdin.buffer.read())
-    if nj > 1 and Path("-") in recordings:
+    if jobs > 1 and Path("-") in recordings:
         read_stdin()  # forked processes have none
 
     def transcribe(index: int) -> Result:
-        if nj > 1:
+        if jobs > 1:
             _use_one_thread()
         name = recordings[index]
         segments: List[Segment] = []
         try:
             samples, rate = read_recording(read_stdin() if str(name) == "-" else name)
-            for segment in recognizer.segments(samples, rate, options, phrases):
-                segments.append(in_digits(segment, digits) if digits else segment)
+            for segment in recognise(samples, rate):
+                segments.append(segment)
                 if progress is not None and len(recordings) == 1:
                     progress.advance(segment.end - segment.start, count=0)
         except AudioProblem as problem:
             return None, _described(problem, name)
         return Transcript(str(name), len(samples) / rate, tuple(segments)), ""
 
-    started, seconds, failures = time.monotonic(), 0.0, 0
     with progress or contextlib.nullcontext():
-        for transcript, problem in _in_order(transcribe, len(recordings), nj, progress):
-            if transcript is None:
-                failures += 1
-                print(f"warning: {problem}", file=sys.stderr, flush=True)
-                continue
-            seconds += transcript.duration
-            _write(transcript, form, output, len(recordings) > 1)
-    elapsed = time.monotonic() - started
-    factor = f", real-time factor {elapsed / seconds:.2g}" if seconds else ""
-    print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{factor}", file=sys.stderr)
-    _refuse_failures(failures, len(recordings))
+        yield from _in_order(transcribe, len(recordings), jobs, progress)
+
+
+def _refuse_with_stream(names: Sequence[str]) -> None:
+    """Raise UserError if --stream is given with any of these options."""
+    if names:
+        raise UserError(f"--stream with {names[0]}", "text or json on stdout", "the command line")
 
 
 def _refuse_alone(option: str, given: Any, needed: str, has_needed: Any) -> None:
