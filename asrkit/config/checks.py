@@ -4,11 +4,13 @@ from typing import Iterator, NamedTuple, Tuple
 
 from asrkit.config.methods import METHODS
 from asrkit.config.recipe import (
+    DecodeConfig,
     FeaturesConfig,
     LmConfig,
     ModelConfig,
     NeuralLmConfig,
     RecipeConfig,
+    UnitsConfig,
     kind_of,
 )
 from asrkit.config.symbols import RESERVED_WORDS
@@ -46,46 +48,58 @@ def conflicts(config: RecipeConfig) -> Iterator[Conflict]:
     for kind in sorted({kind for kind in kinds if kinds.count(kind) > 1}):
         found = f"augment has {kinds.count(kind)} entries of kind {kind}"
         yield Conflict(found, "at most one of each kind", "remove the others")
-    yield from _order_conflicts(config.lm)
-    for name in ("neural", "second_neural"):
-        neural = getattr(config.lm, name)
-        if neural.kind == "masked" and neural.dim % (2 * neural.heads):
-            found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
-            yield Conflict(found, "a multiple of twice the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+    yield from _lm_conflicts(config.lm)
     if config.model.transducer != (config.train.criterion == "transducer"):
         found = f"model.transducer is {config.model.transducer}, and train.criterion {config.train.criterion}"
         todo = "--set model.transducer=true --set train.criterion=transducer, or leave out both"
         yield Conflict(found.lower(), "a transducer with the criterion that trains it", todo)
     yield from _candidate_conflicts(config)
     yield from _method_conflicts(config)
-    least, most = config.decode.min_active_states, config.decode.max_active_states
+    yield from _decode_conflicts(config.decode)
+    yield from _unused_settings(config)
+    yield from _units_conflicts(config.units)
+
+
+def _lm_conflicts(lm: LmConfig) -> Iterator[Conflict]:
+    yield from _order_conflicts(lm)
+    for name in ("neural", "second_neural"):
+        neural = getattr(lm, name)
+        if neural.kind == "masked" and neural.dim % (2 * neural.heads):
+            found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
+            yield Conflict(found, "a multiple of twice the heads", f"--set lm.{name}.dim={32 * neural.heads}")
+    counts = list(lm.min_counts)
+    if counts and counts != sorted([1, *counts[1:]]):  # else the contexts of some n-grams would be left out
+        expected = "1 for unigrams, then counts that don't decrease"
+        yield Conflict(f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]")
+
+
+def _decode_conflicts(decode: DecodeConfig) -> Iterator[Conflict]:
+    least, most = decode.min_active_states, decode.max_active_states
     if most <= least:
         found = f"decode.max_active_states is {most}, and decode.min_active_states {least}"
         yield Conflict(found, "a maximum above the minimum", "raise decode.max_active_states")
-    factor = config.decode.retry_beam_factor
+    factor = decode.retry_beam_factor
     if factor <= 1:
         expected = (
             "more than 1: an empty lattice is retried with beams wider by it, as narrow ones lose paths"
         )
         todo = "--set decode.retry_beam_factor=2"
         yield Conflict(f"decode.retry_beam_factor is {factor:g}", expected, todo)
-    if config.decode.precision == "float16" and config.decode.device != "cuda":
-        found = f"decode.precision is float16, and decode.device {config.decode.device}"
+    if decode.precision == "float16" and decode.device != "cuda":
+        found = f"decode.precision is float16, and decode.device {decode.device}"
         todo = "--device cuda, or --set decode.precision=bfloat16"
         yield Conflict(found, "decode.device cuda: CPUs hardly compute float16", todo)
-    yield from _unused_settings(config)
-    unknown = config.units.unknown_word or ""
+
+
+def _units_conflicts(units: UnitsConfig) -> Iterator[Conflict]:
+    unknown = units.unknown_word or ""
     if not RESERVED_WORDS.isdisjoint((unknown, unknown.lower(), unknown.upper())):  # with any corpus.case
         found, todo = f"units.unknown_word is {unknown}", "for example <OOV>, in the lexicon too"
         yield Conflict(found, "a name that ARPA files don't use themselves", todo)
-    if config.units.kind == "phones" and config.units.lexicon is None:
+    if units.kind == "phones" and units.lexicon is None:
         expected = "a lexicon file in the recipe's folder or the corpus's"
         todo = "set units.lexicon, or units.kind: bpe or characters"
         yield Conflict("units.kind is phones, and units.lexicon is not set", expected, todo)
-    counts = list(config.lm.min_counts)
-    if counts and counts != sorted([1, *counts[1:]]):  # else the contexts of some n-grams would be left out
-        expected = "1 for unigrams, then counts that don't decrease"
-        yield Conflict(f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]")
 
 
 def _order_conflicts(lm: LmConfig) -> Iterator[Conflict]:
