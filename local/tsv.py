@@ -109,6 +109,6 @@ def _seconds(row: Mapping[str, str], name: str, where: str) -> Optional[float]:
 
 
 def _id_of_segment(path: str, row: Mapping[str, str]) -> str:
-    """The id of a row without one: its path, and what tells its part of the recording from others."""
+    """The id of a row without one: its path, then start and channel of its part."""
     parts = (row.get(name, "").strip() for name in ("start", "offset", "channel"))
     return "-".join([id_of_path(path), *filter(None, parts)])
