@@ -1,5 +1,6 @@
 """A language of Common Voice as downloaded: clips/ and tables train.tsv, dev.tsv, test.tsv, validated.tsv."""
 
+import re
 from pathlib import Path
 from typing import Iterator, List
 
@@ -26,10 +27,15 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 id=id_of_path(path),
                 audio=corpus_file(corpus_directory / "clips", path),
                 text=" ".join(strip_punctuation(row["sentence"]).split()),
-                speaker=row["client_id"][:16] or "unknown",  # 16 of 128 hex digits identify a speaker
+                speaker=_speaker(row["client_id"].strip()),
                 split=table.stem if table.stem in SPLITS else "train",
                 groups=groups_of(row),
             )
+
+
+def _speaker(client_id: str) -> str:
+    """The first 16 digits of a hash identify a speaker; names given otherwise may share as many."""
+    return client_id[:16] if re.fullmatch(r"[0-9a-f]{64,128}", client_id) else client_id or "unknown"
 
 
 def _tables(corpus_directory: Path) -> List[Path]:

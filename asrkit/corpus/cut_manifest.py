@@ -29,12 +29,14 @@ Channels = Annotated[List[Channel], msgspec.Meta(min_length=1, max_length=256)]
 
 
 class Supervision(msgspec.Struct):
-    """The fields of a supervision that asrkit uses."""
+    """The fields of a supervision that asrkit uses; times without bounds, as they only shorten a cut."""
 
     text: Optional[str] = None
     speaker: Optional[str] = None
     gender: Optional[str] = None
     custom: Optional[Dict[str, Any]] = None
+    start: Optional[float] = None  # seconds from the cut's
+    duration: Optional[float] = None
 
 
 class Source(msgspec.Struct):

@@ -30,6 +30,7 @@ from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import remembered_corpus
 from asrkit.pipeline.inputs import IN_EXPERIMENT
 
+LONGEST_MARGIN = 0.5  # seconds around a supervision that stay in its cut
 LARGEST_PIECE = 1 << 26  # samples of all channels that are read at once
 
 
@@ -65,12 +66,36 @@ def _read(file: Path, option: str) -> List[Entry]:
     try:
         entries = list(read_entries(file))
         _resolve_paths(entries, file)
+        trimmed = sum(_trim(entry) for entry in entries)
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         expected = "a lhotse CutSet: .jsonl, .jsonl.gz, .json or .yaml"
         todo = "check the file with: lhotse validate FILE"
         raise UserError(f"can't read {file}: {reason}", expected, option, todo) from None
+    if trimmed:
+        print(f"{file.name}: {trimmed} cuts trimmed, as by lhotse cut trim-to-supervisions")
     return entries
+
+
+def _trim(entry: Entry) -> bool:
+    """Trim a cut to its only supervision if that is much shorter: its text is not of the rest."""
+    cut = entry.cut
+    if not isinstance(cut, MonoCut) or len(entry.supervisions) != 1:
+        return False
+    start, duration = entry.supervisions[0].start, entry.supervisions[0].duration
+    if start is None or duration is None:
+        return False
+    first, end = max(start, 0.0), min(start + duration, cut.duration)
+    if cut.duration - (end - first) <= LONGEST_MARGIN:
+        return False
+    if not first < end:  # NaN, too
+        found = f"{start:.3f} s to {start + duration:.3f} s of a cut of {cut.duration:.3f} s"
+        entry.cut = AudioProblem("supervision outside its cut", found)
+        return False
+    # Rounded, because 2.3 - 1.3 isn't 1.0
+    place = {"start": round(cut.start + first, 8), "duration": round(end - first, 8)}
+    entry.cut = msgspec.structs.replace(cut, **place)
+    return True
 
 
 def _check(entries: Sequence[Entry], file: Path, allow_pipes: bool) -> None:

@@ -9,7 +9,7 @@ from asrkit.config import CorpusConfig
 from asrkit.corpus.derived_audio import derive_audio
 from asrkit.corpus.manifests import write_manifests
 from asrkit.corpus.rejection import Rejection, list_rejections, refuse_too_many, refuse_unusable
-from asrkit.corpus.splits import hold_out, refuse_absent_sets, sets_of, split_of
+from asrkit.corpus.splits import SplitOf, hold_out, refuse_absent_sets, sets_of
 from asrkit.corpus.statistics import (
     Completeness,
     Splits,
@@ -49,11 +49,10 @@ def sort_into_splits(
 ) -> Tuple[Dict[str, List[ValidUtterance]], List[Rejection]]:
     """Map the corpus's own subsets to the splits of the recipe."""
     splits: Dict[str, List[ValidUtterance]] = {name: [] for name in sets_of(config)}
+    split_of = SplitOf(config)
     for one in valid:
-        splits[split_of(one.utterance.split, one.utterance.speaker, config)].append(one)
-    return splits, [
-        dataclasses.replace(one, split=split_of(one.split, one.speaker, config)) for one in rejections
-    ]
+        splits[split_of(one.utterance.split, one.utterance.speaker)].append(one)
+    return splits, [dataclasses.replace(one, split=split_of(one.split, one.speaker)) for one in rejections]
 
 
 def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Rejection]) -> Completeness:

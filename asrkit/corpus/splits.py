@@ -22,10 +22,21 @@ def sets_of(config: CorpusConfig) -> Dict[str, Tuple[str, ...]]:
     return {name: joined.get(name, (name,)) for name in names}
 
 
-def split_of(own_set: str, speaker: str, config: CorpusConfig) -> str:
-    """The split of an utterance; empty if the recipe doesn't use its subset."""
-    split = next((name for name, sets in sets_of(config).items() if own_set in sets), "")
-    return config.dev if split == config.train and speaker in config.dev_speakers else split
+class SplitOf:
+    """The split of utterances, for the settings of a recipe; empty for subsets that it doesn't use."""
+
+    def __init__(self, config: CorpusConfig) -> None:
+        self.config = config
+        self.dev_speakers = frozenset(config.dev_speakers)
+        self.splits: Dict[str, str] = {}  # by the corpus's subset
+        for name, sets in sets_of(config).items():
+            for own_set in sets:
+                self.splits.setdefault(own_set, name)
+
+    def __call__(self, own_set: str, speaker: str) -> str:
+        """The split of an utterance of this subset and speaker."""
+        split = self.splits.get(own_set, "")
+        return self.config.dev if split == self.config.train and speaker in self.dev_speakers else split
 
 
 def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, where: str) -> None:
@@ -44,7 +55,8 @@ def refuse_absent_sets(utterances: Sequence[Utterance], config: CorpusConfig, wh
     if unknown:
         known = f"some of {', '.join(sorted(speakers)[:20])}"
         raise UserError(f"{config.train} has no speaker {', '.join(unknown)}", known, "corpus.dev_speakers")
-    filled = {split_of(each.split, each.speaker, config) for each in utterances}
+    split_of = SplitOf(config)
+    filled = {split_of(each.split, each.speaker) for each in utterances}
     empty = [name for name in sets if name not in filled]
     absent = [own for own in own_sets if not found[own]]
     has = f"; the corpus has {dict(sorted(found.items())) or 'none at all'}"
@@ -74,12 +86,8 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
     utterances. If the speakers that are small enough don't suffice, single utterances are drawn by a hash of
     their ids, and a line reports it.
     """
-    held_out, train = config.held_out, config.train
-    of_train = [
-        utterance
-        for utterance in utterances
-        if utterance.split in sets_of(config)[train] and utterance.speaker not in config.dev_speakers
-    ]
+    held_out, train, split_of = config.held_out, config.train, SplitOf(config)
+    of_train = [each for each in utterances if split_of(each.split, each.speaker) == train]
     if not of_train:  # refuse_absent_sets reports it
         return list(utterances)
     groups = collections.Counter(utterance.speaker for utterance in of_train)
@@ -92,7 +100,7 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
         chosen = _choose(collections.Counter(utterance.id for utterance in of_train), held_out)
     result, moved = [], collections.defaultdict(list)
     for utterance in utterances:
-        if utterance.split in sets_of(config)[train] and utterance.speaker not in config.dev_speakers:
+        if split_of(utterance.split, utterance.speaker) == train:
             split = chosen.get(utterance.speaker if by_speaker else utterance.id, utterance.split)
             if split != utterance.split:
                 moved[split].append(utterance)
@@ -109,12 +117,13 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
 def _choose(sizes: Dict[str, int], held_out: Sequence[str]) -> Dict[str, str]:
     """Group (speaker or utterance) -> held-out split; groups that stay in train are missing."""
     total = sum(sizes.values())
-    order = sorted((name for name in sizes if sizes[name] <= LARGEST * total), key=hash_value)
+    small = (name for name in sizes if sizes[name] <= LARGEST * total)
+    order = collections.deque(sorted(small, key=hash_value))
     chosen: Dict[str, str] = {}
     for split in held_out:
         count = 0
         while order and count < SHARE * total:
-            name = order.pop(0)
+            name = order.popleft()
             chosen[name] = split
             count += sizes[name]
     return chosen

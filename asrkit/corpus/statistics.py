@@ -14,6 +14,7 @@ from asrkit.errors import UserError
 from asrkit.storage.files import read_json
 
 Splits = Mapping[str, Sequence[ValidUtterance]]
+_Pair = Tuple[ValidUtterance, ValidUtterance]
 HOURS_TOLERANCE = 0.1  # published hours have one decimal, and some are truncated instead of rounded
 
 
@@ -72,20 +73,76 @@ def overlaps(splits: Splits) -> List[Dict[str, Any]]:
 
 
 def refuse_shared_audio(splits: Splits) -> None:
-    """Raise UserError if two splits have the same samples, even in different files."""
+    """Raise UserError if two splits share audio, in whatever files: more than half of an utterance."""
     for first, second in itertools.combinations(splits, 2):
-        later = {_content(valid): valid.utterance for valid in splits[second]}
-        known = {key: valid.utterance for valid in splits[first] if (key := _content(valid)) in later}
-        shared = [(known[content], later[content]) for content in later if content in known]
+        shared = _find_shared(splits[first], splits[second])
         if shared:
-            shown = [f"{one.id} ({one.audio}) and {two.id} ({two.audio})" for one, two in shared[:5]]
-            pairs = "".join(f"\n    {pair}" for pair in shown)
+            pairs = "".join(f"\n    {_place(one)} and {_place(two)}" for one, two in shared[:5])
             raise UserError(
-                f"{len(shared)} utterances of {second} have the same audio as utterances of {first}:{pairs}",
+                f"{len(shared)} utterances of {second} have the same audio as utterances of {first}, "
+                f"or more than half of it:{pairs}",
                 "no audio in two splits: an error rate on it would mean nothing",
                 f"the corpus's splits {first} and {second}",
                 "remove them from one of the splits, in the corpus or in local/<corpus>.py",
             )
+
+
+def _find_shared(first: Sequence[ValidUtterance], second: Sequence[ValidUtterance]) -> List[_Pair]:
+    """The utterances of `second` that share audio with one of `first`, each with one of those."""
+    known: Dict[str, Dict[Tuple[int, int], ValidUtterance]] = {two.audio.content: {} for two in second}
+    for one in first:
+        if one.audio.content in known:
+            known[one.audio.content].setdefault((one.first_sample, one.samples), one)
+    later: Dict[str, List[ValidUtterance]] = {content: [] for content, of in known.items() if of}
+    for two in second:
+        if two.audio.content in later:
+            later[two.audio.content].append(two)
+    found: Dict[str, ValidUtterance] = {}
+    for content, of in later.items():
+        found.update(_sweep(list(known[content].values()), of))
+    return [(found[two.utterance.id], two) for two in second if two.utterance.id in found]
+
+
+def _sweep(first: Sequence[ValidUtterance], second: Sequence[ValidUtterance]) -> Dict[str, ValidUtterance]:
+    """Ids of `second` with an utterance of `first` that shares more than half of the shorter one.
+
+    All are of one recording. In the order of their first samples each is compared only with those that
+    haven't ended before it: segments of a long recording would take too long otherwise.
+    """
+    found: Dict[str, ValidUtterance] = {}
+    running: Tuple[List[ValidUtterance], List[ValidUtterance]] = ([], [])
+    events = [(one, 0) for one in first] + [(two, 1) for two in second]
+    for one, side in sorted(events, key=lambda event: event[0].first_sample):
+        others = [each for each in running[1 - side] if _end(each) > one.first_sample]
+        shared = [each for each in others if _is_shared(each, one)]
+        if side == 0:
+            found.update((two.utterance.id, one) for two in shared)
+            running[1][:] = [two for two in others if two.utterance.id not in found]
+        else:
+            running[0][:] = others
+        if shared and side == 1:
+            found[one.utterance.id] = shared[0]
+        else:
+            running[side].append(one)
+    return found
+
+
+def _is_shared(one: ValidUtterance, two: ValidUtterance) -> bool:
+    """Whether segments of one recording have more than half of the shorter one in common."""
+    common = min(_end(one), _end(two)) - max(one.first_sample, two.first_sample)
+    return 2 * common > min(one.samples, two.samples)
+
+
+def _end(valid: ValidUtterance) -> int:
+    return valid.first_sample + valid.samples
+
+
+def _place(valid: ValidUtterance) -> str:
+    """Id, file and, unless it is the whole file, times."""
+    rate = valid.audio.sampling_rate
+    times = f", {valid.first_sample / rate:.2f} to {_end(valid) / rate:.2f} s"
+    is_whole = valid.samples == valid.audio.samples
+    return f"{valid.utterance.id} ({valid.utterance.audio}{'' if is_whole else times})"
 
 
 def read_versions(file: Path) -> List[Version]:

@@ -1,5 +1,6 @@
 """Transcript files as found: lines, keyed lines, tables; with byte-order marks and Windows line ends."""
 
+import codecs
 import unicodedata
 import urllib.parse
 from pathlib import Path
@@ -29,16 +30,24 @@ def read_lines(
     except OSError as error:
         raise UserError(f"can't read {file}: {error.strerror}", content, str(file), todo) from None
     except UnicodeDecodeError as error:
-        place = error.object[: error.start].count(b"\n") + 1
-        raise UserError(
-            f"line {place} isn't UTF-8: byte 0x{error.object[error.start]:02x}",
-            f"{content}, in UTF-8",
-            f"{file}, line {place}",
-            "convert the file, for example with iconv -f latin1 -t utf-8",
-        ) from None
+        raise _not_utf8(file, content, error) from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line[:-1] if line.endswith("\r") else line
+
+
+def _not_utf8(file: Path, content: str, error: UnicodeDecodeError) -> UserError:
+    place = error.object[: error.start].count(b"\n") + 1
+    found, encoding = f"line {place} isn't UTF-8: byte 0x{error.object[error.start]:02x}", "latin1"
+    advice = "convert the file, for example with"
+    if error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        found, encoding, advice = "UTF-16, by its byte-order mark", "UTF-16", "convert the file with"
+    return UserError(
+        found,
+        f"{content}, in UTF-8",
+        f"{file}, line {place}",
+        f"{advice} iconv -f {encoding} -t UTF-8 IN > OUT",
+    )
 
 
 def strip_punctuation(text: str) -> str:

@@ -32,7 +32,7 @@ def recording(id: str = "r", source: str = "a.wav", kind: str = "file", **change
 
 def cut(id: str = "evil", **changed: Any) -> Row:
     spoken = {"id": id, "recording_id": "r", "start": 0.0, "duration": 1.0, "channel": 0}
-    spoken.update(text="one two", speaker="s")
+    spoken.update(text="one two", speaker="s", duration=changed.get("duration", 1.0))
     plain = {"id": id, "start": 0.0, "duration": 1.0, "channel": 0, "type": "MonoCut"}
     return {**plain, "supervisions": [spoken], "recording": recording(), **changed}
 
