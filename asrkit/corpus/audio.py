@@ -109,9 +109,12 @@ def open_audio(file: Path) -> Any:
 
     try:
         sound = soundfile.SoundFile(os.fsencode(file))  # of any bytes: a name needn't be UTF-8
-        if sound.format == "MP3" and (content := with_frame_count(file, sound.frames)) is not None:
-            sound.close()
-            sound = soundfile.SoundFile(io.BytesIO(content))
+        if _is_mpeg(sound) and (start := with_frame_count(file, sound.frames)) is not None:
+            if start.head:
+                sound.close()
+                sound = soundfile.SoundFile(io.BytesIO(start.head + file.read_bytes()[start.offset :]))
+            if start.samples is not None:  # soundfile has no way to tell libsndfile
+                sound._info.frames = start.samples
     except (soundfile.LibsndfileError, RuntimeError, OSError, UnicodeError) as error:
         reason = str(error).rpartition(": ")[2] or str(error)
         raise AudioProblem("not readable audio", f"{file}: {reason}") from None
@@ -145,6 +148,11 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
         raise AudioProblem("truncated", f"the header declares {end} samples, the file has {position}")
 
 
+def _is_mpeg(sound: Any) -> bool:
+    """MP3 and older layers, inside WAV too."""
+    return str(sound.subtype).startswith("MPEG_LAYER")
+
+
 def check_samples(samples: np.ndarray, where: str) -> None:
     """Raise AudioProblem for float samples that are NaN, infinite, or not from -1 to 1 at any loudness."""
     peak = np.abs(samples).max(initial=0.0)
@@ -157,7 +165,7 @@ def check_samples(samples: np.ndarray, where: str) -> None:
 
 def _seek_position(sound: Any, first: int) -> int:
     """A sample at or before `first` from which decoding is exact."""
-    if sound.format == "MP3":  # decoding a frame needs the previous ones, which libsndfile skips
+    if _is_mpeg(sound):  # decoding a frame needs the previous ones, which libsndfile skips
         return max(0, first - int(sound.samplerate))
     if sound.format == "OGG":  # seeking is inexact in the last page
         return max(0, min(first, sound.frames - OGG_PAGE * int(sound.samplerate)) - int(sound.samplerate))

@@ -203,11 +203,19 @@ class MpegFrame(NamedTuple):
     counted: int  # offset of "Xing" or "Info" and the frame count in a first frame
 
 
-def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
-    """Prepend a frame with the frame count to an MPEG file; returns None if `declared` is already right.
+class MpegStart(NamedTuple):
+    """How an MPEG file is opened so that it is read to its end."""
 
-    Without the count libsndfile assumes the first frame's bit rate for all. Raises AudioProblem if the file
-    has no frames, ends inside a frame, or has fewer than its own count.
+    head: bytes  # put before the file's content: a frame with the frame count
+    offset: int  # of the file's content
+    samples: Optional[int]  # where reading ends, for layers that have no frame count
+
+
+def with_frame_count(file: Path, declared: int) -> Optional[MpegStart]:
+    """A frame with the frame count, to put before an MPEG file; None if `declared` is already right.
+
+    Without the count libsndfile assumes the first frame's size for all of the file, tags too. Raises
+    AudioProblem if the file has no frames, ends inside a frame, or has fewer than its own count.
     """
     if file.stat().st_size > LARGEST_MPEG:
         raise AudioProblem("too long", f"MPEG audio of more than {LARGEST_MPEG} bytes")
@@ -227,11 +235,13 @@ def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
     if missing:
         raise AudioProblem("truncated", f"{missing} bytes of frame {count + 1} are missing")
     samples = count * first.samples
-    if not counted and abs(declared - samples) <= 2 * first.samples:
+    if not counted and declared == samples:
         return None
-    if first.layer != 3:
+    if first.layer == 3:
+        return MpegStart(MPEG_TAG + _counting_frame(content[offset : offset + 4], count), offset, None)
+    if declared < samples:  # libsndfile stops there
         raise AudioProblem("longer than is decoded", f"{samples} samples, {declared} would be decoded")
-    return MPEG_TAG + _counting_frame(content[offset : offset + 4], count) + content[offset:]
+    return MpegStart(b"", 0, samples)
 
 
 def _mpeg_frames(content: bytes) -> Tuple[int, Optional[MpegFrame], int, int]:
