@@ -1,10 +1,12 @@
 """Open audio files from strangers: check the file, its header and every sample."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
@@ -89,14 +91,16 @@ def open_whole(file: Path, max_seconds: float) -> Any:
 
 def open_content(file: Path, max_seconds: float) -> Any:
     """open_whole for a file of our own, wherever it is."""
-    check_size(file)
+    with _parsing(file):
+        check_size(file)
     sound = open_audio(file)
     declared, rate = sound.frames, sound.samplerate
     if declared >= UNKNOWN_LENGTH:
         raise AudioProblem("no length in the header", "for example FLAC written to a pipe")
     if declared > max_seconds * rate:
         raise AudioProblem("too long", f"{declared / rate:.3f} s, the limit is {max_seconds:g} s")
-    held = count_samples(file, sound.format, rate)
+    with _parsing(file):
+        held = count_samples(file, sound.format, rate)
     if held is not None and abs(held - declared) > NOT_DECODED * rate:
         kind = "truncated" if held < declared else "longer than the header declares"
         raise AudioProblem(kind, f"the header declares {declared} samples, the file has {held}")
@@ -107,7 +111,7 @@ def open_audio(file: Path) -> Any:
     """Open the whole file with soundfile, including MP3 without a frame count. Raises AudioProblem."""
     import soundfile
 
-    try:
+    with _parsing(file):
         sound = soundfile.SoundFile(os.fsencode(file))  # of any bytes: a name needn't be UTF-8
         if _is_mpeg(sound) and (start := with_frame_count(file, sound.frames)) is not None:
             if start.head:
@@ -115,15 +119,22 @@ def open_audio(file: Path) -> Any:
                 sound = soundfile.SoundFile(io.BytesIO(start.head + file.read_bytes()[start.offset :]))
             if start.samples is not None:  # soundfile has no way to tell libsndfile
                 sound._info.frames = start.samples
-    except (soundfile.LibsndfileError, RuntimeError, OSError, UnicodeError) as error:
-        reason = str(error).rpartition(": ")[2] or str(error)
-        raise AudioProblem("not readable audio", f"{file}: {reason}") from None
     if sound.format not in FORMATS:
         raise AudioProblem("unusable audio format", f"found {sound.format}, expected {', '.join(FORMATS)}")
     if sound.samplerate not in RATES:
         found = f"found {sound.samplerate} Hz, expected {RATES.start} to {RATES.stop} Hz"
         raise AudioProblem("unusable sampling rate", found)
     return sound
+
+
+@contextlib.contextmanager
+def _parsing(file: Path) -> Iterator[None]:
+    """Turn what parsing a damaged header raises into AudioProblem."""
+    try:
+        yield
+    except (RuntimeError, OSError, ValueError, OverflowError, struct.error) as error:  # libsndfile: the first
+        reason = str(error).rpartition(": ")[2] or str(error)
+        raise AudioProblem("not readable audio", f"{file}: {reason}") from None
 
 
 def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iterator[np.ndarray]:

@@ -58,10 +58,10 @@ def check_size(file: Path) -> None:
             return
         if end is None or size == end:
             return
+        if size < end:  # compared before seeking: a damaged header may declare more than a file can have
+            raise AudioProblem("truncated", f"the header declares {end} bytes, the file has {size}")
         stream.seek(end)
         rest = stream.read(LARGEST_REST).strip(b"\0")
-    if size < end:
-        raise AudioProblem("truncated", f"the header declares {end} bytes, the file has {size}")
     if magic[:7] == b"NIST_1A":  # libsndfile decodes all of it
         return
     if len(rest) > SMALL_REST or size - end > LARGEST_REST:
@@ -101,9 +101,12 @@ def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
         if end > size and not audio:  # not a chunk: a tag
             break
         audio_seen = audio_seen or audio
+        if end >= size:
+            offset = end
+            break
         stream.seek(end)
         padded = not _is_name(stream.read(4))  # some programs omit the padding
-        offset = end if end >= size else end + (-end % alignment if padded else 0)
+        offset = end + (-end % alignment if padded else 0)
     return offset if audio_seen else None
 
 
@@ -121,8 +124,10 @@ def _sphere_size(file: Path) -> Optional[int]:
     if "," in coding:
         raise AudioProblem("compressed SPHERE", f"found sample_coding {coding}, expected pcm or ulaw")
     try:
-        frames = int(fields["sample_count"]) * int(fields.get("channel_count", "1"))
-        return int(head.split("\n")[1]) + frames * int(fields["sample_n_bytes"])
+        counts = fields["sample_count"], fields.get("channel_count", "1"), fields["sample_n_bytes"]
+        frames, channels, width = map(int, counts)
+        start = int(head.split("\n")[1])
+        return None if min(start, frames, channels, width) < 0 else start + frames * channels * width
     except (KeyError, ValueError, IndexError):
         return None
 
