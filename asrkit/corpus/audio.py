@@ -12,7 +12,7 @@ from typing import Any, Iterator, Optional
 
 import numpy as np
 
-from asrkit.corpus.containers import check_size, count_samples, with_frame_count
+from asrkit.corpus.containers import Spliced, check_size, count_samples, with_frame_count
 from asrkit.errors import AudioProblem as AudioProblem
 
 BLOCK_SAMPLES = 1 << 20
@@ -116,7 +116,7 @@ def open_audio(file: Path) -> Any:
         if _is_mpeg(sound) and (start := with_frame_count(file, sound.frames)) is not None:
             if start.head:
                 sound.close()
-                sound = soundfile.SoundFile(io.BytesIO(start.head + file.read_bytes()[start.offset :]))
+                sound = soundfile.SoundFile(io.BufferedReader(Spliced(file, start.head, start.offset), 1 << 16))
             if start.samples is not None:  # soundfile has no way to tell libsndfile
                 sound._info.frames = start.samples
     if sound.format not in FORMATS:

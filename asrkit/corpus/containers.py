@@ -6,12 +6,16 @@ FLAC                frames with a number and a CRC     numbers must continue fro
 MP3                 frames, perhaps a count of them    all are counted, and the count is put first
 """
 
+import functools
+import io
 import itertools
 import mmap
+import os
 import re
 import struct
+import time
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Optional, Tuple, Union
+from typing import Any, BinaryIO, NamedTuple, Optional, Tuple, Union
 
 from asrkit.errors import AudioProblem
 
@@ -24,6 +28,7 @@ CHUNKED = {
     b"caff": (">4sq", 8, 1, False),
     b"riff": ("<16sq", 40, 8, True),
 }
+FileState = Tuple[int, int, int, int]
 AUDIO_CHUNKS = (b"data", b"SSND", b"BODY")
 PIPED = 0x7FFFF000  # programs that write to a pipe (SoX: this value) put a size from here on
 SMALL_REST = 256  # bytes; a tag after the last chunk may have as many
@@ -32,6 +37,7 @@ OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
 MOST_PARTS = 1 << 22  # limit on chunks, pages or frames; a day of audio has fewer
 LARGEST_MPEG = 1 << 28  # bytes, read into memory
+JUST_NOW = 2_000_000_000  # nanoseconds
 MPEG_TAG = b"ID3\x04\0\0\0\0\0\x16" + bytes(22)  # libsndfile needs it to recognise MPEG in memory
 MPEG_KBITS = {
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -40,6 +46,16 @@ MPEG_KBITS = {
     (False, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+
+
+def file_state(file: Path) -> FileState:
+    """Size and times of a file, as a key for what is known of its content.
+
+    A file that changed just now has a new state each time: it could change again within one step of the clock.
+    """
+    status, now = os.stat(file), time.time_ns()
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    return status.st_size, status.st_ino, changed, now if now < changed + JUST_NOW else 0
 
 
 def check_size(file: Path) -> None:
@@ -222,7 +238,12 @@ def with_frame_count(file: Path, declared: int) -> Optional[MpegStart]:
     Without the count libsndfile assumes the first frame's size for all of the file, tags too. Raises
     AudioProblem if the file has no frames, ends inside a frame, or has fewer than its own count.
     """
-    if file.stat().st_size > LARGEST_MPEG:
+    return _mpeg_start(file, file_state(file), declared)
+
+
+@functools.lru_cache(maxsize=16)  # segments of a recording come one after the other
+def _mpeg_start(file: Path, state: FileState, declared: int) -> Optional[MpegStart]:
+    if state[0] > LARGEST_MPEG:
         raise AudioProblem("too long", f"MPEG audio of more than {LARGEST_MPEG} bytes")
     content = file.read_bytes()
     offset, first, count, missing = _mpeg_frames(content)
@@ -247,6 +268,43 @@ def with_frame_count(file: Path, declared: int) -> Optional[MpegStart]:
     if declared < samples:  # libsndfile stops there
         raise AudioProblem("longer than is decoded", f"{samples} samples, {declared} would be decoded")
     return MpegStart(b"", 0, samples)
+
+
+class Spliced(io.RawIOBase):
+    """A file to read whose first bytes are replaced, without holding it in memory."""
+
+    def __init__(self, file: Path, head: bytes, offset: int) -> None:
+        self.head, self.shift, self.place = head, offset - len(head), 0
+        self.handle = os.open(file, os.O_RDONLY)
+        self.size = os.fstat(self.handle).st_size - self.shift
+
+    def readinto(self, buffer: Any) -> int:
+        if self.place < len(self.head):
+            content = self.head[self.place : self.place + len(buffer)]
+        else:
+            content = os.pread(self.handle, len(buffer), self.place + self.shift)
+        buffer[: len(content)] = content
+        self.place += len(content)
+        return len(content)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.size}[whence]
+        self.place = max(0, start + offset)
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self.handle)
+        super().close()
 
 
 def _mpeg_frames(content: bytes) -> Tuple[int, Optional[MpegFrame], int, int]:
