@@ -12,14 +12,13 @@ from typing import Any, Iterator, Optional
 
 import numpy as np
 
-from asrkit.corpus.containers import Spliced, check_size, count_samples, with_frame_count
+from asrkit.corpus.containers import OGG_PAGE, Spliced, check_size, count_samples, with_frame_count
 from asrkit.errors import AudioProblem as AudioProblem
 
 BLOCK_SAMPLES = 1 << 20
 UNKNOWN_LENGTH = 1 << 62  # libsndfile reports its largest count if the header has no length
 RATES = range(1000, 400_000)  # Hz, plausible sampling rates
 NOT_DECODED = 0.1  # seconds; codecs may drop as much at the beginning and end
-OGG_PAGE = 30  # seconds; a page has at most 255 packets
 # Formats whose length can be checked; for others libsndfile derives the length from the file size
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
 SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
@@ -100,7 +99,7 @@ def open_content(file: Path, max_seconds: float) -> Any:
     if declared > max_seconds * rate:
         raise AudioProblem("too long", f"{declared / rate:.3f} s, the limit is {max_seconds:g} s")
     with _parsing(file):
-        held = count_samples(file, sound.format, rate)
+        held = count_samples(file, sound.format, rate, declared)
     if held is not None and abs(held - declared) > NOT_DECODED * rate:
         kind = "truncated" if held < declared else "longer than the header declares"
         raise AudioProblem(kind, f"the header declares {declared} samples, the file has {held}")

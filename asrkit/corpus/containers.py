@@ -15,7 +15,7 @@ import re
 import struct
 import time
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Optional, Tuple, Union
+from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Tuple, Union
 
 from asrkit.errors import AudioProblem
 
@@ -33,6 +33,7 @@ AUDIO_CHUNKS = (b"data", b"SSND", b"BODY")
 PIPED = 0x7FFFF000  # programs that write to a pipe (SoX: this value) put a size from here on
 SMALL_REST = 256  # bytes; a tag after the last chunk may have as many
 LARGEST_REST = 1 << 16  # bytes of zeros that count as padding
+OGG_PAGE = 30  # seconds; a page has at most 255 packets
 OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
 MOST_PARTS = 1 << 22  # limit on chunks, pages or frames; a day of audio has fewer
@@ -84,10 +85,13 @@ def check_size(file: Path) -> None:
         raise AudioProblem("longer than the header declares", f"{end} bytes, the file has {size}")
 
 
-def count_samples(file: Path, container: str, rate: int) -> Optional[int]:
-    """Samples by the pages of Ogg or frames of FLAC, else None; raises AudioProblem if some are missing."""
+def count_samples(file: Path, container: str, rate: int, declared: int) -> Optional[int]:
+    """Samples by the pages of Ogg or frames of FLAC, else None; raises AudioProblem if some are missing.
+
+    `declared` are those that libsndfile finds.
+    """
     if container == "OGG":
-        return _ogg_samples(file, rate)
+        return _ogg_samples(file, rate, declared)
     return _flac_samples(file) if container == "FLAC" else None
 
 
@@ -148,10 +152,11 @@ def _sphere_size(file: Path) -> Optional[int]:
         return None
 
 
-def _ogg_samples(file: Path, rate: int) -> int:
+def _ogg_samples(file: Path, rate: int, declared: int) -> int:
     """Samples of an Ogg file (RFC 3533); raises AudioProblem unless it is one whole stream."""
     size = file.stat().st_size
-    offset, granule, ended, clock = 0, 0, False, rate
+    offset, first, granule, ended, clock = 0, 0, 0, False, rate
+    numbers: Dict[int, int] = {}  # of a stream's last page, by the stream's serial number
     with open(file, "rb") as stream:
         for _ in range(MOST_PARTS):
             stream.seek(offset)
@@ -163,15 +168,22 @@ def _ogg_samples(file: Path, rate: int) -> int:
                 raise AudioProblem(
                     "several Ogg streams", f"one ends after {granule} samples at byte {offset}"
                 )
+            serial, number = struct.unpack("<II", head[14:22])
+            if first and number != (numbers.get(serial, number - 1) + 1) % (1 << 32):
+                raise AudioProblem("truncated", f"page {number} follows page {numbers[serial]}")
+            numbers[serial] = number
             start = 27 + segments
             if flags & OGG_BEGIN and head[start : start + 8] == b"OpusHead":
                 clock = 48000
+            first = first or max(0, position)
             granule, ended = max(granule, position), bool(flags & OGG_END)
             offset += start + sum(head[27:start])
     if offset > size or size - offset > SMALL_REST or not ended:
         found = f"the file has {size} bytes, the last page ends at {offset}"
         raise AudioProblem("truncated", found + ("" if ended else " and isn't marked as last"))
-    return granule * rate // clock
+    held, in_first = granule * rate // clock, first * rate // clock
+    before = held - declared  # a recording of a stream begins at any time, with less than a page of samples
+    return declared if 0 < before <= in_first <= before + OGG_PAGE * rate else held
 
 
 def _flac_samples(file: Path) -> int:
