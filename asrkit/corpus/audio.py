@@ -1,23 +1,24 @@
 """Open audio files from strangers: check the file, its header and every sample."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
 import numpy as np
 
-from asrkit.corpus.containers import check_size, count_samples, with_frame_count
+from asrkit.corpus.containers import OGG_PAGE, Spliced, check_size, count_samples, with_frame_count
 from asrkit.errors import AudioProblem as AudioProblem
 
 BLOCK_SAMPLES = 1 << 20
 UNKNOWN_LENGTH = 1 << 62  # libsndfile reports its largest count if the header has no length
 RATES = range(1000, 400_000)  # Hz, plausible sampling rates
 NOT_DECODED = 0.1  # seconds; codecs may drop as much at the beginning and end
-OGG_PAGE = 30  # seconds; a page has at most 255 packets
 # Formats whose length can be checked; for others libsndfile derives the length from the file size
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
 SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
@@ -89,14 +90,16 @@ def open_whole(file: Path, max_seconds: float) -> Any:
 
 def open_content(file: Path, max_seconds: float) -> Any:
     """open_whole for a file of our own, wherever it is."""
-    check_size(file)
+    with _parsing(file):
+        check_size(file)
     sound = open_audio(file)
     declared, rate = sound.frames, sound.samplerate
     if declared >= UNKNOWN_LENGTH:
         raise AudioProblem("no length in the header", "for example FLAC written to a pipe")
     if declared > max_seconds * rate:
         raise AudioProblem("too long", f"{declared / rate:.3f} s, the limit is {max_seconds:g} s")
-    held = count_samples(file, sound.format, rate)
+    with _parsing(file):
+        held = count_samples(file, sound.format, rate, declared)
     if held is not None and abs(held - declared) > NOT_DECODED * rate:
         kind = "truncated" if held < declared else "longer than the header declares"
         raise AudioProblem(kind, f"the header declares {declared} samples, the file has {held}")
@@ -107,20 +110,30 @@ def open_audio(file: Path) -> Any:
     """Open the whole file with soundfile, including MP3 without a frame count. Raises AudioProblem."""
     import soundfile
 
-    try:
+    with _parsing(file):
         sound = soundfile.SoundFile(os.fsencode(file))  # of any bytes: a name needn't be UTF-8
-        if sound.format == "MP3" and (content := with_frame_count(file, sound.frames)) is not None:
-            sound.close()
-            sound = soundfile.SoundFile(io.BytesIO(content))
-    except (soundfile.LibsndfileError, RuntimeError, OSError, UnicodeError) as error:
-        reason = str(error).rpartition(": ")[2] or str(error)
-        raise AudioProblem("not readable audio", f"{file}: {reason}") from None
+        if _is_mpeg(sound) and (start := with_frame_count(file, sound.frames)) is not None:
+            if start.head:
+                sound.close()
+                sound = soundfile.SoundFile(io.BufferedReader(Spliced(file, start.head, start.offset), 1 << 16))
+            if start.samples is not None:  # soundfile has no way to tell libsndfile
+                sound._info.frames = start.samples
     if sound.format not in FORMATS:
         raise AudioProblem("unusable audio format", f"found {sound.format}, expected {', '.join(FORMATS)}")
     if sound.samplerate not in RATES:
         found = f"found {sound.samplerate} Hz, expected {RATES.start} to {RATES.stop} Hz"
         raise AudioProblem("unusable sampling rate", found)
     return sound
+
+
+@contextlib.contextmanager
+def _parsing(file: Path) -> Iterator[None]:
+    """Turn what parsing a damaged header raises into AudioProblem."""
+    try:
+        yield
+    except (RuntimeError, OSError, ValueError, OverflowError, struct.error) as error:  # libsndfile: the first
+        reason = str(error).rpartition(": ")[2] or str(error)
+        raise AudioProblem("not readable audio", f"{file}: {reason}") from None
 
 
 def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iterator[np.ndarray]:
@@ -145,6 +158,11 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
         raise AudioProblem("truncated", f"the header declares {end} samples, the file has {position}")
 
 
+def _is_mpeg(sound: Any) -> bool:
+    """MP3 and older layers, inside WAV too."""
+    return str(sound.subtype).startswith("MPEG_LAYER")
+
+
 def check_samples(samples: np.ndarray, where: str) -> None:
     """Raise AudioProblem for float samples that are NaN, infinite, or not from -1 to 1 at any loudness."""
     peak = np.abs(samples).max(initial=0.0)
@@ -157,7 +175,7 @@ def check_samples(samples: np.ndarray, where: str) -> None:
 
 def _seek_position(sound: Any, first: int) -> int:
     """A sample at or before `first` from which decoding is exact."""
-    if sound.format == "MP3":  # decoding a frame needs the previous ones, which libsndfile skips
+    if _is_mpeg(sound):  # decoding a frame needs the previous ones, which libsndfile skips
         return max(0, first - int(sound.samplerate))
     if sound.format == "OGG":  # seeking is inexact in the last page
         return max(0, min(first, sound.frames - OGG_PAGE * int(sound.samplerate)) - int(sound.samplerate))

@@ -6,12 +6,16 @@ FLAC                frames with a number and a CRC     numbers must continue fro
 MP3                 frames, perhaps a count of them    all are counted, and the count is put first
 """
 
+import functools
+import io
 import itertools
 import mmap
+import os
 import re
 import struct
+import time
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Optional, Tuple, Union
+from typing import Any, BinaryIO, Dict, NamedTuple, Optional, Tuple, Union
 
 from asrkit.errors import AudioProblem
 
@@ -24,14 +28,17 @@ CHUNKED = {
     b"caff": (">4sq", 8, 1, False),
     b"riff": ("<16sq", 40, 8, True),
 }
+FileState = Tuple[int, int, int, int]
 AUDIO_CHUNKS = (b"data", b"SSND", b"BODY")
 PIPED = 0x7FFFF000  # programs that write to a pipe (SoX: this value) put a size from here on
 SMALL_REST = 256  # bytes; a tag after the last chunk may have as many
 LARGEST_REST = 1 << 16  # bytes of zeros that count as padding
+OGG_PAGE = 30  # seconds; a page has at most 255 packets
 OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
 MOST_PARTS = 1 << 22  # limit on chunks, pages or frames; a day of audio has fewer
 LARGEST_MPEG = 1 << 28  # bytes, read into memory
+JUST_NOW = 2_000_000_000  # nanoseconds
 MPEG_TAG = b"ID3\x04\0\0\0\0\0\x16" + bytes(22)  # libsndfile needs it to recognise MPEG in memory
 MPEG_KBITS = {
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -40,6 +47,16 @@ MPEG_KBITS = {
     (False, 1): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+
+
+def file_state(file: Path) -> FileState:
+    """Size and times of a file, as a key for what is known of its content.
+
+    A file that changed just now has a new state each time: it could change again within one step of the clock.
+    """
+    status, now = os.stat(file), time.time_ns()
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)
+    return status.st_size, status.st_ino, changed, now if now < changed + JUST_NOW else 0
 
 
 def check_size(file: Path) -> None:
@@ -58,20 +75,23 @@ def check_size(file: Path) -> None:
             return
         if end is None or size == end:
             return
+        if size < end:  # compared before seeking: a damaged header may declare more than a file can have
+            raise AudioProblem("truncated", f"the header declares {end} bytes, the file has {size}")
         stream.seek(end)
         rest = stream.read(LARGEST_REST).strip(b"\0")
-    if size < end:
-        raise AudioProblem("truncated", f"the header declares {end} bytes, the file has {size}")
     if magic[:7] == b"NIST_1A":  # libsndfile decodes all of it
         return
     if len(rest) > SMALL_REST or size - end > LARGEST_REST:
         raise AudioProblem("longer than the header declares", f"{end} bytes, the file has {size}")
 
 
-def count_samples(file: Path, container: str, rate: int) -> Optional[int]:
-    """Samples by the pages of Ogg or frames of FLAC, else None; raises AudioProblem if some are missing."""
+def count_samples(file: Path, container: str, rate: int, declared: int) -> Optional[int]:
+    """Samples by the pages of Ogg or frames of FLAC, else None; raises AudioProblem if some are missing.
+
+    `declared` are those that libsndfile finds.
+    """
     if container == "OGG":
-        return _ogg_samples(file, rate)
+        return _ogg_samples(file, rate, declared)
     return _flac_samples(file) if container == "FLAC" else None
 
 
@@ -101,9 +121,12 @@ def _end_of_chunks(stream: BinaryIO, magic: bytes, size: int) -> Optional[int]:
         if end > size and not audio:  # not a chunk: a tag
             break
         audio_seen = audio_seen or audio
+        if end >= size:
+            offset = end
+            break
         stream.seek(end)
         padded = not _is_name(stream.read(4))  # some programs omit the padding
-        offset = end if end >= size else end + (-end % alignment if padded else 0)
+        offset = end + (-end % alignment if padded else 0)
     return offset if audio_seen else None
 
 
@@ -121,16 +144,19 @@ def _sphere_size(file: Path) -> Optional[int]:
     if "," in coding:
         raise AudioProblem("compressed SPHERE", f"found sample_coding {coding}, expected pcm or ulaw")
     try:
-        frames = int(fields["sample_count"]) * int(fields.get("channel_count", "1"))
-        return int(head.split("\n")[1]) + frames * int(fields["sample_n_bytes"])
+        counts = fields["sample_count"], fields.get("channel_count", "1"), fields["sample_n_bytes"]
+        frames, channels, width = map(int, counts)
+        start = int(head.split("\n")[1])
+        return None if min(start, frames, channels, width) < 0 else start + frames * channels * width
     except (KeyError, ValueError, IndexError):
         return None
 
 
-def _ogg_samples(file: Path, rate: int) -> int:
+def _ogg_samples(file: Path, rate: int, declared: int) -> int:
     """Samples of an Ogg file (RFC 3533); raises AudioProblem unless it is one whole stream."""
     size = file.stat().st_size
-    offset, granule, ended, clock = 0, 0, False, rate
+    offset, first, granule, ended, clock = 0, 0, 0, False, rate
+    numbers: Dict[int, int] = {}  # of a stream's last page, by the stream's serial number
     with open(file, "rb") as stream:
         for _ in range(MOST_PARTS):
             stream.seek(offset)
@@ -142,15 +168,22 @@ def _ogg_samples(file: Path, rate: int) -> int:
                 raise AudioProblem(
                     "several Ogg streams", f"one ends after {granule} samples at byte {offset}"
                 )
+            serial, number = struct.unpack("<II", head[14:22])
+            if first and number != (numbers.get(serial, number - 1) + 1) % (1 << 32):
+                raise AudioProblem("truncated", f"page {number} follows page {numbers[serial]}")
+            numbers[serial] = number
             start = 27 + segments
             if flags & OGG_BEGIN and head[start : start + 8] == b"OpusHead":
                 clock = 48000
+            first = first or max(0, position)
             granule, ended = max(granule, position), bool(flags & OGG_END)
             offset += start + sum(head[27:start])
     if offset > size or size - offset > SMALL_REST or not ended:
         found = f"the file has {size} bytes, the last page ends at {offset}"
         raise AudioProblem("truncated", found + ("" if ended else " and isn't marked as last"))
-    return granule * rate // clock
+    held, in_first = granule * rate // clock, first * rate // clock
+    before = held - declared  # a recording of a stream begins at any time, with less than a page of samples
+    return declared if 0 < before <= in_first <= before + OGG_PAGE * rate else held
 
 
 def _flac_samples(file: Path) -> int:
@@ -203,13 +236,26 @@ class MpegFrame(NamedTuple):
     counted: int  # offset of "Xing" or "Info" and the frame count in a first frame
 
 
-def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
-    """Prepend a frame with the frame count to an MPEG file; returns None if `declared` is already right.
+class MpegStart(NamedTuple):
+    """How an MPEG file is opened so that it is read to its end."""
 
-    Without the count libsndfile assumes the first frame's bit rate for all. Raises AudioProblem if the file
-    has no frames, ends inside a frame, or has fewer than its own count.
+    head: bytes  # put before the file's content: a frame with the frame count
+    offset: int  # of the file's content
+    samples: Optional[int]  # where reading ends, for layers that have no frame count
+
+
+def with_frame_count(file: Path, declared: int) -> Optional[MpegStart]:
+    """A frame with the frame count, to put before an MPEG file; None if `declared` is already right.
+
+    Without the count libsndfile assumes the first frame's size for all of the file, tags too. Raises
+    AudioProblem if the file has no frames, ends inside a frame, or has fewer than its own count.
     """
-    if file.stat().st_size > LARGEST_MPEG:
+    return _mpeg_start(file, file_state(file), declared)
+
+
+@functools.lru_cache(maxsize=16)  # segments of a recording come one after the other
+def _mpeg_start(file: Path, state: FileState, declared: int) -> Optional[MpegStart]:
+    if state[0] > LARGEST_MPEG:
         raise AudioProblem("too long", f"MPEG audio of more than {LARGEST_MPEG} bytes")
     content = file.read_bytes()
     offset, first, count, missing = _mpeg_frames(content)
@@ -227,11 +273,50 @@ def with_frame_count(file: Path, declared: int) -> Optional[bytes]:
     if missing:
         raise AudioProblem("truncated", f"{missing} bytes of frame {count + 1} are missing")
     samples = count * first.samples
-    if not counted and abs(declared - samples) <= 2 * first.samples:
+    if not counted and declared == samples:
         return None
-    if first.layer != 3:
+    if first.layer == 3:
+        return MpegStart(MPEG_TAG + _counting_frame(content[offset : offset + 4], count), offset, None)
+    if declared < samples:  # libsndfile stops there
         raise AudioProblem("longer than is decoded", f"{samples} samples, {declared} would be decoded")
-    return MPEG_TAG + _counting_frame(content[offset : offset + 4], count) + content[offset:]
+    return MpegStart(b"", 0, samples)
+
+
+class Spliced(io.RawIOBase):
+    """A file to read whose first bytes are replaced, without holding it in memory."""
+
+    def __init__(self, file: Path, head: bytes, offset: int) -> None:
+        self.head, self.shift, self.place = head, offset - len(head), 0
+        self.handle = os.open(file, os.O_RDONLY)
+        self.size = os.fstat(self.handle).st_size - self.shift
+
+    def readinto(self, buffer: Any) -> int:
+        if self.place < len(self.head):
+            content = self.head[self.place : self.place + len(buffer)]
+        else:
+            content = os.pread(self.handle, len(buffer), self.place + self.shift)
+        buffer[: len(content)] = content
+        self.place += len(content)
+        return len(content)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self.place, os.SEEK_END: self.size}[whence]
+        self.place = max(0, start + offset)
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self.handle)
+        super().close()
 
 
 def _mpeg_frames(content: bytes) -> Tuple[int, Optional[MpegFrame], int, int]:

@@ -4,12 +4,13 @@ import dataclasses
 import functools
 import os
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 import msgspec
 import numpy as np
 
-from asrkit.corpus.audio import open_audio, open_whole, read_blocks
+from asrkit.corpus.audio import check_file, open_audio, open_whole, read_blocks
+from asrkit.corpus.containers import FileState, file_state
 from asrkit.corpus.cut_manifest import (
     Cut,
     Entry,
@@ -228,11 +229,24 @@ def _find_sources(recording: Recording, root: Path, output: Path) -> None:
         if source.type == "command":
             file = output.with_name(f"{output.name}-{number}")
             run_command(source.source, root, file)
-        with open_whole(file, MAX_RECORDING) as sound:
-            if sound.samplerate != rate:
-                found = f"found {sound.samplerate} Hz in {file}, expected {rate} Hz as in the manifest"
-                raise AudioProblem("other sampling rate", found)
+        check_file(file)
+        held = _rate_or_problem(file, file_state(file))
+        if isinstance(held, AudioProblem):
+            raise AudioProblem(held.kind, held.detail)
+        if held != rate:
+            found = f"found {held} Hz in {file}, expected {rate} Hz as in the manifest"
+            raise AudioProblem("other sampling rate", found)
         source.type, source.source = "file", str(file)
+
+
+@functools.lru_cache(maxsize=16)  # cuts of a recording come one after the other
+def _rate_or_problem(file: Path, state: FileState) -> Union[int, AudioProblem]:
+    """Sampling rate in Hz of a file that is whole."""
+    try:
+        with open_whole(file, MAX_RECORDING) as sound:
+            return int(sound.samplerate)
+    except AudioProblem as problem:
+        return problem
 
 
 @functools.lru_cache(maxsize=1)

@@ -122,7 +122,7 @@ def _place(utterance: Utterance, audio: AudioFacts) -> Tuple[int, int]:
     """First sample and number of samples of a segment; raises AudioProblem if it is outside the audio."""
     start, rate = utterance.start or 0.0, audio.sampling_rate
     duration = audio.samples / rate - start if utterance.duration is None else utterance.duration
-    if math.isfinite(start) and math.isfinite(duration):
+    if math.isfinite(start * rate) and math.isfinite(duration * rate):
         first, samples = round(start * rate), round(duration * rate)
         if 0 <= first + samples - audio.samples < MAX_OVERSHOOT * rate:  # times are often rounded
             samples = audio.samples - first
