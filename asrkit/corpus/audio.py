@@ -115,7 +115,8 @@ def open_audio(file: Path) -> Any:
         if _is_mpeg(sound) and (start := with_frame_count(file, sound.frames)) is not None:
             if start.head:
                 sound.close()
-                sound = soundfile.SoundFile(io.BufferedReader(Spliced(file, start.head, start.offset), 1 << 16))
+                content = Spliced(file, start.head, start.offset)
+                sound = soundfile.SoundFile(io.BufferedReader(content, 1 << 16))
             if start.samples is not None:  # soundfile has no way to tell libsndfile
                 sound._info.frames = start.samples
     if sound.format not in FORMATS:

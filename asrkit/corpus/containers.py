@@ -52,7 +52,7 @@ MPEG_KBITS = {
 def file_state(file: Path) -> FileState:
     """Size and times of a file, as a key for what is known of its content.
 
-    A file that changed just now has a new state each time: it could change again within one step of the clock.
+    A file that changed just now has a new state each time: it may change again within a step of the clock.
     """
     status, now = os.stat(file), time.time_ns()
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
