@@ -6,6 +6,7 @@ from typing import Optional
 
 import click
 
+from asrkit.cli.options import FILE
 from asrkit.errors import AudioProblem, UserError
 
 FOLDER = click.Path(path_type=Path)
@@ -17,7 +18,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--exp", type=FOLDER, metavar="DIR", help="A finished experiment.")
 @click.option("--model", type=FOLDER, metavar="DIR", help="A bundle of asrkit export.")
 @click.option("--format", "form", type=click.Choice(["textgrid", "ctm", "json"]), default="textgrid")
-@click.option("--output", type=FOLDER, metavar="FILE", help="[default: stdout]")
+@click.option("--output", type=FILE, metavar="FILE", help="[default: stdout]")
 def command(
     audio: Path, text: Path, exp: Optional[Path], model: Optional[Path], form: str, output: Optional[Path]
 ) -> None:

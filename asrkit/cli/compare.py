@@ -5,6 +5,7 @@ from typing import List, Optional, Tuple
 
 import click
 
+from asrkit.cli.options import FILE
 from asrkit.config.methods import current_method
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment
@@ -27,7 +28,7 @@ EXPERIMENT = click.Path(path_type=Path)
 @click.option("--method", help="Decoding method, e.g. 1best.  [default: every method of both]")
 @click.option(
     "--html",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Write a page too, with both side by side for each utterance, by --method or the one chosen on dev.",
 )
 def command(

@@ -1,5 +1,6 @@
 """asrkit evaluate: score a trained experiment on any lhotse CutSet with supervisions."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -78,12 +79,12 @@ def command(
     found = read_cut_set(cuts, "--cuts", allow_pipes)
     directory = Path(os.path.abspath(output or exp / "evaluate" / name))
     evaluation = _evaluation_of(trained, name, directory, methods)
-    _refuse_other_folder(evaluation.directory)
+    _refuse_other_folder(evaluation.directory, cuts)
     with signals_raise(), hold_lock(evaluation.directory, ["asrkit", *sys.argv[1:]]):
         _link_trained(trained, evaluation)
         _write_manifests(evaluation, name, found)
         shards = _write_features(evaluation, name)
-        begun = _begin(evaluation, name, shards)
+        begun = _begin(evaluation, cuts, shards)
         if not begun["outputs"]:
             decode_frozen(evaluation, name)
         score_all(evaluation, methods)
@@ -146,12 +147,19 @@ def _evaluation_of(trained: Experiment, name: str, directory: Path, methods: Tup
     return Experiment(config, directory, directory, directory, trained.jobs, trained.cluster)
 
 
-def _refuse_other_folder(directory: Path) -> None:
+def _refuse_other_folder(directory: Path, cuts: Path) -> None:
     present = [file for file in directory.glob("*") if not file.name.startswith(".")]
     if present and not (directory / MADE_OF).exists():
         expected = "an empty folder, or that of an earlier evaluation"
         found = f"{directory} holds other files: {present[0].name}"
         raise UserError(found, expected, "--output", "give another folder")
+    earlier: Dict[str, Any] = {}
+    with contextlib.suppress(UserError):  # damaged: it is decoded again
+        earlier = read_json(directory / MADE_OF, Dict[str, Any]) if present else {}
+    other = Path(str(earlier.get("cuts", cuts)))
+    if other.exists() and not other.samefile(cuts):  # one that is gone may have been moved here
+        found, expected = f"{directory} holds the evaluation of {other}", "a folder for each CutSet"
+        raise UserError(found, expected, "--output", "give another folder, or remove that one")
 
 
 def _link_trained(trained: Experiment, evaluation: Experiment) -> None:
@@ -197,13 +205,14 @@ def _write_features(evaluation: Experiment, name: str) -> List[Shard]:
     return shards
 
 
-def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, Any]:
+def _begin(evaluation: Experiment, cuts: Path, shards: List[Shard]) -> Dict[str, Any]:
     """The content of made_of.json: "outputs" is empty unless the methods have been decoded.
 
     Earlier outputs count if audio, model and settings are the same and the files are unchanged. Otherwise
     they are removed, unless an interrupted decoding of the same methods can resume.
     """
     directory, methods = evaluation.directory, list(evaluation.config.decode.methods)
+    name = cuts.name.partition(".")[0]
     files = ["average/model.safetensors", "graph/HLG.safetensors", "units/units.txt", "decode/scales.json"]
     models = [*(directory / "lm").glob("*.arpa"), *(directory / "lm").glob("*.safetensors")]
     files += sorted(f"lm/{file.name}" for file in models)
@@ -228,9 +237,10 @@ def _begin(evaluation: Experiment, name: str, shards: List[Shard]) -> Dict[str, 
     if same and decoded == _sums(directory, outputs):
         return earlier
     if not same or earlier.get("methods") != methods:
-        for folder in evaluation.folder("decode").glob("*/"):
-            shutil.rmtree(folder)
-    begun = {"made_of": made_of, "methods": methods, "outputs": {}}
+        for folder in evaluation.folder("decode").glob("*"):
+            if folder.is_dir():  # not the link to the scales
+                shutil.rmtree(folder)
+    begun = {"cuts": os.path.abspath(cuts), "made_of": made_of, "methods": methods, "outputs": {}}
     write_checked_json(directory / MADE_OF, begun)
     return begun
 

@@ -8,6 +8,7 @@ from typing import Optional
 import click
 import k2
 
+from asrkit.cli.options import FILE
 from asrkit.errors import UserError
 from asrkit.graph.compile import graph_size, make_graph
 from asrkit.graph.drawing import graph_as_dot
@@ -27,7 +28,7 @@ def command() -> None:
 
 @command.command("lg")
 @click.argument("exp", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="FILE.safetensors or .txt.")
+@click.option("--output", type=FILE, required=True, help="FILE.safetensors or .txt.")
 def write_lg(exp: Path, output: Path) -> None:
     """Write LG of EXP, without input epsilons, for a decoder that adds a topology itself.
 
@@ -60,7 +61,7 @@ def info(file: Path) -> None:
 
 @command.command("draw")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="FILE.svg (default), .png, .pdf, .dot.")
+@click.option("--output", type=FILE, help="FILE.svg (default), .png, .pdf, .dot.")
 @click.option("--units", type=click.Path(path_type=Path), help="units.txt, for names instead of ids.")
 def draw(file: Path, output: Optional[Path], units: Optional[Path]) -> None:
     """Draw a small graph with Graphviz; a .dot file is Graphviz's input, written without it."""

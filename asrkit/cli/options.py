@@ -1,9 +1,12 @@
 """Types of options that several verbs have."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
+
+FILE = click.Path(dir_okay=False, path_type=Path)  # to write: a folder of that name is the user's
 
 
 class FiniteRange(click.FloatRange):

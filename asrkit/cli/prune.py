@@ -1,5 +1,6 @@
 """asrkit prune: cut a trained model to a smaller one."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def command(exp: Path, keep: float, output: Path) -> None:
     for place, of in ((exp, model), (output, pruned)):
         work = sum(part.multiply_adds for part in describe_model(of, shift))
         print(f"{place}: {of.parameter_count():,} parameters, {work:,} multiply-adds per second of audio")
-    print(f"fine-tune: run.sh --exp EXP3 --init-from {output} --config {output / 'model.yaml'}")
+    start, settings_file = (shlex.quote(str(place)) for place in (output, output / "model.yaml"))
+    print(f"fine-tune: recipes/NAME/run.sh --exp EXP3 --init-from {start} --config {settings_file}")
 
 
 def copy_for_model(experiment: Experiment, output: Path) -> None:

@@ -6,6 +6,7 @@ from typing import List, Optional, Tuple
 
 import click
 
+from asrkit.cli.options import FILE
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
 from asrkit.pipeline.finished import refuse_changed_results
@@ -17,7 +18,7 @@ from asrkit.stages.table import stage_named
 
 @click.command("show")
 @click.argument("exp", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="The page.  [default: EXP/show.html]")
+@click.option("--output", type=FILE, help="The page.  [default: EXP/show.html]")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),

@@ -55,6 +55,9 @@ def check_cluster(cluster: str) -> None:
     for package in {"dask": ("distributed",), "slurm": ("dask_jobqueue", "cryptography")}.get(kind, ()):
         if importlib.util.find_spec(package) is None:
             raise UserError(f"{package} isn't installed", f"it, for --cluster {kind}", WHERE, INSTALL)
+    if kind == "slurm" and shutil.which("sbatch") is None:
+        found, todo = "sbatch isn't in PATH", "run it on a machine of the cluster, or with --cluster local"
+        raise UserError(found, "Slurm's commands", WHERE, todo)
 
 
 def run_on_cluster(

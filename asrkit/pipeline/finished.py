@@ -68,7 +68,9 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
     if (directory / MADE_OF).exists():
         expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
         found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
-        _refuse(_differing(found, expected or {"results.json": ""}), "asrkit evaluate", directory)
+        changed = _differing(found, expected or {"results.json": ""})
+        again = "asrkit evaluate --exp EXP --cuts CUTS, with the same --output if it had one, does it again"
+        _refuse(changed, "asrkit evaluate", directory, again)
     elif has_records(directory):
         experiment = open_experiment(directory)
         cache = FingerprintCache(experiment.records / "fingerprints")
@@ -112,7 +114,7 @@ def _differing(found: Mapping[str, Optional[str]], expected: Mapping[str, Option
     return [name for name in [*found, *expected] if found.get(name) != expected.get(name)]
 
 
-def _refuse(differing: Sequence[str], writer: str, directory: Path) -> None:
+def _refuse(differing: Sequence[str], writer: str, directory: Path, todo: str = "") -> None:
     changed = list(dict.fromkeys(differing))
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
@@ -120,5 +122,5 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path) -> None:
             f"{changed[0]} isn't as {writer} left it{more}",
             "the files and settings of a finished experiment, unchanged",
             str(directory),
-            f"run.sh --exp {directory}, with its other options but without --stage, regenerates it",
+            todo or f"run.sh --exp {directory}, with its other options but without --stage, regenerates it",
         )

@@ -52,6 +52,8 @@ def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
         found = f"{exp} is a file"
     elif exp == experiment.recipe_directory.resolve() or (exp / "run.sh").exists():
         found = f"{exp} is the folder of a recipe"
+    elif (exp / "made_of.json").exists():
+        found = f"{exp} is the folder of an evaluation"
     elif (foreign := _foreign(stages, exp)) is not None:
         found = f"{exp} is no experiment, and has {foreign}, a name that stages write"
     else:

@@ -163,7 +163,7 @@ def draw_robustness(measurement: Measurement, file: Path) -> None:
         rows = totals(system.rows) if several else system.rows
         kinds = list(dict.fromkeys(row.kind for row in rows if row.snr is not None))
         for place, kind in enumerate(kinds[:1] if several else kinds):
-            of_kind = sorted((row.snr, row.rate) for row in rows if row.kind == kind)
+            of_kind = sorted((row.snr, row.rate) for row in rows if row.kind == kind and row.snr is not None)
             line = number if several else place
             axes.plot(
                 *zip(*of_kind),

@@ -57,6 +57,10 @@ class Condition:
         return samples.astype(np.float32)
 
 
+# Kinds that aren't of a folder of noise
+BUILT_IN = ("clean", "babble", "rumble", "50 Hz hum", "60 Hz hum", "hiss", "rooms", "telephone", "clipping")
+
+
 def make_conditions(
     rate: int, noise: Optional[Path] = None, rooms: Optional[Path] = None, speech: Optional[Speech] = None
 ) -> List[Condition]:
@@ -106,5 +110,6 @@ def _kinds_of(noise: Optional[Path]) -> Dict[str, List[Path]]:
     """The files of each kind of noise: of a subfolder, or one file."""
     kinds: Dict[str, List[Path]] = {}
     for file in find_recordings(noise, "--noise") if noise is not None else []:
-        kinds.setdefault(file.stem if file.parent == noise else file.parent.name, []).append(file)
+        kind = file.stem if file.parent == noise else file.relative_to(str(noise)).parts[0]
+        kinds.setdefault(f"{kind} (noise)" if kind in BUILT_IN else kind, []).append(file)
     return kinds

@@ -1,0 +1,71 @@
+"""--output with the name of a folder hid that folder; `evaluate` replaced the results of another CutSet.
+
+And run.sh took the folder of an evaluation for an experiment; kinds of noise in `robustness` were merged.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from asrkit.cli import align, compare, graph, show
+from asrkit.cli.evaluate import _refuse_other_folder
+from asrkit.errors import UserError
+from asrkit.pipeline.cluster import check_cluster
+from asrkit.pipeline.finished import MADE_OF
+from asrkit.signal.conditions import make_conditions
+from asrkit.storage.files import write_checked_json
+from tests.corpus.sound import noise, write_audio
+from tests.pipeline.toy import Toy
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (align.command, ("a.wav", "a.txt", "--exp", "EXP", "--output")),
+        (show.command, ("EXP", "--output")),
+        (compare.command, ("A", "B", "--html")),
+        (graph.command, ("draw", "HLG", "--output")),
+    ],
+    ids=("align", "show", "compare", "graph"),
+)
+def test_a_folder_is_not_a_file_to_write(tmp_path: Path, command: object, words: tuple) -> None:  # type: ignore[type-arg]
+    (tmp_path / "mine").write_text("keep")
+    result = CliRunner().invoke(command, [*words, str(tmp_path)])  # type: ignore[call-overload]
+    assert result.exit_code == 2 and "is a directory" in result.output
+    assert (tmp_path / "mine").read_text() == "keep"
+
+
+def test_a_cut_set_of_the_same_name_needs_another_folder(tmp_path: Path) -> None:
+    one, two, output = tmp_path / "1/cuts.jsonl", tmp_path / "2/cuts.jsonl", tmp_path / "evaluate"
+    for file in (one, two):
+        file.parent.mkdir()
+        file.write_text("")
+    output.mkdir()
+    write_checked_json(output / MADE_OF, {"cuts": str(one)})
+    _refuse_other_folder(output, one)
+    with pytest.raises(UserError, match=f"holds the evaluation of {one}"):
+        _refuse_other_folder(output, two)
+    one.unlink()  # it was moved
+    _refuse_other_folder(output, two)
+
+
+def test_an_evaluation_is_no_experiment(toy: Toy, tmp_path: Path) -> None:
+    write_checked_json(tmp_path / "evaluation" / MADE_OF, {})
+    output = toy.run("--exp", str(tmp_path / "evaluation"), status=1)
+    assert "evaluation is the folder of an evaluation" in output
+
+
+def test_kinds_of_noise_are_the_subfolders(tmp_path: Path) -> None:
+    for number, name in enumerate(("rain/day1/a", "wind/day1/b", "babble", "clean")):
+        write_audio(tmp_path / f"{name}.wav", noise(1, number))
+    kinds = {condition.kind for condition in make_conditions(16000, tmp_path)}
+    assert {"rain", "wind", "babble (noise)", "clean (noise)", "clean"} <= kinds and "day1" not in kinds
+
+
+def test_slurm_is_looked_for_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="sbatch isn't in PATH"):
+        check_cluster("slurm")
