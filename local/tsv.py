@@ -61,6 +61,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
                 duration=segment.duration,
                 groups=groups_of(row),
                 derive=derive,
+                made_of=(audio,),
             )
     if unused:
         print(f"columns not used: {', '.join(unused)}")

@@ -24,7 +24,7 @@ from asrkit.corpus.cut_manifest import (
     read_entries,
     recordings,
 )
-from asrkit.corpus.derived_audio import refuse_commands, run_command, write_wav
+from asrkit.corpus.derived_audio import files_of_command, refuse_commands, run_command, write_wav
 from asrkit.corpus.utterance import Utterance, corpus_file, groups_of
 from asrkit.corpus.validation import MAX_OVERSHOOT, MAX_RECORDING
 from asrkit.errors import AudioProblem, UserError
@@ -139,7 +139,7 @@ def cut_utterances(
             yield dataclasses.replace(plain, audio=audio, start=cut.start, duration=cut.duration)
         else:
             derive = functools.partial(_write_audio, entry, root, max_duration)
-            yield dataclasses.replace(plain, derive=derive)
+            yield dataclasses.replace(plain, derive=derive, made_of=tuple(_files_of(entry, root)))
 
 
 def _groups(supervisions: Sequence[Supervision]) -> Tuple[str, ...]:
@@ -152,6 +152,14 @@ def _sources(entry: Entry) -> Iterator[Source]:
     if not isinstance(entry.cut, AudioProblem):
         for recording in recordings(entry.cut):
             yield from recording.sources
+
+
+def _files_of(entry: Entry, root: Path) -> Iterator[Path]:
+    for source in _sources(entry):
+        if source.type == "command":
+            yield from files_of_command(source.source, root)
+        else:
+            yield corpus_file(root, source.source)
 
 
 def _resolve_paths(entries: Sequence[Entry], file: Path) -> None:

@@ -2,9 +2,10 @@
 
 import concurrent.futures
 import dataclasses
+import os
 import subprocess
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -55,6 +56,14 @@ def refuse_commands(commands: Sequence[Tuple[str, str]], file: Path) -> None:
             "if you trust them all, use --allow-pipes of asrkit new-recipe or asrkit evaluate, "
             "or set corpus.allow_pipes: true in recipe.yaml",
         )
+
+
+def files_of_command(command: str, folder: Path) -> Iterator[Path]:
+    """The files that a shell command names, as far as its words tell."""
+    for word in command.split():
+        file = folder / word.strip("'\"")
+        if os.path.isfile(file):  # Path.is_file raises OSError for a word too long for a name
+            yield file
 
 
 def run_command(command: str, folder: Path, file: Path) -> None:

@@ -1,12 +1,20 @@
 """Kaldi data directories: wav.scp, segments, text, utt2spk, spk2utt (kaldi-asr.org/doc/data_prep.html)."""
 
 import collections
+import dataclasses
 import functools
 import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
-from asrkit.corpus.derived_audio import Derive, copy_archived, refuse_commands, run_command, write_channel
+from asrkit.corpus.derived_audio import (
+    Derive,
+    copy_archived,
+    files_of_command,
+    refuse_commands,
+    run_command,
+    write_channel,
+)
 from asrkit.corpus.transcripts import KeyedLines, read_keyed_lines
 from asrkit.corpus.utterance import Utterance, corpus_file, groups_of
 from asrkit.errors import UserError
@@ -30,7 +38,8 @@ def data_directories(folder: Path, name: str) -> Dict[str, Path]:
     """Split name -> data directory: `folder` itself as split `name`, or else its subdirectories."""
     if (folder / "wav.scp").exists():
         return {name: folder}
-    return {file.parent.name: file.parent for file in sorted(folder.glob("*/wav.scp"))}
+    found = (file.parent for file in sorted(folder.glob("*/wav.scp")))
+    return {directory.name: directory for directory in found if not directory.name.startswith(".")}
 
 
 def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bool) -> Iterator[Utterance]:
@@ -47,9 +56,10 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         refuse_commands(places, directory / "wav.scp")
     segments = _read_segments(directory / "segments", recordings)
     audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
+    files: Dict[str, Tuple[Path, ...]] = {}  # by recording
     speakers = read_keyed_lines(directory / "utt2spk")
-    files = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
-    facts = {kind: read_keyed_lines(file) for kind, file in files.items() if file.exists()}
+    tables = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
+    facts = {kind: read_keyed_lines(file) for kind, file in tables.items() if file.exists()}
     texts = read_keyed_lines(directory / "text")
     for id in segments or recordings:
         if id not in texts:
@@ -69,11 +79,15 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         if key not in audio:
             audio[key] = _audio(recordings[segment.recording][1], segment.channel, root)
         file, derive = audio[key]
+        if derive is not None and segment.recording not in files:
+            files[segment.recording] = tuple(_files_of(recordings[segment.recording][1], root))
+        made_of = files.get(segment.recording, ())
         start, end = segment.start, segment.end
         duration = None if start is None or end is None else end - start
         speaker = speakers[id][1]
         groups = groups_of({kind: lines[speaker][1] for kind, lines in facts.items() if speaker in lines})
-        yield Utterance(id, file, text, speaker, split, start, duration, groups=groups, derive=derive)
+        one = Utterance(id, file, text, speaker, split, start, duration, groups=groups, derive=derive)
+        yield one if derive is None else dataclasses.replace(one, made_of=made_of)
 
 
 def refuse_other_directory(directory: Path) -> None:
@@ -141,6 +155,17 @@ def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Option
     if channel is not None:
         write = functools.partial(write_channel, write or corpus_file(root, place), channel)
     return root, write
+
+
+def _files_of(place: str, root: Path) -> Iterator[Path]:
+    """The files that the audio at a place of wav.scp is made of."""
+    archived = ARCHIVED.fullmatch(place)
+    if _is_pipe(place):
+        yield from files_of_command(place.strip("|"), root)
+    elif archived and not corpus_file(root, place).exists():
+        yield corpus_file(root, archived[1])
+    else:
+        yield corpus_file(root, place)
 
 
 def _read_segments(file: Path, recordings: KeyedLines) -> Dict[str, Segment]:

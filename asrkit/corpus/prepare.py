@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from asrkit.config import CorpusConfig
 from asrkit.corpus.derived_audio import derive_audio
@@ -18,16 +18,20 @@ from asrkit.corpus.statistics import (
     refuse_shared_audio,
     split_statistics,
 )
-from asrkit.corpus.utterance import load_corpus_module
+from asrkit.corpus.utterance import Utterance, load_corpus_module
 from asrkit.corpus.validation import ValidUtterance, validate
 from asrkit.pipeline.experiment import Experiment
-from asrkit.storage.files import write_json
+from asrkit.pipeline.inputs import audio_source, is_elsewhere
+from asrkit.storage.files import remove, write_json
 
 
 def read_corpus(
-    experiment: Experiment, folder: Path
+    experiment: Experiment, folder: Path, sources: Optional[Path] = None
 ) -> Tuple[Dict[str, List[ValidUtterance]], List[Rejection]]:
-    """The valid utterances of each split, and the rejected ones; derived audio is written to `folder`."""
+    """The valid utterances of each split, and the rejected ones; derived audio is written to `folder`.
+
+    `sources`: a file to write, with the audio that isn't part of the fingerprint of the corpus's folder.
+    """
     config = experiment.config.corpus
     module = load_corpus_module(config.module, experiment.local_directory)
     listed = list(module.utterances(experiment.corpus_directory, config))
@@ -39,9 +43,22 @@ def read_corpus(
         if name not in used:
             print(f"{name}: {count} utterances are not used by this recipe")
     listed = [utterance for utterance in listed if utterance.split in used]
+    if sources is not None:
+        _write_sources(listed, experiment, sources)
     utterances, damaged = derive_audio(listed, config, folder, experiment.jobs)
     valid, unusable = validate(utterances, config, experiment.jobs, cluster=experiment.cluster)
     return sort_into_splits(valid, [*damaged, *unusable], config)
+
+
+def _write_sources(utterances: Sequence[Utterance], experiment: Experiment, file: Path) -> None:
+    """Write the files of audio outside the corpus's folder or hidden in it; no list if there are none."""
+    audio = {path for one in utterances for path in (one.made_of if one.derive else (one.audio,))}
+    sources = sorted(audio_source(path, experiment) for path in audio)
+    others = [source for source in sources if is_elsewhere(source)]
+    if others:
+        write_json(file, others)
+    else:
+        remove(file)
 
 
 def sort_into_splits(

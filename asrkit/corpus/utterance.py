@@ -30,6 +30,7 @@ class Utterance:
     groups: Tuple[str, ...] = ()  # such as "gender f"; stage score reports error rates by them
     # Writes the audio if no file has it; raises AudioProblem. The same object for all of a recording.
     derive: Optional[Callable[[Path], None]] = None
+    made_of: Tuple[Path, ...] = ()  # files that `derive` reads
 
 
 def groups_of(facts: Mapping[str, Any]) -> Tuple[str, ...]:
@@ -70,7 +71,7 @@ def listings(corpus_directory: Path, config: CorpusConfig, pattern: str) -> List
     """corpus.listing, or else the files in the corpus's folder that match `pattern`."""
     if config.listing is not None:
         return [corpus_directory / config.listing]
-    return sorted(corpus_directory.glob(pattern))
+    return [file for file in sorted(corpus_directory.glob(pattern)) if not file.name.startswith(".")]
 
 
 def refuse_absent(corpus_directory: Path, found: Iterable[Path], expected: str) -> None:

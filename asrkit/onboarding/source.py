@@ -36,11 +36,11 @@ def identify_source(place: Path) -> Source:
         return Source(
             "kaldi", place, None, "Kaldi data directories", "wav.scp and text, or the data directories"
         )
-    if (place / "clips").is_dir() and any(place.glob("*.tsv")):
+    if (place / "clips").is_dir() and _has(place, "*.tsv"):
         return Source("common_voice", place, None, "a download of Common Voice", "clips and the tables")
-    if any(place.glob("*.tsv")):
+    if _has(place, "*.tsv"):
         return Source("tsv", place, None, "tables", "the tables")
-    if any(place.glob("*cuts*.jsonl*")):
+    if _has(place, "*cuts*.jsonl*"):
         return Source("cut_set", place, None, "lhotse CutSets", "the CutSets")
     raise UserError(
         f"no corpus in {place}" if place.exists() else f"{place} doesn't exist",
@@ -49,6 +49,10 @@ def identify_source(place: Path) -> Source:
         "--from",
         "check the name, or write local/NAME.py (docs/corpora.md, Any other corpus)",
     )
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    return any(not file.name.startswith(".") for file in folder.glob(pattern))
 
 
 def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -> Dict[str, Any]:

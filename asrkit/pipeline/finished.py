@@ -18,7 +18,7 @@ from asrkit.pipeline.record import (
     read_record_file,
     under_current_names,
 )
-from asrkit.pipeline.stage import Stage, fill
+from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
 from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
@@ -35,7 +35,8 @@ def refuse_changed(
 ) -> None:
     """Raise UserError unless a stage has finished, and its inputs, outputs and settings are unchanged.
 
-    `reads`, `writes`: patterns to check instead of all that the stage declares.
+    `reads`, `writes`: patterns to check instead of all that the stage declares. With `reads`, audio elsewhere
+    that the stage has listed isn't checked either.
     """
     if not has_records(experiment.directory):
         return
@@ -46,7 +47,7 @@ def refuse_changed(
     narrowed = dataclasses.replace(
         stage,
         reads=tuple(stage.reads if reads is None else reads),
-        writes=tuple(stage.writes if writes is None else writes),
+        writes=tuple(_own_outputs(stage, reads is not None) if writes is None else writes),
     )
     origin = find_origin(narrowed, experiment, cache)
     record = under_current_names(record, origin.settings)
@@ -58,6 +59,10 @@ def refuse_changed(
     recorded = {**record.inputs, **record.outputs}
     expected = {name: value for name, value in recorded.items() if name in patterns}
     _refuse([*settings, *_differing(found, expected)], str(stage), experiment.directory)
+
+
+def _own_outputs(stage: Stage, without_audio: bool) -> List[str]:
+    return [each for each in stage.writes if not (without_audio and each.startswith(AUDIO_OF))]
 
 
 def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:

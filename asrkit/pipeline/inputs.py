@@ -14,7 +14,7 @@ from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
 from asrkit.pipeline.tree import is_readable, tree_key
-from asrkit.storage.files import UNREADABLE
+from asrkit.storage.files import UNREADABLE, read_json
 from asrkit.storage.fingerprint import FileStamp, FingerprintCache, stamp_file
 
 AUDIO_SUFFIXES = frozenset([".wav", ".sph", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".au", ".wv1", ".raw"])
@@ -121,7 +121,8 @@ def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCach
         except UserError:  # before a stage reads it, check_inputs reports it
             return cache.group(name, [])
         fingerprint = cache.group(name, found.files)
-        if not found.missing and not any(file.name.startswith("/") for file in found.files):
+        # Of other files, the corpus's fingerprint in the key knows nothing
+        if not found.missing and not any(is_elsewhere(file.name) for file in found.files):
             cache.keep(key, fingerprint)
     return fingerprint
 
@@ -142,6 +143,11 @@ def audio_path(source: str, experiment: Experiment) -> Path:
     if source.startswith(IN_EXPERIMENT):
         return experiment.place(source[len(IN_EXPERIMENT) :])
     return experiment.corpus_directory / source
+
+
+def is_elsewhere(source: str) -> bool:
+    """Whether audio isn't part of the corpus's fingerprint: outside its folder, or hidden in it."""
+    return source.startswith("/") or any(part.startswith(".") for part in source.split("/"))
 
 
 def audio_source(path: Path, experiment: Experiment) -> str:
@@ -221,8 +227,10 @@ class _Cut(msgspec.Struct):
 
 
 def _audio_of(name: str, experiment: Experiment) -> Found:
-    """The audio of the cuts in a lhotse manifest; raises UserError if it is there and can't be read."""
+    """The audio of a lhotse manifest's cuts, or of a list; raises UserError if that can't be read."""
     manifest = experiment.place(name[len(AUDIO_OF) :])
+    if manifest.suffix == ".json":
+        return _listed_audio(name, manifest, experiment)
     try:
         cuts = msgspec.json.Decoder(_Cut).decode_lines(gzip.decompress(manifest.read_bytes()))
     except UNREADABLE as error:
@@ -231,9 +239,20 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
         reason, todo = " ".join(str(error).split()), "run.sh --stage manifests"
         raise UserError(f"can't read {manifest}: {reason}", "a manifest", str(manifest), todo) from None
     sources = {source.source for cut in cuts if cut.recording for source in cut.recording.sources}
+    return _stamped(name, sorted(sources), experiment)
+
+
+def _listed_audio(name: str, file: Path, experiment: Experiment) -> Found:
+    """The audio in a JSON list of paths; without the list none, not even an empty group."""
+    if not file.exists():
+        return Found(name, [], {}, False, False)
+    return _stamped(name, read_json(file, List[str]), experiment)
+
+
+def _stamped(name: str, sources: List[str], experiment: Experiment) -> Found:
     stamps: List[FileStamp] = []
     missing: Dict[str, Path] = {}
-    for source in sorted(sources):
+    for source in sources:
         path = str(audio_path(source, experiment))
         shown = source if source.startswith("/") else f"corpus/{source}"
         if source.startswith(IN_EXPERIMENT):

@@ -35,7 +35,7 @@ from asrkit.pipeline.record import (
     write_listings,
 )
 from asrkit.pipeline.requirements import check_earlier_stages, check_inputs
-from asrkit.pipeline.stage import Stage, fill
+from asrkit.pipeline.stage import AUDIO_OF, Stage, fill
 from asrkit.pipeline.workspace import begin, find_training, publish, recover, remove_unfinished, work_folder
 from asrkit.storage.fingerprint import FingerprintCache
 
@@ -358,7 +358,8 @@ def _preload(library: str) -> None:
 
 def _size(stage: Stage, working: Experiment) -> int:
     """Bytes that a stage wrote below the experiment."""
-    writes = [stage.name, *(pattern for pattern in stage.writes if pattern != "{corpus}")]
+    own = (pattern for pattern in stage.writes if pattern != "{corpus}" and not pattern.startswith(AUDIO_OF))
+    writes = [stage.name, *own]
     files = {file.path: file.size for found in find_all(writes, working) for file in found.files}
     return sum(files.values())
 

@@ -2,7 +2,7 @@
 
 from asrkit.config import CorpusConfig
 from asrkit.pipeline.experiment import Experiment
-from asrkit.pipeline.stage import Stage
+from asrkit.pipeline.stage import AUDIO_OF, Stage
 
 STAGE = Stage(
     name="manifests",
@@ -15,6 +15,8 @@ STAGE = Stage(
         "manifests/rejected.jsonl?",
         "manifests/statistics.json",
         "manifests/audio?",
+        "manifests/sources.json?",
+        f"{AUDIO_OF}manifests/sources.json?",  # which the fingerprint of the corpus doesn't have
     ),
     result=tuple(
         f"corpus.{name}" for name in CorpusConfig.__struct_fields__ if name not in ("mirror", "allow_pipes")
@@ -29,5 +31,6 @@ def run(experiment: Experiment) -> None:
     """Write manifests/; raises UserError if too many utterances are rejected or counts differ."""
     from asrkit.corpus.prepare import check_splits, read_corpus, write_splits
 
-    splits, rejections = read_corpus(experiment, experiment.folder("manifests") / "audio")
+    folder = experiment.folder("manifests")
+    splits, rejections = read_corpus(experiment, folder / "audio", folder / "sources.json")
     write_splits(experiment, splits, check_splits(experiment, splits, rejections))
