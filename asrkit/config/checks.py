@@ -18,6 +18,8 @@ from asrkit.config.symbols import RESERVED_WORDS
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
 GRAMMARS = (".yaml", ".yml")  # names of files with a grammar, of which lm.text is drawn
+LOWEST_RATE = 1000  # Hz; filter banks need a band above 20 Hz, and audio files have no lower rate
+LONGEST_FRAME = 1.0  # seconds; speech is steady for hundredths
 MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
 HIGHEST_ORDER = 6  # kenlm is built for up to this order
 # Settings of lm.neural and lm.second_neural that only one kind of trained model has
@@ -175,6 +177,12 @@ def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
     if 1.0 not in factors or len(set(factors)) != len(factors):
         expected, todo = "1.0 and any others, each at most once", "--set features.speed_factors=[0.9,1.0,1.1]"
         yield Conflict(f"features.speed_factors is {factors}", expected, f"for example {todo}")
+    if config.sampling_rate < LOWEST_RATE:
+        found = f"features.sampling_rate is {config.sampling_rate}"
+        yield Conflict(found, f"Hz, {LOWEST_RATE} or more", "for example 16000, not 16")
+    if max(config.frame_length, config.frame_shift) >= LONGEST_FRAME:
+        found = f"features.frame_length is {config.frame_length:g}, and frame_shift {config.frame_shift:g}"
+        yield Conflict(found, "seconds, not milliseconds", "the usual values are 0.025 and 0.01")
     if config.frame_length < config.frame_shift:
         found = f"features.frame_length {config.frame_length:g} is below frame_shift {config.frame_shift:g}"
         expected = "overlapping or adjacent frames, so that no audio is skipped"

@@ -32,6 +32,7 @@ STAGE = Stage(
         *("train.compile", "train.skip_window"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
         *("features.shard_utterances", "corpus.max_bad_fraction"),
+        "corpus.tests",  # a warning names those that train.init_from was trained on
     ),
     libraries=("torch", "lhotse"),
     kept=True,

@@ -17,7 +17,8 @@ from asrkit.config import RecipeConfig, flatten
 from asrkit.corpus.text import WORD_START
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.pipeline.experiment import open_experiment
+from asrkit.pipeline.experiment import Experiment, open_experiment
+from asrkit.storage.files import iterate_jsonl
 from asrkit.storage.fingerprint import hash_file
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import read_symbols
@@ -100,12 +101,39 @@ def mix_priors(
     return priors + share * change
 
 
+def count_heard(experiment: Experiment, place: Path) -> Dict[str, Tuple[int, int]]:
+    """By dev and test set, how many utterances the model at `place` was trained on, and how many there are.
+
+    Known only of an experiment with its manifests. An utterance is told by its samples.
+    """
+    if not (place / "recipe.yaml").is_file():
+        return {}
+    source, corpus = open_experiment(place), experiment.config.corpus
+    trained = set(_content_of(source, source.config.corpus.train))
+    found: Dict[str, Tuple[int, int]] = {}
+    for name in (corpus.dev, *corpus.tests):
+        own = _content_of(experiment, name)
+        if heard := sum(each in trained for each in own):
+            found[name] = heard, len(own)
+    return found
+
+
+def _content_of(experiment: Experiment, split: str) -> List[Tuple[str, float]]:
+    """Hash of the recording and start of each utterance of a split."""
+    file = experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"
+    rows = iterate_jsonl(file) if file.is_file() else ()
+    return [(content, row["start"]) for row in rows if (content := row["custom"].get("audio_content"))]
+
+
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:
     """Raise UserError for a bundle, an experiment without an averaged model, and one of other features.
 
     Features are also the steps before them and the normalisation after them. With train.replay, the features
     of its training data must be there, too.
     """
+    if not place.exists():
+        found, todo = f"train.init_from is {config.train.init_from}, which is missing", "check the name"
+        raise UserError(found, "an experiment's folder, or a .safetensors file", str(place), todo)
     if not place.is_dir():
         return
     if (place / "bundle.json").exists():

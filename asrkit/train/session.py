@@ -22,7 +22,7 @@ from asrkit.train.augmentation import REPLAYED, make_augmenter
 from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
-from asrkit.train.initialisation import freeze, initialise
+from asrkit.train.initialisation import count_heard, freeze, initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -92,6 +92,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     if world.is_main:
         _report(experiment, training, minutes)
         _report_gaps(rejected, units_without_examples(train, units))
+        _report_dev_and_tests(experiment, dev)
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
@@ -152,6 +153,18 @@ def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
         print(f"train: {len(rejected)} utterances not used for the loss, listed in train/rejected.jsonl")
     if absent:
         print(f"train: {len(absent)} units occur in no training utterance: {' '.join(absent[:20])}")
+
+
+def _report_dev_and_tests(experiment: Experiment, dev: Sequence[Example]) -> None:
+    """Warn of sets whose figures will say little: of unknown units only, or heard by the initial model."""
+    if not any(example.target for example in dev):
+        print(f"warning: the units spell none of {len(dev)} dev utterances: a dev loss of 0 says nothing")
+    start = experiment.config.train.init_from
+    if start is None:
+        return
+    for name, (heard, count) in count_heard(experiment, experiment.named(start)).items():
+        found = f"{start} was trained on {heard} of {count} utterances of {name}"
+        print(f"warning: {found}, so error rates of {name} are no results")
 
 
 def load_replayed(experiment: Experiment, units: Units, model: AcousticModel) -> Sequence[Example]:
