@@ -187,20 +187,22 @@ def check_expectations(
         others = ", ".join(name for name in statistics if name not in sets)
         note = f"; it has no counts of {others}" if others else ""
         return Completeness(f"counts match {version}{note}")
-    published = {name: counts["utterances"] for name, counts in sets.items() if "utterances" in counts}
-    if partial and not _differences(sets, statistics, more_only=True):
+    too_many = bool(_differences(sets, statistics, more_only=True))
+    if partial and not too_many:
+        published = {name: counts["utterances"] for name, counts in sets.items() if "utterances" in counts}
         present = sum(statistics[name]["utterances"] for name in published)
         found = f"{present:,} of {sum(published.values()):,} utterances"
         return Completeness("\n    ".join([f"partial: {found} of {version}", *wrong]), found)
     lost = collections.Counter(f"{rejection.split}, {rejection.kind}" for rejection in rejections)
     lines = wrong + [f"rejected: {count} ({what})" for what, count in sorted(lost.items())]
-    raise UserError(
-        "the corpus isn't complete:" + "".join(f"\n    {line}" for line in lines),
-        f"the counts of {version}",
-        str(file),
-        "fetch the corpus again (stage download, into an empty --corpus-dir), accept it with --partial, "
-        "or if you changed it on purpose, correct expect.json",
-    )
+    found = "the corpus isn't complete"
+    todo = "fetch the corpus again (stage download, into an empty --corpus-dir), accept it with --partial, "
+    todo += f"or if you changed it on purpose, correct {file.name}"
+    if too_many:
+        found = "the corpus has more than it should"
+        todo = f"remove what isn't part of the corpus, or if it is right, correct {file.name}"
+    found += ":" + "".join(f"\n    {line}" for line in lines)
+    raise UserError(found, f"the counts of {version}", str(file), todo)
 
 
 def _differences(

@@ -101,12 +101,15 @@ def unit_tokeniser(units: Units) -> Tokenise:
 
 
 def _longest_pieces(text: str, units: Units) -> List[str]:
-    """Segment `text` from the left into the longest units; a character that starts none is a piece."""
+    """Segment `text` from the left into the longest units; a character that starts none is a piece.
+
+    Such a character at the start of a word keeps the mark, unless the mark is a unit of its own.
+    """
     longest = max(map(len, units.symbols))
     pieces: List[str] = []
     while text:
-        ends = range(min(longest, len(text)), 1, -1)
-        end = next((end for end in ends if text[:end] in units.ids), 1)
+        ends = range(min(longest, len(text)), 0, -1)
+        end = next((end for end in ends if text[:end] in units.ids), 2 if text[0] == WORD_START else 1)
         pieces.append(text[:end])
         text = text[end:]
     return pieces
