@@ -122,7 +122,7 @@ def _content_of(experiment: Experiment, split: str) -> List[Tuple[str, float]]:
     """Hash of the recording and start of each utterance of a split."""
     file = experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"
     rows = iterate_jsonl(file) if file.is_file() else ()
-    return [(content, row["start"]) for row in rows if (content := row["custom"].get("audio_content"))]
+    return [(content, row["start"]) for row in rows if (content := row.get("custom", {}).get("audio_content"))]
 
 
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:

@@ -7,6 +7,7 @@ import pytest
 from asrkit.config import CorpusConfig, RecipeConfig, TrainConfig, UnitsConfig
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, write_settings
+from asrkit.stages.train import check_files
 from asrkit.stages.units import run
 from asrkit.storage.files import write_text
 from tests.storage.json_lines import write_jsonl_gz
@@ -37,3 +38,10 @@ def test_units_are_not_built_without_the_model_that_training_starts_from(tmp_pat
     with pytest.raises(UserError, match=r"train\.init_from is .*start, which is missing"):
         run(experiment)
     assert (tmp_path / "exp/units/units.txt").read_bytes() == units
+
+
+def test_training_says_that_it_is_missing(tmp_path: Path) -> None:
+    experiment = experiment_at(tmp_path / "exp", "a b", tmp_path / "moved")
+    with pytest.raises(UserError, match=r"train\.init_from is .*moved, which is missing") as caught:
+        check_files(experiment)
+    assert caught.value.todo == "check the name"
