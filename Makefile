@@ -9,7 +9,7 @@
 .PHONY: help setup demo test lint bench accept lmplz extras
 python := .venv/bin/python
 JOBS := $(shell cores=$$(nproc); echo $$((cores < 3 ? cores + 1 : 4))) # one more than cores, since many tests wait
-scripts := $(wildcard utils/*.sh recipes/*/run.sh benchmarks/*.sh .ci/run)
+scripts := $(wildcard utils/*.sh recipes/*/run.sh benchmarks/*.sh .ci/*)
 
 help:
 	@grep '^# make' Makefile | cut -c 3-
