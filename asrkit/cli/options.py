@@ -18,3 +18,7 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+    def _describe_range(self) -> str:
+        """For --help; click would write x<=None for any number."""
+        return "" if self.min is None and self.max is None else super()._describe_range()

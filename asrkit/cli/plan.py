@@ -24,9 +24,10 @@ RECORDS = Path("recipes/an4/records")  # of the project's folder
 def command(
     recipe: Path, assignments: Tuple[str, ...], measured: Optional[Path], throughput: Optional[float]
 ) -> None:
-    """Print the disk and hours that the stages take on the hardware that --measured was recorded on.
+    """Print the disk of features, and the hours of features, training and decoding.
 
-    For other hardware, pass the speed that training prints there (seconds of audio per second).
+    Hours are on the hardware that --measured was recorded on. For other hardware, pass the speed that
+    training prints there (seconds of audio per second).
     """
     config = load_config(recipe / "recipe.yaml", None, assignments)
     for line in estimate_lines(config, recipe / "expect.json", measured or REPOSITORY / RECORDS, throughput):

@@ -31,7 +31,7 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.argument("audio", nargs=-1, required=True, type=FOLDER)
 @click.option("--exp", type=FOLDER, metavar="DIR", help="A finished experiment.")
 @click.option("--model", type=FOLDER, metavar="DIR", help="A bundle of asrkit export.")
-@click.option("--method", help="greedy or 1best.  [default: 1best if there is a graph]")
+@click.option("--method", help="greedy, 1best, ...  [default: 1best if there is a graph]")
 @click.option("--format", "form", type=click.Choice([*FORMATS]), default="text", show_default=True)
 @click.option("--output", type=FOLDER, metavar="DIR", help="A file per recording here, instead of stdout.")
 @click.option("--whole", is_flag=True, help="Recordings of one sentence: no detection of speech.")
