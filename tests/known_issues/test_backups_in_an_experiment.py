@@ -29,7 +29,10 @@ def test_a_folder_of_something_else_is_refused(toy: Toy, tmp_path: Path, name: s
     (other / name).parent.mkdir(parents=True)
     (other / name).write_text("years of work")
     output = toy.run("--exp", str(other), status=1)
-    assert f"{other} is no experiment, and has {name.partition('/')[0]}, a name that stages write" in output
+    found = (
+        f"{other} is not an experiment, and contains {name.partition('/')[0]}, which stages would overwrite"
+    )
+    assert found in output
     assert [str(file.relative_to(other)) for file in other.rglob("*") if file.is_file()] == [name]
 
 
@@ -48,5 +51,5 @@ def test_outputs_without_their_record_are_kept(finished: Toy) -> None:
     (finished.exp / "stages/count.json").write_text("{")
     before = (finished.exp / "count/counts.json").read_bytes()
     output = finished.run()
-    assert "stage 2 (count): count, of which there is no record, is kept as count.kept-1" in output
+    assert "stage 2 (count): count, which has no record, is kept as count.kept-1" in output
     assert (finished.exp / "count.kept-1/counts.json").read_bytes() == before

@@ -78,7 +78,7 @@ def test_training_starts_from_the_beginning_and_ends_the_same(
     capsys.readouterr()
     assert train(half.parent).read_bytes() == whole
     (line, *_) = capsys.readouterr().out.splitlines()
-    assert "damaged training state" in line and "starts from the beginning" in line
+    assert "damaged training state" in line and "starting over" in line
     assert not half.exists()
 
 

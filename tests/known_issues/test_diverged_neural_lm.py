@@ -41,6 +41,6 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     model = load_neural(file)
     with torch.no_grad():
         next(model.parameters()).fill_(torch.nan)
-    with pytest.raises(UserError, match=r"not finite, of 'a b'") as refusal:
+    with pytest.raises(UserError, match=r"the score of 'a b' is not finite") as refusal:
         scorer_of(model, where=str(file))([["a", "b"]])
     assert refusal.value.where == str(file)

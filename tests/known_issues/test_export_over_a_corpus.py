@@ -36,6 +36,6 @@ def test_the_note_names_what_kaldi_cannot_read(tmp_path: Path, capsys: pytest.Ca
     manifests.run(made)
     capsys.readouterr()
     export(made, tmp_path / "data")
-    assert "note: 1 utterances are in WAV FLOAT files; Kaldi's own programs read WAV of 16 bits" in (
+    assert "note: 1 utterances are in WAV FLOAT files; Kaldi's own programs read 16-bit WAV" in (
         capsys.readouterr().out
     )

@@ -41,7 +41,7 @@ def test_more_than_half_of_a_segment_in_two_splits_is_refused(
     train: Tuple[float, float], test: Tuple[float, float]
 ) -> None:
     splits = {"train": segments("train", (50, 60), train), "dev": [], "test": segments("test", test)}
-    with pytest.raises(UserError, match=r"1 utterances of test have the same audio") as caught:
+    with pytest.raises(UserError, match=r"1 utterances of test share more than half") as caught:
         refuse_shared_audio(splits)
     first, second = (f"{start:.2f} to {end:.2f} s" for start, end in (train, test))
     assert f"train1 (r.flac, {first}) and test0 (r.flac, {second})" in str(caught.value)

@@ -118,7 +118,7 @@ def test_pages_without_https_say_so(tab: Tab) -> None:
     hide = "Object.defineProperty(navigator, 'NAME', { value: undefined, configurable: true });"
     opened(tab, hide.replace("NAME", "mediaDevices") + hide.replace("NAME", "clipboard"))
     click(tab, "speak")
-    tab.wait(f"{STATE}.includes('only to pages of https or localhost')")
+    tab.wait(f"{STATE}.includes('only on https or localhost pages')")
     tab.run("document.getElementById('result').hidden = false")
     tab.run("document.getElementById('text').textContent = 'ONE'")
     click(tab, "copy")

@@ -58,7 +58,7 @@ def test_a_cut_is_trimmed_to_its_supervision(
 ) -> None:
     file = write(tmp_path, {"start": start, "duration": duration})
     assert read(file) == ([place or (1.0, 4.0)], [])
-    line = "a_cuts.jsonl: 1 cuts trimmed, as by lhotse cut trim-to-supervisions\n"
+    line = "a_cuts.jsonl: 1 cuts trimmed to their supervisions\n"
     assert capsys.readouterr().out == (line if place else "")
 
 

@@ -58,7 +58,7 @@ def test_words_that_it_lacks_have_the_scores_of_unk(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = decode(tmp_path, LARGER)["whole-lattice-rescoring"]
-    line = "2 words that larger.arpa lacks have the scores of <unk>: BOOK, BOOKED\n"
+    line = "2 words that larger.arpa lacks are scored as <unk>: BOOK, BOOKED\n"
     assert capsys.readouterr().out.endswith(line)
     assert found.outcome == "lattice"
     assert found.best([1.0, 0.0]) == ["RED", "BOOKED"]
