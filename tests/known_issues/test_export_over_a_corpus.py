@@ -1,4 +1,4 @@
-"""`asrkit export-kaldi --exp EXP CORPUS` wrote its lists over the user's own data directories."""
+"""`asrkit export-kaldi --exp EXP CORPUS` overwrote the lists of the user's own data directories."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from asrkit.stages import manifests
 from tests.corpus.sound import SmallCorpus, noise, write_audio
 
 
-def test_other_data_is_kept_and_its_own_written_again(tmp_path: Path) -> None:
+def test_other_data_is_kept_and_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     made = corpus.experiment()

@@ -1,5 +1,5 @@
-"""The folder of lm.neural.path was stored as an absolute path: after a move of the project rescoring failed,
-or silently used another model that was there."""
+"""The folder of lm.neural.path was stored as an absolute path. After the project was moved, rescoring failed
+or silently used another model at that path."""
 
 import shutil
 from pathlib import Path

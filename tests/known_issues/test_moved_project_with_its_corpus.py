@@ -1,4 +1,4 @@
-"""After the project was moved, the corpus in RECIPE/download was fetched again to its old place."""
+"""After the project was moved, the corpus in RECIPE/download was downloaded again to the old path."""
 
 from pathlib import Path
 
