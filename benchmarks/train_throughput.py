@@ -164,7 +164,7 @@ def time_steps(take: Callable[[int], None], steps: int, device: str) -> float:
 
 
 def wait(device: str) -> None:
-    """Until a GPU has done all that it was given."""
+    """Wait until a GPU has finished all its work."""
     import torch
 
     if device == "cuda":

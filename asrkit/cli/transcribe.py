@@ -226,7 +226,7 @@ def _use_one_thread() -> None:
 
 
 def _refuse_forks(jobs: int, device: str) -> None:
-    """Raise UserError for several processes beside a GPU: what has opened a model there can't fork."""
+    """Raise UserError for several processes with a GPU, since a process that has used CUDA can't fork."""
     if jobs > 1 and device != "cpu":
         found, expected = f"--nj {jobs} with --device {device}", "one process, or several on the CPU"
         raise UserError(found, expected, "the command line", f"leave --nj out, or --device {device}")

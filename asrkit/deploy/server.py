@@ -109,7 +109,7 @@ def _refused(error: Exception) -> _Refused:
         return _Refused(503, "all workers are busy and the queue is full", code="overloaded")
     if isinstance(error, WorkerFailed):
         return _Refused(500, str(error), code="worker_failed")
-    return error if isinstance(error, _Refused) else _Refused(400, "the client has gone")
+    return error if isinstance(error, _Refused) else _Refused(400, "the client disconnected")
 
 
 def _error_content(error: _Refused) -> Dict[str, Any]:

@@ -30,7 +30,7 @@ def settings_of_model(place: Path) -> List[Suggestion]:
         Suggestion(
             "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
         ),
-        Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
+        Suggestion("average.initial_share", 0.3, "share of the initial model, against forgetting"),
     ]
     if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
         reason = "share of the model's own training data, against forgetting"

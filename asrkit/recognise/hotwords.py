@@ -100,7 +100,7 @@ def make_hotwords(phrases: Mapping[str, float], units: Units) -> List[Hotword]:
         for spelling in itertools.islice(spellings, MOST_PRONUNCIATIONS):
             hotwords.append(Hotword(words, spelling, weight))
     if unknown:
-        expected, todo = "words in letters of the training text", "leave them out"
+        expected, todo = "words whose letters occur in the training text", "leave them out"
         if not units.can_spell:
             expected = "words of its lexicon"
             todo += (
