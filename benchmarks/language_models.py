@@ -89,7 +89,7 @@ def read_split(experiment: Experiment, name: str, graph: str, larger: str) -> Sp
 
 
 def scores_of(nbest: NBest, column: int) -> np.ndarray:
-    """A column of the scores (hypothesis,); 0 for a greedy fallback, which no model has scored."""
+    """A column of the scores (hypothesis,); 0 for a greedy fallback, which has no language-model scores."""
     return nbest.scores[:, column] if column < nbest.scores.shape[1] else np.zeros(len(nbest.words))
 
 

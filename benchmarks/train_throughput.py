@@ -82,7 +82,7 @@ class Measured:
 
 
 def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
-    """Noise in lengths like AN4's, most of 1 to 5 seconds, batched as in training: `steps` batches."""
+    """`steps` batches of noise, as in training; utterances have lengths as in AN4, mostly 1 to 5 seconds."""
     import torch
 
     from asrkit.train.batches import plan_batches
@@ -100,7 +100,7 @@ def make_batches(config: RecipeConfig, steps: int) -> "List[List[Example]]":
             buckets=config.train.buckets,
         )
 
-    plan.remove(min(plan, key=lambda batch: sum(frames[index] for index in batch)))  # the one left over
+    plan.remove(min(plan, key=lambda batch: sum(frames[index] for index in batch)))  # the incomplete one
 
     def make(index: int) -> Example:
         target = torch.randint(1, UNITS, (frames[index] * LETTERS_A_SECOND // 100,)).tolist()
@@ -152,7 +152,7 @@ def train(config: RecipeConfig, steps: int, world: "World", device: str) -> Meas
 
 
 def time_steps(take: Callable[[int], None], steps: int, device: str) -> float:
-    """The wall time in seconds of `steps` steps after WARM_UP others."""
+    """Wall time in seconds of `steps` steps, after WARM_UP steps that aren't counted."""
     for step in range(WARM_UP):
         take(step)
     wait(device)
@@ -164,7 +164,7 @@ def time_steps(take: Callable[[int], None], steps: int, device: str) -> float:
 
 
 def wait(device: str) -> None:
-    """Until a GPU has done all that it was given."""
+    """Wait until a GPU has finished all its work."""
     import torch
 
     if device == "cuda":
@@ -172,7 +172,7 @@ def wait(device: str) -> None:
 
 
 def gpu_utilisation(take: Callable[[], None]) -> str:
-    """Of the last second, as nvidia-smi gives it while steps are taken, which nobody times."""
+    """Utilisation over the last second by nvidia-smi, while steps that aren't timed keep the GPU busy."""
     command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asked:
         while asked.poll() is None:

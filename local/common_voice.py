@@ -34,7 +34,7 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
 
 
 def _speaker(client_id: str) -> str:
-    """The first 16 digits of a hash identify a speaker; names given otherwise may share as many."""
+    """Shorten a hash to 16 digits; other ids stay as they are, because different ones may begin alike."""
     return client_id[:16] if re.fullmatch(r"[0-9a-f]{64,128}", client_id) else client_id or "unknown"
 
 

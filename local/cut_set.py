@@ -1,4 +1,7 @@
-"""Any corpus as lhotse CutSets: a single file, or SPLIT_cuts.jsonl.gz or CORPUS_cuts_SPLIT.jsonl.gz each."""
+"""Any corpus as lhotse CutSets: a single file, or one per split.
+
+With several, the name is SPLIT_cuts.jsonl.gz or CORPUS_cuts_SPLIT.jsonl.gz.
+"""
 
 from pathlib import Path
 from typing import Iterator
@@ -25,6 +28,6 @@ def utterances(corpus_directory: Path, config: CorpusConfig) -> Iterator[Utteran
 
 
 def _split_of(file: Path) -> str:
-    """What follows "cuts", or else precedes it: train of train_cuts and of librispeech_cuts_train."""
+    """The part of the name after "cuts", else the one before: train for train_cuts and X_cuts_train."""
     before, cuts, after = file.name.partition(".jsonl")[0].partition("cuts")
     return after.strip("-_.") or before.strip("-_.") or cuts

@@ -1,8 +1,8 @@
 """Any corpus as tab-separated tables with columns path, text, speaker and optionally id and split.
 
-More columns: start (or offset) and end or duration in seconds, for a part of a recording; channel, from 0;
-gender, age and accent of the speaker. Without a column `split`, a table's name is its split; a single table
-is train.
+Further optional columns: start (or offset) and end or duration in seconds, for a part of a recording;
+channel, from 0; gender, age and accent of the speaker. Without a column `split`, the split is the name of the
+table, or train if there is only one table.
 """
 
 import functools
@@ -16,9 +16,9 @@ from asrkit.corpus.transcripts import id_of_path, read_table
 from asrkit.corpus.utterance import Utterance, corpus_file, groups_of, listings, refuse_absent
 from asrkit.errors import UserError
 
-FACTS = ("gender", "genders", "age", "ages", "accent", "accents")  # of groups_of
+FACTS = ("gender", "genders", "age", "ages", "accent", "accents")  # columns that groups_of reads
 USED = ("path", "text", "speaker", "id", "split", "start", "offset", "end", "duration", "channel", *FACTS)
-PREFERRED = {"offset": "start", "duration": "end"}  # column -> the one that replaces it
+PREFERRED = {"offset": "start", "duration": "end"}  # column -> the one that is used if both are there
 
 
 class Segment(NamedTuple):
@@ -77,12 +77,15 @@ def _unused(row: Mapping[str, str]) -> Iterator[str]:
 
 
 def _has_durations(row: Mapping[str, str]) -> bool:
-    """Whether `duration` is used; without a start it is often that of the file, rounded."""
+    """Whether `duration` is used. Without a start it often is the rounded duration of the file."""
     return "end" not in row and ("start" in row or "offset" in row)
 
 
 def _segment(row: Mapping[str, str], where: str) -> Segment:
-    """Raises UserError for bad numbers; validation rejects times outside the recording."""
+    """Read the times and the channel of a row. Times outside the recording are left to validation.
+
+    Raises UserError for cells that aren't valid numbers.
+    """
     start = _seconds(row, "start" if "start" in row else "offset", where)
     end = _seconds(row, "end", where)
     duration = _seconds(row, "duration", where) if _has_durations(row) else None
@@ -90,7 +93,7 @@ def _segment(row: Mapping[str, str], where: str) -> Segment:
         duration = end - (start or 0.0)
     if duration is not None and duration <= 0:
         found = f"a part of {duration:g} s from {start or 0:g} s"
-        raise UserError(found, "one that ends after its start; times in seconds", where, "correct the line")
+        raise UserError(found, "an end after the start; times in seconds", where, "correct the line")
     channel = row.get("channel", "").strip()
     if channel and not (channel.isascii() and channel.isdigit() and len(channel) < 4):
         raise UserError(f"channel {channel!r}", "0 for the first channel, 1, ...", where, "correct the line")
@@ -110,6 +113,6 @@ def _seconds(row: Mapping[str, str], name: str, where: str) -> Optional[float]:
 
 
 def _id_of_segment(path: str, row: Mapping[str, str]) -> str:
-    """The id of a row without one: its path, then start and channel of its part."""
+    """The id of a row that has none: its path, start and channel."""
     parts = (row.get(name, "").strip() for name in ("start", "offset", "channel"))
     return "-".join([id_of_path(path), *filter(None, parts)])

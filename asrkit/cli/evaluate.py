@@ -94,7 +94,7 @@ def command(
 def _open_trained(exp: Path, jobs: int, cluster: str, device: Optional[str]) -> Experiment:
     trained = open_experiment(exp, jobs)
     config = with_values(trained.config, {} if device is None else {"decode.device": device})
-    before = list(conflicts(trained.config))  # an earlier version may have accepted them
+    before = list(conflicts(trained.config))  # accepted by the version of asrkit that trained it
     for conflict in conflicts(config):
         if conflict not in before:
             raise UserError(conflict.found, conflict.expected, "--device", conflict.todo)
@@ -154,12 +154,12 @@ def _refuse_other_folder(directory: Path, cuts: Path) -> None:
         found = f"{directory} holds other files: {present[0].name}"
         raise UserError(found, expected, "--output", "give another folder")
     earlier: Dict[str, Any] = {}
-    with contextlib.suppress(UserError):  # damaged: it is decoded again
+    with contextlib.suppress(UserError):  # if it is damaged, everything is decoded again
         earlier = read_json(directory / MADE_OF, Dict[str, Any]) if present else {}
     other = Path(str(earlier.get("cuts", cuts)))
-    if other.exists() and not other.samefile(cuts):  # one that is gone may have been moved here
-        found, expected = f"{directory} holds the evaluation of {other}", "a folder for each CutSet"
-        raise UserError(found, expected, "--output", "give another folder, or remove that one")
+    if other.exists() and not other.samefile(cuts):  # if it is missing, it may have been moved to `cuts`
+        found, expected = f"{directory} holds the evaluation of {other}", "one folder per CutSet"
+        raise UserError(found, expected, "--output", "give another folder, or remove this one")
 
 
 def _link_trained(trained: Experiment, evaluation: Experiment) -> None:

@@ -21,13 +21,13 @@ CHUNK = 0.32  # seconds
 @click.option(
     "--chunk",
     type=FiniteRange(min=0.01),
-    help=f"Seconds recognised at once by --streaming.  [default: {CHUNK}]",
+    help=f"With --streaming: seconds of audio per chunk.  [default: {CHUNK}]",
 )
 def command(bundle: Path, exp: Path, int8: bool, fp16: bool, streaming: bool, chunk: Optional[float]) -> None:
     """Write a trained model into the folder BUNDLE.
 
     It holds model.onnx, model.pt, tokens.txt, words.txt, HLG.fst, the feature settings and a model card.
-    sherpa-onnx runs it: the card has the lines to type.
+    sherpa-onnx runs it; the model card has the commands to type.
     """
     from asrkit.deploy.export import export
     from asrkit.pipeline.experiment import open_experiment

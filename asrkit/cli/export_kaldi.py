@@ -38,7 +38,7 @@ def export(experiment: Experiment, directory: Path) -> None:
     others = collections.Counter[str]()
     formats: Dict[Tuple[Path, str], str] = {}
     splits = sets_of(experiment.config.corpus)
-    for split in splits:  # before any is written
+    for split in splits:  # all of them before any file is written
         refuse_other_directory(directory / split)
     for split in splits:
         cuts = list(read_cuts(experiment, split))
@@ -50,7 +50,7 @@ def export(experiment: Experiment, directory: Path) -> None:
         del others[form]
     for form, count in others.items():
         print(
-            f"note: {count} utterances are in {form} files; Kaldi's own programs read WAV of 16 bits, "
+            f"note: {count} utterances are in {form} files; Kaldi's own programs read 16-bit WAV, "
             "or the output of a command in wav.scp"
         )
 
@@ -62,6 +62,6 @@ def _format(file: Path, known: Dict[Tuple[Path, str], str]) -> str:
         try:
             with open_audio(file) as sound:
                 known[folder, suffix] = f"{sound.format} {sound.subtype}".replace("WAVEX", "WAV")
-        except AudioProblem:  # it is elsewhere now: the lists need only its path
+        except AudioProblem:  # it may have been moved since; wav.scp needs only its path
             known[folder, suffix] = suffix.lstrip(".").upper() or "other"
     return known[folder, suffix]

@@ -1,4 +1,4 @@
-"""Types of options that several verbs have."""
+"""Types of command-line options that several verbs share."""
 
 import math
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-FILE = click.Path(dir_okay=False, path_type=Path)  # to write: a folder of that name is the user's
+FILE = click.Path(dir_okay=False, path_type=Path)  # an output file; never replaces a user's folder
 
 
 class FiniteRange(click.FloatRange):
-    """A float in a range. NaN, which is below and above no limit, and infinity are refused."""
+    """A finite float in a range; a plain FloatRange accepts NaN, since comparisons with it are false."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """The number; click reports another value as a wrong option."""
+        """Return the number, or let click report an invalid value."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)

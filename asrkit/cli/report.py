@@ -48,7 +48,7 @@ def command(exp: Optional[Path], recipe: Optional[Path], recipes: Path, readme: 
         raise UserError("only one of --exp and --recipe", "both or none", "asrkit report")
     if exp is not None and check:
         found, todo = "--check, which writes nothing, with --exp", "asrkit report --exp EXP --recipe RECIPE"
-        raise UserError(found, "one of them", "asrkit report", f"{todo}, then asrkit report --check")
+        raise UserError(found, "only one of them", "asrkit report", f"{todo}, then asrkit report --check")
     if exp is not None and recipe is not None:
         _keep_records(exp, recipe)
     texts = _regenerate(recipes, readme)

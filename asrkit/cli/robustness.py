@@ -18,9 +18,7 @@ FOLDER = click.Path(path_type=Path)
     "--noise", type=FOLDER, metavar="DIR", help="Recordings of noise; a subfolder is a kind of noise."
 )
 @click.option("--rooms", type=FOLDER, metavar="DIR", help="Room impulse responses.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of all random values."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Random seed.")
 @click.option(
     "--step",
     "steps",

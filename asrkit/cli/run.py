@@ -135,11 +135,11 @@ def command(
 
 
 def _corpus_of_last_run(directory: Path, default: Path) -> Optional[Path]:
-    """The remembered folder; None if it was the recipe's own, which is elsewhere in a moved project."""
+    """The corpus folder of the last run; None if it was RECIPE/download and the project has since moved."""
     remembered = remembered_corpus(directory)
     was_own = remembered is not None and remembered.parts[-2:] == _absolute(default).parts[-2:]
     if was_own and remembered is not None and not remembered.is_dir() and default.is_dir():
-        print(f"corpus: {remembered}, of the last run, is gone; {default} is used")
+        print(f"corpus: {remembered}, used by the last run, is missing; using {default}")
         return None
     return remembered
 

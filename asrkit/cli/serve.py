@@ -43,7 +43,7 @@ POSITIVE = FiniteRange(min=0, min_open=True)
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="MB per recording, which are sent within 60 s.",
+    help="MB per recording; the upload may take 60 s.",
 )
 @click.option(
     "--max-duration",
@@ -57,19 +57,19 @@ POSITIVE = FiniteRange(min=0, min_open=True)
     type=POSITIVE,
     default=600.0,
     show_default=True,
-    help="Seconds of work per recording.",
+    help="Seconds of recognition per recording.",
 )
 @click.option("--streams", type=click.IntRange(min=0), help="At once.  [default: 32 if the model streams]")
 @click.option(
     "--chunk",
     type=FiniteRange(min=0.01),
-    help=f"Seconds of a stream recognised at once.  [default: {CHUNK}]",
+    help=f"Seconds of audio per chunk of a stream.  [default: {CHUNK}]",
 )
 @click.option("--wyoming", type=click.IntRange(1, 65535), metavar="PORT", help="For Home Assistant.")
 @click.option(
     "--language",
     metavar="CODE",
-    help="Of --wyoming, such as de.  [default: zh for Chinese words, else en]",
+    help="Language of --wyoming, such as de.  [default: zh for Chinese words, else en]",
 )
 def command(
     exp: Optional[Path],
@@ -101,7 +101,7 @@ def command(
         from asrkit.deploy.serving import serve, start_streams, start_workers
 
         if wyoming is not None:
-            import asrkit.deploy.home_assistant  # noqa: F401  reported now, before models are opened
+            import asrkit.deploy.home_assistant  # noqa: F401  fails here, before models are loaded
     except ImportError as error:
         raise UserError(
             f"the package {error.name} is missing",
@@ -129,7 +129,7 @@ def command(
 
 
 def _refuse_language(language: Optional[str], wyoming: Optional[int]) -> None:
-    """Raise UserError for what is no code of a language, and for one without Wyoming."""
+    """Raise UserError for a --language that isn't a language code, or that is given without --wyoming."""
     if language is None:
         return
     if wyoming is None:
@@ -142,7 +142,7 @@ def _refuse_language(language: Optional[str], wyoming: Optional[int]) -> None:
 def _wyoming(
     workers: "Workers", host: str, port: int, model: str, language: str, max_bytes: int
 ) -> Callable[[], AsyncContextManager[None]]:
-    """What serves Wyoming, and prints where once it listens."""
+    """Return a context manager that serves Wyoming and prints its address once it listens."""
     from asrkit.deploy.home_assistant import describe, serve_wyoming
 
     @contextlib.asynccontextmanager

@@ -36,7 +36,7 @@ def command(text: str, output: Path, exp: Path, speaker: Optional[str], speed: f
     texts = texts_of(Path(text))
     table = ["path\ttext\tspeaker\tsplit"]
     names = [speaker] if speaker is not None else voice.voice.speakers
-    for each in texts:  # before any is spoken, and before what an earlier run finished is removed
+    for each in texts:  # before anything is synthesised, and before an earlier run's output is removed
         voice.refuse_unknown(each)
     for each in names:
         voice.refuse_unknown_speaker(each)

@@ -39,15 +39,15 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option(
     "--chunk",
     type=FiniteRange(min=0.01),
-    help=f"Seconds recognised at once by --stream.  [default: {CHUNK}]",
+    help=f"With --stream: seconds of audio per chunk.  [default: {CHUNK}]",
 )
 @click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
 @click.option(
     "--hotwords", type=FOLDER, metavar="FILE", help="Phrases to prefer, one per line, a weight after a tab."
 )
-@click.option("--hotwords-score", type=FiniteRange(), help=f"The weight, per token.  [default: {WEIGHT:g}]")
+@click.option("--hotwords-score", type=FiniteRange(), help=f"Weight per token.  [default: {WEIGHT:g}]")
 @click.option(
-    "--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at once, on the CPU."
+    "--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Parallel processes, on the CPU."
 )
 @click.option("--device", default="cpu", show_default=True, help="Of the acoustic model, such as cuda.")
 def command(
@@ -120,14 +120,14 @@ def _transcribe_all(
     jobs: int,
     is_shown: bool,
 ) -> Iterator[Result]:
-    """The transcript of each recording, in order, or what is wrong with it.
+    """Yield the transcript of each recording in order, or the reason why there is none.
 
-    `is_shown`: the texts are, on a terminal, so there is no progress bar, which would be drawn between them.
+    `is_shown`: transcripts are printed to a terminal, where a progress bar would be drawn between them.
     """
     progress = None if is_shown else Progress("transcribe", len(recordings), "recordings")
     read_stdin = functools.lru_cache(maxsize=1)(lambda: sys.stdin.buffer.read())
     if jobs > 1 and Path("-") in recordings:
-        read_stdin()  # forked processes have none
+        read_stdin()  # before forking: stdin is closed in the worker processes
 
     def transcribe(index: int) -> Result:
         if jobs > 1:
@@ -149,7 +149,7 @@ def _transcribe_all(
 
 
 def _refuse_with_stream(names: Sequence[str]) -> None:
-    """Raise UserError if --stream is given with any of these options."""
+    """Raise UserError if any of these options is given with --stream."""
     if names:
         raise UserError(f"--stream with {names[0]}", "text or json on stdout", "the command line")
 
@@ -226,7 +226,7 @@ def _use_one_thread() -> None:
 
 
 def _refuse_forks(jobs: int, device: str) -> None:
-    """Raise UserError for several processes beside a GPU: what has opened a model there can't fork."""
+    """Raise UserError for several processes with a GPU, since a process that has used CUDA can't fork."""
     if jobs > 1 and device != "cpu":
         found, expected = f"--nj {jobs} with --device {device}", "one process, or several on the CPU"
         raise UserError(found, expected, "the command line", f"leave --nj out, or --device {device}")

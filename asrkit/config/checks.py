@@ -17,14 +17,14 @@ from asrkit.config.symbols import RESERVED_WORDS
 
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
-GRAMMARS = (".yaml", ".yml")  # names of files with a grammar, of which lm.text is drawn
-LOWEST_RATE = 1000  # Hz; filter banks need a band above 20 Hz, and audio files have no lower rate
-LONGEST_FRAME = 1.0  # seconds; speech is steady for hundredths
+GRAMMARS = (".yaml", ".yml")  # suffixes of grammar files, from which lm.text draws sentences
+LOWEST_RATE = 1000  # Hz; audio has no lower rates, so a smaller number is probably in kHz
+LONGEST_FRAME = 1.0  # seconds; a larger number is probably in milliseconds
 MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
-HIGHEST_ORDER = 6  # kenlm is built for up to this order
-# Settings of lm.neural and lm.second_neural that only one kind of trained model has
+HIGHEST_ORDER = 6  # the highest order that kenlm is compiled for
+# Settings of lm.neural and lm.second_neural that apply to one kind of trained model only
 OF_KIND = {"kernel": "residual", "heads": "masked", "mask_share": "masked", "context": "masked"}
-_Unused = Tuple[str, bool, str]  # setting, whether it has no effect, why
+_Unused = Tuple[str, bool, str]  # setting, whether it has no effect, and why
 
 
 class Conflict(NamedTuple):
@@ -70,7 +70,7 @@ def _lm_conflicts(lm: LmConfig) -> Iterator[Conflict]:
             found = f"lm.{name}.dim is {neural.dim}, with {neural.heads} heads"
             yield Conflict(found, "a multiple of twice the heads", f"--set lm.{name}.dim={32 * neural.heads}")
     counts = list(lm.min_counts)
-    if counts and counts != sorted([1, *counts[1:]]):  # else the contexts of some n-grams would be left out
+    if counts and counts != sorted([1, *counts[1:]]):  # otherwise some n-grams would lack their contexts
         expected = "1 for unigrams, then counts that don't decrease"
         yield Conflict(f"lm.min_counts is {counts}", expected, "for example lm.min_counts: [1, 1, 2]")
 
@@ -83,14 +83,14 @@ def _decode_conflicts(decode: DecodeConfig) -> Iterator[Conflict]:
     factor = decode.retry_beam_factor
     if factor <= 1:
         expected = (
-            "more than 1: an empty lattice is retried with beams wider by it, as narrow ones lose paths"
+            "more than 1: if a lattice is empty, decoding is retried with beams multiplied by this factor"
         )
         todo = "--set decode.retry_beam_factor=2"
         yield Conflict(f"decode.retry_beam_factor is {factor:g}", expected, todo)
     if decode.precision == "float16" and decode.device != "cuda":
         found = f"decode.precision is float16, and decode.device {decode.device}"
         todo = "--device cuda, or --set decode.precision=bfloat16"
-        yield Conflict(found, "decode.device cuda: CPUs hardly compute float16", todo)
+        yield Conflict(found, "decode.device cuda: float16 is slow or unsupported on CPUs", todo)
 
 
 def _units_conflicts(units: UnitsConfig) -> Iterator[Conflict]:
@@ -105,7 +105,7 @@ def _units_conflicts(units: UnitsConfig) -> Iterator[Conflict]:
 
 
 def _order_conflicts(lm: LmConfig) -> Iterator[Conflict]:
-    """Orders that the estimators can't make or kenlm can't read, and counts for orders that aren't made."""
+    """Orders that the estimator or kenlm doesn't support, and counts for orders that aren't estimated."""
     estimated = [lm.order] if lm.arpa is None else []
     for name, arpa in (("order", lm.arpa), ("rescore_order", lm.rescore_arpa)):
         order, builtin = getattr(lm, name) or 0, lm.estimator == "builtin" and arpa is None
@@ -145,9 +145,7 @@ def model_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         yield Conflict(blocks, expected, "correct model.intermediate_blocks")
     if config.stochastic_depth and not config.residual:
         skipping = f"model.residual is false, and model.stochastic_depth {config.stochastic_depth:g}"
-        expected = (
-            "residual connections, around the blocks that it skips: nothing would be left of utterances"
-        )
+        expected = "residual connections: without them, a skipped block would output zeros"
         yield Conflict(skipping, expected, "--set model.stochastic_depth=0")
     for name in ("convolution_kernel", "stem_kernel"):
         size = getattr(config, name)
@@ -179,7 +177,7 @@ def _feature_conflicts(config: FeaturesConfig) -> Iterator[Conflict]:
         yield Conflict(f"features.speed_factors is {factors}", expected, f"for example {todo}")
     if config.sampling_rate < LOWEST_RATE:
         found = f"features.sampling_rate is {config.sampling_rate}"
-        yield Conflict(found, f"Hz, {LOWEST_RATE} or more", "for example 16000, not 16")
+        yield Conflict(found, f"{LOWEST_RATE} Hz or more", "give Hz, for example 16000, not 16")
     if max(config.frame_length, config.frame_shift) >= LONGEST_FRAME:
         found = f"features.frame_length is {config.frame_length:g}, and frame_shift {config.frame_shift:g}"
         yield Conflict(found, "seconds, not milliseconds", "the usual values are 0.025 and 0.01")
@@ -205,12 +203,12 @@ def _split_conflicts(config: RecipeConfig) -> Iterator[Conflict]:
         found = f"{corpus.train} is corpus.train, and corpus.dev or one of corpus.tests"
         yield Conflict(found, "disjoint splits", "name another subset")
     if corpus.dev in corpus.tests:
-        found = f"{corpus.dev} is corpus.dev and one of corpus.tests, but settings are chosen on it"
+        found = f"{corpus.dev} is corpus.dev and one of corpus.tests, but settings are tuned on dev"
         yield Conflict(found, "disjoint splits", "remove it from corpus.tests; stage score reports dev, too")
     made_up = "dev_speakers" if corpus.dev_speakers else "dev_sets"
     if corpus.dev in corpus.held_out and getattr(corpus, made_up) and corpus.dev not in corpus.dev_sets:
         found = f"corpus.held_out has {corpus.dev}, and corpus.{made_up} is set"
-        yield Conflict(found, "dev from one of them", "leave one of them out")
+        yield Conflict(found, "only one of them", "leave one of them out")
     if corpus.min_duration > corpus.max_duration:
         found = f"corpus.min_duration is {corpus.min_duration:g}, and max_duration {corpus.max_duration:g}"
         yield Conflict(found, "a minimum below the maximum", "exchange them")
@@ -262,7 +260,7 @@ def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:
     neural = any(each.layers and each.path is None for each in (lm.neural, lm.second_neural))
     drawn = lm.text is not None and lm.text.endswith(GRAMMARS)
     ready = "lm.arpa gives a ready model"
-    no_grammar = f"lm.text is {lm.text or 'not'}: no grammar, a file NAME.yaml"
+    no_grammar = f"lm.text is {lm.text or 'not'}: a grammar is a file NAME.yaml"
     yield "lm.text", lm.text is not None and not (estimated or neural), ready
     yield "lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar
     yield "lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"

@@ -118,15 +118,16 @@ def load_config(
         raise UserError(f"{key}: {found}", expected, where, todo) from None
     for key, value in flatten(config).items():
         if any(isinstance(each, float) and not math.isfinite(each) for each in _numbers(value)):
-            todo = "write a number; for no limit a large one, such as 1e9"
+            todo = "write a finite number; for no limit, a large one such as 1e9"
             raise UserError(f"{key} is {value}", "finite numbers", where, todo)
-    for found, expected, todo in () if earlier else conflicts(config):  # that mixes settings of several runs
+    # The settings of a finished experiment are not checked: they may come from several runs
+    for found, expected, todo in () if earlier else conflicts(config):
         raise UserError(found, expected, where, todo)
     return config
 
 
 def _numbers(value: Any) -> List[Any]:
-    """The values in lists and mappings, as one list."""
+    """All values inside nested lists and mappings, as one flat list."""
     parts = list(value.values()) if isinstance(value, dict) else value
     return [each for part in parts for each in _numbers(part)] if isinstance(parts, list) else [value]
 

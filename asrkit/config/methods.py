@@ -33,7 +33,7 @@ LM = "lm/lm.arpa"  # that of the graph
 LARGER_LM = "lm/rescore.{lm.rescore_order}.arpa"
 NEURAL_LM = "lm/neural.safetensors"
 SECOND_NEURAL_LM = "lm/second_neural.safetensors"
-# The setting that names the folder of a model which the file only refers to
+# For files that only refer to the folder of a model: the setting that names that folder
 FOLDERS = {NEURAL_LM: "lm.neural.path", SECOND_NEURAL_LM: "lm.second_neural.path"}
 
 
@@ -97,8 +97,8 @@ _LARGER = Need(
     lambda config: config.lm.rescore_order, "lm.rescore_order, the order of the n-gram to rescore with"
 )
 _ORDER_2 = Need(
-    lambda config: config.lm.arpa is not None or config.lm.order > 1,  # stage lm checks what it has written
-    "lm.order 2 or more: kenlm reads no smaller model",
+    lambda config: config.lm.arpa is not None or config.lm.order > 1,  # stage lm checks the model itself
+    "lm.order 2 or more: kenlm can't read a unigram model",
 )
 _SPELLING = Need(
     lambda config: config.units.kind != "phones",
@@ -278,7 +278,7 @@ def method_order(name: str) -> Tuple[int, str]:
 
 
 def beyond_unigrams(names: Iterable[str]) -> List[str]:
-    """Those of `names` that need an n-gram model of order 2 or more."""
+    """The methods among `names` that need an n-gram model of order 2 or more."""
     return [name for name in names if _ORDER_2 in METHODS[name].needs]
 
 

@@ -12,9 +12,9 @@ NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 NotNegativeReal = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Part = Annotated[float, msgspec.Meta(ge=0, lt=1)]  # something else has the rest, which isn't nothing
-DropRate = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # layers round it to 1/256, and keep some
-Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # batches have its multiples, which must fit in 64 bits
+Part = Annotated[float, msgspec.Meta(ge=0, lt=1)]  # below 1, so that something is left for the other part
+DropRate = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # layers round it to 1/256 and must keep something
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]  # batches are seeded by multiples, in 64 bits
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -201,7 +201,8 @@ class LmConfig(Settings):
     # Entropy pruning of the graph's model, for a smaller graph: n-grams are left out if that raises the
     # perplexity by a smaller factor than 1 + this, such as 1e-8. The model of rescore_order isn't pruned
     prune: NotNegativeReal = 0.0
-    arpa: Optional[str] = None  # a ready model instead, in the recipe's folder or the corpus's, or .gz, .xz
+    # A ready model instead, in the recipe's folder or the corpus's; plain, .gz or .xz
+    arpa: Optional[str] = None
     # order of a second, larger n-gram model for rescoring
     rescore_order: Optional[Annotated[int, msgspec.Meta(ge=2)]] = None
     rescore_arpa: Optional[str] = None  # a ready model of that order
@@ -214,8 +215,8 @@ class GraphConfig(Settings):
 
     topology: Literal["standard", "modified"] = "standard"
     # A unit of the lexicon, such as SIL in the line "<SIL> SIL", that may occur before, between and after
-    # words. None: CTC's blank covers silence. Training learns the unit from transcripts with its word, or by
-    # train.optional_silence
+    # words. None: CTC's blank covers silence. The model learns the unit from transcripts that contain its
+    # word, or with train.optional_silence
     optional_silence: Optional[str] = None
     silence_probability: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5  # at each of these places; Kaldi's
 
@@ -360,7 +361,7 @@ class CodecConfig(WaveformConfig, tag_field="kind", tag="codec"):
 class GainAndTiltConfig(Settings, tag_field="kind", tag="gain_and_tilt"):
     """Random gain and spectral tilt per utterance, as from other microphones and distances.
 
-    Left out with model.utterance_mean, which removes both from all speech.
+    Left out with model.utterance_mean, which would remove both again.
     """
 
     max_gain: NotNegativeReal = 3.0  # dB, up or down
@@ -480,10 +481,10 @@ class TrainConfig(Settings):
     # Of k2's graphs. modified: repeated units need no blank; set graph.topology, too
     topology: Literal["standard", "modified"] = "standard"
     optional_silence: Optional[str] = None  # in k2's graphs: a unit, as of graph.optional_silence
-    decoder_weight: Part = 0.3  # of the attention decoder; CTC has the rest
-    label_smoothing: Part = 0.1  # of the decoder's targets
+    decoder_weight: Part = 0.3  # loss weight of the attention decoder; CTC has the rest
+    label_smoothing: Part = 0.1  # of the attention decoder's targets
     consistency_weight: NotNegativeReal = 0.0  # CR-CTC, 0.2 is usual: two augmented views, twice the work
-    intermediate_weight: Part = 0.3  # of all model.intermediate_blocks together (InterCTC)
+    intermediate_weight: Part = 0.3  # loss weight of all model.intermediate_blocks together (InterCTC)
 
     # Checkpoints
     ema_decay: Part = 0.0  # 0.999: evaluate and keep an exponential moving average of the weights

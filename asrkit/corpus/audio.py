@@ -22,7 +22,7 @@ NOT_DECODED = 0.1  # seconds; codecs may drop as much at the beginning and end
 # Formats whose length can be checked; for others libsndfile derives the length from the file size
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "SVX", "NIST", "FLAC", "OGG", "MP3")
 SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
-LOUDEST = 100.0  # times full scale; float samples beyond it count in steps of 16 bits, not from -1 to 1
+LOUDEST = 100.0  # times full scale; louder float samples are probably 16-bit integers, not scaled to -1..1
 MEMORY_FOLDER = "/dev/shm/"  # a RAM disk, allowed
 
 
@@ -89,7 +89,7 @@ def open_whole(file: Path, max_seconds: float) -> Any:
 
 
 def open_content(file: Path, max_seconds: float) -> Any:
-    """open_whole for a file of our own, wherever it is."""
+    """open_whole without check_file, for a temporary file that asrkit wrote itself."""
     with _parsing(file):
         check_size(file)
     sound = open_audio(file)
@@ -111,14 +111,14 @@ def open_audio(file: Path) -> Any:
     import soundfile
 
     with _parsing(file):
-        sound = soundfile.SoundFile(os.fsencode(file))  # of any bytes: a name needn't be UTF-8
+        sound = soundfile.SoundFile(os.fsencode(file))  # bytes, because a file name need not be valid UTF-8
         if _is_mpeg(sound) and (start := with_frame_count(file, sound.frames)) is not None:
             if start.head:
                 sound.close()
                 content = Spliced(file, start.head, start.offset)
                 sound = soundfile.SoundFile(io.BufferedReader(content, 1 << 16))
-            if start.samples is not None:  # soundfile has no way to tell libsndfile
-                sound._info.frames = start.samples
+            if start.samples is not None:
+                sound._info.frames = start.samples  # the only way to correct the length that soundfile reads
     if sound.format not in FORMATS:
         raise AudioProblem("unusable audio format", f"found {sound.format}, expected {', '.join(FORMATS)}")
     if sound.samplerate not in RATES:
@@ -129,10 +129,10 @@ def open_audio(file: Path) -> Any:
 
 @contextlib.contextmanager
 def _parsing(file: Path) -> Iterator[None]:
-    """Turn what parsing a damaged header raises into AudioProblem."""
+    """Raise AudioProblem in place of the errors that a damaged header causes."""
     try:
         yield
-    except (RuntimeError, OSError, ValueError, OverflowError, struct.error) as error:  # libsndfile: the first
+    except (RuntimeError, OSError, ValueError, OverflowError, struct.error) as error:
         reason = str(error).rpartition(": ")[2] or str(error)
         raise AudioProblem("not readable audio", f"{file}: {reason}") from None
 
@@ -160,23 +160,24 @@ def read_blocks(sound: Any, first: int = 0, count: Optional[int] = None) -> Iter
 
 
 def _is_mpeg(sound: Any) -> bool:
-    """MP3 and older layers, inside WAV too."""
+    """Whether it is MPEG audio (MP3 or an older layer), including MPEG audio in a WAV file."""
     return str(sound.subtype).startswith("MPEG_LAYER")
 
 
 def check_samples(samples: np.ndarray, where: str) -> None:
-    """Raise AudioProblem for float samples that are NaN, infinite, or not from -1 to 1 at any loudness."""
+    """Raise AudioProblem for float samples that are NaN, infinite, or far outside -1 to 1."""
     peak = np.abs(samples).max(initial=0.0)
     if not np.isfinite(peak):
         raise AudioProblem("NaN or infinite samples", where)
     if peak > LOUDEST:
-        todo = "for samples in steps of 16 bits: ffmpeg -i IN -af volume=1/32768 OUT.flac"
+        todo = "if they are 16-bit integers: ffmpeg -i IN -af volume=1/32768 OUT.flac"
         raise AudioProblem("float samples out of range", f"found {peak:g} {where}, expected -1 to 1; {todo}")
 
 
 def _seek_position(sound: Any, first: int) -> int:
     """A sample at or before `first` from which decoding is exact."""
-    if _is_mpeg(sound):  # decoding a frame needs the previous ones, which libsndfile skips
+    # A frame is decoded with data from the previous frames, and libsndfile doesn't read those after seeking
+    if _is_mpeg(sound):
         return max(0, first - int(sound.samplerate))
     if sound.format == "OGG":  # seeking is inexact in the last page
         return max(0, min(first, sound.frames - OGG_PAGE * int(sound.samplerate)) - int(sound.samplerate))

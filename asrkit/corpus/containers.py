@@ -33,12 +33,12 @@ AUDIO_CHUNKS = (b"data", b"SSND", b"BODY")
 PIPED = 0x7FFFF000  # programs that write to a pipe (SoX: this value) put a size from here on
 SMALL_REST = 256  # bytes; a tag after the last chunk may have as many
 LARGEST_REST = 1 << 16  # bytes of zeros that count as padding
-OGG_PAGE = 30  # seconds; a page has at most 255 packets
+OGG_PAGE = 30  # seconds of audio in a page, at most: it has up to 255 packets
 OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
 MOST_PARTS = 1 << 22  # limit on chunks, pages or frames; a day of audio has fewer
 LARGEST_MPEG = 1 << 28  # bytes, read into memory
-JUST_NOW = 2_000_000_000  # nanoseconds
+JUST_NOW = 2_000_000_000  # nanoseconds; the coarsest file systems store times in steps of 2 s
 MPEG_TAG = b"ID3\x04\0\0\0\0\0\x16" + bytes(22)  # libsndfile needs it to recognise MPEG in memory
 MPEG_KBITS = {
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -50,9 +50,10 @@ MPEG_KBITS = {
 
 
 def file_state(file: Path) -> FileState:
-    """Size and times of a file, as a key for what is known of its content.
+    """Return size, inode and time of the last change of a file, as a key for caching facts about its content.
 
-    A file that changed just now has a new state each time: it may change again within a step of the clock.
+    For a file that changed within the last two seconds the key also holds the current time, so it is never
+    found in a cache: the file could change again without a new time of change.
     """
     status, now = os.stat(file), time.time_ns()
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
@@ -75,7 +76,7 @@ def check_size(file: Path) -> None:
             return
         if end is None or size == end:
             return
-        if size < end:  # compared before seeking: a damaged header may declare more than a file can have
+        if size < end:  # before seeking: a damaged header may declare a length that seek() doesn't accept
             raise AudioProblem("truncated", f"the header declares {end} bytes, the file has {size}")
         stream.seek(end)
         rest = stream.read(LARGEST_REST).strip(b"\0")
@@ -86,9 +87,9 @@ def check_size(file: Path) -> None:
 
 
 def count_samples(file: Path, container: str, rate: int, declared: int) -> Optional[int]:
-    """Samples by the pages of Ogg or frames of FLAC, else None; raises AudioProblem if some are missing.
+    """Count samples from the pages of Ogg or the frames of FLAC; None for other containers.
 
-    `declared` are those that libsndfile finds.
+    `declared`: the number that libsndfile reports. Raises AudioProblem if pages or frames are missing.
     """
     if container == "OGG":
         return _ogg_samples(file, rate, declared)
@@ -156,7 +157,7 @@ def _ogg_samples(file: Path, rate: int, declared: int) -> int:
     """Samples of an Ogg file (RFC 3533); raises AudioProblem unless it is one whole stream."""
     size = file.stat().st_size
     offset, first, granule, ended, clock = 0, 0, 0, False, rate
-    numbers: Dict[int, int] = {}  # of a stream's last page, by the stream's serial number
+    numbers: Dict[int, int] = {}  # serial number of a stream -> number of its latest page
     with open(file, "rb") as stream:
         for _ in range(MOST_PARTS):
             stream.seek(offset)
@@ -182,7 +183,8 @@ def _ogg_samples(file: Path, rate: int, declared: int) -> int:
         found = f"the file has {size} bytes, the last page ends at {offset}"
         raise AudioProblem("truncated", found + ("" if ended else " and isn't marked as last"))
     held, in_first = granule * rate // clock, first * rate // clock
-    before = held - declared  # a recording of a stream begins at any time, with less than a page of samples
+    # In the recording of a live stream, positions count from the start of the stream, not of the file
+    before = held - declared
     return declared if 0 < before <= in_first <= before + OGG_PAGE * rate else held
 
 
@@ -237,23 +239,24 @@ class MpegFrame(NamedTuple):
 
 
 class MpegStart(NamedTuple):
-    """How an MPEG file is opened so that it is read to its end."""
+    """What libsndfile needs to decode an MPEG file up to its end."""
 
-    head: bytes  # put before the file's content: a frame with the frame count
-    offset: int  # of the file's content
-    samples: Optional[int]  # where reading ends, for layers that have no frame count
+    head: bytes  # a frame with the frame count, to read in place of the file's first bytes
+    offset: int  # number of bytes of the file that are replaced
+    samples: Optional[int]  # number of samples, for layers whose frames can't hold the frame count
 
 
 def with_frame_count(file: Path, declared: int) -> Optional[MpegStart]:
-    """A frame with the frame count, to put before an MPEG file; None if `declared` is already right.
+    """Return what libsndfile needs to decode an MPEG file up to its end; None if it needs nothing.
 
-    Without the count libsndfile assumes the first frame's size for all of the file, tags too. Raises
-    AudioProblem if the file has no frames, ends inside a frame, or has fewer than its own count.
+    An MPEG file may lack a frame count. libsndfile then divides the file's size, tags included, by the size
+    of the first frame, which gives `declared` samples. Raises AudioProblem if the file has no frames, ends
+    inside a frame, or has fewer frames than it declares.
     """
     return _mpeg_start(file, file_state(file), declared)
 
 
-@functools.lru_cache(maxsize=16)  # segments of a recording come one after the other
+@functools.lru_cache(maxsize=16)  # consecutive segments are often of the same recording
 def _mpeg_start(file: Path, state: FileState, declared: int) -> Optional[MpegStart]:
     if state[0] > LARGEST_MPEG:
         raise AudioProblem("too long", f"MPEG audio of more than {LARGEST_MPEG} bytes")
@@ -278,12 +281,12 @@ def _mpeg_start(file: Path, state: FileState, declared: int) -> Optional[MpegSta
     if first.layer == 3:
         return MpegStart(MPEG_TAG + _counting_frame(content[offset : offset + 4], count), offset, None)
     if declared < samples:  # libsndfile stops there
-        raise AudioProblem("longer than is decoded", f"{samples} samples, {declared} would be decoded")
+        raise AudioProblem("longer than is decoded", f"{samples} samples, only {declared} can be decoded")
     return MpegStart(b"", 0, samples)
 
 
 class Spliced(io.RawIOBase):
-    """A file to read whose first bytes are replaced, without holding it in memory."""
+    """A read-only file whose first `offset` bytes are replaced by `head`; it is not held in memory."""
 
     def __init__(self, file: Path, head: bytes, offset: int) -> None:
         self.head, self.shift, self.place = head, offset - len(head), 0

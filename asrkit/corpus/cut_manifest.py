@@ -29,13 +29,13 @@ Channels = Annotated[List[Channel], msgspec.Meta(min_length=1, max_length=256)]
 
 
 class Supervision(msgspec.Struct):
-    """The fields of a supervision that asrkit uses; times without bounds, as they only shorten a cut."""
+    """The fields of a supervision that asrkit uses. Its times may be any: they can only shorten the cut."""
 
     text: Optional[str] = None
     speaker: Optional[str] = None
     gender: Optional[str] = None
     custom: Optional[Dict[str, Any]] = None
-    start: Optional[float] = None  # seconds from the cut's
+    start: Optional[float] = None  # seconds from the start of the cut
     duration: Optional[float] = None
 
 
@@ -180,7 +180,7 @@ def read_entries(file: Path) -> Iterator[Entry]:
 
 
 def _ratio(value: Any) -> Optional[float]:
-    """Decibels in a custom field, which may be anything: Infinity and NaN, too, which no manifest holds."""
+    """Decibels from a custom field, which may hold anything; None unless they are at most LARGEST_RATIO."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) <= LARGEST_RATIO else None
 

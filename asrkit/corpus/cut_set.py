@@ -31,7 +31,7 @@ from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.experiment import remembered_corpus
 from asrkit.pipeline.inputs import IN_EXPERIMENT
 
-LONGEST_MARGIN = 0.5  # seconds around a supervision that stay in its cut
+LONGEST_MARGIN = 0.5  # seconds of a cut outside its supervision; if there are more, the cut is trimmed
 LARGEST_PIECE = 1 << 26  # samples of all channels that are read at once
 
 
@@ -49,7 +49,7 @@ def read_cut_set(file: Path, option: str, allow_pipes: bool) -> List[Entry]:
 def read_cut_sets(
     files: Sequence[Path], option: str, allow_pipes: bool
 ) -> Iterator[Tuple[Path, List[Entry]]]:
-    """Read CutSets as read_cut_set does; of several, those without supervisions (noise) are skipped."""
+    """Read CutSets as read_cut_set does; among several, those without supervisions (noise) are skipped."""
     skipped = []
     for file in files:
         entries = _read(file, option)
@@ -74,12 +74,12 @@ def _read(file: Path, option: str) -> List[Entry]:
         todo = "check the file with: lhotse validate FILE"
         raise UserError(f"can't read {file}: {reason}", expected, option, todo) from None
     if trimmed:
-        print(f"{file.name}: {trimmed} cuts trimmed, as by lhotse cut trim-to-supervisions")
+        print(f"{file.name}: {trimmed} cuts trimmed to their supervisions")
     return entries
 
 
 def _trim(entry: Entry) -> bool:
-    """Trim a cut to its only supervision if that is much shorter: its text is not of the rest."""
+    """Trim a cut to its only supervision if that is much shorter, since the text doesn't cover the rest."""
     cut = entry.cut
     if not isinstance(cut, MonoCut) or len(entry.supervisions) != 1:
         return False
@@ -89,7 +89,7 @@ def _trim(entry: Entry) -> bool:
     first, end = max(start, 0.0), min(start + duration, cut.duration)
     if cut.duration - (end - first) <= LONGEST_MARGIN:
         return False
-    if not first < end:  # NaN, too
+    if not first < end:  # also for NaN
         found = f"{start:.3f} s to {start + duration:.3f} s of a cut of {cut.duration:.3f} s"
         entry.cut = AudioProblem("supervision outside its cut", found)
         return False
@@ -247,9 +247,9 @@ def _find_sources(recording: Recording, root: Path, output: Path) -> None:
         source.type, source.source = "file", str(file)
 
 
-@functools.lru_cache(maxsize=16)  # cuts of a recording come one after the other
+@functools.lru_cache(maxsize=16)  # consecutive cuts are often of the same recording
 def _rate_or_problem(file: Path, state: FileState) -> Union[int, AudioProblem]:
-    """Sampling rate in Hz of a file that is whole."""
+    """Sampling rate in Hz, or why the file can't be used; `state` makes the cache notice changes."""
     try:
         with open_whole(file, MAX_RECORDING) as sound:
             return int(sound.samplerate)

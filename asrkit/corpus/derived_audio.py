@@ -59,10 +59,10 @@ def refuse_commands(commands: Sequence[Tuple[str, str]], file: Path) -> None:
 
 
 def files_of_command(command: str, folder: Path) -> Iterator[Path]:
-    """The files that a shell command names, as far as its words tell."""
+    """The existing files among the words of a shell command."""
     for word in command.split():
         file = folder / word.strip("'\"")
-        if os.path.isfile(file):  # Path.is_file raises OSError for a word too long for a name
+        if os.path.isfile(file):  # Path.is_file raises OSError if the name is too long
             yield file
 
 

@@ -49,7 +49,7 @@ class Archive:
     sha256: Optional[str] = None
     md5: Optional[str] = None
     inner: str = ""  # pattern of tar files inside, which are unpacked in place and removed
-    content: Tuple[str, ...] = ()  # folders in `top`, of this and other archives
+    content: Tuple[str, ...] = ()  # names of the folders that this and other archives have in `top`
 
     def folder(self, corpus_directory: Path) -> Path:
         """The unpacked folder; --corpus-dir may name it or its parent."""
@@ -57,7 +57,7 @@ class Archive:
         return inside if inside.is_dir() else corpus_directory
 
     def target(self, corpus_directory: Path) -> Path:
-        """The folder to unpack to, beside what has been unpacked: --corpus-dir may name it or its parent."""
+        """The folder to unpack into, beside earlier archives; --corpus-dir may name it or its parent."""
         inside = corpus_directory / self.top
         holds_some = any((corpus_directory / name).is_dir() for name in self.content)
         return corpus_directory if holds_some and not inside.is_dir() else inside
@@ -83,13 +83,14 @@ def fetch_corpus(archive: Archive, corpus_directory: Path, mirror: Optional[str]
         found = f"can't make the folder {corpus_directory}: {error.strerror}"
         todo = "name another with --corpus-dir"
         raise UserError(found, "a folder for the corpus", str(corpus_directory), todo) from None
-    fetched = file.with_name(f".{file.name}.fetched")  # what this function fetched, and removes
+    # Marks an archive that was downloaded here, which is removed once unpacked; a user's own file is kept
+    fetched = file.with_name(f".{file.name}.fetched")
     if file.exists():
         _take(archive, file, corpus_directory)
-        if fetched.exists() and fetched.read_text() == _stamp(file):  # killed while it was unpacked
+        if fetched.exists() and fetched.read_text() == _stamp(file):  # a run was killed while unpacking it
             file.unlink()
         fetched.unlink(missing_ok=True)
-        return  # an archive that the user put there is kept
+        return
     failures: List[str] = []
     for address in dict.fromkeys([*preferred, *archive.addresses]):
         print(f"fetching {escape(address)}", flush=True)
@@ -134,7 +135,7 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         pass
     return True
 
@@ -142,15 +143,15 @@ def _is_running(process: int) -> bool:
 def unpack(file: Path, top: str, directory: Path, inner: str = "", target: Optional[Path] = None) -> None:
     """Unpack a tar or zip file with all members in folder `top`; links, devices and `..` are refused.
 
-    The folder becomes `target`, by default directory/top; what is there is kept.
-    Tar files inside that match `inner` are unpacked in their folders; their members may be anywhere below.
+    The folder becomes `target`, by default directory/top; files that exist there are kept. Tar files inside
+    that match `inner` are unpacked in their folders; their members may be anywhere below.
     """
-    own = f".{file.name}.{platform.node()}."  # another machine may unpack it to the same disk
+    own = f".{file.name}.{platform.node()}."  # another machine may be unpacking it to the same disk
     temporary = directory / f"{own}{os.getpid()}.part"
     limit = _Limit(file)
     for left in directory.glob(f"{glob.escape(own)}*.part"):
         number = re.fullmatch(r"(\d+)\.part", left.name[len(own) :])
-        if number and not _is_running(int(number[1])):  # it was killed
+        if number and not _is_running(int(number[1])):  # left by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
     try:
         _extract(file, top, temporary, limit)

@@ -21,7 +21,7 @@ from asrkit.errors import UserError
 from asrkit.storage.files import write_text
 
 ARCHIVED = re.compile(r"(.*):(\d+)")  # ARCHIVE:BYTE, the entry at an offset of a Kaldi archive
-MARK = ".asrkit-export"  # in data directories of write_data_directory, which may be written again
+MARK = ".asrkit-export"  # file in exported data directories, which a later export may overwrite
 RANGE = re.compile(r"\[[\d:,]*\]$")
 
 
@@ -56,7 +56,7 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         refuse_commands(places, directory / "wav.scp")
     segments = _read_segments(directory / "segments", recordings)
     audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
-    files: Dict[str, Tuple[Path, ...]] = {}  # by recording
+    files: Dict[str, Tuple[Path, ...]] = {}  # recording id -> its audio files
     speakers = read_keyed_lines(directory / "utt2spk")
     tables = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
     facts = {kind: read_keyed_lines(file) for kind, file in tables.items() if file.exists()}
@@ -91,7 +91,7 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
 
 
 def refuse_other_directory(directory: Path) -> None:
-    """Raise UserError unless the folder is new, empty, or of write_data_directory."""
+    """Raise UserError unless the folder is new, empty, or an earlier export."""
     is_own = not directory.exists() or (directory / MARK).exists()
     if not is_own and (not directory.is_dir() or any(directory.iterdir())):
         found = f"{directory} holds other data, or an export of an earlier version"
@@ -158,7 +158,7 @@ def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Option
 
 
 def _files_of(place: str, root: Path) -> Iterator[Path]:
-    """The files that the audio at a place of wav.scp is made of."""
+    """The files that an entry of wav.scp reads: a file, or those named in a command."""
     archived = ARCHIVED.fullmatch(place)
     if _is_pipe(place):
         yield from files_of_command(place.strip("|"), root)

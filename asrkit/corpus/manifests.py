@@ -84,7 +84,7 @@ def manifest_rows(utterances: Sequence[ValidUtterance]) -> Iterator[Tuple[Option
             "custom": {"audio_content": valid.audio.content},
             "type": "MonoCut",
         }
-        if utterance.snr is not None and math.isfinite(utterance.snr):  # JSON has no other numbers
+        if utterance.snr is not None and math.isfinite(utterance.snr):  # JSON has no infinity and no NaN
             cut["custom"]["snr"] = utterance.snr
         if utterance.groups:
             cut["custom"]["groups"] = list(utterance.groups)

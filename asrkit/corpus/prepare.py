@@ -30,7 +30,7 @@ def read_corpus(
 ) -> Tuple[Dict[str, List[ValidUtterance]], List[Rejection]]:
     """The valid utterances of each split, and the rejected ones; derived audio is written to `folder`.
 
-    `sources`: a file to write, with the audio that isn't part of the fingerprint of the corpus's folder.
+    `sources`: where to list the audio files that the fingerprint of the corpus's folder doesn't cover.
     """
     config = experiment.config.corpus
     module = load_corpus_module(config.module, experiment.local_directory)
@@ -51,7 +51,7 @@ def read_corpus(
 
 
 def _write_sources(utterances: Sequence[Utterance], experiment: Experiment, file: Path) -> None:
-    """Write the files of audio outside the corpus's folder or hidden in it; no list if there are none."""
+    """List the audio files outside the corpus's folder or hidden in it; write no list if there are none."""
     audio = {path for one in utterances for path in (one.made_of if one.derive else (one.audio,))}
     sources = sorted(audio_source(path, experiment) for path in audio)
     others = [source for source in sources if is_elsewhere(source)]
@@ -90,7 +90,7 @@ def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Re
 
 
 def own_statistics(splits: Splits, config: CorpusConfig) -> Dict[str, Dict[str, Any]]:
-    """Counts of the corpus's own subsets, as in expect.json."""
+    """Counts of each of the corpus's own subsets, in the form of expect.json."""
     own_sets: Dict[str, List[ValidUtterance]] = {own: [] for of in sets_of(config).values() for own in of}
     for valid in (valid for of in splits.values() for valid in of):
         own_sets[valid.utterance.split].append(valid)

@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping, Sequence
 from asrkit.errors import UserError
 from asrkit.storage.files import write_jsonl
 
-# Kind -> setting that accepts more
+# Kind of rejection -> the setting that accepts more utterances
 ACCEPTED_BY = {
     "other sampling rate": "min_sampling_rate=HZ",
     "too short": "min_duration=SECONDS",
@@ -67,7 +67,7 @@ def summarise_rejections(rejections: Sequence[Rejection], tests: Sequence[str]) 
 def refuse_unusable(
     rejections: Sequence[Rejection], used: Mapping[str, Sequence[object]], where: Path
 ) -> None:
-    """Raise UserError if all utterances of a split were rejected; `used` are the others, by split."""
+    """Raise UserError if all utterances of a split were rejected; `used`: the valid ones, by split."""
     for split in (split for split, of in used.items() if not of):
         lost = [each for each in rejections if each.split == split]
         kinds = collections.Counter(each.kind for each in lost)

@@ -23,18 +23,18 @@ def sets_of(config: CorpusConfig) -> Dict[str, Tuple[str, ...]]:
 
 
 class SplitOf:
-    """The split of utterances, for the settings of a recipe; empty for subsets that it doesn't use."""
+    """Maps an utterance's subset and speaker to its split; "" if the recipe doesn't use the subset."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
         self.dev_speakers = frozenset(config.dev_speakers)
-        self.splits: Dict[str, str] = {}  # by the corpus's subset
+        self.splits: Dict[str, str] = {}  # subset of the corpus -> split of the recipe
         for name, sets in sets_of(config).items():
             for own_set in sets:
                 self.splits.setdefault(own_set, name)
 
     def __call__(self, own_set: str, speaker: str) -> str:
-        """The split of an utterance of this subset and speaker."""
+        """Return the split."""
         split = self.splits.get(own_set, "")
         return self.config.dev if split == self.config.train and speaker in self.dev_speakers else split
 
@@ -88,7 +88,7 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
     """
     held_out, train, split_of = config.held_out, config.train, SplitOf(config)
     of_train = [each for each in utterances if split_of(each.split, each.speaker) == train]
-    if not of_train:  # refuse_absent_sets reports it
+    if not of_train:  # refuse_absent_sets reports this
         return list(utterances)
     groups = collections.Counter(utterance.speaker for utterance in of_train)
     chosen = _choose(groups, held_out)

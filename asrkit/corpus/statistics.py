@@ -73,22 +73,22 @@ def overlaps(splits: Splits) -> List[Dict[str, Any]]:
 
 
 def refuse_shared_audio(splits: Splits) -> None:
-    """Raise UserError if two splits share audio, in whatever files: more than half of an utterance."""
+    """Raise UserError if two splits share more than half of the audio of an utterance, in any files."""
     for first, second in itertools.combinations(splits, 2):
         shared = _find_shared(splits[first], splits[second])
         if shared:
             pairs = "".join(f"\n    {_place(one)} and {_place(two)}" for one, two in shared[:5])
             raise UserError(
-                f"{len(shared)} utterances of {second} have the same audio as utterances of {first}, "
-                f"or more than half of it:{pairs}",
-                "no audio in two splits: an error rate on it would mean nothing",
+                f"{len(shared)} utterances of {second} share more than half of their audio with utterances "
+                f"of {first}:{pairs}",
+                "no audio in two splits: error rates on training data mean nothing",
                 f"the corpus's splits {first} and {second}",
                 "remove them from one of the splits, in the corpus or in local/<corpus>.py",
             )
 
 
 def _find_shared(first: Sequence[ValidUtterance], second: Sequence[ValidUtterance]) -> List[_Pair]:
-    """The utterances of `second` that share audio with one of `first`, each with one of those."""
+    """Pairs of utterances that share audio: each such utterance of `second` once, with one of `first`."""
     known: Dict[str, Dict[Tuple[int, int], ValidUtterance]] = {two.audio.content: {} for two in second}
     for one in first:
         if one.audio.content in known:
@@ -104,10 +104,10 @@ def _find_shared(first: Sequence[ValidUtterance], second: Sequence[ValidUtteranc
 
 
 def _sweep(first: Sequence[ValidUtterance], second: Sequence[ValidUtterance]) -> Dict[str, ValidUtterance]:
-    """Ids of `second` with an utterance of `first` that shares more than half of the shorter one.
+    """For ids of `second`, an utterance of `first` that has more than half of the shorter one in common.
 
-    All are of one recording. In the order of their first samples each is compared only with those that
-    haven't ended before it: segments of a long recording would take too long otherwise.
+    All are segments of one recording. They are visited by start time and compared only with those that
+    haven't ended by then, since comparing all pairs would take too long for long recordings.
     """
     found: Dict[str, ValidUtterance] = {}
     running: Tuple[List[ValidUtterance], List[ValidUtterance]] = ([], [])
@@ -138,7 +138,7 @@ def _end(valid: ValidUtterance) -> int:
 
 
 def _place(valid: ValidUtterance) -> str:
-    """Id, file and, unless it is the whole file, times."""
+    """Id, file and, for a part of the file, start and end in seconds."""
     rate = valid.audio.sampling_rate
     times = f", {valid.first_sample / rate:.2f} to {_end(valid) / rate:.2f} s"
     is_whole = valid.samples == valid.audio.samples

@@ -18,7 +18,7 @@ from asrkit.config.recipe import CorpusConfig
 from asrkit.config.symbols import RESERVED_WORDS
 from asrkit.corpus.audio import AudioProblem
 
-ANY_CORPUS = CorpusConfig(module="")  # letter case and words as they are
+ANY_CORPUS = CorpusConfig(module="")  # its defaults change neither letter case nor words
 # Full-width letters and digits, which NFC leaves as they are
 RANGES = (("０", "９"), ("Ａ", "Ｚ"), ("ａ", "ｚ"))
 FULL_WIDTH = {wide: wide - 0xFEE0 for first, last in RANGES for wide in range(ord(first), ord(last) + 1)}
@@ -72,7 +72,7 @@ def check_word(word: str, config: CorpusConfig) -> str:
 
 
 def normalise_typed(text: str) -> str:
-    """Normalise the characters of a text that a user gives to a model: steps 1 to 3 and 5."""
+    """Normalise the characters of text that a user types for a model: steps 1 to 3 and 5 of this module."""
     return normalise_text(text, ANY_CORPUS)
 
 

@@ -8,10 +8,10 @@ from typing import Dict, Iterator, Sequence, Tuple
 
 from asrkit.errors import UserError
 
-# Part of a word between two letters: apostrophes (\u2018 in Uzbek, \u055a in Armenian), the middle dot of
-# Catalan, geresh and gershayim of Hebrew
+# Marks that belong to a word if they are between two letters: apostrophes (\u2018 in Uzbek, \u055a in
+# Armenian), the middle dot of Catalan, geresh and gershayim of Hebrew
 INSIDE_WORDS = "'\u2019\u2018\u055a\u00b7\u05f3\u05f4"
-# Marks of tone over a letter of a word, in Armenian: emphasis, exclamation, question
+# Armenian marks of emphasis, exclamation and question, written over a letter inside the word
 OVER_LETTERS = "\u055b\u055c\u055e"
 KeyedLines = Dict[str, Tuple[int, str]]  # key -> line number, rest of the line
 
@@ -51,7 +51,7 @@ def _not_utf8(file: Path, content: str, error: UnicodeDecodeError) -> UserError:
 
 
 def strip_punctuation(text: str) -> str:
-    """Replace punctuation (Unicode categories P) by spaces, except marks that belong to words."""
+    """Replace punctuation (Unicode categories P) with spaces, except marks that belong to words."""
     kept = []
     for index, character in enumerate(text):
         if unicodedata.category(character).startswith("P"):
@@ -64,7 +64,7 @@ def strip_punctuation(text: str) -> str:
 
 
 def _is_letter(character: str) -> bool:
-    """Whether it is a letter, a digit or a combining mark of one; not if it is empty."""
+    """Whether `character`, which may be empty, is a letter, a digit or a combining mark."""
     return character.isalnum() or (character != "" and unicodedata.category(character).startswith("M"))
 
 

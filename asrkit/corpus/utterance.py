@@ -86,7 +86,7 @@ def corpus_module_file(name: str, local_directory: Path) -> Path:
     file = local_directory / f"{name}.py"
     if not name.isidentifier():
         todo = f"rename {file} and correct corpus.module" if file.is_file() else "correct corpus.module"
-        expected = "letters, digits and _, not beginning with a digit: a name in Python"
+        expected = "a Python name: letters, digits and _, not beginning with a digit"
         raise UserError(f"the corpus module {name!r}", expected, "corpus.module in recipe.yaml", todo)
     if not file.is_file():
         known = sorted(path.stem for path in local_directory.glob("*.py") if path.stem != "__init__")

@@ -75,9 +75,9 @@ class UtteranceDecoder:
         files: Optional[Mapping[str, Path]] = None,
         model: Optional[AcousticModel] = None,
     ) -> None:
-        """HLG, the files of METHODS by name and the acoustic model are given if a method needs them.
+        """Prepare the methods; HLG, the files that METHODS names and the acoustic model if one needs them.
 
-        `files` also has the folders of FOLDERS, by setting.
+        `files`: paths by these names; and the folders of pretrained models, by the setting in FOLDERS.
         """
         self.config, self.units, self.graph, self.files, self.model = config, units, graph, files or {}, model
         if graph is not None:
@@ -214,7 +214,7 @@ class UtteranceDecoder:
 
 
 def decode_greedily(units: Units, log_probs: Tensor) -> NBest:
-    """The transcript of each frame's best unit, with scores of 0; the fallback of CTC's methods."""
+    """The greedy CTC transcript, with scores of 0; the fallback of the methods for CTC."""
     return _greedy_nbest(units.words(greedy_ctc(log_probs[None], [len(log_probs)])[0]))
 
 
@@ -329,9 +329,9 @@ class OneBest:
 
 
 class WholeLatticeRescoring:
-    """Best path of the lattice at each point, its n-gram scores replaced by a larger model's.
+    """Best path of the lattice at each point, with the scores of a larger n-gram model.
 
-    Words that the larger model lacks have its scores of <unk>, as in nbest-rescoring.
+    Words that the larger model lacks are scored as <unk>, as in nbest-rescoring.
     """
 
     def __init__(self, decoder: UtteranceDecoder) -> None:
@@ -352,7 +352,7 @@ class WholeLatticeRescoring:
         self.grammar.lm_scores = self.grammar.scores.clone()
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
-        """The best paths; of the lattice as it is if the larger model allows none of its word sequences."""
+        """The best paths; not rescored if the larger model allows no word sequence of the lattice."""
         from asrkit.decode.paths import list_hypotheses, rescore_lattice
 
         rescored = rescore_lattice(utterance.lattice, self.grammar, self.scored_as)
@@ -362,9 +362,9 @@ class WholeLatticeRescoring:
 
 
 def _report_absent(absent: Sequence[str], arpa: Path, as_unknown: bool) -> None:
-    """Report words that a larger n-gram lacks."""
+    """Report words that the larger n-gram model lacks."""
     if absent:
-        fate = "have the scores of <unk>" if as_unknown else "can't be recognised: it has no <unk> either"
+        fate = "are scored as <unk>" if as_unknown else "can't be recognised, as it has no <unk>"
         some = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
         print(f"decode: whole-lattice-rescoring: {len(absent):,} words that {arpa.name} lacks {fate}: {some}")
 
@@ -463,7 +463,10 @@ class FastBeamSearch:
         self.fst.scores = decoder.config.search_lm_scale * self.fst.lm_scores
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
-        """The best paths at `points`; if none is final, transducer-greedy's, because CTC may be untrained."""
+        """The best paths at `points`; if none is final, the result of transducer-greedy.
+
+        CTC's greedy transcript isn't used, because CTC may be untrained (train.ctc_weight 0).
+        """
         from asrkit.decode.paths import list_hypotheses
 
         transducer, encoded = transducer_input(self.decoder, utterance)
@@ -474,7 +477,7 @@ class FastBeamSearch:
 
 
 def _transducer_words(decoder: UtteranceDecoder, utterance: Utterance) -> List[str]:
-    """Words of the transducer's best unit or blank of each frame."""
+    """Words of the transducer's greedy search."""
     transducer, encoded = transducer_input(decoder, utterance)
     return decoder.units.words(greedy_transducer(transducer, encoded[None], [len(encoded)])[0])
 

@@ -24,11 +24,11 @@ OUTCOMES = {
     "wider_beam": "empty lattice, retried with beam {wider:g}",
     "narrower_beam": "out of memory, retried with beam {narrower:g}",
     "partial": "no path to a final state, trailing frames dropped",
-    "unrescored": "the larger language model allows no path, the lattice isn't rescored",
+    "unrescored": "not rescored, because the larger language model allows no path",
     "greedy": "no lattice, fell back to greedy",
     "empty": "no lattice and an empty greedy transcript",
 }
-# In the words of C++, torch (also for k2) and CUDA; "an illegal memory access" is another fault
+# As C++, torch (also for k2) and CUDA word it; an "illegal memory access" is not a lack of memory
 OUT_OF_MEMORY = re.compile(
     r"out of memory|not enough memory|can(?:no|')t allocate memory|bad_alloc|ALLOC_FAILED", re.IGNORECASE
 )

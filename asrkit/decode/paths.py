@@ -200,15 +200,15 @@ def prune_lattice(lattice: k2.Fsa, most_arcs: int) -> k2.Fsa:
 
 
 def rescore_lattice(lattice: k2.Fsa, grammar: k2.Fsa, scored_as: Tensor) -> k2.Fsa:
-    """The lattice's words (as aux_labels) with the scores of `grammar` in lm_scores instead of its own.
+    """The lattice's words (aux_labels) with lm_scores of `grammar` in place of the lattice's own.
 
-    `scored_as` (word,) is the label in the grammar of each word id. Empty if the grammar allows none of the
-    word sequences. The lattice is first pruned to MOST_ARCS.
+    `scored_as` (word,): for each word id, the label in the grammar that scores it. The result is empty if the
+    grammar allows none of the word sequences. The lattice is first pruned to MOST_ARCS.
     """
     words = prune_lattice(project_to_words(lattice)[0], MOST_ARCS)
     del words.lm_scores
     words.aux_labels = words.labels.clone()
-    inside = words.labels >= 0  # -1 is the end
+    inside = words.labels >= 0  # final arcs have label -1
     words.labels = torch.where(inside, scored_as[words.labels.clamp(min=0).long()], words.labels)
     sorted_words = k2.arc_sort(words)
     rescored = k2.top_sort(k2.connect(k2.intersect(sorted_words, grammar, treat_epsilons_specially=True)))

@@ -42,10 +42,10 @@ def export(
 ) -> Bundle:
     """Write a bundle of a finished experiment into a folder, and return what bundle.json says.
 
-    `chunk`: also a model for streams, for chunks of so many seconds. An existing bundle there stays until the
-    new one is whole; a link to a folder is kept. Raises UserError for a folder with other files or that
-    can't be replaced, a model that was not trained for streams, or a package that int8, fp16 or streams need
-    and that is missing.
+    `chunk`: also write a model for streams, with chunks of so many seconds. An existing bundle stays in place
+    until the new one is complete; a link to a folder is kept. Raises UserError for a folder that holds other
+    files or can't be replaced, a model that was not trained for streams, or a missing package that int8, fp16
+    or streams need.
     """
     directory = Path(os.path.realpath(directory))
     _refuse_other_files(directory)
@@ -137,14 +137,14 @@ def _refuse_other_files(directory: Path) -> None:
 
 
 def _refuse_fixed_folder(directory: Path) -> None:
-    """Raise UserError for a folder that can't be replaced by another one."""
+    """Raise UserError for a folder that can't be renamed, so that the new bundle can't take its place."""
     here = Path(os.path.realpath(os.curdir))
     for found, is_so in (
         (f"{directory} is the current directory or holds it", directory in (here, *here.parents)),
         (f"{directory} is a mount point", os.path.ismount(directory)),
     ):
         if is_so:
-            todo = f"give a folder in it: {directory / 'bundle'}"
+            todo = f"give a folder inside it: {directory / 'bundle'}"
             raise UserError(found, "a folder that can be replaced", "the folder of the bundle", todo)
 
 
@@ -182,7 +182,7 @@ def _write_symbols(experiment: Experiment, directory: Path, units: Units) -> Non
 
 
 def write_pieces(model: Path, file: Path) -> None:
-    """Write the pieces of a BPE model, if it exists, with scores, by which any word is spelled."""
+    """Write the pieces and scores of a BPE model, if there is one, so that a bundle can spell any word."""
     if model.is_file():
         import sentencepiece
 

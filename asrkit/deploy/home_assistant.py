@@ -17,13 +17,13 @@ from asrkit.deploy.workers import Overloaded, Request, WorkerFailed, Workers
 from asrkit.errors import UserError
 
 ATTRIBUTION = Attribution(name="asrkit", url="")
-GRACE_SECONDS = 30.0  # for recognitions that have begun, at the end
-# Of events that aren't in the protocol, and of clients that go
+GRACE_SECONDS = 30.0  # at shutdown, for requests in progress
+# Raised by events that don't follow the protocol, and by clients that disconnect
 BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def describe(model: str, language: str) -> Info:
-    """What Home Assistant lists; it offers a model to assistants of its language alone."""
+    """Describe the server to Home Assistant, which offers a model only to assistants of its language."""
     described = AsrModel(
         name=model,
         description=model,
@@ -118,10 +118,10 @@ def _wave(audio: AudioStart, samples: bytes) -> bytes:
 async def serve_wyoming(
     workers: Workers, host: str, port: int, info: Info, max_bytes: int
 ) -> AsyncIterator[None]:
-    """Serve inside the block; at its end, recognitions that have begun are finished.
+    """Serve Wyoming inside the block; at its end, requests in progress are finished.
 
-    Raises UserError for a port in use. Wyoming's own server isn't used: it replaces the program's handler of
-    SIGTERM by one that stops Wyoming alone.
+    Raises UserError if the port is in use. Wyoming's own server isn't used, because it replaces the handler
+    of SIGTERM with one that stops only Wyoming.
     """
     tasks: Dict[asyncio.Task[None], Handler] = {}
 
@@ -144,7 +144,7 @@ async def serve_wyoming(
     try:
         yield
     finally:
-        server.close()  # not wait_closed: idle clients would keep it
+        server.close()  # without wait_closed, which would wait for idle clients
         busy = [task for task, handler in tasks.items() if handler.is_answering]
         if busy:
             await asyncio.wait(busy, timeout=GRACE_SECONDS)

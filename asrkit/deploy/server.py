@@ -59,7 +59,7 @@ class Figures:
         self.audio_seconds = self.busy_seconds = 0.0
 
     async def measured(self, recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:
-        """The same messages of a worker; counts the audio, and the time if all of it was recognised."""
+        """Pass on a worker's messages; add up audio and time of requests that are recognised to the end."""
         started, duration = time.monotonic(), 0.0
         async for kind, content in recognised:
             duration = content if kind == "duration" else duration
@@ -99,7 +99,7 @@ REFUSALS = (_Refused, UserError, Overloaded, WorkerFailed, ClientDisconnect)
 
 
 def _refused(error: Exception) -> _Refused:
-    """The answer for one of REFUSALS."""
+    """The response for an exception of REFUSALS."""
     if isinstance(error, UserError):
         rows = {"expected": error.expected, "where": error.where, "to do": error.todo}
         about = "; ".join(f"{label}: {text}" for label, text in rows.items() if text)
@@ -109,7 +109,7 @@ def _refused(error: Exception) -> _Refused:
         return _Refused(503, "all workers are busy and the queue is full", code="overloaded")
     if isinstance(error, WorkerFailed):
         return _Refused(500, str(error), code="worker_failed")
-    return error if isinstance(error, _Refused) else _Refused(400, "the client has gone")
+    return error if isinstance(error, _Refused) else _Refused(400, "the client disconnected")
 
 
 def _error_content(error: _Refused) -> Dict[str, Any]:
@@ -191,9 +191,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 def _check_key(request: HTTPConnection, options: ServerOptions) -> None:
     if options.api_key is None:
         return
-    allowed = [
-        os.fsencode(options.api_key)
-    ]  # in UTF-8, as most clients send it, and in Latin-1, as others do
+    allowed = [os.fsencode(options.api_key)]  # most clients send it in UTF-8, others in Latin-1
     with contextlib.suppress(UnicodeEncodeError):
         allowed.append(options.api_key.encode("latin-1"))
     given = _given_key(request)
@@ -202,10 +200,10 @@ def _check_key(request: HTTPConnection, options: ServerOptions) -> None:
 
 
 def _given_key(request: HTTPConnection) -> bytes:
-    """The key of the header Authorization; of a subprotocol for pages, whose websockets have no headers."""
+    """The key from the Authorization header, or from a subprotocol: pages can't set headers of websockets."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        return key.encode("latin-1")  # as starlette decoded it
+        return key.encode("latin-1")  # starlette decodes headers as Latin-1
     for name in request.scope.get("subprotocols", ()):
         if name.startswith(KEY_SUBPROTOCOL):
             with contextlib.suppress(ValueError):

@@ -26,8 +26,8 @@ def open_recognise(
 ) -> Recognise:
     """Open the recogniser of a worker process, with one thread: the processes are the parallelism.
 
-    `digits`: language of the numbers that are written in digits, "en" or "zh"; `longest`: seconds of a
-    recording.
+    `digits`: language in which numbers are written in digits, "en" or "zh"; `longest`: limit in seconds on
+    the duration of a recording.
     """
     from asrkit.recognise.opening import open_recognizer
 
@@ -38,7 +38,7 @@ def open_recognise(
 
     def recognise(request: Request) -> Iterator[Tuple[str, Any]]:
         phrases = dict.fromkeys(request.hotwords, WEIGHT)
-        make_hotwords(phrases, recognizer.units)  # refused before the first message, which has the status
+        make_hotwords(phrases, recognizer.units)  # fails now: the first message sends the HTTP status
         samples, rate = read_recording(request.audio, longest)
         yield "duration", len(samples) / rate
         for segment in recognizer.segments(samples, rate, hotwords=phrases):
@@ -69,9 +69,10 @@ def start_streams(
     chunk: Optional[float],
     digits: Optional[str] = None,
 ) -> Optional[StreamWorkers]:
-    """Start processes for `most` streams at once; None: for STREAMS, if the model can.
+    """Start processes for at most `most` simultaneous streams; by default STREAMS if the model can stream.
 
-    `chunk`: seconds. Raises UserError for streams that the model can't recognise, and for chunks without.
+    `chunk`: seconds of audio per chunk. Returns None without streams. Raises UserError if streams are asked
+    for and the model can't stream, or if `chunk` is given without streams.
     """
     if most == 0 or (most is None and not can_stream(place)):
         if chunk is not None:
@@ -85,9 +86,10 @@ def start_streams(
 def serve(
     app: Any, host: str, port: int, wyoming: Optional[Callable[[], AsyncContextManager[None]]] = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM; requests that have begun are finished.
+    """Serve until SIGINT or SIGTERM; requests in progress are finished.
 
-    `wyoming` serves that protocol inside its block, beside. Raises UserError for a port in use.
+    `wyoming` returns a context manager that serves that protocol meanwhile. Raises UserError if a port is in
+    use.
     """
     import uvicorn
 

@@ -17,7 +17,7 @@ from asrkit.deploy.workers import Overloaded, Worker, WorkerFailed, open_in_work
 from asrkit.errors import UserError
 
 LONGEST_BACKLOG = 30.0  # seconds of audio that wait, before a stream is given up
-RESTART_SECONDS = 5.0  # before another try to start a process that couldn't open the model
+RESTART_SECONDS = 5.0  # before restarting a process that couldn't open the model
 Message = Dict[str, Any]  # JSON for the client
 Open = Callable[[], Any]  # a StreamRecognizer
 
@@ -50,8 +50,8 @@ def _work(connection: Connection, opener: Open) -> None:
                 received.append(connection.recv())
         except (EOFError, OSError):  # the server has ended
             return
-        except Exception as error:  # unpickling raises any
-            print(f"a process for streams restarts: can't read a message: {error!r}", file=sys.stderr)
+        except Exception as error:  # unpickling can raise any exception
+            print(f"restarting a process for streams: can't read a message: {error!r}", file=sys.stderr)
             return
         for number, content in received:
             _take(streams, number, content, recognizer)
@@ -70,7 +70,7 @@ def _work(connection: Connection, opener: Open) -> None:
 
 
 def _take(streams: Dict[int, Any], number: int, content: Any, recognizer: Any) -> None:
-    """One message to a process; samples of a stream that has ended, still on their way, are ignored."""
+    """Handle one message to a process. Samples may arrive after their stream has ended; they are ignored."""
     if content == "open":
         streams[number] = recognizer.stream()
     elif content == "gone":
@@ -104,7 +104,7 @@ class LiveStream:
     async def close(self) -> None:
         """The client has gone."""
         self._process.streams.pop(self._number, None)
-        await self._process.send(self._number, "gone")  # ignored if the process ended the stream
+        await self._process.send(self._number, "gone")  # ignored if the process has ended the stream
 
 
 class _Process:
@@ -115,7 +115,7 @@ class _Process:
         self._writer = concurrent.futures.ThreadPoolExecutor(1)
         self.streams: Dict[int, LiveStream] = {}
         self.is_ready = False
-        self.samples = 0  # of all its streams so far
+        self.samples = 0  # received by all streams so far
 
     def wait_until_ready(self) -> int:
         """The sampling rate of its model."""
@@ -124,14 +124,14 @@ class _Process:
         return rate
 
     async def send(self, number: int, content: Any) -> None:
-        """Send in the process's own thread: its pipe may be full, and one writes after the other.
+        """Send in a thread that only this process uses, because writing to a full pipe blocks.
 
-        A caller that is cancelled doesn't stop what the thread has begun.
+        With one thread messages stay in order and whole, even if the caller is cancelled.
         """
         await asyncio.get_running_loop().run_in_executor(self._writer, self._send, (number, content))
 
     def _send(self, message: Any) -> None:
-        with contextlib.suppress(OSError):  # the process ended: its streams are told so
+        with contextlib.suppress(OSError):  # the process has ended; `read` reports it to its streams
             self.worker.connection.send(message)
 
     def end(self) -> None:
@@ -178,7 +178,7 @@ class StreamWorkers:
         Raises UserError for a model that can't stream.
         """
         self._most, self._numbers, self._has_ended = most, itertools.count(), threading.Event()
-        self.opened = 0  # streams so far
+        self.opened = 0  # number of streams opened so far
         self._processes = [_Process(opener) for _ in range(count)]
         try:
             self.sampling_rate, *_ = [process.wait_until_ready() for process in self._processes]
@@ -193,7 +193,7 @@ class StreamWorkers:
 
     @property
     def audio_seconds(self) -> float:
-        """Seconds of audio of all streams so far."""
+        """Seconds of audio received by all streams so far."""
         return sum(process.samples for process in self._processes) / self.sampling_rate
 
     @functools.cached_property

@@ -23,11 +23,11 @@ from asrkit.deploy.workers import Overloaded
 from asrkit.errors import AudioProblem
 
 FORMATS = {"int16": ("<i2", 32768.0), "float32": ("<f4", 1.0)}  # samples, and what is 1.0 there
-AHEAD = 10.0  # seconds of audio that a client may send faster than they are spoken
-LATE = 15.0  # and that it may catch up after a pause; together less than what may wait in a process
-PIECE = 1.0  # seconds sent to a process at once
-SUBPROTOCOL = "asrkit"  # for pages, which can send an API key only beside it:
-KEY_SUBPROTOCOL = "asrkit-key."  # before the key in base64url without padding
+AHEAD = 10.0  # seconds of audio that a client may be ahead of real time
+LATE = 15.0  # seconds of audio that it may catch up after a pause; AHEAD + LATE < streams.LONGEST_BACKLOG
+PIECE = 1.0  # seconds of audio sent to a process at once
+SUBPROTOCOL = "asrkit"  # the one that the server accepts, from pages that send an API key as the other one
+KEY_SUBPROTOCOL = "asrkit-key."  # prefix of the API key, which is in base64url without padding
 POLICY, OVERLOADED, UNSUPPORTED, FAILED = 1008, 1013, 1003, 1011  # codes of closing (RFC 6455)
 
 
@@ -100,7 +100,7 @@ async def _send(websocket: WebSocket, stream: LiveStream) -> None:
 
 
 async def _receive(websocket: WebSocket, stream: LiveStream, form: str, rate: int) -> None:
-    """Take samples up to the end; who sends faster than anyone speaks has to wait."""
+    """Receive samples up to the end; a client that sends faster than real time is slowed down."""
     dtype, one = FORMATS[form]
     ahead, last, seconds, piece = 0.0, time.monotonic(), 0.0, round(PIECE * rate)
     while True:
@@ -131,7 +131,7 @@ async def _message(websocket: WebSocket, form: str) -> Optional[bytes]:
     if content is None and not _is_end(message.get("text")):
         raise _Refused('a text message, expected binary samples or {"type": "end"}')
     if content is not None and len(content) % np.dtype(FORMATS[form][0]).itemsize:
-        raise _Refused(f"{len(content)} bytes, which are no whole samples of {form}")
+        raise _Refused(f"{len(content)} bytes, not a whole number of {form} samples")
     return content
 
 

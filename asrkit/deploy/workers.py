@@ -67,8 +67,8 @@ def _work(connection: Connection, open_recogniser: Callable[[], Recognise]) -> N
 
 
 def open_in_worker(connection: Connection, opener: Callable[[], Any]) -> Any:
-    """What a new worker process recognises with; None if it can't be opened: the server was told why."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server, which finishes what has begun
+    """Open the recogniser in a new worker process; if that fails, send the reason and return None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the server lets workers finish their requests
     try:
         return opener()
     except UserError as error:
@@ -77,7 +77,7 @@ def open_in_worker(connection: Connection, opener: Callable[[], Any]) -> Any:
 
 
 def run_worker(work: Callable[[Connection, Any], None], connection: Connection, opener: Any) -> None:
-    """Work until the server has ended, in a new process."""
+    """Run `work` in a new process until the server ends."""
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         work(connection, opener)
 
@@ -97,8 +97,8 @@ class Worker:
         connection, theirs = context.Pipe()
         arguments = (self._work, theirs, self._open)
         process = context.Process(target=run_worker, args=arguments, daemon=True)
-        resource_tracker.ensure_running()  # which would unblock the signal
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the process inherits this
+        resource_tracker.ensure_running()  # now, because starting it unblocks SIGINT
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # inherited by the process
         try:
             process.start()
         finally:
@@ -107,7 +107,7 @@ class Worker:
         self.connection, self.process = connection, process
 
     def restart(self) -> None:
-        """Kill the process, and start it again unless `end` was called; raises OSError if that can't be."""
+        """Kill the process, and start it again unless `end` was called; raises OSError if it can't start."""
         with self._lock:
             self._kill()
             if not self._has_ended:
@@ -158,7 +158,7 @@ class Workers:
         return idle
 
     async def recognise(self, request: Request) -> AsyncIterator[Tuple[str, Any]]:
-        """("duration", seconds), then ("segment", Segment) for each; ends early if the caller does.
+        """Yield ("duration", seconds), then ("segment", Segment) for each; the caller may stop early.
 
         Raises Overloaded, WorkerFailed, and UserError for audio or hotwords that can't be used.
         """

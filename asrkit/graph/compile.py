@@ -90,7 +90,7 @@ def add_final_state(graph: str, parts: Sequence[Arcs], final: np.ndarray) -> Tup
 
 
 def words_without_ngram(units: Units, symbols: Sequence[str], grammar: Grammar) -> List[str]:
-    """Sorted words of the lexicon that no n-gram has; `symbols` are those of words.txt."""
+    """Sorted words of the lexicon that occur in no n-gram; `symbols`: those of words.txt."""
     found = set(np.unique(grammar.word).tolist())
     lexicon = {entry.word for entry in units.lexicon}
     return sorted(word for index, word in enumerate(symbols) if word in lexicon and index not in found)

@@ -41,10 +41,10 @@ class Grammar:
 def make_grammar(
     arpa: Path, words_file: Path, unknown_word: Optional[str] = None, unknown_id: int = NO_WORD
 ) -> Grammar:
-    """G from an ARPA file, without n-grams that have words outside words.txt, such as <unk>.
+    """G from an ARPA file, without n-grams that contain words outside words.txt, such as <unk>.
 
-    An `unknown_word` that the model lacks replaces its <unk>; with `unknown_id`, <unk> is kept as that word.
-    Raises UserError if no n-gram of words.txt is left.
+    If the model lacks `unknown_word`, its <unk> becomes that word; with `unknown_id`, <unk> is kept under
+    that id. Raises UserError if no n-gram is left.
     """
     model, symbols = read_arpa(arpa), read_symbols(words_file)
     ids = {symbol: index for index, symbol in enumerate(symbols)}

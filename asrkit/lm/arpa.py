@@ -17,7 +17,7 @@ from asrkit.text.lines import READ_ERRORS, stream_lines
 
 LARGEST_LOGARITHM = 1000.0  # to base 10; SRILM writes -99 for a probability of 0
 _LONGEST_LINE = 1 << 16  # bytes
-# Of an ARPA file, at most: 4 and 6 are usual, digits in order 5 have 9. By name, as in text.lines.OPEN
+# Highest compression ratios accepted for an ARPA file: usual are 4 and 6, and 9 for 5-grams of digits
 _BEST_COMPRESSION = {".gz": 30, ".xz": 100}
 _ROWS_AT_ONCE = 1 << 14  # of about a hundred bytes: they fit a processor's cache
 
@@ -94,7 +94,7 @@ def copy_arpa(
     """Copy a user's ARPA file in the layout of write_arpa, which kenlm reads too, and return its order.
 
     Words are normalised, unless the file already has the normalised form: such variant spellings are kept
-    and reported. <UNK> becomes <unk>, which kenlm takes for the same word. Raises UserError if the order
+    and reported. <UNK> becomes <unk>, since kenlm treats them as the same word. Raises UserError if the order
     isn't `order`, and for a file that asrkit can't read.
     """
     renamed = _normalised_words(source, normalise)

@@ -62,14 +62,14 @@ def build_language_models(experiment: Experiment) -> None:
 
 
 def _refuse_unigrams(config: RecipeConfig, arpa: Path) -> None:
-    """Raise UserError for a model of order 1 if a chosen method needs more: decoding is hours later."""
+    """Raise UserError for a unigram model if a method needs more, before hours of training."""
     methods = beyond_unigrams(config.decode.methods)
     if methods and len(ngram_counts(arpa)) == 1:
         given, prune = config.lm.arpa, config.lm.prune
         setting, todo = (
             ("lm.arpa", "name a larger model in lm.arpa") if given else ("lm.prune", "set a smaller lm.prune")
         )
-        found = f"{given} is an n-gram model of order 1" if given else f"lm.prune {prune:g} leaves no 2-grams"
+        found = f"{given} is an n-gram model of order 1" if given else f"lm.prune {prune:g} left no 2-grams"
         expected = f"a model of order 2 or more, for {', '.join(methods)}"
         raise UserError(found, expected, setting, f"{todo}, or choose other decode.methods")
 

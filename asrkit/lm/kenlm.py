@@ -50,7 +50,7 @@ def load_kenlm(arpa: Path, given: Optional[Path] = None) -> Any:
 
 
 def _is_unigram(arpa: Path) -> bool:
-    with contextlib.suppress(UserError):  # of a file that isn't ARPA: kenlm's message is shown
+    with contextlib.suppress(UserError):  # not an ARPA file: kenlm's message is shown
         return len(ngram_counts(arpa)) == 1
     return False
 

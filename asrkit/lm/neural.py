@@ -25,7 +25,7 @@ from asrkit.storage.tensors import load_module, load_tensors, read_metadata, sav
 
 SEED = 1
 GRADIENT_CLIP = 1.0  # total 2-norm
-PRETRAINED_FILES = (".json", ".txt", ".model", ".safetensors")  # what transformers reads
+PRETRAINED_FILES = (".json", ".txt", ".model", ".safetensors")  # suffixes of files that transformers reads
 
 # By lm.neural.kind. A model gives loss(sentences) of a batch, and score(sentences): log-probabilities
 # (sentence, word) and a mask of those that perplexity counts, in batches
@@ -50,9 +50,9 @@ def make_model(about: Mapping[str, Any]) -> nn.Module:
 
 
 def load_neural(file: Path, folder: Optional[Path] = None) -> Any:
-    """The model that train_neural or write_pretrained wrote; UserError if the file holds none.
+    """Load the model that train_neural or write_pretrained wrote; raises UserError for other files.
 
-    `folder`: that of lm.neural.path as it is now, for a pretrained model.
+    `folder`: for a pretrained model, the folder that lm.neural.path names now.
     """
     about = read_metadata(file)
     if isinstance(about.get("folder"), str) or isinstance(about.get("path"), str):
@@ -61,14 +61,14 @@ def load_neural(file: Path, folder: Optional[Path] = None) -> Any:
 
 
 def make_neural_scorer(file: Path, folder: Optional[Path] = None) -> SentenceScorer:
-    """Score sentences with a file of stage lm, and the folder of load_neural; OOV words are <unk>."""
+    """Score sentences with a model of stage lm; OOV words are <unk>. For `folder` see load_neural."""
     return scorer_of(load_neural(file, folder), where=str(file))
 
 
 def scorer_of(model: Any, where: str = "the neural language model") -> SentenceScorer:
-    """Score sentences with a model of load_neural; UserError for scores that aren't finite.
+    """Score sentences with a model of load_neural; raises UserError for scores that aren't finite.
 
-    With such scores in a list, the first hypothesis would always win.
+    Comparisons with NaN are false, so the first hypothesis of each n-best list would win.
     """
 
     def score(sentences: Sentences) -> np.ndarray:
@@ -76,7 +76,7 @@ def scorer_of(model: Any, where: str = "the neural language model") -> SentenceS
         scores: np.ndarray = torch.cat(sums).numpy()
         if not np.isfinite(scores).all():
             some = " ".join(sentences[int(np.flatnonzero(~np.isfinite(scores))[0])])
-            found, todo = f"a score that is not finite, of {some[:60]!r}", "run.sh --stage lm retrains it"
+            found, todo = f"the score of {some[:60]!r} is not finite", "run.sh --stage lm retrains it"
             raise UserError(found, "finite log-probabilities: the model may have diverged", where, todo)
         return scores
 
@@ -123,7 +123,7 @@ def train_neural(
             nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_CLIP)
             optimizer.step()
         perplexity = measure_perplexity(model.eval(), dev)
-        if not math.isfinite(state.best):  # no earlier epoch is of use
+        if not math.isfinite(state.best):  # no earlier epoch can be used instead
             _refuse_diverged(model, batches[-1], perplexity, f"lm.{file.stem}.learning_rate", config)
         print(f"lm: neural, epoch {epoch} of {config.epochs}: perplexity {perplexity:.2f} on dev", flush=True)
         state.save(epoch, perplexity)
@@ -135,10 +135,13 @@ def train_neural(
 def _refuse_diverged(
     model: Any, batch: Sentences, perplexity: float, setting: str, config: NeuralLmConfig
 ) -> None:
-    """Raise UserError if the perplexity on dev or on a batch isn't finite: dev may have no known word."""
+    """Raise UserError if the perplexity on dev or on a training batch isn't finite.
+
+    A batch is needed because dev may have no in-vocabulary word, which makes its perplexity 1.
+    """
     perplexity += measure_perplexity(model, [" ".join(words) for words in batch])
     if not math.isfinite(perplexity):
-        found = f"the neural language model diverged, with {setting} {config.learning_rate:g}"
+        found = f"the neural language model diverged with {setting} {config.learning_rate:g}"
         todo = f"--set {setting}={min(3e-3, config.learning_rate / 3):.1g}"
         raise UserError(found, f"a finite perplexity, not {perplexity:g}", setting, todo)
 
@@ -146,16 +149,17 @@ def _refuse_diverged(
 class _Stored(NamedTuple):
     model: Dict[str, torch.Tensor]
     kept: Dict[str, torch.Tensor]
-    adam: List[Dict[str, torch.Tensor]]  # by place of the parameter
+    adam: List[Dict[str, torch.Tensor]]  # in the order of the model's parameters
     random: torch.Tensor  # state of torch's generator
     epoch: int
     best: float
 
 
 class TrainingState:
-    """A training after an epoch, in a file beside the model's; read if text and settings are the same.
+    """The state of a training after an epoch, in a file beside the model's.
 
-    A damaged file is reported and deleted, and training starts from the beginning.
+    It is resumed if text and settings are the same. A damaged file is reported and deleted, and training
+    starts from the beginning.
     """
 
     def __init__(self, model_file: Path, model: nn.Module, optimizer: torch.optim.Adam, made_of: str) -> None:
@@ -183,18 +187,18 @@ class TrainingState:
         save_tensors(self.file, tensors, {"made_of": self.made_of, "epoch": epoch, "best": best})
 
     def _read(self) -> Optional[_Stored]:
-        """What the file holds, if it is of this training and whole; nothing is changed."""
+        """Read the file; None if it belongs to another training or is damaged. The model isn't changed."""
         try:
             tensors, about = load_tensors(self.file)
             return self._parse(tensors, about) if about.get("made_of") == self.made_of else None
         except (UserError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            print(f"lm: neural, damaged training state ({reason}); starts from the beginning", flush=True)
+            print(f"lm: neural, damaged training state ({reason}): starting over", flush=True)
             remove(self.file)
             return None
 
     def _parse(self, tensors: Dict[str, torch.Tensor], about: Mapping[str, Any]) -> _Stored:
-        """Raises one of several errors if anything doesn't fit the model."""
+        """Check what was read against the model; raises KeyError, TypeError, ValueError or RuntimeError."""
         tensors = {name: value.clone() for name, value in tensors.items()}
         own = self.model.state_dict()
         model, kept = ({name: tensors.pop(f"{part}.{name}") for name in own} for part in ("model", "kept"))
@@ -209,7 +213,7 @@ class TrainingState:
         if any(stored.shape != needed.shape or stored.dtype != needed.dtype for stored, needed in pairs):
             raise ValueError("its tensors don't fit the model")
         random_state = tensors.pop("random")
-        torch.Generator().set_state(random_state)  # refuses what isn't one
+        torch.Generator().set_state(random_state)  # raises RuntimeError or TypeError if it is invalid
         epoch, best = msgspec.convert((about["epoch"], about["best"]), Tuple[int, Optional[float]])
         return _Stored(model, kept, adam, random_state, epoch, math.inf if best is None else best)
 
@@ -232,16 +236,17 @@ def write_pretrained(folder: Path, dev: Sequence[str], file: Path) -> float:
     if not math.isfinite(perplexity):
         found = f"the model in {folder} has a pseudo-perplexity of {perplexity:g} on dev"
         raise UserError(found, "a finite one", f"lm.{file.stem}.path", "name the folder of another model")
-    place = os.path.relpath(folder, os.path.realpath(file.parent))  # holds if the project is moved
+    place = os.path.relpath(folder, os.path.realpath(file.parent))  # stays valid if the project is moved
     about = {"folder": place, "hash": _hash_pretrained(folder), "lower": lower}
     save_tensors(file, {"none": torch.zeros(1)}, about)
     return perplexity
 
 
 def _pretrained_folder(file: Path, about: Mapping[str, Any], folder: Optional[Path]) -> Path:
-    """The given folder, or the one that the file names if that isn't there; UserError for another model.
+    """Find the folder of a pretrained model: `folder`, or if that is missing the one that the file names.
 
-    A file of an earlier version has an absolute path, and no hash to compare.
+    Raises UserError if there is none, or if its model isn't the one that stage lm measured. Files of an
+    earlier version have an absolute path, and no hash to compare.
     """
     stored = Path(os.path.realpath(file)).parent / (about.get("folder") or about["path"])
     there = [each for each in (folder, stored) if each is not None and each.is_dir()]
@@ -250,14 +255,14 @@ def _pretrained_folder(file: Path, about: Mapping[str, Any], folder: Optional[Pa
         todo = f"set lm.{file.stem}.path to where it is now"
         raise UserError(found, "the folder that stage lm measured", f"lm.{file.stem}.path", todo)
     if "folder" in about and _hash_pretrained(there[0]) != about.get("hash"):
-        found = f"the model in {there[0]} is another one than stage lm measured"
+        found = f"the model in {there[0]} isn't the one that stage lm measured"
         todo = f"run.sh --stage lm measures it; or set lm.{file.stem}.path to the earlier one"
         raise UserError(found, "the same files", f"lm.{file.stem}.path", todo)
     return there[0]
 
 
 def _hash_pretrained(folder: Path) -> str:
-    """Fingerprint of the files of a model and its tokeniser."""
+    """Fingerprint of the files of a pretrained model, including its tokeniser."""
     files = sorted(file for file in folder.iterdir() if file.suffix in PRETRAINED_FILES and file.is_file())
     return hash_value([[file.name, hash_file(file)] for file in files])
 
@@ -265,7 +270,7 @@ def _hash_pretrained(folder: Path) -> str:
 def measure_perplexity(model: Any, dev: Sequence[str]) -> float:
     """Perplexity over the words that the model knows, and over ends if it predicts them.
 
-    Of a model that diverged, it is infinite or nan.
+    It is infinite or NaN if the model diverged.
     """
     total, tokens = 0.0, 0
     for log_probs, known in model.score([text.split() for text in dev]):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asrkit.errors import UserError
 
-BFLOAT16_GPU = "a GPU that computes bfloat16, of compute capability 8.0 or more"
+BFLOAT16_GPU = "a GPU that supports bfloat16: compute capability 8.0 or more"
 _LOOK = (
     "import torch\n"
     "if torch.cuda.is_available():\n"
@@ -38,21 +38,21 @@ def device_of(setting: str, process: int = 0) -> torch.device:
 
 
 def in_float32(device: torch.device) -> torch.device:
-    """The device, on which the model's log-probabilities are from now on a CPU's to 1e-4."""
+    """Return the device, after turning off TF32, so that log-probabilities agree with a CPU's to 1e-4."""
     if device.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # torch's default, with which they differ by 1e-3
+        torch.backends.cudnn.allow_tf32 = False  # torch's default is True; they would differ by 1e-3
     return device
 
 
 def find_gpu() -> Optional[Gpu]:
-    """The GPU, if there is one. Another process looks, so that forks of this one can use it."""
+    """Find the GPU, if any, from another process: had CUDA started in this one, its forks couldn't use it."""
     looked = subprocess.run([sys.executable, "-c", _LOOK], capture_output=True, text=True, check=False)
     has_bfloat16, _, name = looked.stdout.strip().partition(" ")
     return Gpu(name, has_bfloat16 == "True") if name and not looked.returncode else None
 
 
 def check_device(setting: str, precision: str, gpu: Optional[Gpu]) -> None:
-    """Raise UserError for decode.device cuda without a GPU, and a decode.precision that the GPU lacks."""
+    """Raise UserError for decode.device cuda without a GPU, or a decode.precision that it doesn't support."""
     if setting == "cuda" and gpu is None:
         raise _no_gpu()
     if setting != "cpu" and precision == "bfloat16" and gpu is not None and not gpu.has_bfloat16:
@@ -75,7 +75,7 @@ def _no_gpu() -> UserError:
 
 def autocast(precision: str, device: torch.device) -> ContextManager[None]:
     """Matrix products and convolutions in float32, bfloat16 or float16; weights and sums stay float32."""
-    if precision == "float32":  # torch 1.13 refuses bfloat16 on older GPUs even if it is switched off
+    if precision == "float32":  # torch 1.13's autocast raises on GPUs without bfloat16 even if it is disabled
         return contextlib.nullcontext()
     half = torch.float16 if precision == "float16" else torch.bfloat16
     context: ContextManager[None] = torch.autocast(device.type, half)

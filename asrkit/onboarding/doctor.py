@@ -199,7 +199,7 @@ def _fault(name: str, version: str, python: str) -> Tuple[str, str]:
 
 
 def _lack_of_cuda(python: str) -> Tuple[str, str]:
-    """What a k2 that works lacks beside a GPU, and what to type; empty if it is nothing."""
+    """If the machine has a GPU and k2 was built without CUDA: a warning, and the command to type; else ""."""
     torch, k2 = _build_of_torch(), sys.modules.get("k2")
     if torch is None or k2 is None or k2.with_cuda:
         return "", ""
@@ -207,8 +207,8 @@ def _lack_of_cuda(python: str) -> Tuple[str, str]:
 
     if not imported.cuda.is_available():
         return "", ""
-    losses = "train.ctc: k2, lf-mmi and transducer need it on the GPU"
-    return f"without CUDA: the search runs on the CPU, {losses}", k2_command(*torch, python)
+    losses = "train.ctc: k2, lf-mmi and transducer can't train on the GPU"
+    return f"without CUDA: the search runs on the CPU, and {losses}", k2_command(*torch, python)
 
 
 def _gpu() -> Finding:

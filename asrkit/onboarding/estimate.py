@@ -69,7 +69,7 @@ def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
 
 
 def _read_cost(file: Path, with_training: bool) -> Dict[str, Any]:
-    """cost.json; raises UserError if the run lacks what the estimate needs, of training or of features."""
+    """Read cost.json; raises UserError if figures that the estimate needs are missing."""
     cost: Dict[str, Any] = read_json(file, Dict[str, Any])
     stages = cost.get("stages")
     known = [name for name, of in stages.items() if "seconds" in of] if isinstance(stages, dict) else []

@@ -1,4 +1,4 @@
-"""Settings for fine-tuning the model of an experiment: those of the model, and text in its letter case."""
+"""Settings for fine-tuning the model of an experiment: the model's own, and the letter case of its words."""
 
 import collections
 from pathlib import Path
@@ -13,24 +13,24 @@ from asrkit.text.lexicon import read_lexicon
 
 COPIED = (
     *("features.", "signal.", "units.", "model.", "average.prior_scale"),
-    *("corpus.case", "corpus.words"),  # else the kept units wouldn't spell the new text
+    *("corpus.case", "corpus.words"),  # otherwise the model's units couldn't spell the new text
 )
 OWN = ("features.speed_factors", "features.shard_utterances")
-ONE_CASE = 0.99  # of the letters: the others are in names such as <unk> and sil
-LARGEST_NEW = 0.5  # share of the characters in training; above it, the model knows another script
+ONE_CASE = 0.99  # share of letters in one case; words such as <unk> and sil may be in the other
+LARGEST_NEW = 0.5  # share of new characters in the training text; if it is larger, the script is another
 
 Case = Literal["upper", "lower"]
 
 
 def settings_of_model(place: Path) -> List[Suggestion]:
-    """The settings of a model to fine-tune, a tenth of its learning rate, and its lexicon of phones."""
+    """Settings to fine-tune a model: its own, its lexicon if it has phones, a tenth of its learning rate."""
     config = open_experiment(place).config
     settings = [
         Suggestion("train.init_from", str(place), "the model to fine-tune"),
         Suggestion(
             "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
         ),
-        Suggestion("average.initial_share", 0.3, "share of the model itself, against forgetting"),
+        Suggestion("average.initial_share", 0.3, "share of the initial model, against forgetting"),
     ]
     if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
         reason = "share of the model's own training data, against forgetting"
@@ -48,9 +48,10 @@ def settings_of_model(place: Path) -> List[Suggestion]:
 def fit_to_model(
     place: Path, texts: Sequence[str], corpus: CorpusConfig, case_given: bool
 ) -> List[Suggestion]:
-    """corpus.case of the model's words if they have one and the training texts another, unless it was given.
+    """Suggest corpus.case if all words of the model have one letter case and `texts` another.
 
-    Raises UserError if most characters of the texts are in no word of the model.
+    `case_given`: the user chose corpus.case, so it stays. Raises UserError if most characters of the texts
+    are in no word of the model.
     """
     file = place / "units" / "lexicon.txt"
     if not file.is_file():

@@ -102,7 +102,7 @@ def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Sug
 
 
 def _load(name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = ()) -> RecipeConfig:
-    """The settings as run.sh reads them; raises UserError if it would refuse them."""
+    """Load settings as run.sh would; raises UserError if they are invalid."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
         write_text(recipe, settings_text(name, settings))
@@ -123,7 +123,7 @@ def _corpus_settings(
         settings.append(Suggestion("corpus.allow_pipes", True, "given with --allow-pipes"))
     experiment = _experiment(source, directory, settings, 1)
     module = load_corpus_module(source.module, experiment.local_directory)
-    with contextlib.redirect_stdout(io.StringIO()):  # read_corpus prints it, too
+    with contextlib.redirect_stdout(io.StringIO()):  # read_corpus prints the same lines
         listed = list(module.utterances(source.directory, experiment.config.corpus))
     splits = choose_splits((one.split for one in listed), _section(given, "corpus"), source.directory)
     settings += [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
@@ -136,7 +136,7 @@ def _corpus_settings(
 def _suggest_rate(
     splits: Splits, rejections: List[Rejection], settings: List[Suggestion]
 ) -> List[Suggestion]:
-    """corpus.min_sampling_rate, if it isn't given and many utterances have another rate than most."""
+    """Suggest corpus.min_sampling_rate if it isn't given and many utterances differ from the usual rate."""
     others = sum(rejection.kind == "other sampling rate" for rejection in rejections)
     is_given = "min_sampling_rate" in _section(settings, "corpus")
     if is_given or others <= BAD_FRACTION * sum(map(len, splits.values())):
@@ -186,7 +186,7 @@ def _corpus(settings: Sequence[Suggestion]) -> CorpusConfig:
 
 
 def _section(settings: Sequence[Suggestion], section: str) -> Dict[str, Any]:
-    """The values of a section's settings, by their names in it."""
+    """The settings of one section: their values by their names in the section."""
     kept = first_of_each(settings)
     return {key.partition(".")[2]: kept[key].value for key in kept if key.partition(".")[0] == section}
 

@@ -62,7 +62,7 @@ def write_recipe(
     statistics: Mapping[str, Mapping[str, Any]],
     own_sets: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write the four files; `statistics` are the counts of each split, `own_sets` of the corpus's subsets."""
+    """Write the four files; `statistics`: counts per split, `own_sets`: counts per subset of the corpus."""
     name = directory.name
     run = shlex.quote(str(directory / "run.sh"))
     names = {"name": name, "form": source.form, "content": source.content, "run": run, **_shell(directory)}
@@ -98,7 +98,7 @@ def settings_text(name: str, suggestions: Sequence[Suggestion]) -> str:
     return "".join(f"{line}\n" for lines in sections.values() for line in lines)
 
 
-# Without exit, bash would go on and fail at each line, with "stage: command not found"
+# Without `exit`, bash would continue and report "stage: command not found" for each line
 BESIDE = """\
 "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../utils/recipe.sh" || {
   echo "error: $0 isn't in recipes/NAME of its project; copy its folder there, or make a link to run.sh" >&2

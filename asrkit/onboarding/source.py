@@ -11,7 +11,7 @@ from asrkit.errors import UserError
 TRAIN = ("train",)
 DEV = ("dev", "valid", "val", "cv")
 TESTS = ("test", "eval")
-# Settings that make up a split, in addition to its name
+# Settings that assemble a split, in addition to the one that names it
 MADE_OF = {"train": ("train_sets",), "dev": ("dev_sets", "dev_speakers"), "tests": ()}
 
 
@@ -56,10 +56,10 @@ def _has(folder: Path, pattern: str) -> bool:
 
 
 def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -> Dict[str, Any]:
-    """train, dev, tests and held_out of the corpus section, chosen by the names of the corpus's splits.
+    """Choose train, dev, tests and held_out of the corpus section by the names of the corpus's splits.
 
-    `given`: settings of the corpus section, which win; a split that they make up isn't held out, and its sets
-    are in no other split. Raises UserError if no split is for training.
+    `given`: settings of the corpus section, which take precedence. A split that they define isn't held out,
+    and its subsets are used in no other split. Raises UserError if no split is for training.
     """
     names = sorted({*found, *given.get("held_out", ())}, key=lambda name: (len(name), name))
     taken = _names_in(given, "train", "train_sets", "dev", "dev_sets", "tests")
@@ -83,6 +83,6 @@ def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -
 
 
 def _names_in(given: Mapping[str, Any], *keys: str) -> Set[str]:
-    """Names of splits in these settings."""
+    """Names of splits in the settings `keys`."""
     values = [given[key] for key in keys if key in given]
     return {name for value in values for name in ([value] if isinstance(value, str) else value)}

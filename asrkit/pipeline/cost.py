@@ -17,7 +17,7 @@ from asrkit.pipeline.record import Record
 from asrkit.storage.files import read_json, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_value
 
-FACTS = "facts.json"  # of a stage, in its folder
+FACTS = "facts.json"  # in the folder of a stage
 OF_TRAINING = ("parameters", "audio_hours")  # facts that stage train writes
 
 
@@ -43,22 +43,22 @@ class Cost(msgspec.Struct):
 
 
 def write_facts(experiment: Experiment, stage: str, **facts: Any) -> None:
-    """Write facts of a running stage, such as parameters=1800000; cost.json has them when it has finished."""
+    """Write facts of a running stage, such as parameters=1800000, for cost.json once it has finished."""
     write_json(experiment.folder(stage) / FACTS, facts)
 
 
 def write_cost(experiment: Experiment, records: Mapping[str, Record], ran: Optional[str] = None) -> None:
-    """Write the costs of stages from their records, by name, and the facts that they wrote, if any differs.
+    """Write cost.json from the records of stages (by name) and the facts that they wrote.
 
-    `ran`: the stage that has just finished, by the code and on the machine of now. Without it the file is
-    repaired where it doesn't agree with the records.
+    `ran`: the stage that has just finished, so the current code and machine are recorded. Without it, only
+    what disagrees with the records is repaired.
     """
     before = read_cost(experiment)
     stages = dict(before.get("stages", {}))
     for name, record in records.items():
         cost = _stage_cost(record)
         if name == ran or {**cost, "device": None} != {**stages.get(name, {}), "device": None}:
-            stages[name] = cost  # else it may have run on another machine
+            stages[name] = cost  # an unchanged entry is kept: the stage may have run on another machine
     latest = stages.get("train") or stages[ran or next(iter(records))]
     now: Dict[str, Any] = {
         **before,
@@ -68,7 +68,7 @@ def write_cost(experiment: Experiment, records: Mapping[str, Record], ran: Optio
     }
     if ran is not None:
         now.update(cores=count_cores(), commit=read_commit())
-        if ran == "train":  # an earlier version's has no facts
+        if ran == "train":  # drop the facts of the training before, in case this one wrote none
             now = {key: value for key, value in now.items() if key not in OF_TRAINING}
     for name in records:
         now.update(_facts(experiment.directory / name / FACTS))
@@ -85,7 +85,7 @@ def _stage_cost(record: Record) -> Dict[str, Any]:
 
 
 def _facts(file: Path) -> Dict[str, Any]:
-    """What write_facts wrote; nothing from a file that is missing, damaged or of something else."""
+    """Read what write_facts wrote; {} if the file is missing, damaged or something else."""
     with contextlib.suppress(UserError):
         facts: Dict[str, Any] = read_json(file, Cost)
         return {key: value for key, value in facts.items() if key in OF_TRAINING}
@@ -97,7 +97,7 @@ def read_commit() -> Optional[str]:
     """The project's commit, with "-dirty" if files that a run may read differ from it; None without git."""
     if not (REPOSITORY / ".git").exists():
         return None
-    # Not results and pages, which no run reads: a study would call its own second row dirty
+    # Without results and docs, which runs don't read: the first results of a study would make the next dirty
     results = [f":(exclude)recipes/*/records/*.{ending}" for ending in ("json", "png")]
     paths = ("--", ".", *results, ":(exclude)*.md")
 

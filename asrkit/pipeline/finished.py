@@ -35,8 +35,8 @@ def refuse_changed(
 ) -> None:
     """Raise UserError unless a stage has finished, and its inputs, outputs and settings are unchanged.
 
-    `reads`, `writes`: patterns to check instead of all that the stage declares. With `reads`, audio elsewhere
-    that the stage has listed isn't checked either.
+    `reads`, `writes`: patterns to check instead of all that the stage declares. With `reads`, audio files
+    that the stage lists as outputs aren't checked either.
     """
     if not has_records(experiment.directory):
         return
@@ -74,7 +74,7 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
         expected = read_json(directory / MADE_OF, Dict[str, Any], checked=True).get("outputs", {})
         found = {name: hash_file(directory / name) for name in expected if (directory / name).is_file()}
         changed = _differing(found, expected or {"results.json": ""})
-        again = "asrkit evaluate --exp EXP --cuts CUTS, with the same --output if it had one, does it again"
+        again = "asrkit evaluate --exp EXP --cuts CUTS, with the same --output if there was one, repeats it"
         _refuse(changed, "asrkit evaluate", directory, again)
     elif has_records(directory):
         experiment = open_experiment(directory)
@@ -127,5 +127,5 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path, todo: str = 
             f"{changed[0]} isn't as {writer} left it{more}",
             "the files and settings of a finished experiment, unchanged",
             str(directory),
-            todo or f"run.sh --exp {directory}, with its other options but without --stage, regenerates it",
+            todo or f"run.sh --exp {directory}, with your other options but without --stage, regenerates it",
         )

@@ -124,6 +124,6 @@ def _changes(
         change = "was changed" if kind else "changed"
         if new is None or old is None:
             change = "is missing" if new is None else "is new"
-        is_read = name.startswith(("/", "corpus/"))  # audio, although it is declared as an output
+        is_read = name.startswith(("/", "corpus/"))  # audio of the corpus, although declared as an output
         changes[name] = f"{'' if is_read else kind}{display(name)} {change}"
     return changes

@@ -83,7 +83,7 @@ def fingerprint_inputs(
             inputs[found.name] = found.fingerprint(cache)
     for word in stage.command:
         for kind, folder in (("recipe", experiment.recipe_directory), ("local", experiment.local_directory)):
-            if os.path.isfile(folder / word):  # Path.is_file raises OSError for a word too long for a name
+            if os.path.isfile(folder / word):  # Path.is_file raises OSError if the name is too long
                 inputs[f"{kind}/{word}"] = cache.fingerprint(folder / word)
                 break
     return inputs
@@ -118,10 +118,10 @@ def _audio_fingerprint(name: str, experiment: Experiment, cache: FingerprintCach
     if fingerprint is None:
         try:
             found = _audio_of(name, experiment)
-        except UserError:  # before a stage reads it, check_inputs reports it
+        except UserError:  # check_inputs reports it before a stage reads the manifest
             return cache.group(name, [])
         fingerprint = cache.group(name, found.files)
-        # Of other files, the corpus's fingerprint in the key knows nothing
+        # The key contains the fingerprint of the corpus, which doesn't cover audio elsewhere
         if not found.missing and not any(is_elsewhere(file.name) for file in found.files):
             cache.keep(key, fingerprint)
     return fingerprint
@@ -146,7 +146,7 @@ def audio_path(source: str, experiment: Experiment) -> Path:
 
 
 def is_elsewhere(source: str) -> bool:
-    """Whether audio isn't part of the corpus's fingerprint: outside its folder, or hidden in it."""
+    """Whether the corpus's fingerprint doesn't cover an audio file: outside its folder, or hidden in it."""
     return source.startswith("/") or any(part.startswith(".") for part in source.split("/"))
 
 
@@ -227,7 +227,7 @@ class _Cut(msgspec.Struct):
 
 
 def _audio_of(name: str, experiment: Experiment) -> Found:
-    """The audio of a lhotse manifest's cuts, or of a list; raises UserError if that can't be read."""
+    """The audio of a lhotse manifest's cuts, or of a list; raises UserError if the file can't be read."""
     manifest = experiment.place(name[len(AUDIO_OF) :])
     if manifest.suffix == ".json":
         return _listed_audio(name, manifest, experiment)
@@ -243,7 +243,7 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
 
 
 def _listed_audio(name: str, file: Path, experiment: Experiment) -> Found:
-    """The audio in a JSON list of paths; without the list none, not even an empty group."""
+    """The audio in a JSON list of paths. Without the file there is neither audio nor a group in records."""
     if not file.exists():
         return Found(name, [], {}, False, False)
     return _stamped(name, read_json(file, List[str]), experiment)

@@ -108,7 +108,7 @@ def run_parallel(
 def _collect(
     running: Dict[Any, _Worker], start: Callable[[Optional[int]], None], done: Callable[[int, Any], None]
 ) -> None:
-    """Receive what processes send until all have ended; `start(index)` replaces one that died at a part."""
+    """Receive messages until all processes have ended; `start(index)` replaces one that died at that part."""
     polled = time.monotonic()
     while running:
         for ready in cast(List[Any], multiprocessing.connection.wait(list(running), POLL_SECONDS)):
@@ -199,7 +199,7 @@ def _work_on(
 def launched_rank() -> Optional[int]:
     """This process's rank among those that torchrun or srun started; None without either.
 
-    Of srun, MASTER_ADDR must be set by the user. A script of sbatch has the other variables, but no step's.
+    With srun, the user must set MASTER_ADDR. In an sbatch script SLURM_STEP_ID is missing, so it has no rank.
     """
     if {"SLURM_STEP_ID", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "MASTER_ADDR"} <= os.environ.keys():
         per_node = os.environ.get("SLURM_NTASKS_PER_NODE") or os.environ["SLURM_NTASKS"]
@@ -213,7 +213,7 @@ def launched_rank() -> Optional[int]:
             os.environ.setdefault(name, value)
     if {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
         if os.environ["WORLD_SIZE"] == "1" and "TORCHELASTIC_RUN_ID" not in os.environ:
-            return None  # set for every process on some clusters
+            return None  # some clusters set these variables for every process
         return int(os.environ["RANK"])
     return None
 

@@ -122,10 +122,10 @@ def _under_current_names(before: Mapping[str, Any], settings: Mapping[str, Any])
 
 
 def _completed(entry: Mapping[str, Any]) -> Dict[str, Any]:
-    """An entry of signal.steps with the settings that are new, at their defaults."""
+    """An entry of signal.steps, with settings that didn't exist then at their defaults."""
     try:
         return dict(_plain(msgspec.convert(entry, SignalStep)))
-    except msgspec.ValidationError:  # of a kind or with a setting that asrkit no longer has
+    except msgspec.ValidationError:  # its kind or one of its settings no longer exists
         return dict(entry)
 
 
@@ -244,7 +244,8 @@ def drop_note(folder: Path) -> None:
 def made_with(records: Iterable[Record]) -> Dict[str, Any]:
     """Settings that the finished stages were run with, by flat names.
 
-    The latest stage wins, but one that only says how never over one that a result was made with.
+    If stages differ, the latest counts; but values that change results take precedence over values of
+    Stage.how.
     """
     ordered = sorted(records, key=lambda record: record.started)
     values: Dict[str, Any] = {}

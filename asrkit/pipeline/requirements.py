@@ -55,7 +55,7 @@ def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
     elif (exp / "made_of.json").exists():
         found = f"{exp} is the folder of an evaluation"
     elif (foreign := _foreign(stages, exp)) is not None:
-        found = f"{exp} is no experiment, and has {foreign}, a name that stages write"
+        found = f"{exp} is not an experiment, and contains {foreign}, which stages would overwrite"
     else:
         return
     expected = "a separate folder for all that stages write"
@@ -63,7 +63,7 @@ def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
 
 
 def _foreign(stages: Sequence[Stage], exp: Path) -> Optional[str]:
-    """A file or filled folder, of a name that stages write, in a folder where asrkit never ran."""
+    """If the folder isn't an experiment: a file or non-empty folder in it with a name that stages write."""
     if not exp.is_dir() or any((exp / name).exists() for name in ("stages", ".lock")):
         return None
     written = [pattern.partition("/")[0].rstrip("?") for stage in stages for pattern in stage.writes]

@@ -107,8 +107,8 @@ def run_stages(stages: Sequence[Stage], experiment: Experiment, request: Request
 def check_settings(experiment: Experiment, request: Request, cache: FingerprintCache) -> None:
     """Raise UserError for settings that a stage can't use on this machine, before any stage runs.
 
-    Checks run in a process of their own: one that computes starts torch's threads, which a stage forked
-    afterwards would wait for without end.
+    Checks run in their own process: a check may start torch's threads, and a stage that is forked afterwards
+    would wait for them forever.
     """
 
     def check(stage: Stage) -> None:
@@ -121,7 +121,7 @@ def check_settings(experiment: Experiment, request: Request, cache: FingerprintC
 
 
 def _stages_to_check(experiment: Experiment, request: Request, cache: FingerprintCache) -> List[Stage]:
-    """Those that run or may run with other settings than before, be it only settings that say how."""
+    """Stages that will or may run with changed settings, including those of Stage.how."""
     certain: List[Stage] = []
     perhaps: List[Stage] = []
     for stage in (stage for stage in request.stages if stage.module):
@@ -205,7 +205,7 @@ class _Run:
         _report_fresh(fresh, self.stages)
 
     def _resuming(self) -> str:
-        """The command that resumes the stage that runs."""
+        """The command that resumes the interrupted stage."""
         request, running = self.request, self.running
         if running is None or (not request.force and request.again in (None, running)):
             return "the same command"
@@ -330,7 +330,7 @@ class _Run:
         )
 
     def _write_accounts(self, ran: Optional[Stage] = None) -> None:
-        """Update EXP/recipe.yaml and EXP/cost.json with what the stages were really run with.
+        """Update EXP/recipe.yaml and EXP/cost.json with the settings and costs of the finished stages.
 
         `ran`: the stage that has just finished. Without it, files that were changed or lost are repaired.
         """
@@ -339,7 +339,7 @@ class _Run:
         if not records:
             return
         base = self.experiment.config
-        if ran is None:  # of settings that no stage has been run with, the last run's stay
+        if ran is None:  # settings that no finished stage has recorded stay as in the last run
             with contextlib.suppress(UserError):
                 base = load_config(self.experiment.directory / "recipe.yaml", earlier=True)
         made = with_values(base, made_with(records.values()))

@@ -109,7 +109,7 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
 
 
 def feeds(earlier: Stage, later: Stage, experiment: Experiment, needed: bool = False) -> bool:
-    """Whether `later` reads something that `earlier` writes; `needed`: and can't do without."""
+    """Whether `later` reads something that `earlier` writes; with `needed`, optional inputs don't count."""
     writes = [pattern.rstrip("?") for pattern in fill(earlier.writes, experiment)]
     for pattern in fill(later.reads, experiment):
         if needed and pattern.endswith("?"):

@@ -58,7 +58,7 @@ def dry_run_lines(stages: Sequence[Stage], experiment: Experiment, request: Requ
         asked = request.asks_for(stage)
         causes = [earlier for earlier in rerun if feeds(earlier, stage, experiment)]
         if judgement.state in ("stale", "new", "unfinished") or asked:
-            again = request.force or judgement.state == "fresh"  # even if there is an earlier one
+            again = request.force or judgement.state == "fresh"  # then it runs even if a training can be used
             origin = judgement.origin
             earlier = None if again else find_training(stage, experiment, origin, cache, request.strict)[0]
             found = f"; would use {earlier[0].name}, with these settings and inputs" if earlier else ""

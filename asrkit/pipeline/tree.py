@@ -62,12 +62,12 @@ def tree_key(top: Path, left_out: Sequence[Path], jobs: int) -> str:
 
 
 def is_readable(folder: str) -> bool:
-    """False for lost+found of a disk; raises UserError for another folder that this user can't read."""
+    """False for an unreadable lost+found; raises UserError for any other folder that can't be read."""
     if os.access(folder, os.R_OK | os.X_OK):
         return True
     if os.path.basename(folder) == "lost+found":
         return False
-    todo = "chmod -R a+rX it, or take it out of the corpus"
+    todo = f"chmod -R a+rX {folder}, or move it out of the corpus"
     raise UserError(f"can't read the folder {folder}", "permission to read all of it", folder, todo)
 
 

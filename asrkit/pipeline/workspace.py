@@ -5,12 +5,12 @@ new run writes EXP/features.next. Then:
 
     1. EXP/features      -> EXP/.features.old
     2. EXP/features.next -> EXP/features
-    3. the record is written, the note in the folder removed
+    3. the record is written, and the note in the folder is removed
     4. EXP/.features.old is removed
 
-After a kill between 1 and 3 the next run undoes these steps and resumes in features.next. What no run of
-asrkit left in a stage's folder is kept as NAME.kept-1. Trainings are kept, each under the key of its settings
-and inputs, and EXP/train is a link to one of them:
+After a kill between 1 and 3 the next run undoes these steps and resumes in features.next. Files in a stage's
+folder that no run wrote are kept as NAME.kept-1. Trainings are kept, each under the key of its settings and
+inputs, and EXP/train is a link to one of them:
 
     EXP/train -> trainings/an4-3f29c1d07a52       finished: it has a record.json
                  trainings/an4-b81e66f4c9d3       with other settings, interrupted
@@ -148,9 +148,9 @@ def recover(stage: Stage, experiment: Experiment) -> None:
 def find_training(
     stage: Stage, experiment: Experiment, origin: Origin, cache: FingerprintCache, strict: bool = False
 ) -> Tuple[Optional[Tuple[Path, Record]], List[str]]:
-    """A finished training with these settings and inputs, and of damaged ones the names.
+    """A finished training with these settings and inputs, and the names of damaged ones.
 
-    One that was made by today's code is preferred, then the latest. `strict`: only by today's code.
+    Trainings by the current code are preferred, then later ones; with `strict`, others are not used.
     """
     if not stage.kept:
         return None, []
@@ -204,12 +204,12 @@ def _set_aside_directory(stage: Stage, experiment: Experiment) -> None:
 
 
 def _replaced(current: Path) -> Path:
-    """Where the outputs are while others replace them: hidden, since a user may keep some as NAME.old."""
+    """Where the earlier outputs are kept while they are replaced. Hidden: NAME.old may be a user's backup."""
     return current.with_name(f".{current.name}.old")
 
 
 def _set_aside(place: Path, stage: Stage) -> None:
-    """Rename what no run of asrkit left, such as outputs without their record; an empty folder stays."""
+    """Rename files that no run wrote, such as outputs without a record; an empty folder stays."""
     if not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir())):
         return
     if place.is_symlink():
@@ -219,11 +219,11 @@ def _set_aside(place: Path, stage: Stage) -> None:
     name = next(name for name in names if not os.path.lexists(place.with_name(name)))
     with _removable(stage):
         place.rename(place.with_name(name))
-    print(f"{stage}: {place.name}, of which there is no record, is kept as {name}", flush=True)
+    print(f"{stage}: {place.name}, which has no record, is kept as {name}", flush=True)
 
 
 def _going(folder: Path) -> Path:
-    """Where a folder is while it is removed, so that no kill leaves a part of it under its own name."""
+    """Where a folder is moved before it is removed, so that a kill never leaves half of it under its name."""
     return folder.with_name(f".{folder.name}.removed")
 
 

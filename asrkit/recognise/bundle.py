@@ -3,7 +3,7 @@
     model.onnx     features to log-probabilities (also .int8.onnx, .fp16.onnx, and model.pt in TorchScript)
     model.streaming.onnx   chunks of features and states to log-probabilities and states
     encoder.onnx, decoder.onnx, joiner.onnx    the parts of a transducer, if the model has one
-    bpe.vocab      BPE pieces with their scores, which spell any word, for hotwords
+    bpe.vocab      BPE pieces and their scores, to spell hotwords outside the lexicon
     tokens.txt     "token id" lines
     words.txt      "word id" lines, the output labels of HLG.fst
     HLG.fst        the decoding graph in OpenFst's format, language-model scale and word bonus in its costs

@@ -132,7 +132,7 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
     for index, (low, high) in enumerate(zip(middles, middles[1:])):
         inside = pauses.clip(low, high)
         start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
-        is_at_edge = start == 0 or end == len(loudness) * step  # of the recording
+        is_at_edge = start == 0 or end == len(loudness) * step  # start or end of the recording
         if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
             continue
         if index > 0:
@@ -146,7 +146,7 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
 
 
 def _loudness(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, float]:
-    """Power in decibels per step of about LOUDNESS_STEP, and the seconds of the step: a number of samples."""
+    """Power in decibels (step,), and seconds per step: LOUDNESS_STEP rounded to a whole number of samples."""
     hop = max(1, round(LOUDNESS_STEP * rate))
     steps = samples[: len(samples) // hop * hop].reshape(-1, hop).astype(np.float64)
     power: np.ndarray = 10 * np.log10((steps**2).mean(axis=1) + 1e-10)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHT = 1.0  # per token, in natural logarithms; higher ones insert more, see benchmarks/hotwords.py
-WHERE = "hotwords"  # of errors
+WHERE = "hotwords"  # `where` of errors
 MOST = 10_000  # phrases
 LONGEST = 200  # characters of a phrase
 MOST_PRONUNCIATIONS = 8  # of a phrase, over those of its words
@@ -100,11 +100,11 @@ def make_hotwords(phrases: Mapping[str, float], units: Units) -> List[Hotword]:
         for spelling in itertools.islice(spellings, MOST_PRONUNCIATIONS):
             hotwords.append(Hotword(words, spelling, weight))
     if unknown:
-        expected, todo = "words in letters of the training text", "leave them out"
+        expected, todo = "words whose letters occur in the training text", "leave them out"
         if not units.can_spell:
             expected = "words of its lexicon"
             todo += (
-                "; or add them to units.lexicon and run.sh; or export an earlier bundle of BPE pieces again"
+                "; or add them to units.lexicon and run run.sh; or, for BPE pieces, export the bundle again"
             )
         found = f"the model has no tokens for {', '.join(unknown[:5])}"
         raise UserError(found, expected, WHERE, todo)
@@ -154,7 +154,7 @@ def _base(table: np.ndarray, words: Sequence[Word], units: Units) -> Any:
     """Log-probability (frame,) of the recognised words; of the best tokens if they can't be aligned."""
     text = " ".join(word.word for word in words)
     tokens, best = units.encode(text), table.max(axis=1)
-    if units.unspelled_words(text):  # of greedy
+    if units.unspelled_words(text):  # greedy may recognise words that aren't in the lexicon
         return best
     try:
         spans = align_tokens(table, tokens)

@@ -55,7 +55,7 @@ def open_recognizer(place: Path, method: Optional[str] = None, device: str = "cp
     if (place / DESCRIPTION).exists():
         if device != "cpu":
             found, todo = f"--device {device} with a bundle", "leave --device out, or give --exp instead"
-            raise UserError(found, "cpu, where bundles run", "--device", todo)
+            raise UserError(found, "cpu, because bundles run only there", "--device", todo)
         return _open_bundle(place, method)
     bank, model, searcher, units, step = _open_experiment(open_experiment(place), method)
     return Recognizer(bank, TorchEncoder(model, device), searcher, units, step)
@@ -67,7 +67,7 @@ def can_stream(place: Path) -> bool:
 
 
 def guess_language(place: Path) -> str:
-    """Language of the words of an experiment or bundle by their script: zh or en."""
+    """Guess the language of an experiment or bundle by the script of its words: zh or en."""
     is_bundle = (place / DESCRIPTION).exists()
     folder = place if is_bundle else open_experiment(place).folder("units")
     file = folder / "lexicon.txt"
@@ -117,10 +117,10 @@ def open_stream_recognizer(
 
 
 class TorchEncoder:
-    """The acoustic model in PyTorch, on a device; of another than the CPU it is a copy."""
+    """The acoustic model in PyTorch on a device: the given model on the CPU, a copy on another device."""
 
     def __init__(self, model: AcousticModel, device: str) -> None:
-        # Methods such as attention-decoder use the given model, on the CPU as what they search
+        # Methods such as attention-decoder also use the given model, and search on the CPU
         own = model if device == "cpu" else copy.deepcopy(model)
         try:
             self._model = own.to(in_float32(torch.device(device))).eval()
@@ -137,7 +137,8 @@ class TorchEncoder:
         lengths = lengths.to(self._device)
         normalised = self._model.normalise(features.to(self._device), lengths)
         encoded, log_probs, frames = self._model.encode(normalised, lengths)
-        # As stage decode stores posteriors: its transcripts are the same, if decode.precision is float32
+        # In half precision, as stage decode stores them, so that transcripts are the same as with
+        # decode.precision: float32
         halved = log_probs.float().clamp(min=torch.finfo(torch.float16).min).half()
         return Encoded(halved.float().cpu(), frames.cpu(), encoded.float().cpu())
 
@@ -272,7 +273,7 @@ def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
         found = f"lexicon.txt has {min(unknown)}, which is no token"
         raise UserError(found, "tokens of tokens.txt", str(directory), "export the bundle again")
     spell = character_spelling(lexicon)
-    if bundle.token_kind == "bpe":  # bundles of before have no such file: they know only their lexicon
+    if bundle.token_kind == "bpe":  # bundles of earlier versions lack bpe.vocab, so they spell no new words
         has_pieces = bundle.has("bpe.vocab")
         spell = read_pieces(checked_file(directory, bundle, "bpe.vocab")) if has_pieces else None
     units = Units(symbols, lexicon, spell)

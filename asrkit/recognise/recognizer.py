@@ -126,7 +126,7 @@ class Recognizer:
             try:
                 features: Optional[np.ndarray] = self._features(samples[start:end], rate)
             except AudioProblem:
-                features = None  # waits with the others, so that segments come in order
+                features = None  # too short for a frame; kept in the batch so that segments stay in order
             batch.append(_Stretch(start / rate, end / rate, features))
             longest = max(each.end - each.start for each in batch)
             if longest * len(batch) > BATCH_SECONDS:
@@ -173,8 +173,8 @@ class Recognizer:
 
 
 class _Stretch(NamedTuple):
-    """A part of a recording that waits for the model."""
+    """A part of a recording in the batch for the next pass through the model."""
 
     start: float  # seconds
     end: float
-    features: Optional[np.ndarray]  # (time, bin); None if it is shorter than a frame
+    features: Optional[np.ndarray]  # (time, bin); None for a stretch shorter than one frame

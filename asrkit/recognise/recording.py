@@ -12,8 +12,8 @@ from asrkit.corpus.audio import check_samples, open_content, open_whole, read_bl
 from asrkit.errors import AudioProblem, UserError
 
 LONGEST = 24 * 3600.0  # seconds
-MOST_SAMPLES = 24 * 3600 * 16000  # 5.5 GB; a small file of compressed silence may have any number
-UPLOAD = "the recording"  # in errors, for one that has no name
+MOST_SAMPLES = 24 * 3600 * 16000  # 5.5 GB; a small file of compressed silence may hold far more
+UPLOAD = "the recording"  # what errors call audio that was given as bytes
 AUDIO_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
     *(".aiff", ".aif", ".au", ".caf", ".w64", ".sph"),
@@ -32,7 +32,7 @@ def read_recording(source: Union[Path, bytes], longest: float = LONGEST) -> Tupl
     with _file_of(source) as file:
         try:
             return _read(open_content, file, UPLOAD, longest)
-        except AudioProblem as problem:  # nobody knows the temporary file's name
+        except AudioProblem as problem:  # the name of the temporary file means nothing to the user
             detail = problem.detail.replace(f"{file}: ", "").replace(str(file), UPLOAD)
             raise AudioProblem(problem.kind, detail) from None
 
@@ -55,9 +55,9 @@ def _read(
 
 @contextlib.contextmanager
 def _file_of(content: bytes) -> Iterator[Path]:
-    """A temporary file, since checks of containers read files.
+    """A temporary file with this content, for functions that need a path.
 
-    On Linux it has no name in any folder: a process that is killed leaves none.
+    On Linux the file has no name in any folder, so nothing is left if the process is killed.
     """
     with tempfile.TemporaryFile() as unnamed:
         file = Path(f"/proc/self/fd/{unnamed.fileno()}")

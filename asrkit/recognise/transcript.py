@@ -179,7 +179,7 @@ def _cues(transcript: Transcript) -> Iterator[Tuple[float, float, str]]:
 
 
 def _places(segment: Segment) -> List[Tuple[int, int]]:
-    """Where each word begins and ends in the segment's text."""
+    """Index of the first character of each word in the segment's text, and of the one after its last."""
     places, end = [], 0
     for word in segment.words:
         start = segment.text.index(word.word, end)
@@ -189,7 +189,7 @@ def _places(segment: Segment) -> List[Tuple[int, int]]:
 
 
 def _two_lines(text: str, places: Sequence[Tuple[int, int]]) -> str:
-    """The words at these places in one line, or in two of about the same length."""
+    """The words at these places on one line, or on two of about the same length."""
     start, end = places[0][0], places[-1][1]
     if end - start <= CUE_CHARACTERS // 2 or len(places) == 1:
         return text[start:end]

@@ -58,13 +58,13 @@ def matched_pairs(differences: Sequence[int]) -> float:
 
     The matched-pairs test of Gillick and Cox 1989 ("Some statistical issues in the comparison of
     speech recognition algorithms") with utterances as segments; NIST's MAPSSWE uses shorter ones.
-    Its normal approximation needs some tens of utterances that differ. If all differ by the same number,
-    the p-value is that of the sign test.
+    Its normal approximation needs some tens of utterances that differ. If all of them differ by the same
+    number of errors, the p-value is that of the sign test.
     """
     values = np.asarray(differences, dtype=np.float64)
     if not values.any():
         return 1.0
-    if values.min() == values.max():  # without deviation
+    if values.min() == values.max():  # the standard deviation is 0
         return float(2.0 ** (1 - len(values)))
     deviation = values.std(ddof=1) / math.sqrt(len(values))
     return math.erfc(abs(values.mean()) / deviation / math.sqrt(2))

@@ -81,10 +81,10 @@ def characters(transcript: Sequence[str]) -> List[str]:
 def unit_tokeniser(units: Units) -> Tokenise:
     """Return a function from words to modelling units (units/units.txt), for the unit error rate.
 
-    A word of the lexicon becomes its most probable pronunciation. An out-of-vocabulary word (in a
-    greedy hypothesis or a test reference) is segmented greedily into the longest units. If the units are
-    phones, it stays a single token, unless it is nothing but units: greedy joins marked phones that are no
-    word of the lexicon.
+    A word of the lexicon becomes its most probable pronunciation. An out-of-vocabulary word (in a greedy
+    hypothesis or a test reference) is segmented greedily into the longest units. With phones it stays a
+    single token, unless it consists of units only: in greedy hypotheses, phones with word-start marks that
+    form no word of the lexicon are joined.
     """
 
     def tokenise(transcript: Sequence[str]) -> List[str]:

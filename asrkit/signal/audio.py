@@ -17,7 +17,7 @@ _resampler = functools.lru_cache(maxsize=16)(Resample)
 def read_samples(file: Path, first: int, count: int) -> np.ndarray:
     """`count` samples from `first` on: float32 (sample,), in -1 to 1 for PCM.
 
-    Raises AudioProblem for audio that is truncated, unreadable or out of range, or isn't mono.
+    Raises AudioProblem for audio that is truncated, unreadable, out of range or not mono.
     """
     with open_audio(file) as sound:
         if sound.channels != 1:

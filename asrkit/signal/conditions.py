@@ -57,7 +57,7 @@ class Condition:
         return samples.astype(np.float32)
 
 
-# Kinds that aren't of a folder of noise
+# Conditions that don't come from a user's folder of noise
 BUILT_IN = ("clean", "babble", "rumble", "50 Hz hum", "60 Hz hum", "hiss", "rooms", "telephone", "clipping")
 
 

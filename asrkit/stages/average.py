@@ -44,13 +44,13 @@ STAGE = Stage(
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for a device, a precision on it, or a loss, that this machine can't compute."""
+    """Raise UserError for a device, a precision or a loss that this machine doesn't support."""
     check_device(config)
     check_k2(config, lambda: _is_on_gpu(config))
 
 
 def check_device(config: RecipeConfig) -> None:
-    """Raise UserError for decode.device cuda without a GPU, and a decode.precision that the GPU lacks."""
+    """Raise UserError for decode.device cuda without a GPU, or a decode.precision that it doesn't support."""
     device, precision = config.decode.device, config.decode.precision
     if device == "cuda" or (device == "auto" and precision == "bfloat16"):
         from asrkit.model.device import check_device, find_gpu
@@ -136,7 +136,7 @@ def _initial_of(experiment: Experiment) -> Optional[Path]:
 
 
 def _refuse_unkept(experiment: Experiment) -> None:
-    """Raise UserError for candidates of more checkpoints than the training kept, as the setting was then."""
+    """Raise UserError for candidates that need more checkpoints than the training kept, by its settings."""
     record = read_record_file(experiment.records / "train.json")
     if record is None:
         return
@@ -145,8 +145,8 @@ def _refuse_unkept(experiment: Experiment) -> None:
         kept = record.how.get(f"train.keep_{kind}", int(count))
         if int(count) > kept and record.settings.get("train.epochs", 0) > kept:
             found = f"average.candidates has {name}, and the training kept the {kind} {kept}"
-            todo = f"average fewer, or train again: --stage train --set train.keep_{kind}={count}"
-            raise UserError(found, "checkpoints that are there", "EXP/train/checkpoints", todo)
+            todo = f"average fewer, or retrain: --stage train --set train.keep_{kind}={count}"
+            raise UserError(found, "at most as many as were kept", "EXP/train/checkpoints", todo)
 
 
 def _try_candidates(
@@ -176,7 +176,7 @@ def _try_candidates(
 
 
 def _batch_duration(config: RecipeConfig) -> float:
-    """Seconds of audio through the model at once: as many as a batch of training may have."""
+    """Seconds of audio per batch: as in training, which is known to fit into memory."""
     return config.train.batch_duration / config.train.gradient_accumulation
 
 

@@ -34,7 +34,7 @@ STAGE = Stage(
     ),
     how=(
         *("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices", "decode.device"),
-        *FOLDERS.values(),  # where models are; lm/*.safetensors have their hashes
+        *FOLDERS.values(),  # only places: lm/*.safetensors contain hashes of the models
     ),
     libraries=("torch", "lhotse"),  # and k2, which methods such as greedy do without
 )

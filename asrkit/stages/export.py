@@ -13,7 +13,7 @@ STAGE = Stage(
     ),
     writes=("export",),
     libraries=("torch",),
-    version=2,  # 2: bpe.vocab without a transducer, too
+    version=2,  # 2: bpe.vocab is also written without a transducer
 )
 
 

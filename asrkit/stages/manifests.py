@@ -16,7 +16,7 @@ STAGE = Stage(
         "manifests/statistics.json",
         "manifests/audio?",
         "manifests/sources.json?",
-        f"{AUDIO_OF}manifests/sources.json?",  # which the fingerprint of the corpus doesn't have
+        f"{AUDIO_OF}manifests/sources.json?",  # audio that the corpus's fingerprint doesn't cover
     ),
     result=tuple(
         f"corpus.{name}" for name in CorpusConfig.__struct_fields__ if name not in ("mirror", "allow_pipes")

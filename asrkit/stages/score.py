@@ -21,12 +21,12 @@ STAGE = Stage(
     ),
     writes=("score", "results.json", "RESULTS.md"),
     result=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
-    version=2,  # 1 counted letters of words that a lexicon of marked phones lacks as units
+    version=2,  # 2: with word-start marks, an out-of-vocabulary word is one unit, not one per letter
 )
 
 
 def check(config: RecipeConfig) -> None:
-    """Raise UserError for step digits of score.normalise without the package for the script of the corpus."""
+    """Raise UserError if score.normalise has digits and the package for the corpus's script is missing."""
     packages = {"spaced": ("text_to_num",), "characters": ("cn2an",), "mixed": ("text_to_num", "cn2an")}
     for package in packages[config.corpus.words] if "digits" in config.score.normalise else ():
         if importlib.util.find_spec(package) is None:

@@ -26,13 +26,13 @@ STAGE = Stage(
     writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
-        # The same steps on other hardware: only the order of sums within a step differs, and with other ranks
+        # They don't change the steps, only the order of sums within a step and, with another number of ranks,
         # the running statistics of batch normalisation
         *("train.processes", "train.threads", "train.workers", "train.gradient_accumulation"),
         *("train.compile", "train.skip_window"),
         *("train.checkpoint_steps", "train.keep_best", "train.keep_last"),
         *("features.shard_utterances", "corpus.max_bad_fraction"),
-        "corpus.tests",  # a warning names those that train.init_from was trained on
+        "corpus.tests",  # only for a warning about test sets that train.init_from was trained on
     ),
     libraries=("torch", "lhotse"),
     kept=True,
@@ -66,7 +66,7 @@ def is_on_gpu() -> bool:
 
 
 def check_k2(config: RecipeConfig, is_on_gpu: Callable[[], bool]) -> None:
-    """Raise UserError if the loss needs k2, and it can't be imported or used where the model is."""
+    """Raise UserError if the loss needs k2, and k2 can't be imported or can't use the model's device."""
     for setting, plain in (("criterion", "ctc"), ("ctc", "torch")):
         value = getattr(config.train, setting)
         if value != plain:

@@ -42,15 +42,15 @@ class Speaker:
         return samples
 
     def refuse_unknown_speaker(self, name: str) -> None:
-        """Raise UserError for who is no speaker of training."""
+        """Raise UserError for a name that isn't a training speaker."""
         speakers = self.voice.speakers
         if name not in speakers:
             (near,) = difflib.get_close_matches(name, speakers, n=1) or [speakers[0]]
-            expected = f"a speaker of training: {', '.join(speakers[:10])}"
+            expected = f"a training speaker: {', '.join(speakers[:10])}"
             raise UserError(f"no speaker {name}", expected, "--speaker", f"--speaker {near}")
 
     def refuse_unknown(self, text: str) -> str:
-        """The normalised text; raises UserError if it has no words, or words without units."""
+        """Return the normalised text; raises UserError if it has no words, or words without units."""
         text = normalise_typed(text)
         if not text.split():
             todo = 'asrkit speak --exp EXP "WORDS" out.wav'
@@ -92,7 +92,7 @@ def write_sound(file: Path, samples: np.ndarray, rate: int) -> None:
 
 
 def texts_of(file: Path) -> List[str]:
-    """The lines of a text file that have words; raises UserError for none."""
+    """The non-empty lines of a text file; raises UserError if there are none."""
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -100,5 +100,5 @@ def texts_of(file: Path) -> List[str]:
         raise UserError(found, "a text in UTF-8", str(file), "check the name") from None
     texts = [" ".join(line.split()) for line in lines if line.strip()]
     if not texts:
-        raise UserError(f"{file} has no text", "a sentence per line", str(file), "write some lines")
+        raise UserError(f"{file} has no text", "one sentence per line", str(file), "write some lines")
     return texts

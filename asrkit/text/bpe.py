@@ -40,9 +40,9 @@ def train_bpe(size: int, sentences: Iterable[str], setting: str) -> bytes:
 
 
 def bpe_spelling(model: bytes) -> Spelling:
-    """The pieces of a word, by a sentencepiece model; each character that it lacks is a piece of its own.
+    """Spell words with a sentencepiece model; each character that the model lacks is one piece.
 
-    Of such characters in a row, sentencepiece makes one piece, which may be a whole word.
+    sentencepiece itself joins a sequence of such characters into one piece, which may be a whole word.
     """
     import sentencepiece
 
@@ -58,10 +58,10 @@ def bpe_spelling(model: bytes) -> Spelling:
 
 
 def read_pieces(file: Path) -> Spelling:
-    """The pieces of a word, without sentencepiece, by lines "piece<tab>score" of its BPE model.
+    """Spell words without sentencepiece, from the lines "piece<tab>score" of a BPE model.
 
-    As there: neighbours are joined to the piece of the highest score, the leftmost of equal ones, until none
-    can be joined. Raises UserError for another file.
+    As in sentencepiece, the two neighbours whose joined piece has the highest score (the leftmost of equal
+    ones) are joined, until no two can be. Raises UserError if the file isn't valid.
     """
     scores: Dict[str, float] = {}
     try:

@@ -108,7 +108,7 @@ def _number(name: str, digits: str = r"\d[\d.]*", ordinal: bool = False) -> str:
 
 
 HOUR, MINUTE = _number("hour", r"1[0-2]|[1-9]"), _number("minute", r"[0-5]\d")
-# After a time; a noun would be counted: a quarter to two kids
+# What may follow a time. Before a noun the words are a number: a quarter to two kids
 NO_NOUN = rf"(?= ?(?:$|[^\w\s{LEFT}-{RIGHT}]| (?:{'|'.join(AFTER_TIME)})\b))"
 MERIDIEM = r" (?P<half>[ap])(?: ?m\b|\.m\.)"
 
@@ -317,9 +317,9 @@ def _values(pattern: str) -> Callable[["re.Match[str]"], str]:
 
 # Two neighbouring digits before a unit, or a unit before 几 and 多, make an approximate number: 二三十, 十几
 EXACT = f"(?<!{DIGIT})(?<!{UNIT})(?<!几)(?!{DIGIT}{DIGIT}{UNIT})"
-# Before 点; 一点 is also "a bit" or "a point": 差一点, 这一点十分重要
+# The number before 点, but not 一 if 一点 means "a bit" or "a point": 差一点, 这一点十分重要
 BEFORE_POINT = f"((?<![差有这那第])一|(?!一点){CARDINAL})"
-# 一 after it may begin a word: 三点一起走
+# The decimal point 点, but not before words that begin with 一: 三点一起走
 POINT = "点(?!一[起滴点样直定些边下会切旦般共向生线])"
 ALONE = "(?<![零一二三四五六七八九〇十几])"
 CHINESE: Sequence[Rule] = (

@@ -69,7 +69,10 @@ def _has_probability(fields: Sequence[str]) -> bool:
 
 
 def _has_silence_probabilities(lines: Sequence[Line]) -> bool:
-    """Whether each line has three more numbers before its units; names of units have no decimal point."""
+    """Whether each line has three more numbers before its units.
+
+    Units may be named by numbers too, but not all without a decimal point.
+    """
     numbers = [field for _, fields in lines for field in fields[2:5]]
     return (
         all(len(fields) > 5 for _, fields in lines)

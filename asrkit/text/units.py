@@ -56,7 +56,7 @@ class Units:
         return [word for word in text.split() if not self._ids_of(word)]
 
     def unspelled_words(self, text: str) -> List[str]:
-        """Words without a pronunciation or spelling of their own: the unknown word may stand for them."""
+        """Words that have neither a pronunciation nor a spelling, even if the unknown word replaces them."""
         return [word for word in text.split() if not self._own_ids(word)]
 
     def encode(self, text: str) -> List[int]:
@@ -212,7 +212,7 @@ def load_units(directory: Path) -> Units:
 
 
 def character_spelling(lexicon: Sequence[Pronunciation]) -> Optional[Spelling]:
-    """The characters of any word, if they are what the words of a lexicon are spelled with."""
+    """The spelling by characters, if all words of the lexicon are spelled that way; else None."""
     return _characters if all(entry.units == _characters(entry.word) for entry in lexicon) else None
 
 

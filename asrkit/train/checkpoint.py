@@ -1,4 +1,4 @@
-"""Checkpoints in safetensors files, from which training resumes, on a CPU bit for bit.
+"""Checkpoints in safetensors files, from which training resumes (on a CPU bit for bit).
 
 - resume-<step>: model, EMA, optimiser and TrainState; the newest, and one older in case that gets damaged
 - epoch-<number>: weights after an epoch with its dev results; those that can be averaged

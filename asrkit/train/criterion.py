@@ -195,7 +195,7 @@ def import_k2(setting: str) -> None:
 
 
 def require_k2_cuda(setting: str) -> None:
-    """Raise UserError if k2 has no CUDA, for a setting as of import_k2 and a model on a GPU."""
+    """Raise UserError if k2 was built without CUDA; `setting`: what needs it on a GPU, as for import_k2."""
     import k2
 
     if not k2.with_cuda:

@@ -33,16 +33,16 @@ OF_TOKENS = (
 
 
 def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tuple[List[str], List[str]]:
-    """Copy what fits the model from an experiment's averaged model, or from a ResNet in a safetensors file.
+    """Copy matching tensors from an experiment's averaged model, or from a ResNet in a safetensors file.
 
-    `symbols`: the model's units. Of an experiment (a folder), rows of the output layer are copied by the name
-    of the unit, without the label priors of average.prior_scale, and the normalisation of features is copied
-    too. Returns the names of the tensors taken, and
-    those not taken with the reason. Raises UserError if a file can't be read or nothing matches.
+    `symbols`: the model's units. From an experiment (a folder), rows of the output layer are copied by the
+    name of the unit, without the label priors of average.prior_scale, and the normalisation of features is
+    copied, too. Returns the names of the tensors that were copied, and those that were not with the reason.
+    Raises UserError if a file can't be read or nothing matches.
     """
     if place.is_dir():
         given, known, priors = _of_experiment(place)
-        if priors:  # training starts from posteriors
+        if priors:  # undo the division by priors, since training works with posteriors
             given["output.bias"] = given["output.bias"] + torch.tensor(priors)
         given, left = _by_unit(given, known, model, symbols)
     else:
@@ -101,10 +101,12 @@ def mix_priors(
     return priors + share * change
 
 
-def count_heard(experiment: Experiment, place: Path) -> Dict[str, Tuple[int, int]]:
-    """By dev and test set, how many utterances the model at `place` was trained on, and how many there are.
+def count_trained_on(experiment: Experiment, place: Path) -> Dict[str, Tuple[int, int]]:
+    """Count the utterances of dev and test sets that the model at `place` was trained on.
 
-    Known only of an experiment with its manifests. An utterance is told by its samples.
+    Returns (number, size of the set) for sets with at least one. Utterances are compared by the hash of their
+    recording and their start, so `place` must be an experiment that has its manifests; for others the result
+    is empty.
     """
     if not (place / "recipe.yaml").is_file():
         return {}
@@ -113,23 +115,24 @@ def count_heard(experiment: Experiment, place: Path) -> Dict[str, Tuple[int, int
     found: Dict[str, Tuple[int, int]] = {}
     for name in (corpus.dev, *corpus.tests):
         own = _content_of(experiment, name)
-        if heard := sum(each in trained for each in own):
-            found[name] = heard, len(own)
+        if known := sum(each in trained for each in own):
+            found[name] = known, len(own)
     return found
 
 
 def _content_of(experiment: Experiment, split: str) -> List[Tuple[str, float]]:
-    """Hash of the recording and start of each utterance of a split."""
+    """For each utterance of a split, the hash of its recording and its start in seconds."""
     file = experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"
     rows = iterate_jsonl(file) if file.is_file() else ()
-    return [(content, row["start"]) for row in rows if (content := row.get("custom", {}).get("audio_content"))]
+    contents = ((row.get("custom", {}).get("audio_content"), row["start"]) for row in rows)
+    return [(content, start) for content, start in contents if content]
 
 
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:
-    """Raise UserError for a bundle, an experiment without an averaged model, and one of other features.
+    """Raise UserError for a bundle, an experiment without an averaged model, or one with other features.
 
-    Features are also the steps before them and the normalisation after them. With train.replay, the features
-    of its training data must be there, too.
+    This includes signal.steps and the normalisation of features. With train.replay, the experiment must also
+    have the features of its training data.
     """
     if not place.exists():
         found, todo = f"train.init_from is {config.train.init_from}, which is missing", "check the name"
@@ -192,10 +195,10 @@ def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:
 def _by_unit(
     given: Dict[str, Tensor], known: Sequence[str], model: AcousticModel, symbols: Sequence[str]
 ) -> Tuple[Dict[str, Tensor], List[str]]:
-    """The tensors with rows of the output layer put at the units of the same name; what is not taken of it.
+    """The tensors with the rows of the output layer in the order of `symbols`, and reasons for missing rows.
 
-    A unit that starts words, ▁B, gets the row of B if there is none of its own. Other units keep the model's
-    own rows. `known`: the units of the given rows; none: no row is taken.
+    A unit with a word-start mark, ▁B, gets the row of B if it has none itself. Other units keep the model's
+    own rows. `known`: the units of the given rows; if it is empty, no row is copied.
     """
     place: Dict[str, int] = {f"{WORD_START}{symbol}": row for row, symbol in enumerate(known)}
     place.update({symbol: row for row, symbol in enumerate(known)})
@@ -211,7 +214,7 @@ def _by_unit(
         source = given.pop(name, None)
         if source is not None and rows and source.shape[1:] == own[name].shape[1:]:
             given[name] = own[name].clone()
-            # `source` is on the CPU, the model perhaps on a GPU
+            # `source` is on the CPU, but the model may be on a GPU
             given[name][[row for row, _ in rows]] = source[[row for _, row in rows]].to(own[name])
     return given, left
 

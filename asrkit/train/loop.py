@@ -123,9 +123,9 @@ def run_training(training: Training) -> List[Dict[str, Any]]:
 
 
 def _report_hardware(now: str, before: str) -> None:
-    """Log what differs on other hardware; both are of World.describe."""
+    """Log what differs on other hardware; `now` and `before` come from World.describe."""
     differs = "rounding"
-    # Several ranks move the running statistics once per step, to their mean; one moves them once per batch
+    # One rank updates the running statistics once per batch, several ranks once per step, to their mean
     if now.split()[0] != before.split()[0]:
         differs += " and statistics of batch normalisation"
     print(f"train: on {now} instead of {before}: same steps, other {differs}")
@@ -363,7 +363,7 @@ def _finish_epoch(training: Training, state: TrainState, utilisation: Utilisatio
     config, checkpoints = training.config, training.checkpoints
     model = training.averaged or training.model
     dev, units, criterion = training.dev, training.units, training.criterion
-    batch_duration = config.batch_duration / config.gradient_accumulation  # as memory is short
+    batch_duration = config.batch_duration / config.gradient_accumulation  # known to fit into memory
     result = evaluate(model, dev, units, batch_duration, training.world, criterion)
     row: Dict[str, Any] = {
         "epoch": state.epoch + 1,

@@ -12,10 +12,9 @@ STEPS_TO_GROW = 2000  # without overflow
 
 
 def check_precision(config: TrainConfig, device: torch.device) -> None:
-    """Raise UserError for a precision that the device lacks.
+    """Raise UserError for a precision that the device doesn't support.
 
-    These are float16 without a GPU (CPUs compute it slowly, and torch 1.13 not at all), and bfloat16 on a GPU
-    that torch can't compute it on.
+    Refused are float16 on a CPU (slow, and missing from torch 1.13), and bfloat16 on a GPU without it.
     """
     if config.precision == "float16" and device.type != "cuda":
         raise UserError(

@@ -22,7 +22,7 @@ from asrkit.train.augmentation import REPLAYED, make_augmenter
 from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
 from asrkit.train.curves import write_picture, write_tensorboard
 from asrkit.train.examples import Example, StoredExamples, load_examples
-from asrkit.train.initialisation import count_heard, freeze, initialise
+from asrkit.train.initialisation import count_trained_on, freeze, initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -55,7 +55,7 @@ def train(experiment: Experiment) -> Optional[str]:
 
 
 def _train(experiment: Experiment, world: World) -> Optional[str]:
-    """Train as one rank; returns the name of its GPU, None for a CPU."""
+    """Train as one rank; returns the name of its GPU, or None on a CPU."""
     config = experiment.config.train
     torch.set_num_threads(config.threads or max(1, count_cores() // world.local_size))
     units = load_units(experiment.folder("units"))
@@ -98,7 +98,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
 
 
 def _make_model(experiment: Experiment, units: Units, world: World) -> AcousticModel:
-    """The model with the corpus's mean and deviation, and maybe another experiment's or frozen parameters."""
+    """The model with the corpus's feature mean and deviation, initialised and frozen as train.* asks."""
     config = experiment.config
     model = AcousticModel(config.model, config.features.bins, len(units))
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
@@ -117,7 +117,7 @@ def _make_model(experiment: Experiment, units: Units, world: World) -> AcousticM
 
 
 def _report(experiment: Experiment, training: Training, minutes: float) -> None:
-    """Print and record the size of model and data; `minutes`: what the epochs will take."""
+    """Print and record the size of model and data; `minutes`: estimated time of all epochs."""
     parameters = training.model.parameter_count()
     hours = sum(example.seconds for example in training.train) / 3600
     write_facts(experiment, "train", parameters=parameters, audio_hours=round(hours, 3))
@@ -130,7 +130,7 @@ def _report(experiment: Experiment, training: Training, minutes: float) -> None:
         print(f"train: {training.augmenter}")
     if training.replayed:
         source = training.config.init_from
-        print(f"train: {training.replayed} utterances are of {source}; each epoch draws some")
+        print(f"train: {training.replayed} utterances are from {source}; each epoch draws some of them")
 
 
 def _make_criterion(
@@ -156,15 +156,15 @@ def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
 
 
 def _report_dev_and_tests(experiment: Experiment, dev: Sequence[Example]) -> None:
-    """Warn of sets whose figures will say little: of unknown units only, or heard by the initial model."""
+    """Warn of a dev set that the units can't spell, and of sets that the initial model was trained on."""
     if not any(example.target for example in dev):
-        print(f"warning: the units spell none of {len(dev)} dev utterances: a dev loss of 0 says nothing")
+        print(f"warning: the units spell none of {len(dev)} dev utterances: a dev loss of 0 means nothing")
     start = experiment.config.train.init_from
     if start is None:
         return
-    for name, (heard, count) in count_heard(experiment, experiment.named(start)).items():
-        found = f"{start} was trained on {heard} of {count} utterances of {name}"
-        print(f"warning: {found}, so error rates of {name} are no results")
+    for name, (known, count) in count_trained_on(experiment, experiment.named(start)).items():
+        found = f"{start} was trained on {known} of {count} utterances of {name}"
+        print(f"warning: {found}, so error rates on {name} are too optimistic")
 
 
 def load_replayed(experiment: Experiment, units: Units, model: AcousticModel) -> Sequence[Example]:

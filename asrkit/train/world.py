@@ -206,9 +206,9 @@ def reduce_gradients(
 ) -> Tensor:
     """Sum gradients over ranks, and divide them by the total number of frames and by the loss scale.
 
-    `counts`: sums of this rank, frames first; returns the totals. Running statistics of normalisation are
-    averaged over ranks, so that all ranks have the same model: one step of their moving average, where a rank
-    alone with gradient accumulation takes one per batch. `gradients`: their exchange, perhaps started.
+    `counts`: sums of this rank, frames first; returns the totals. Running statistics of batch normalisation
+    are averaged over ranks, so that all have the same model: they are updated once per step, but by a single
+    rank with gradient accumulation once per batch. `gradients`: their exchange, which may have started.
     """
     statistics = running_statistics(model)
     summed = gradients.finish()

@@ -98,7 +98,7 @@ def test_too_many_streams_are_refused_until_one_ends(address: str) -> None:
     ("query", "sent", "message"),
     [
         ("?format=mp3", None, "format is 'mp3', expected int16 or float32"),
-        ("", b"123", "3 bytes, which are no whole samples of int16"),
+        ("", b"123", "3 bytes, not a whole number of int16 samples"),
         ("?format=float32", np.full(4, np.nan, "<f4").tobytes(), "NaN or infinite samples"),
         ("", "hello", "expected binary samples"),
     ],

@@ -1,4 +1,4 @@
-"""EXP/recipe.yaml and cost.json could be wrong, and no run repaired them."""
+"""EXP/recipe.yaml and EXP/cost.json could be wrong, and no run repaired them."""
 
 import json
 from typing import Any, Dict
@@ -40,16 +40,16 @@ def test_a_run_with_nothing_to_do_repairs_them(finished: Toy, name: str, fault: 
         assert found["stages"] == expected["stages"] and found["configuration"] == expected["configuration"]
 
 
-def test_settings_that_only_fit_the_stages_they_are_of_can_be_read(finished: Toy) -> None:
+def test_settings_of_several_runs_that_conflict_can_be_read(finished: Toy) -> None:
     from asrkit.pipeline.experiment import open_experiment
 
     tree = yaml.safe_load((finished.exp / "recipe.yaml").read_text())
-    tree["average"]["candidates"] = ["best-10"]  # of a run with train.keep_best=10, after the training
+    tree["average"]["candidates"] = ["best-10"]  # from a run with train.keep_best=10 after the training
     (finished.exp / "recipe.yaml").write_text(yaml.safe_dump(tree))
     assert open_experiment(finished.exp).config.average.candidates == ("best-10",)
 
 
-def test_an_unfinished_stage_leaves_the_facts_of_the_finished_one(toy: Toy) -> None:
+def test_an_unfinished_stage_does_not_change_the_facts_of_a_finished_one(toy: Toy) -> None:
     toy.replace(
         "toykit/count.py",
         "words = (",

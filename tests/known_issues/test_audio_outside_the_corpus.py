@@ -1,6 +1,6 @@
-"""Audio outside the corpus's folder, or hidden in it, could change or go while stage manifests stayed fresh.
+"""Stage manifests stayed fresh when audio outside the corpus's folder, or hidden in it, was changed.
 
-And hidden tables, such as ._all.tsv of macOS, were read as corpus.
+Hidden tables, such as macOS's ._all.tsv, were read as part of the corpus.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ LIST = "audio of manifests/sources.json"
 
 
 def make_experiment(directory: Path, place: Callable[[str], str]) -> Experiment:
-    """A Kaldi corpus of three splits, whose wav.scp has `place(name of the audio)`."""
+    """A Kaldi corpus of three splits; its wav.scp has `place(name of the audio)` for each recording."""
     for number, split in enumerate(("train", "dev", "test")):
         folder = directory / "corpus" / split
         folder.mkdir(parents=True)

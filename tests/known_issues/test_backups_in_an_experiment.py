@@ -1,4 +1,4 @@
-"""A run removed what users kept beside the stages: EXP/NAME.old, and folders of the same names elsewhere."""
+"""A run removed files that users kept in EXP/NAME.old, or in another folder that was given as --exp."""
 
 from pathlib import Path
 
@@ -24,20 +24,23 @@ def test_backups_are_kept(finished: Toy) -> None:
 
 
 @pytest.mark.parametrize("name", ["count/thesis.txt", "recipe.yaml"])
-def test_a_folder_of_something_else_is_refused(toy: Toy, tmp_path: Path, name: str) -> None:
+def test_a_folder_that_is_not_an_experiment_is_refused(toy: Toy, tmp_path: Path, name: str) -> None:
     other = tmp_path / "project"
     (other / name).parent.mkdir(parents=True)
     (other / name).write_text("years of work")
     output = toy.run("--exp", str(other), status=1)
-    assert f"{other} is no experiment, and has {name.partition('/')[0]}, a name that stages write" in output
+    found = (
+        f"{other} is not an experiment, and contains {name.partition('/')[0]}, which stages would overwrite"
+    )
+    assert found in output
     assert [str(file.relative_to(other)) for file in other.rglob("*") if file.is_file()] == [name]
 
 
-def test_a_new_folder_may_have_other_files_and_links_to_larger_disks(toy: Toy, tmp_path: Path) -> None:
+def test_a_new_folder_may_contain_other_files_and_links(toy: Toy, tmp_path: Path) -> None:
     toy.exp.mkdir()
     (toy.exp / "notes.txt").write_text("seed 3")
     (toy.exp / "logs").mkdir()
-    (toy.exp / "logs" / "17.out").write_text("of the cluster")
+    (toy.exp / "logs" / "17.out").write_text("output of a cluster job")
     (tmp_path / "large").mkdir()
     (toy.exp / "count").symlink_to(tmp_path / "large")
     toy.run()
@@ -48,5 +51,5 @@ def test_outputs_without_their_record_are_kept(finished: Toy) -> None:
     (finished.exp / "stages/count.json").write_text("{")
     before = (finished.exp / "count/counts.json").read_bytes()
     output = finished.run()
-    assert "stage 2 (count): count, of which there is no record, is kept as count.kept-1" in output
+    assert "stage 2 (count): count, which has no record, is kept as count.kept-1" in output
     assert (finished.exp / "count.kept-1/counts.json").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Settings that only say how weren't checked before a run: --device cuda failed after hours of training."""
+"""Settings that don't change results weren't checked before a run: --device cuda failed after training."""
 
 import pytest
 import torch

@@ -1,4 +1,5 @@
-"""Resumed with other processes, training claimed to differ by rounding alone; on a GPU, not even by that."""
+"""The log and docs claimed too much: that a training resumed with other processes differs only by rounding,
+and that one resumed on a GPU gives the same bytes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A recipe copied out of the project, or run by a link to run.sh, failed at each line of run.sh."""
+"""A recipe copied out of the project, or run through a link to run.sh, printed an error for each line."""
 
 import shutil
 import subprocess

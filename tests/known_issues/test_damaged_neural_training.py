@@ -1,4 +1,4 @@
-"""Damage to a half-finished training of a neural language model made every later run fail."""
+"""If the training state of a neural language model was damaged, every later run failed."""
 
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -27,7 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The state after the first of two epochs."""
+    """The training state after the first of two epochs."""
 
     def save(state: neural.TrainingState, *values: Any) -> None:
         before(state, *values)
@@ -78,7 +78,7 @@ def test_training_starts_from_the_beginning_and_ends_the_same(
     capsys.readouterr()
     assert train(half.parent).read_bytes() == whole
     (line, *_) = capsys.readouterr().out.splitlines()
-    assert "damaged training state" in line and "starts from the beginning" in line
+    assert "damaged training state" in line and "starting over" in line
     assert not half.exists()
 
 

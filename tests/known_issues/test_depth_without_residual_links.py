@@ -1,4 +1,4 @@
-"""Stochastic depth without residual connections erased whole utterances, and the training went on."""
+"""Without residual connections, stochastic depth set the features of whole utterances to zero."""
 
 from asrkit.config import ModelConfig
 from asrkit.config.checks import model_conflicts

@@ -1,4 +1,4 @@
-"""Chinese fractions were rounded to six digits; a bit, half and quarter of something became times."""
+"""Chinese decimal fractions were rounded to six digits, and "a quarter to two kids" became a time."""
 
 import pytest
 
@@ -49,6 +49,6 @@ def test_fractions_have_all_their_digits(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ENGLISH.split("\n")[1:-1])
-def test_times_are_followed_by_no_noun(case: str) -> None:
+def test_a_number_before_a_noun_is_not_a_time(case: str) -> None:
     spoken, written = case.split("|")
     assert write_digits(spoken, "en") == written

@@ -1,5 +1,5 @@
-"""A diverged neural language model ended in an OverflowError, or a model of NaN was published, with which
-rescoring took the first hypothesis of each list."""
+"""If a neural language model diverged, stage lm raised OverflowError or wrote a model of NaN, with which
+rescoring chose the first hypothesis of each n-best list."""
 
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ TEXT = ["a b c d", "b a d c e", "e d c b a"] * 10
         ("lstm", "a b"),
         ("residual", "a b"),
         ("masked", "a b"),
-        ("masked", "z"),  # without a known word the perplexity on dev is 1
+        ("masked", "z"),  # without in-vocabulary words the perplexity on dev is 1
     ],
 )
 def test_training_ends_with_the_learning_rate_to_set(
@@ -41,6 +41,6 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     model = load_neural(file)
     with torch.no_grad():
         next(model.parameters()).fill_(torch.nan)
-    with pytest.raises(UserError, match=r"not finite, of 'a b'") as refusal:
+    with pytest.raises(UserError, match=r"the score of 'a b' is not finite") as refusal:
         scorer_of(model, where=str(file))([["a", "b"]])
     assert refusal.value.where == str(file)

@@ -1,4 +1,4 @@
-"""With train.gradient_accumulation, evaluation on dev still had batches of the whole train.batch_duration."""
+"""Evaluation on dev ignored train.gradient_accumulation: its batches had the whole train.batch_duration."""
 
 from pathlib import Path
 from typing import Any, Dict, List
@@ -40,7 +40,9 @@ def test_batches_of_dev_are_those_of_training(
     assert seconds == [config.batch_duration / accumulation]
 
 
-def test_batches_of_stage_average_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_stage_average_are_those_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seconds: List[float] = []
 
     def measure(model: Any, dev: Any, units: Any, batch_duration: float, **_: Any) -> Dict[str, Any]:

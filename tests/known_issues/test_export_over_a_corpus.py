@@ -1,4 +1,4 @@
-"""`asrkit export-kaldi --exp EXP CORPUS` wrote its lists over the user's own data directories."""
+"""`asrkit export-kaldi --exp EXP CORPUS` overwrote the lists of the user's own data directories."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from asrkit.stages import manifests
 from tests.corpus.sound import SmallCorpus, noise, write_audio
 
 
-def test_other_data_is_kept_and_its_own_written_again(tmp_path: Path) -> None:
+def test_other_data_is_kept_and_an_earlier_export_is_replaced(tmp_path: Path) -> None:
     corpus = SmallCorpus(tmp_path)
     corpus.add_splits({"train": 2, "dev": 1, "test": 1})
     made = corpus.experiment()
@@ -36,6 +36,6 @@ def test_the_note_names_what_kaldi_cannot_read(tmp_path: Path, capsys: pytest.Ca
     manifests.run(made)
     capsys.readouterr()
     export(made, tmp_path / "data")
-    assert "note: 1 utterances are in WAV FLOAT files; Kaldi's own programs read WAV of 16 bits" in (
+    assert "note: 1 utterances are in WAV FLOAT files; Kaldi's own programs read 16-bit WAV" in (
         capsys.readouterr().out
     )

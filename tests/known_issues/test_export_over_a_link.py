@@ -1,4 +1,4 @@
-"""asrkit export replaced a symbolic link and failed the second time; "." failed after all its work."""
+"""asrkit export replaced a symbolic link, and failed the second time; with "." it failed at the very end."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_a_link_is_kept_and_its_folder_replaced(tmp_path: Path, exists: bool) ->
         assert [file.name for file in (tmp_path / "B").iterdir()] == ["model.onnx"]
 
 
-def test_what_a_killed_export_left_is_removed_whatever_it_is(tmp_path: Path) -> None:
+def test_files_and_folders_that_a_killed_export_left_are_removed(tmp_path: Path) -> None:
     os.symlink("nowhere", tmp_path / ".B.old")
     (tmp_path / ".B.next").write_text("")
     assert export(EXPERIMENT, tmp_path / "B") == "bundle"

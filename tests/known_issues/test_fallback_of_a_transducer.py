@@ -1,4 +1,4 @@
-"""fast-beam-search without a path fell back to CTC's greedy transcript, although CTC may be untrained."""
+"""If fast-beam-search found no path, it fell back to CTC's greedy transcript, but CTC may be untrained."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.graph.test_compile import LEXICON, build, make_units  # noqa: E402
 from tests.train.tiny import MODEL  # noqa: E402
 
 
-def test_it_is_the_transducer_s_greedy_transcript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_falls_back_to_transducer_greedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "fast_beam_search", lambda *_: None)
     build(tmp_path)
     units = make_units()

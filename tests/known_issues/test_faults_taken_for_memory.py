@@ -1,4 +1,4 @@
-"""Errors with the word memory, such as an illegal access on a GPU, were taken for memory that ran out."""
+"""Errors with the word "memory", such as an illegal memory access on a GPU, were treated as out of memory."""
 
 import pytest
 
@@ -29,10 +29,10 @@ OTHERS = (
 
 
 @pytest.mark.parametrize("error", MEMORY, ids=str)
-def test_memory_that_ran_out(error: Exception) -> None:
+def test_out_of_memory_is_recognised(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
-def test_other_errors(error: Exception) -> None:
+def test_other_errors_are_not(error: Exception) -> None:
     assert not is_out_of_memory(error)

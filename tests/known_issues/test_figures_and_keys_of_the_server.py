@@ -1,4 +1,4 @@
-"""/metrics left out streams, and an API key with letters beyond ASCII never matched."""
+"""/metrics didn't count streams, and an API key with non-ASCII letters never matched."""
 
 import base64
 from typing import Any, AsyncIterator, Dict, Tuple
@@ -20,7 +20,7 @@ KEY = "schl\u00fcssel"
 
 
 class Workers:
-    """Recognises nothing in two seconds."""
+    """Recognises nothing in a recording of two seconds."""
 
     pending, count = 0, 1
 
@@ -38,7 +38,7 @@ def figures(client: TestClient) -> Dict[str, float]:
     return {name: float(value) for name, value in (line.split() for line in lines if line[0] != "#")}
 
 
-def test_requests_as_streams_are_counted() -> None:
+def test_streamed_responses_are_counted() -> None:
     each = client()
     for data in ({}, {"stream": "true"}):
         each.post("/v1/audio/transcriptions", files={"file": ("a.wav", b"x")}, data=data)
@@ -73,7 +73,7 @@ def test_a_key_of_any_letters(encoding: str) -> None:
     assert each.get("/v1/models").status_code == 401
 
 
-def test_a_page_sends_it_with_the_websocket() -> None:
+def test_a_page_sends_the_key_with_the_websocket() -> None:
     each = client(api_key=KEY)
     for key, protocol in ((KEY, "asrkit"), ("another", None), (None, None)):
         encoded = base64.urlsafe_b64encode((key or "").encode()).decode().rstrip("=")

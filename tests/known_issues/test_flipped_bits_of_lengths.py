@@ -1,4 +1,4 @@
-"""One flipped bit in the length of a W64, CAF, RF64 or SPHERE file, or a time of 1e305 s, ended the stage."""
+"""A flipped bit in the length of a W64, CAF, RF64 or SPHERE file, or a time of 1e305 s, ended the stage."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ def encode(container: str) -> bytes:
 
 
 @pytest.mark.parametrize("container", ["RF64", "W64", "CAF", "NIST", "WAV", "AIFF"])
-def test_a_flipped_bit_is_a_problem_of_its_file(tmp_path: Path, container: str) -> None:
+def test_a_flipped_bit_rejects_only_its_file(tmp_path: Path, container: str) -> None:
     content = encode(container)
     for at in range(128):
         for bit in (0x80, 0x40):
@@ -43,7 +43,7 @@ def damaged(container: str) -> bytes:
 
 
 @pytest.mark.parametrize("container", ["W64", "CAF", "RF64"])
-def test_a_length_beyond_what_a_file_can_have(tmp_path: Path, container: str) -> None:
+def test_a_length_larger_than_any_file_is_rejected(tmp_path: Path, container: str) -> None:
     (tmp_path / "a").write_bytes(damaged(container))
     with pytest.raises(AudioProblem) as caught:
         inspect_audio(tmp_path / "a", 1e4)
@@ -51,7 +51,7 @@ def test_a_length_beyond_what_a_file_can_have(tmp_path: Path, container: str) ->
 
 
 @pytest.mark.parametrize(("count", "kind"), [(-5, None), (10**20, "truncated")])
-def test_sphere_of_impossible_counts(tmp_path: Path, count: int, kind: Optional[str]) -> None:
+def test_impossible_counts_in_a_sphere_header(tmp_path: Path, count: int, kind: Optional[str]) -> None:
     old, new = (b"sample_count -i %d\n" % number for number in (SAMPLES, count))
     content = encode("NIST").replace(old, new)
     (tmp_path / "a").write_bytes(content[:1024].rstrip(b" \0").ljust(1024) + content[-2 * SAMPLES :])
@@ -66,7 +66,7 @@ def test_sphere_of_impossible_counts(tmp_path: Path, count: int, kind: Optional[
 @pytest.mark.parametrize(
     "error", [kind("bad") for kind in (OSError, ValueError, OverflowError, struct.error)]
 )
-def test_parsing_fails_with_the_name_of_the_file(
+def test_errors_of_parsing_name_the_file(
     tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -81,7 +81,7 @@ def test_parsing_fails_with_the_name_of_the_file(
 
 
 @pytest.mark.parametrize(("start", "duration"), [(1e305, 1e305), (0.0, 1e305), (1e305, None)])
-def test_times_too_large_to_count_in_samples(start: float, duration: Optional[float]) -> None:
+def test_times_too_large_to_convert_to_samples_are_rejected(start: float, duration: Optional[float]) -> None:
     utterance = Utterance("u", Path("a"), "a", "s", "train", start, duration)
     with pytest.raises(AudioProblem, match="segment outside its audio"):
         _place(utterance, AudioFacts(16000, SAMPLES, ""))

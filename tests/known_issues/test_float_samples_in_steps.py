@@ -1,4 +1,4 @@
-"""Float samples in steps of 16 bits, 32,768 times too loud, were taken without a word."""
+"""Float files that hold unscaled 16-bit integers, 32,768 times too loud, were accepted without a warning."""
 
 from pathlib import Path
 from typing import Callable
@@ -21,19 +21,19 @@ FAULT = r"out of range: found .* expected -1 to 1; .*volume=1/32768"
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_they_are_refused_with_the_command_that_converts_them(tmp_path: Path, read: Reader) -> None:
+def test_the_refusal_names_the_command_that_converts_them(tmp_path: Path, read: Reader) -> None:
     file = write_audio(tmp_path / "a.wav", 3e4 * noise(1, 1), subtype="FLOAT")
     with pytest.raises(AudioProblem, match=FAULT):
         read(file)
 
 
-def test_of_two_channels_too(tmp_path: Path) -> None:
+def test_two_channels_are_refused_too(tmp_path: Path) -> None:
     file = write_audio(tmp_path / "a.wav", 3e4 * noise(1, 1, channels=2), subtype="FLOAT")
     with pytest.raises(AudioProblem, match=FAULT):
         read_recording(file)
 
 
-def test_of_an_upload_without_a_name_too(tmp_path: Path) -> None:
+def test_an_upload_is_refused_too(tmp_path: Path) -> None:
     file = write_audio(tmp_path / "a.wav", 3e4 * noise(1, 1), subtype="FLOAT")
     with pytest.raises(AudioProblem, match=r"found \S+ in the recording, expected -1 to 1"):
         read_recording(file.read_bytes())

@@ -1,4 +1,5 @@
-"""Gain and tilt were added after the utterance's mean was subtracted: offsets that only training saw."""
+"""gain_and_tilt was added after subtracting the utterance's mean, so training saw offsets that never occur in
+recognition."""
 
 from pathlib import Path
 
@@ -21,13 +22,13 @@ TRANSFORMS = (GainAndTiltConfig(max_gain=6.0, max_tilt=6.0), VtlpConfig(max_warp
 
 
 @pytest.mark.parametrize("utterance_mean", [True, False])
-def test_training_sees_the_means_of_recognition(tmp_path: Path, utterance_mean: bool) -> None:
+def test_means_in_training_are_those_of_recognition(tmp_path: Path, utterance_mean: bool) -> None:
     model = ModelConfig(utterance_mean=utterance_mean)
     config = msgspec.structs.replace(settings(), model=model, augment=TRANSFORMS)
     normalisation = Normalisation(torch.zeros(8), torch.full((8,), 0.4), utterance_mean)
     augmenter = make_augmenter(Experiment(config, tmp_path, tmp_path, tmp_path, 1), normalisation)
     features = normalisation(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)))
     batch, _ = augmenter.batch([Example("u", features, [], "", 0.5)], seed=1, draw=0)
-    assert not torch.equal(batch[0], features)  # other vocal tracts are heard in both
+    assert not torch.equal(batch[0], features)  # VTLP is applied in both cases
     offset = float((batch[0].mean(dim=0) - features.mean(dim=0)).abs().max())
     assert (offset < 1e-5) is utterance_mean

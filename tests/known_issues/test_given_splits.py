@@ -1,4 +1,4 @@
-"""new-recipe with other splits by --set wrote recipes that stage manifests refused, or that lost data."""
+"""With splits given by --set, new-recipe wrote recipes that stage manifests refused or that lost data."""
 
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -28,7 +28,7 @@ def write_corpus(folder: Path, splits: Sequence[str], each: int = 20) -> None:
 
 
 def utterances_of(folder: Path, *settings: str) -> Dict[str, int]:
-    """Utterances by split, of stage manifests of the new recipe; expect.json must agree with it."""
+    """Number of utterances per split in the manifests of the new recipe; expect.json must agree."""
     (folder / "recipes").mkdir()
     options = [word for setting in settings for word in ("--set", setting)]
     arguments = ["new", "--from", str(folder / "c"), "--recipes", str(folder / "recipes"), "--nj", "1"]
@@ -79,7 +79,7 @@ def test_a_training_set_that_the_corpus_lacks_is_refused(tmp_path: Path) -> None
         utterances_of(tmp_path, "corpus.train=learn")
 
 
-def test_dev_is_made_up_in_one_way() -> None:
+def test_dev_is_defined_by_one_setting_only() -> None:
     with pytest.raises(UserError, match=r"corpus\.held_out has dev, and corpus\.dev_speakers is set"):
         load_config(
             Path("recipes/an4/recipe.yaml"), None, ["corpus.held_out=[dev]", "corpus.dev_speakers=[fjam]"]

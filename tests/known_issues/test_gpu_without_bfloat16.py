@@ -1,4 +1,5 @@
-"""On a GPU without bfloat16, such as a V100, even float32 couldn't train: torch 1.13 refused the context."""
+"""On a GPU without bfloat16, such as a V100, even training in float32 failed: torch 1.13's autocast refuses
+bfloat16 there even if it is disabled."""
 
 import msgspec
 import pytest
@@ -55,7 +56,7 @@ def test_bfloat16_is_refused_before_decoding(stage: object, where: str) -> None:
     assert "--set decode.precision=float32" in caught.value.todo
 
 
-def test_another_process_looks_for_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_is_looked_for_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     found = device.find_gpu()
     assert (found is None) is not torch.cuda.is_available()

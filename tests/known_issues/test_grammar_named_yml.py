@@ -1,4 +1,4 @@
-"""lm.text: grammar.yml was read as plain text: its keys and rules became sentences."""
+"""A grammar named grammar.yml was read as plain text, so its keys and rules became sentences of lm.text."""
 
 from pathlib import Path
 
@@ -15,4 +15,4 @@ def test_a_grammar_may_be_named_yml(tmp_path: Path) -> None:
     corpus = CorpusConfig(module="demo")
     assert list(read_extra_text(file, corpus, 20)) == list(read_extra_text(GRAMMAR, corpus, 20))
     recipe = PROJECT / "recipes" / "yesno" / "recipe.yaml"
-    load_config(recipe, None, ["lm.text=grammar.yml", "lm.text_sentences=9"])  # isn't without effect
+    load_config(recipe, None, ["lm.text=grammar.yml", "lm.text_sentences=9"])  # isn't refused

@@ -1,4 +1,4 @@
-"""Holding out dev and test sets took a time quadratic in the utterances: 300,000 took minutes."""
+"""Holding out dev and test sets took time quadratic in the number of utterances: minutes for 300,000."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""icefall's data/fbank couldn't be used: CutSets with odd splits, and those of noise without supervisions."""
+"""icefall's data/fbank couldn't be used: splits of its CutSets got other names, and noise without
+supervisions was an error."""
 
 import gzip
 import json
@@ -30,7 +31,9 @@ def splits(folder: Path) -> List[str]:
     return [one.split for one in module.utterances(folder, CORPUS)]
 
 
-def test_what_follows_cuts_is_the_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_split_is_named_after_cuts_or_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = ("librispeech_cuts_train-clean-5", "librispeech_cuts_dev-clean-2", "test_cuts", "cuts_eval.x")
     for name in names:
         write_cuts(tmp_path, f"{name}.jsonl.gz")

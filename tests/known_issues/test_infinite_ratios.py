@@ -1,4 +1,4 @@
-"""An infinite signal-to-noise ratio in a CutSet made manifests unreadable, which hid all audio files."""
+"""An infinite signal-to-noise ratio in a CutSet made manifests unreadable, and changes of audio unnoticed."""
 
 import dataclasses
 import gzip
@@ -39,7 +39,7 @@ def test_only_finite_ratios_are_kept(tmp_path: Path, written: str, snr: Any) -> 
     assert entry.snr == snr
 
 
-def test_manifests_have_finite_ratios_of_any_corpus() -> None:
+def test_manifests_of_any_corpus_have_finite_ratios_only() -> None:
     utterance = Utterance("a", Path("a.wav"), "one", "s", "train", snr=float("nan"))
     valid = ValidUtterance(utterance, "one", AudioFacts(16000, 16000, "c"), 0, 16000)
     ratios = []

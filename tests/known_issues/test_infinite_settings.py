@@ -1,4 +1,4 @@
-"""Infinity passed as a setting; the stage ran to its end, and its record couldn't be read back."""
+"""Infinity was accepted as the value of a setting, but the record of the finished stage couldn't be read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""average.initial_share failed on a GPU: rows from a file, on the CPU, were assigned to a model there."""
+"""average.initial_share failed on a GPU: tensors of a file, on the CPU, were assigned to those on the GPU."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from asrkit.train.initialisation import mix_initial
 from tests.train.tiny import MODEL
 
 
-def test_the_initial_model_is_mixed_in_where_the_model_is(tmp_path: Path) -> None:
+def test_the_initial_model_is_averaged_on_the_device_of_the_model(tmp_path: Path) -> None:
     table = tmp_path / "units" / "units.txt"
     write_text(table, "".join(f"{symbol} {row}\n" for row, symbol in enumerate(["<blk>", "B", "A"])))
     made_of = {"units": hash_file(table)}

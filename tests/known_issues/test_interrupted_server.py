@@ -1,4 +1,4 @@
-"""Ctrl-C killed the server's recognising processes with tracebacks, and requests that had begun failed."""
+"""Ctrl-C killed the server's worker processes with tracebacks, and requests in progress failed."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ def open_late() -> Any:
     return slow
 
 
-def test_a_request_that_has_begun_is_finished() -> None:
+def test_a_request_in_progress_is_finished() -> None:
     workers = Workers(open_slow, count=1, waiting=1, time_limit=60)
 
     async def recognise() -> List[Tuple[str, Any]]:
@@ -78,7 +78,7 @@ def test_the_server_may_end_while_a_process_is_restarted(monkeypatch: pytest.Mon
         thread.join(20)
         assert not thread.is_alive()
     assert not worker.process.is_alive()
-    worker.restart()  # of a thread that saw the process end
+    worker.restart()  # as called by a thread that noticed the end of the process
     assert not worker.process.is_alive()
 
 

@@ -1,4 +1,4 @@
-"""With a k2 without CUDA beside a GPU, losses of k2 failed at the first step, and doctor saw no fault."""
+"""On a GPU with k2 built without CUDA, k2's losses failed at the first step, and doctor gave no warning."""
 
 import msgspec
 import pytest
@@ -31,7 +31,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_its_losses_are_refused_before_training(gpu: None, loss: TrainConfig) -> None:
+def test_its_losses_are_refused_before_training_starts(gpu: None, loss: TrainConfig) -> None:
     config = msgspec.structs.replace(settings(), train=loss, decode=DecodeConfig(methods=("greedy",)))
     for stage in (train, average):
         with pytest.raises(UserError, match=r"train\..*, on a GPU, and k2 has no CUDA") as caught:
@@ -42,7 +42,7 @@ def test_its_losses_are_refused_before_training(gpu: None, loss: TrainConfig) ->
     average.check(msgspec.structs.replace(config, decode=on_the_cpu))
 
 
-def test_they_are_computed_on_a_cpu_and_with_cuda(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_accepted_on_a_cpu_and_with_cuda(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     config = msgspec.structs.replace(settings(), train=LOSSES[0])
     train.check(msgspec.structs.replace(settings(), train=TrainConfig()))
     with monkeypatch.context() as patch:

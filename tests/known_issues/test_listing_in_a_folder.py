@@ -1,4 +1,4 @@
-"""Stage download refused a corpus.listing in a folder, or named cuts.json, which stage manifests reads."""
+"""Stage download refused a corpus.listing in a folder or named cuts.json, which stage manifests reads."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_download_looks_for_the_listing(tmp_path: Path, name: str, listing: str)
     module.download(tmp_path, config)
 
 
-def test_a_module_name_that_is_no_name_in_python_is_refused(tmp_path: Path) -> None:
+def test_a_module_name_that_is_not_a_python_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "my-corpus.py").write_text("")
     with pytest.raises(UserError, match="the corpus module 'my-corpus'") as caught:
         corpus_module_file("my-corpus", tmp_path)

@@ -1,4 +1,5 @@
-"""A message of 40 s ended its stream, late samples made a new one, and two threads wrote to one pipe."""
+"""A message of 40 s ended its stream, samples of an ended stream opened a new one, and two threads wrote to
+the same pipe."""
 
 import asyncio
 import concurrent.futures
@@ -18,7 +19,7 @@ from asrkit.deploy.streams import LiveStream, _Process, _work
 
 
 class Silent:
-    """A stream that never has texts; counts its samples."""
+    """A stream that never returns text, and counts its samples."""
 
     def __init__(self, made: List["Silent"]) -> None:
         made.append(self)
@@ -71,7 +72,7 @@ def test_samples_of_a_stream_that_has_ended_are_ignored(monkeypatch: pytest.Monk
             connection.send((1, second))
         number, message = connection.recv()
         assert number == 1 and "30 s of audio wait" in message["message"]
-        for content in (second, "end", "gone", second):  # were on their way
+        for content in (second, "end", "gone", second):  # sent before the client knew
             connection.send((1, content))
         connection.send((2, "open"))
         connection.send((2, "end"))
@@ -95,7 +96,7 @@ def make_process(connection: Any) -> _Process:
     return process  # type: ignore[no-any-return]
 
 
-def test_a_client_that_goes_leaves_the_messages_of_others_whole() -> None:
+def test_a_client_that_disconnects_does_not_cut_the_messages_of_others() -> None:
     ours, theirs = Pipe()
     process, received = make_process(ours), []
     samples = np.random.default_rng(0).normal(size=1600).astype(np.float32)
@@ -142,7 +143,7 @@ class Socket:
 
 
 class Sent:
-    """A stream that notes how many samples it gets, and when."""
+    """A stream that records how many samples it gets, and when."""
 
     def __init__(self) -> None:
         self.pieces: List[Tuple[float, int]] = []
@@ -155,7 +156,7 @@ class Sent:
         pass
 
 
-def test_a_long_message_is_taken_at_its_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_message_is_passed_on_in_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "AHEAD", 2.0)
     sent: Any = Sent()
     socket: Any = Socket(bytes(2 * 8000 * 4), '{"type": "end"}')

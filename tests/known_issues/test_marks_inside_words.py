@@ -1,4 +1,4 @@
-"""Words of Common Voice were cut in two at marks that belong to them, such as the middle dot of Catalan."""
+"""Words of Common Voice were split at marks that belong to them, such as the middle dot of Catalan."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""score.normalise: [digits] without its package failed in the last stage, after training and decoding."""
+"""If the package for score.normalise: [digits] was missing, only the last stage failed, after training."""
 
 import importlib.util
 from typing import Any, Optional
@@ -12,7 +12,7 @@ from asrkit.stages.score import check
 
 
 @pytest.mark.parametrize(("words", "package"), [("spaced", "text_to_num"), ("characters", "cn2an")])
-def test_it_is_missed_before_any_stage_runs(
+def test_it_is_reported_before_any_stage_runs(
     monkeypatch: pytest.MonkeyPatch, words: str, package: str
 ) -> None:
     def find_spec(name: str) -> Optional[Any]:

@@ -1,5 +1,5 @@
-"""The folder of lm.neural.path was stored as an absolute path: after a move of the project rescoring failed,
-or silently used another model that was there."""
+"""The folder of lm.neural.path was stored as an absolute path. After the project was moved, rescoring failed
+or silently used another model at that path."""
 
 import shutil
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_it_is_found_after_a_move(project: Path) -> None:
 def test_another_model_is_refused(project: Path) -> None:
     file = project / "exp/lm/neural.safetensors"
     (project / "bert/model.safetensors").write_bytes(b"other weights")
-    with pytest.raises(UserError, match="another one than stage lm measured") as refusal:
+    with pytest.raises(UserError, match="isn't the one that stage lm measured") as refusal:
         neural.make_neural_scorer(file, project / "bert")
     assert "--stage lm" in refusal.value.todo
     shutil.rmtree(project / "bert")

@@ -1,4 +1,4 @@
-"""MPEG audio of constant rate without a frame count was refused as truncated, or lost up to two frames."""
+"""MPEG audio of constant bit rate without a frame count was refused as truncated, or lost its last frames."""
 
 import io
 import struct
@@ -13,12 +13,12 @@ from asrkit.corpus.containers import _mpeg_frame
 from asrkit.errors import AudioProblem
 from asrkit.signal.audio import read_samples
 
-DELAY = 529  # samples of a decoder's delay, left out if the frame count is known
+DELAY = 529  # samples; libsndfile removes the decoder's delay if there is a frame count
 LAYER_2 = bytes.fromhex("fffd80c4")  # 44.1 kHz, 128 kbit/s, mono, no CRC: 417 or 418 bytes
 
 
 def constant(rate: int) -> bytes:
-    """MP3 without its first frame, which has the frame count."""
+    """Two seconds of MP3 without the first frame, which contains the frame count."""
     stream = io.BytesIO()
     samples = 0.3 * np.random.default_rng(1).standard_normal(2 * rate)
     options = {"bitrate_mode": "CONSTANT", "compression_level": 0.6}
@@ -60,12 +60,12 @@ def test_mp3_is_read_to_its_end(tmp_path: Path, what: str) -> None:
     assert samples == count(content) - DELAY
     with soundfile.SoundFile(io.BytesIO(content)) as sound:
         expected = sound.read(samples + DELAY, dtype="float32")[DELAY:]
-    heard = read_samples(tmp_path / "a", 0, samples)
-    assert np.abs(heard[: len(expected)] - expected).max() < 1e-5
-    np.testing.assert_allclose(read_samples(tmp_path / "a", samples - 999, 999), heard[-999:], atol=1e-6)
+    decoded = read_samples(tmp_path / "a", 0, samples)
+    assert np.abs(decoded[: len(expected)] - expected).max() < 1e-5
+    np.testing.assert_allclose(read_samples(tmp_path / "a", samples - 999, 999), decoded[-999:], atol=1e-6)
 
 
-def test_samples_are_as_before_where_the_length_was_right(tmp_path: Path) -> None:
+def test_a_file_whose_length_libsndfile_finds_is_read_as_before(tmp_path: Path) -> None:
     content = constant(16000)
     (tmp_path / "a").write_bytes(content)
     assert inspect_audio(tmp_path / "a", 1e4).samples == count(content)

@@ -18,7 +18,7 @@ EARLIER = {
 }
 
 
-def test_they_are_compared_at_their_defaults() -> None:
+def test_settings_that_a_record_lacks_are_compared_by_their_defaults() -> None:
     record = Record("", {}, EARLIER, {}, 1, {}, {}, 0.0, 1.0, 1, 1, [])
     assert under_current_names(record, TODAY).key == Origin({}, TODAY, 1).key
     changed = {**TODAY, "augment.reverberation.rt60": [0.2, 2.0]}

@@ -1,4 +1,4 @@
-"""new-recipe ended with a raw error if no utterance could be used, once after following its own advice."""
+"""new-recipe failed with a traceback if no utterance could be used, even after following its own advice."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The recording of a live Ogg stream, whose sample count doesn't begin at 0, was refused as too long."""
+"""The recording of a live Ogg stream, whose sample positions don't start at 0, was refused as too long."""
 
 import io
 import struct
@@ -50,7 +50,7 @@ def check_sum(page: bytes) -> int:
 
 
 def later(page: bytes, samples: int) -> bytes:
-    """The page of a stream that began so many samples before."""
+    """The same page in a stream that began `samples` earlier."""
     if position(page) <= 0:
         return page
     page = page[:6] + struct.pack("<q", position(page) + samples) + page[14:22] + bytes(4) + page[26:]

@@ -1,4 +1,4 @@
-"""A stage was refused because an earlier one, whose outputs it can do without, was never run."""
+"""A stage was refused because an earlier one had not run, although it needs none of its outputs."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from asrkit.pipeline.runner import cache_of
 from tests.pipeline.toy import STAGES, Toy
 
 
-def test_outputs_that_may_be_absent_are_not_asked_for(finished: Toy) -> None:
+def test_optional_inputs_are_not_required(finished: Toy) -> None:
     (finished.exp / "stages/count.json").unlink()
     tell = dataclasses.replace(STAGES[3], reads=("collect/words.txt", "count/counts.json?"))
     experiment = finished.experiment()

@@ -1,4 +1,4 @@
-"""Options of use took values that can't be, such as --queue -1, and some had no effect where they stood."""
+"""transcribe, export and serve accepted impossible values, such as --queue -1, and options without effect."""
 
 from pathlib import Path
 from typing import List
@@ -12,7 +12,7 @@ from asrkit.recognise.hotwords import read_hotwords
 
 
 def message(words: List[str]) -> str:
-    """What a command refuses."""
+    """The error message of a command."""
     try:
         found = CliRunner().invoke(asrkit, words, catch_exceptions=False)
     except UserError as error:
@@ -32,7 +32,7 @@ def message(words: List[str]) -> str:
         ("--chunk", "nan"),
     ],
 )
-def test_values_of_serve_that_cannot_be(option: str, value: str) -> None:
+def test_impossible_values_of_serve_are_refused(option: str, value: str) -> None:
     assert f"Invalid value for '{option}'" in message(["serve", "--exp", "EXP", option, value])
 
 
@@ -55,7 +55,7 @@ def test_options_without_an_effect_are_refused(tmp_path: Path, words: List[str],
     assert expected in message([*words, "--exp", str(tmp_path)])
 
 
-def test_a_weight_that_is_no_number_is_called_so(tmp_path: Path) -> None:
+def test_a_weight_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("JOHN\n")
     with pytest.raises(UserError, match="the weight nan") as error:
         read_hotwords(tmp_path / "names.txt", float("nan"))

@@ -1,4 +1,4 @@
-"""A stretch shorter than a frame came before the segments that it follows, which waited in the batch."""
+"""A stretch shorter than one frame was returned before earlier segments that were still in the batch."""
 
 from typing import Any, List, Tuple
 
@@ -20,7 +20,7 @@ UNITS = Units([BLANK_SYMBOL, "A"], [Pronunciation("a", ("A",))])
 
 
 class Encoder:
-    """Finds the unit A in every frame."""
+    """Recognises the unit A in every frame."""
 
     def __init__(self) -> None:
         self.batches: List[int] = []
@@ -54,4 +54,4 @@ def test_segments_come_in_order(
     segments = list(recognise.segments(samples, RATE))
     assert [(segment.start, segment.end) for segment in segments] == stretches
     assert [segment.outcome for segment in segments] == outcomes
-    assert encoder.batches == batches  # what is too short costs no batch of its own
+    assert encoder.batches == batches  # stretches without features don't cause a batch of their own

@@ -1,5 +1,5 @@
-"""Methods that need an n-gram model of order 2 looked at lm.order: a given model of order 3 was refused
-beside lm.order 1, and one of order 1, or pruned to it, failed in stage decode."""
+"""Methods that need an n-gram model of order 2 checked lm.order instead of the model: with lm.order 1 a given
+model of order 3 was refused, and a model of order 1, given or pruned, failed in stage decode."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ RECIPE = REPOSITORY / "recipes" / "yesno" / "recipe.yaml"
 
 
 def run(folder: Path, lm: LmConfig, method: str) -> None:
-    """Stage lm with the settings that it declares."""
+    """Run stage lm with only the settings that it declares."""
     experiment: Experiment = experiment_with(lm, folder)
     config = msgspec.structs.replace(experiment.config, decode=DecodeConfig(methods=("1best", method)))
     _execute(stage_named("lm"), Experiment(config, experiment.directory, folder, folder / "recipe", jobs=1))
@@ -32,7 +32,7 @@ def give(folder: Path, order: int) -> None:
     write_arpa(estimate(["YES YES", "NO", "NEW"], order).model, folder / "given.arpa")
 
 
-def test_lm_order_does_not_matter_beside_a_given_model(tmp_path: Path) -> None:
+def test_lm_order_does_not_matter_if_a_model_is_given(tmp_path: Path) -> None:
     methods = "decode.methods=[ctc-decoding]"
     load_config(RECIPE, None, ["lm.order=1", "lm.arpa=given.arpa", methods])
     with pytest.raises(UserError, match="methods has ctc-decoding"):
@@ -53,7 +53,7 @@ def test_a_model_of_order_1_ends_stage_lm(tmp_path: Path, lm: LmConfig, setting:
     assert "modified-beam-search" in refusal.value.expected
 
 
-def test_kenlm_s_refusal_names_the_settings(tmp_path: Path) -> None:
+def test_the_error_for_kenlm_names_the_settings(tmp_path: Path) -> None:
     give(tmp_path, 1)
     with pytest.raises(UserError, match="is a model of order 1") as refusal:
         load_kenlm(tmp_path / "given.arpa")

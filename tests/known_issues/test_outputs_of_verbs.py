@@ -1,6 +1,6 @@
-"""--output with the name of a folder hid that folder; `evaluate` replaced the results of another CutSet.
+"""--output with the name of a folder replaced that folder, and `evaluate` the results of another CutSet.
 
-And run.sh took the folder of an evaluation for an experiment; kinds of noise in `robustness` were merged.
+run.sh accepted the folder of an evaluation as an experiment, and `robustness` merged kinds of noise.
 """
 
 import shutil
@@ -30,7 +30,7 @@ from tests.pipeline.toy import Toy
     ],
     ids=("align", "show", "compare", "graph"),
 )
-def test_a_folder_is_not_a_file_to_write(tmp_path: Path, command: object, words: tuple) -> None:  # type: ignore[type-arg]
+def test_a_folder_is_refused_as_an_output_file(tmp_path: Path, command: object, words: tuple) -> None:  # type: ignore[type-arg]
     (tmp_path / "mine").write_text("keep")
     result = CliRunner().invoke(command, [*words, str(tmp_path)])  # type: ignore[call-overload]
     assert result.exit_code == 2 and "is a directory" in result.output
@@ -47,7 +47,7 @@ def test_a_cut_set_of_the_same_name_needs_another_folder(tmp_path: Path) -> None
     _refuse_other_folder(output, one)
     with pytest.raises(UserError, match=f"holds the evaluation of {one}"):
         _refuse_other_folder(output, two)
-    one.unlink()  # it was moved
+    one.unlink()  # as if it had been moved
     _refuse_other_folder(output, two)
 
 

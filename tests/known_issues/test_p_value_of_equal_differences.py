@@ -1,4 +1,4 @@
-"""Two systems that differ by the same number of errors in each of three utterances had p = 0."""
+"""The p-value was 0 if two systems differed by the same number of errors in all of three utterances."""
 
 from typing import List
 

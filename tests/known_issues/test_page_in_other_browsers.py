@@ -1,4 +1,4 @@
-"""The server's page failed in Firefox, without https, with an API key, and at a double click on Speak."""
+"""The server's page failed in Firefox, without https, with an API key, and after a double click on Speak."""
 
 from typing import Any, Iterator
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
 KEY = "schl\u00fcssel/+"
 STATE, TEXT = "document.getElementById('state').innerText", "document.getElementById('text').innerText"
-# Notes what the page asks the browser for
+# Records the microphone streams and object URLs that the page gets from the browser
 WATCH = """
   window.streams = []; window.addresses = new Set();
   const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -62,7 +62,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 
 
 def opened(tab: Tab, script: str = "") -> Tab:
-    """The page again, after a script that changes the browser."""
+    """Load the page again, and run a script that changes the browser's functions."""
     tab.open(tab.address)  # type: ignore[attr-defined]
     tab.run(f"sessionStorage.setItem('asrkit-key', {KEY!r})")
     tab.open(tab.address)  # type: ignore[attr-defined]
@@ -103,7 +103,7 @@ def test_words_are_shown_while_the_microphone_records(tab: Tab, browser: str) ->
     tab.wait("!document.getElementById('player').hidden")
     assert has_ended(tab)
     assert tab.run("document.getElementById('player').src.startsWith('blob:')")
-    assert tab.run("addresses.size") == 2  # the sound and the subtitles, of the last recording alone
+    assert tab.run("addresses.size") == 2  # the sound and the subtitles of the last recording only
 
 
 def test_the_microphone_is_released_when_it_cannot_be_used(tab: Tab) -> None:
@@ -118,7 +118,7 @@ def test_pages_without_https_say_so(tab: Tab) -> None:
     hide = "Object.defineProperty(navigator, 'NAME', { value: undefined, configurable: true });"
     opened(tab, hide.replace("NAME", "mediaDevices") + hide.replace("NAME", "clipboard"))
     click(tab, "speak")
-    tab.wait(f"{STATE}.includes('only to pages of https or localhost')")
+    tab.wait(f"{STATE}.includes('only on https or localhost pages')")
     tab.run("document.getElementById('result').hidden = false")
     tab.run("document.getElementById('text').textContent = 'ONE'")
     click(tab, "copy")

@@ -1,4 +1,4 @@
-"""The columns start, end, duration and channel of a table were ignored: each row got the whole file."""
+"""The columns start, end, duration and channel of a table were ignored, so each row got the whole file."""
 
 from pathlib import Path
 from typing import List, Optional, Tuple
@@ -18,7 +18,7 @@ CONFIG = CorpusConfig(module="tsv")
 
 
 def listed(folder: Path, columns: str, *rows: str) -> List[Utterance]:
-    """Utterances of a table with a.wav, text and speaker, then these columns."""
+    """Utterances of a table whose rows are a.wav, a text and a speaker, then these columns."""
     lines = [f"path text speaker {columns}", *(f"a.wav ONE s {row}" for row in rows)]
     (folder / "all.tsv").write_text("\n".join(lines).replace(" ", "\t") + "\n")
     return list(load_corpus_module("tsv", REPOSITORY / "local").utterances(folder, CONFIG))
@@ -38,7 +38,7 @@ def listed(folder: Path, columns: str, *rows: str) -> List[Utterance]:
         ("votes gender locale", "1 f en", None, None, "votes, locale"),
     ],
 )
-def test_times_are_those_of_the_row(
+def test_times_are_read_from_the_columns(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     columns: str,

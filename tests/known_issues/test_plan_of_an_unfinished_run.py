@@ -1,4 +1,4 @@
-"""asrkit plan --measured on a run without stage train ended with a KeyError."""
+"""asrkit plan --measured with a run that had not finished stage train raised KeyError."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A recording whose name isn't UTF-8 ended `asrkit transcribe` for all of them."""
+"""One recording whose name isn't UTF-8 made `asrkit transcribe` fail for all recordings."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ LATIN = os.fsdecode(b"caf\xe9.wav")
 
 
 class Recogniser:
-    """Recognises "one" in all that it is given."""
+    """Recognises "one" in every recording."""
 
     units = None
 
@@ -58,14 +58,14 @@ def test_all_recordings_are_transcribed(
     assert texts == [b"caf\xe9.wav." + ending.encode(), b"z.wav." + ending.encode()]
 
 
-def test_and_printed(recordings: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_their_transcripts_are_printed(recordings: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["transcribe", "--exp", "EXP", str(recordings)])
     lines = capfdbinary.readouterr().out.splitlines()
     assert end.value.code == 0 and [line.split(b"\t")[1] for line in lines] == [b"one", b"one"]
 
 
-def test_such_a_file_that_is_no_audio_is_a_problem_of_its_own(tmp_path: Path) -> None:
+def test_such_a_file_that_is_not_audio_is_rejected_alone(tmp_path: Path) -> None:
     (tmp_path / LATIN).write_text("no audio")
     with pytest.raises(AudioProblem, match="not readable audio"):
         inspect_audio(tmp_path / LATIN, 60)

@@ -1,4 +1,4 @@
-"""With stream=true a refusal of hotwords had status 200; and no refusal named its field or what to do."""
+"""With stream=true, refused hotwords got status 200, and no refusal named the field or what to do."""
 
 import json
 from typing import Any, Callable, Dict, Iterator, List, Tuple
@@ -22,7 +22,7 @@ from asrkit.text.units import Units
 
 
 class Recogniser:
-    """Knows the word CAT; finds it in all audio."""
+    """Recognises the word CAT, the only one it knows, in all audio."""
 
     units = Units([BLANK_SYMBOL, "A"], [Pronunciation("CAT", ("A",))])
 
@@ -33,7 +33,7 @@ class Recogniser:
 
 
 class Connection:
-    """A worker's end of a pipe that brings one request."""
+    """A worker's end of a pipe, with one request."""
 
     def __init__(self, request: Request) -> None:
         self.sent: List[Tuple[str, Any]] = []
@@ -50,7 +50,7 @@ class Connection:
 
 
 class Workers:
-    """Recognise in this process, by what a worker process would send."""
+    """Runs the code of a worker in this process."""
 
     pending, count = 0, 1
 
@@ -97,7 +97,7 @@ def test_they_are_refused_with_a_status_and_their_field(client: Any, stream: Dic
 
 
 @pytest.mark.parametrize("stream", [{}, {"stream": "true"}])
-def test_audio_is_refused_with_what_to_do(client: Any, stream: Dict[str, str]) -> None:
+def test_a_refusal_of_audio_names_what_to_do(client: Any, stream: Dict[str, str]) -> None:
     answer = post(client, b"noise", **stream)
     error = answer.json()["error"]
     assert answer.status_code == 400 and error["param"] == "file"
@@ -105,7 +105,7 @@ def test_audio_is_refused_with_what_to_do(client: Any, stream: Dict[str, str]) -
         assert part in error["message"]
 
 
-def test_what_is_refused_later_in_a_stream_is_the_same_error(client: Any) -> None:
+def test_a_later_refusal_in_a_stream_is_the_same_error(client: Any) -> None:
     answer = post(client, **{"keywords[]": "CAT", "stream": "true"})
     events = [json.loads(line[len("data: ") :]) for line in answer.text.split("\n") if line]
     assert [event["type"] for event in events] == ["transcript.text.delta", "error"]

@@ -1,4 +1,4 @@
-"""After --stage and --force "the same command resumes" was untrue, and an older training came back."""
+"""After --stage or --force, "the same command resumes" was wrong, and an older training was used again."""
 
 import signal
 
@@ -27,7 +27,7 @@ def test_the_command_that_resumes_is_named(finished: Toy) -> None:
     assert "goes on" in finished.run("--stage", "count", *order)
 
 
-def test_a_training_of_todays_code_is_preferred(finished: Toy) -> None:
+def test_a_training_by_the_current_code_is_preferred(finished: Toy) -> None:
     finished.replace("toykit/tell.py", "print(", "1 + 1\n    print(")
     finished.run("--stage", "tell")
     second = (finished.exp / "tell").resolve()
@@ -43,6 +43,6 @@ def test_dry_run_says_what_a_run_with_stage_does(finished: Toy) -> None:
     assert f"uses {first}" in finished.run("--stage", "tell")
 
 
-def test_the_command_is_killed_in_the_stage_that_it_names(finished: Toy) -> None:
+def test_a_command_with_the_interrupted_stage_resumes_it(finished: Toy) -> None:
     kill(finished.hold("--stage", "count"))
     assert "goes on" in finished.run("--stage", "count")

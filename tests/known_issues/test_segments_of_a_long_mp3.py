@@ -1,4 +1,4 @@
-"""A long recording was parsed from beginning to end for each of its segments and cuts."""
+"""A long recording was parsed from start to end for each of its segments or cuts."""
 
 import io
 from pathlib import Path
@@ -30,7 +30,7 @@ def counted_calls(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> Li
 
 
 def mp3(seed: int) -> bytes:
-    """Of variable rate, without the frame that has the frame count."""
+    """MP3 with a variable bit rate, without the frame that contains the frame count."""
     samples = np.random.default_rng(seed).standard_normal(2 * RATE) * np.linspace(0.001, 0.3, 2 * RATE)
     stream = io.BytesIO()
     soundfile.write(stream, samples, RATE, "MPEG_LAYER_III", format="MP3", bitrate_mode="VARIABLE")

@@ -1,4 +1,4 @@
-"""Ends of ranges that no training survives, such as model.dropout=1, passed load_config and failed later."""
+"""Limit values that no training works with, such as model.dropout=1, were accepted and failed later."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_they_are_refused_when_the_recipe_is_read(setting: str) -> None:
 
 
 @pytest.mark.parametrize("setting", ALLOWED)
-def test_others_are_not(setting: str) -> None:
+def test_values_within_the_limits_are_accepted(setting: str) -> None:
     load_config(RECIPE, None, [setting])
 
 

@@ -1,4 +1,4 @@
-"""Settings of language models without effect were accepted, and a retry_beam_factor that narrows the beam."""
+"""Settings of language models without effect were accepted, as was a retry_beam_factor that narrows beams."""
 
 from pathlib import Path
 from typing import List

@@ -1,4 +1,4 @@
-"""The numbers of Kaldi's lexiconp_silprob.txt were taken as phones."""
+"""The silence probabilities in Kaldi's lexiconp_silprob.txt were read as phones."""
 
 from pathlib import Path
 

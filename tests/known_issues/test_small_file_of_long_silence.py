@@ -1,4 +1,4 @@
-"""A small FLAC of silence took tens of GB, and a worker that was killed left the upload in /tmp."""
+"""A small FLAC file of silence took tens of GB of memory, and a killed worker left the upload in /tmp."""
 
 import io
 import os
@@ -40,7 +40,7 @@ def test_the_server_limits_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
         read_recording(flac(2.1), 2.0)
 
 
-def test_samples_of_several_blocks_and_channels_are_all_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_samples_of_several_blocks_and_channels_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1000)
     samples = np.random.default_rng(0).integers(-1000, 1000, (2500, 2)).astype(np.int16)
     stream = io.BytesIO()
@@ -50,7 +50,7 @@ def test_samples_of_several_blocks_and_channels_are_all_there(monkeypatch: pytes
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="Linux only")
-def test_an_upload_has_no_name_that_could_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temporary_file_of_an_upload_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     listed = []
 
@@ -71,7 +71,7 @@ def test_without_proc_the_file_is_removed(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("content", [b"", b"no audio", flac(1.0)[:50]])
-def test_errors_name_no_file_that_nobody_knows(content: bytes) -> None:
+def test_errors_do_not_name_the_temporary_file(content: bytes) -> None:
     with pytest.raises(AudioProblem) as error:
         read_recording(content)
     assert "/proc" not in str(error.value) and "/tmp" not in str(error.value)

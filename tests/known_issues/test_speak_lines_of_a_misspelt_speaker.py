@@ -1,4 +1,4 @@
-"""speak --lines with a misspelt speaker, or a file without text, removed the table of the finished run."""
+"""speak --lines with a misspelt speaker, or an empty text file, removed the table of an earlier run."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ TABLE = "path\ttext\tspeaker\tsplit\n000000.flac\ta\tanna\ttrain\n"
 
 @pytest.fixture
 def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What an earlier run wrote."""
+    """The output of an earlier run."""
     voice: Any = SimpleNamespace(speakers=["anna", "otto"])
     units = Units([BLANK_SYMBOL, "A"], [Pronunciation("a", ("A",))])
     speaker = speaking.Speaker(voice, units, FeaturesConfig())

@@ -1,4 +1,4 @@
-"""Speakers of a table like Common Voice's whose ids shared their first 16 characters were one speaker."""
+"""Speakers in tables of Common Voice were merged if the first 16 characters of their ids were equal."""
 
 from pathlib import Path
 from typing import List

@@ -1,4 +1,4 @@
-"""Hotwords outside the lexicon became the unknown word, and bundles of BPE or characters refused them."""
+"""Hotwords outside the lexicon became the unknown word; bundles with BPE or characters refused them."""
 
 from pathlib import Path
 from typing import List, Sequence
@@ -34,7 +34,7 @@ def test_the_unknown_word_stands_for_no_hotword() -> None:
     assert PHONES.encode("ZEBRA AB") == [1, 2, 3]  # in transcripts it does
 
 
-def test_nor_for_a_recognised_word() -> None:
+def test_the_unknown_word_stands_for_no_recognised_word() -> None:
     table = np.log(np.array([[0.1, 0.1, 0.7, 0.1], [0.7, 0.1, 0.1, 0.1]]))
     greedy = [Word("AA", 0.0, 0.04, 0.7)]  # a unit that begins no word
     assert _base(table, greedy, PHONES).tolist() == table.max(axis=1).tolist()
@@ -84,12 +84,12 @@ def test_a_bundle_of_bpe_pieces_spells_any_word(
         write_pieces(tmp_path.parent / "bpe.model", tmp_path / "bpe.vocab")
     make_bundle(tmp_path, "bpe", [Pronunciation(word, spell(word)) for word in words])
     units = opened_units(tmp_path, monkeypatch)
-    if not has_pieces:  # as asrkit exported it before
+    if not has_pieces:  # as an earlier version exported it
         with pytest.raises(UserError, match="no tokens for SHEATHS") as error:
             make_hotwords({"SHEATHS": 1.0}, units)
         assert "export" in error.value.todo
         return
-    # Pieces that no word of the training text has are no tokens
+    # Pieces that occur in no word of the training text are not tokens of the model
     new = [a + b for a in words for b in words if {*spell(a + b)} <= {*units.symbols} and a + b not in words]
     hotwords = make_hotwords(dict.fromkeys(map(str.lower, new[:20]), 1.0), units)
     assert len(hotwords) == 20

@@ -1,4 +1,4 @@
-"""`asrkit transcribe --nj 2 - FOLDER < a.wav` lost stdin: forked processes have none."""
+"""`asrkit transcribe --nj 2 - FOLDER < a.wav` lost stdin, which is closed in worker processes."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ main(sys.argv[1:])
 """
 
 
-def test_it_is_transcribed_beside_files(tmp_path: Path) -> None:
+def test_it_is_transcribed_along_with_files(tmp_path: Path) -> None:
     first, second = (
         write_audio(tmp_path / "a.wav", noise(1.0, 1)),
         write_audio(tmp_path / "b.wav", noise(0.5, 1)),

@@ -1,4 +1,4 @@
-"""units.merge_stress left the stress of phones with a word-start mark: ▁AH0 and ▁AH1 stayed two units."""
+"""units.merge_stress didn't merge phones with a word-start mark: ▁AH0 and ▁AH1 stayed two units."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Subtitles with --digits zh had spaces between all characters: they were not of the written text."""
+"""Subtitles with --digits zh had spaces between all characters, because words were joined with spaces."""
 
 from typing import List
 
@@ -15,13 +15,13 @@ def texts(words: List[str], written: str) -> List[List[str]]:
     return [block.split("\n")[2:] for block in blocks]
 
 
-def test_they_are_as_it_is_written() -> None:
+def test_subtitles_are_parts_of_the_written_text() -> None:
     words = ["今", "天", "是", "2022", "年", "3", "月"]
     assert texts(words, "今天是2022年3月") == [["今天是2022年3月"]]
     assert "今天是2022年3月" in to_vtt(Transcript("a", 9.0, (segment(words, "今天是2022年3月"),)))
 
 
-def test_long_ones_have_two_lines_and_then_further_cues() -> None:
+def test_long_texts_have_two_lines_or_several_cues() -> None:
     han = [chr(0x4E00 + index) for index in range(50)]
     assert texts(han, "".join(han)) == [["".join(han[:25]), "".join(han[25:])]]
     assert [len("".join(lines)) for lines in texts(han * 2, "".join(han * 2))] == [60, 40]  # 6 s each

@@ -1,4 +1,4 @@
-"""The text of a supervision that covered a part of its cut was taken for the whole cut's."""
+"""If a supervision covered only a part of its cut, its text was used as the transcript of the whole cut."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def write(folder: Path, *supervisions: Dict[str, float], **changed: Any) -> Path
 
 
 def read(file: Path) -> Tuple[Found, List[str]]:
-    """Start and duration of the valid utterances in samples, and the kinds of the rejected ones."""
+    """First sample and number of samples of the valid utterances, and kinds of the rejections."""
     config = CorpusConfig(module="cut_set")
     entries = read_cut_set(file, "--cuts", False)
     listed = list(cut_utterances(entries, "train", file.parent, config.max_duration))
@@ -58,12 +58,12 @@ def test_a_cut_is_trimmed_to_its_supervision(
 ) -> None:
     file = write(tmp_path, {"start": start, "duration": duration})
     assert read(file) == ([place or (1.0, 4.0)], [])
-    line = "a_cuts.jsonl: 1 cuts trimmed, as by lhotse cut trim-to-supervisions\n"
+    line = "a_cuts.jsonl: 1 cuts trimmed to their supervisions\n"
     assert capsys.readouterr().out == (line if place else "")
 
 
 def test_derived_audio_is_trimmed_too(tmp_path: Path) -> None:
-    """Of a changed volume."""
+    """The audio is derived because its volume is changed."""
     file = write(tmp_path, {"start": 2.5, "duration": 1.0})
     row = json.loads(file.read_text())
     row["recording"]["transforms"] = [{"name": "Volume", "kwargs": {"factor": 0.5}}]
@@ -71,7 +71,7 @@ def test_derived_audio_is_trimmed_too(tmp_path: Path) -> None:
     assert read(file) == ([(0.0, 1.0)], [])
 
 
-def test_other_cuts_stay(tmp_path: Path) -> None:
+def test_other_cuts_are_not_trimmed(tmp_path: Path) -> None:
     assert read(write(tmp_path, {})) == ([(1.0, 4.0)], [])
     assert read(write(tmp_path, {"start": 0, "duration": 1}, channel=[0], type="MultiCut"))[0] == [(0.0, 4.0)]
     both = ({"start": 0, "duration": 1}, {"start": 2, "duration": 1})

@@ -1,4 +1,4 @@
-"""Fine-tuning on text in another letter case or script silently made every word one new unit."""
+"""When fine-tuning on text in another letter case or script, every word became one new unit."""
 
 import random
 from pathlib import Path
@@ -25,14 +25,14 @@ def sentences(words: List[str]) -> List[str]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """An experiment with BPE units of upper-case text; its recipe takes the letter case as it is."""
+    """An experiment with BPE units of upper-case text; its recipe doesn't change the letter case."""
     build_units(BPE, sentences(WORDS), tmp_path / "model" / "units")
     write_settings(tmp_path / "model", RecipeConfig(name="m", corpus=CorpusConfig(module="m"), units=BPE))
     return tmp_path / "model"
 
 
 def new_recipe(model: Path, text: str, *options: str) -> str:
-    """The output of new-recipe for a corpus with this text; raises what it raises."""
+    """Run new-recipe on a corpus with this text, and return its output; its errors are raised."""
     folder = model.parent / "c"
     (model.parent / "recipes").mkdir()
     rows = ["path\ttext\tspeaker\n"]

@@ -1,4 +1,4 @@
-"""At 22,050 and 11,025 Hz, whose 10 ms are no whole number of samples, times of aligned words drifted."""
+"""Times of aligned words drifted at 22,050 and 11,025 Hz, where 10 ms isn't a whole number of samples."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SECONDS = 120  # a word in each, from 0.3 to 0.7
 
 
 @pytest.mark.parametrize("rate", [16000, 22050, 11025, 44100])
-def test_edges_are_those_of_the_sound_up_to_the_end(rate: int) -> None:
+def test_word_times_are_right_up_to_the_end(rate: int) -> None:
     generator = np.random.default_rng(0)
     samples = 1e-4 * generator.normal(size=SECONDS * rate)
     for second in range(SECONDS):

@@ -1,4 +1,4 @@
-"""On a GPU, transcribe forked after CUDA had begun, and methods that use the model found it on the GPU."""
+"""On a GPU, transcribe forked after CUDA had started, and methods that use the model found it on the GPU."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tests.corpus.sound import write_audio
 from tests.train.tiny import MODEL, UNITS
 
 
-def test_several_processes_beside_a_gpu_are_refused(tmp_path: Path) -> None:
+def test_several_processes_with_a_gpu_are_refused(tmp_path: Path) -> None:
     for name in ("a.wav", "b.wav"):
         write_audio(tmp_path / name, np.zeros(16000))
     arguments = [str(tmp_path), "--exp", str(tmp_path / "exp"), "--device", "cuda", "--nj", "2"]
@@ -47,7 +47,7 @@ def test_on_the_cpu_there_is_one_model() -> None:
     assert TorchEncoder(model, "cpu")._model is model
 
 
-def test_convolutions_there_are_in_float32_as_in_stage_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_convolutions_on_a_gpu_are_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AcousticModel, "to", lambda self, device: self)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)

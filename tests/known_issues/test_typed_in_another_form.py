@@ -1,4 +1,4 @@
-"""Words typed with combining accents (NFD, as macOS gives them) were unknown to align, speak and hotwords."""
+"""align, speak and hotwords didn't find words typed with combining accents (NFD, as on macOS)."""
 
 import unicodedata
 

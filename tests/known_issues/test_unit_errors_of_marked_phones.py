@@ -1,4 +1,4 @@
-"""In the unit error rate of phones with word-start marks, an out-of-vocabulary word was cut into letters."""
+"""For phones with word-start marks, the unit error rate split out-of-vocabulary words into letters."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_a_word_that_the_lexicon_lacks_is_one_token(mark: str) -> None:
     assert unit_tokeniser(units)(["GO", "TIGER", "AT"]) == [f"{mark}G", "OW", "TIGER", f"{mark}AE", "T"]
 
 
-def test_marked_phones_that_are_no_word_are_counted_as_phones() -> None:
+def test_marked_phones_that_form_no_word_are_counted_as_phones() -> None:
     units = units_of("\u2581")
     words = units.words([units.ids[name] for name in ("\u2581AE", "T", "\u2581G", "T", "OW")])
     assert words == ["AT", "GTOW"]

@@ -1,5 +1,5 @@
-"""<UNK> of a given ARPA file was no <unk>: units.unknown_word did not get its probabilities, and a model of
-order 1 was refused."""
+"""<UNK> in a given ARPA file wasn't treated as <unk>: units.unknown_word didn't get its probabilities, and a
+model of order 1 was refused."""
 
 from pathlib import Path
 from typing import Callable

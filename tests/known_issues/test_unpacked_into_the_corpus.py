@@ -1,6 +1,6 @@
-"""With --corpus-dir .../LibriSpeech, a set was unpacked to LibriSpeech/LibriSpeech, which hid the others.
+"""With --corpus-dir .../LibriSpeech, a set was unpacked to LibriSpeech/LibriSpeech, and others weren't found.
 
-And what a killed run had unpacked or fetched stayed for ever.
+Files that a killed run had downloaded or unpacked were never removed.
 """
 
 import os

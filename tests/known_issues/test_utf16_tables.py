@@ -1,4 +1,4 @@
-"""A table in UTF-16, as spreadsheets write it, was to be converted from Latin-1, which made it garbage."""
+"""For a table in UTF-16, as spreadsheets write it, the error advised to convert from Latin-1, to garbage."""
 
 import codecs
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""whole-lattice-rescoring removed words that the larger model lacks, without a report, and fell back to
-greedy if no path was left."""
+"""whole-lattice-rescoring removed words that the larger model lacks without a warning, and if no path was
+left, it fell back to greedy."""
 
 import math
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_words_that_it_lacks_have_the_scores_of_unk(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = decode(tmp_path, LARGER)["whole-lattice-rescoring"]
-    line = "2 words that larger.arpa lacks have the scores of <unk>: BOOK, BOOKED\n"
+    line = "2 words that larger.arpa lacks are scored as <unk>: BOOK, BOOKED\n"
     assert capsys.readouterr().out.endswith(line)
     assert found.outcome == "lattice"
     assert found.best([1.0, 0.0]) == ["RED", "BOOKED"]
@@ -67,7 +67,7 @@ def test_words_that_it_lacks_have_the_scores_of_unk(
     assert float(expected[found.words.index(["RED", "BOOKED"])]) == pytest.approx(-2.0 * math.log(10))
 
 
-def test_a_lattice_of_which_nothing_is_left_stays_as_it_is(
+def test_a_lattice_without_allowed_paths_is_not_rescored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = decode(tmp_path, WITHOUT)

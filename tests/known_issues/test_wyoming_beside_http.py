@@ -1,4 +1,5 @@
-"""With --wyoming, SIGTERM did not stop the server, a busy port was ignored, and every model was English."""
+"""With --wyoming, SIGTERM didn't stop the server, a busy port was ignored, and every model was announced as
+English."""
 
 import asyncio
 import functools
@@ -51,7 +52,7 @@ def test_sigterm_stops_both() -> None:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "listens\n"
-            with socket.create_connection(("127.0.0.1", port)):  # an idle client doesn't keep it
+            with socket.create_connection(("127.0.0.1", port)):  # an idle client must not delay the end
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(60) == -signal.SIGTERM
         finally:
@@ -74,7 +75,7 @@ def test_a_busy_port_is_refused_before_anything_is_served() -> None:
     assert "--wyoming" in error.value.where
 
 
-def test_a_client_that_sends_no_events_ends_alone() -> None:
+def test_a_client_that_breaks_the_protocol_affects_no_other() -> None:
     async def talk() -> None:
         reported: Dict[str, Any] = {}
         loop, workers, port = asyncio.get_running_loop(), None, free_port()

@@ -101,9 +101,9 @@ def test_ranks_of_srun(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     assert launched_rank() is None  # a shell of Slurm
     monkeypatch.setenv("MASTER_ADDR", "first")
-    assert launched_rank() is None  # a script of sbatch
+    assert launched_rank() is None  # in an sbatch script
     monkeypatch.setenv("SLURM_STEP_ID", "0")
     assert launched_rank() == 9
     assert {name: os.environ[name] for name in expected} == expected
-    monkeypatch.setenv("WORLD_SIZE", "1")  # as in pods of one process
+    monkeypatch.setenv("WORLD_SIZE", "1")  # as in Kubernetes pods with one process
     assert launched_rank() is None

@@ -39,7 +39,7 @@ def test_a_repair_keeps_what_is_known(tmp_path: Path) -> None:
     before = file.read_bytes()
     write_cost(experiment, {"train": record(1.0, 5, None)})
     assert file.read_bytes() == before  # it ran on another machine
-    write_cost(experiment, {"train": new})  # a kill came before cost.json was written
+    write_cost(experiment, {"train": new})  # as after a kill before cost.json was written
     cost = json.loads(file.read_text())
     assert cost["stages"]["train"]["seconds"] == 2.0 and cost["commit"] == json.loads(before)["commit"]
     (tmp_path / "train").mkdir()
