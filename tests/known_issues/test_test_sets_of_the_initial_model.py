@@ -5,7 +5,7 @@ from typing import Dict, Sequence
 
 from asrkit.config import CorpusConfig, RecipeConfig
 from asrkit.pipeline.experiment import Experiment, write_settings
-from asrkit.train.initialisation import count_heard
+from asrkit.train.initialisation import count_trained_on
 from tests.storage.json_lines import write_jsonl_gz
 
 
@@ -23,9 +23,9 @@ def test_utterances_in_its_training_data_are_counted(tmp_path: Path) -> None:
     start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"], "dev": ["d"]})
     sets = {"train": ["e"], "dev": ["f", "d"], "test-clean": ["a", "g", "c"], "test-other": ["h"]}
     fine_tuned = experiment_at(tmp_path / "fine-tuned", sets)
-    assert count_heard(fine_tuned, start.directory) == {"test-clean": (2, 3)}
+    assert count_trained_on(fine_tuned, start.directory) == {"test-clean": (2, 3)}
 
 
 def test_nothing_is_known_of_other_models(tmp_path: Path) -> None:
     fine_tuned = experiment_at(tmp_path / "fine-tuned", {"dev": ["a"]})
-    assert count_heard(fine_tuned, tmp_path / "resnet.safetensors") == {}
+    assert count_trained_on(fine_tuned, tmp_path / "resnet.safetensors") == {}
