@@ -61,7 +61,7 @@ def make_recipe(
         splits, rejections = _read(source, directory, settings, jobs)
     yield from summarise_rejections(rejections, list(splits)[2:])
     settings += _allow_damage(splits, rejections, source, given)
-    refuse_shared_audio(splits)
+    refuse_shared_audio(splits, _corpus(settings))
     texts = [valid.text for valid in next(iter(splits.values()))]
     if init_from is not None:
         case_given = any(one.key == "corpus.case" for one in chosen)
@@ -75,8 +75,8 @@ def make_recipe(
         for split, of in splits.items()
     }
     statistics = {split: split_statistics(of) for split, of in splits.items()}
-    phones = any((each.key, each.value) == ("units.kind", "phones") for each in settings)
-    settings += suggest_settings(splits[corpus.train], splits[corpus.dev], phones)
+    units = next((each.value for each in settings if each.key == "units.kind"), None)
+    settings += suggest_settings(splits[corpus.train], splits[corpus.dev], units)
     _load(name, settings)
     write_recipe(directory, source, settings, statistics, own_statistics(splits, corpus))
     for split, of in statistics.items():
@@ -196,7 +196,9 @@ def _refuse_name(name: str, directory: Path) -> None:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is None:
         raise UserError(f"the name {name!r}", "letters, digits, - and _", verb, "choose another name")
     if not directory.parent.is_dir():
-        found, todo = f"no folder {directory.parent}", "run this in the project's folder"
-        raise UserError(found, "the project's folder of recipes", "--recipes", todo)
+        todo = (
+            f"run this in the project's folder, or create it: mkdir -p {shlex.quote(str(directory.parent))}"
+        )
+        raise UserError(f"no folder {directory.parent}", "a folder of recipes", "--recipes", todo)
     if directory.exists():
         raise UserError(f"{directory} exists", "a new name", verb, "choose another, or remove the folder")
