@@ -56,7 +56,7 @@ def estimate_lines(
 
 
 def _short(value: float) -> str:
-    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"  # 0.04 hours aren't 0.0
+    return f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"  # 0.04 hours aren't 0.0
 
 
 def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:

@@ -89,25 +89,36 @@ def make_recipe(
 def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Suggestion]) -> List[Suggestion]:
     """The settings of --set, which override those `taken` from a model, and suggestions; raises UserError for
     an invalid one."""
-    config = _load(name, [Suggestion("corpus.module", "tsv"), *taken], assignments)
+    base = [Suggestion("corpus.module", "tsv"), *taken]
+    config = _load(name, base, assignments, checked=False)
     keys = [assignment.partition("=")[0].strip() for assignment in assignments]
     settings = {key: value for key, value in flatten(config).items() if key.partition(".")[0] != "augment"}
     if any(key.partition(".")[0] == "augment" for key in keys):  # a list, written as a whole
         settings["augment"], keys = msgspec.to_builtins(list(config.augment)), [*keys, "augment"]
-    return [
+    chosen = [
         Suggestion(key, value, "given with --set")
         for key, value in settings.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
     ]
+    # With names for the splits that aren't given: a default may be the name of one that is
+    splits = choose_splits(["train", "train2"], _section(chosen, "corpus"), Path("--set"))
+    names = [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
+    _load(name, [*base, *names], assignments)
+    return chosen
 
 
-def _load(name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = ()) -> RecipeConfig:
-    """The settings as run.sh reads them; raises UserError if it would refuse them."""
+def _load(
+    name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = (), checked: bool = True
+) -> RecipeConfig:
+    """The settings as run.sh reads them; raises UserError if it would refuse them.
+
+    Unless `checked`, only for unknown settings and wrong types, not for those that don't fit each other.
+    """
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
         write_text(recipe, settings_text(name, settings))
         try:
-            return load_config(recipe, None, assignments)
+            return load_config(recipe, None, assignments, earlier=not checked)
         except UserError as error:
             raise UserError(error.found, error.expected, "--set", error.todo) from None
 

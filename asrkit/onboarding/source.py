@@ -86,7 +86,7 @@ def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -
 
 
 def _names_for(key: str) -> Iterator[str]:
-    """Names of a split that is held out; the usual one may be a set of the corpus that is used otherwise."""
+    """Names for a split that is held out; the usual name may be that of a set that is used otherwise."""
     usual = "test" if key == "tests" else key
     return itertools.chain([usual], (f"{usual}{number}" for number in itertools.count(2)))
 

@@ -87,7 +87,7 @@ def read_measurements(experiment: Experiment) -> Dict[str, Measurement]:
 
 
 def write_measurement(directory: Path, name: str, measurement: Measurement) -> List[Path]:
-    """Write NAME.md, NAME.svg and, last, NAME.json, so that it never lacks a picture; returns the first two."""
+    """Write NAME.md, NAME.svg and, last, NAME.json, which needs the picture; returns the first two."""
     text, picture = directory / f"{name}.md", directory / f"{name}.svg"
     write_text(text, render_robustness(measurement, picture.name))
     draw_robustness(measurement, picture)

@@ -17,5 +17,5 @@ def test_each_recipe_has_hours(name: str) -> None:
     assert ("dev" in hours) == (not config.corpus.dev_speakers)  # these are in train
 
 
-def test_less_than_an_hour_is_not_rounded_to_none() -> None:
-    assert [_short(hours) for hours in (0.041, 0.595, 1.16, 2128.3)] == ["0.041", "0.59", "1.2", "2,128.3"]
+def test_a_few_minutes_are_not_rounded_to_none() -> None:
+    assert [_short(hours) for hours in (0.041, 0.595, 1.16, 2128.3)] == ["0.04", "0.6", "1.2", "2,128.3"]
