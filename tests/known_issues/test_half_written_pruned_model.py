@@ -11,6 +11,7 @@ from asrkit.config import load_config
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, save_model
 from asrkit.pipeline.experiment import write_settings
+from asrkit.storage.files import write_text
 from tests.recipes.miniature import PROJECT
 
 
@@ -20,6 +21,7 @@ def trained(tmp_path: Path) -> Path:
     write_settings(tmp_path / "exp", config)
     model = AcousticModel(config.model, config.features.bins, 5)
     save_model(tmp_path / "exp" / "average" / "model.safetensors", model, {})
+    write_text(tmp_path / "exp" / "units" / "units.txt", "<blk> 0\n")
     return tmp_path / "exp"
 
 
@@ -47,4 +49,4 @@ def test_a_kill_leaves_no_experiment(trained: Path, tmp_path: Path, monkeypatch:
     assert not output.exists()
     prune(trained, output)
     assert [file.name for file in output.parent.iterdir()] == ["small"]
-    assert {file.name for file in output.iterdir()} == {"average", "model.yaml", "recipe.yaml"}
+    assert {file.name for file in output.iterdir()} == {"average", "model.yaml", "recipe.yaml", "units"}
