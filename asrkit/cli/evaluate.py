@@ -80,7 +80,7 @@ def command(
     directory = Path(os.path.abspath(output or exp / "evaluate" / name))
     evaluation = _evaluation_of(trained, name, directory, methods)
     _refuse_other_folder(evaluation.directory, cuts)
-    with signals_raise(), hold_lock(evaluation.directory, ["asrkit", *sys.argv[1:]]):
+    with signals_raise(), hold_lock(evaluation.directory, ["asrkit", *sys.argv[1:]], "--output"):
         _link_trained(trained, evaluation)
         _write_manifests(evaluation, name, found)
         shards = _write_features(evaluation, name)

@@ -35,14 +35,16 @@ def command(
     from asrkit.pipeline.experiment import open_experiment
     from asrkit.pipeline.finished import refuse_changed_model
     from asrkit.recognise.latency import FOLDER, measure_latency, write_latency
-    from asrkit.recognise.opening import choose_method, refuse_whole_utterances
+    from asrkit.recognise.opening import choose_method, choose_set, refuse_whole_utterances
     from asrkit.score.streams import table_of
+    from asrkit.storage.files import require_writable
 
     experiment = open_experiment(exp, nj or count_cores())
     refuse_whole_utterances(experiment)
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
-    split = set_name or experiment.config.corpus.first_test
+    split = choose_set(set_name, experiment)
+    require_writable(experiment.directory / FOLDER, "--exp")
     rows = measure_latency(experiment, split, chosen, chunks)
     print("\n".join(table_of(rows)))
     print(write_latency(experiment.directory / FOLDER, split, chosen, rows))

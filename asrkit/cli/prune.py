@@ -1,5 +1,6 @@
 """asrkit prune: cut a trained model to a smaller one."""
 
+import os
 import shlex
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ import yaml
 
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment, open_experiment, write_settings
-from asrkit.storage.files import write_text
+from asrkit.storage.files import whole_folder, write_text
 
 FOLDER = click.Path(path_type=Path)
 COPIED = ("units", "lm", "graph", "decode/scales.json", "features/normalisation.safetensors")
@@ -31,17 +32,19 @@ def command(exp: Path, keep: float, output: Path) -> None:
     from asrkit.model.pruning import prune
     from asrkit.pipeline.finished import refuse_changed_model
 
+    output = Path(os.path.abspath(output))
     if output.exists():
         raise UserError(f"{output} exists", "a new folder", "--output", "give another name, or remove it")
     experiment = open_experiment(exp)
     refuse_changed_model(experiment)
     model, made_of = load_model(experiment.folder("average") / "model.safetensors")
     pruned = prune(model, keep)
-    copy_for_model(experiment, output)
-    save_model(output / "average" / "model.safetensors", pruned, {**made_of, "pruned": keep})
-    settings = yaml.safe_dump({"model": msgspec.to_builtins(pruned.config)}, sort_keys=False)
-    write_text(output / "model.yaml", settings)
-    write_settings(output, msgspec.structs.replace(experiment.config, model=pruned.config))
+    with whole_folder(output) as folder:
+        copy_for_model(experiment, folder)
+        save_model(folder / "average" / "model.safetensors", pruned, {**made_of, "pruned": keep})
+        settings = yaml.safe_dump({"model": msgspec.to_builtins(pruned.config)}, sort_keys=False)
+        write_text(folder / "model.yaml", settings)
+        write_settings(folder, msgspec.structs.replace(experiment.config, model=pruned.config))
     shift = experiment.config.features.frame_shift
     for place, of in ((exp, model), (output, pruned)):
         work = sum(part.multiply_adds for part in describe_model(of, shift))

@@ -47,22 +47,25 @@ def command(
     from asrkit.config.load import parse_steps
     from asrkit.pipeline.experiment import open_experiment
     from asrkit.pipeline.finished import refuse_changed_model
-    from asrkit.recognise.opening import choose_method
+    from asrkit.recognise.opening import choose_method, choose_set
     from asrkit.recognise.robustness import RobustnessOptions, measure_robustness
     from asrkit.score.robustness import FOLDER, table_of_one, write_measurement
+    from asrkit.storage.files import require_writable
 
     experiment = open_experiment(exp, nj or count_cores())
     refuse_changed_model(experiment)
     chosen = choose_method(method, experiment.config.decode.methods, "--method")
     options = RobustnessOptions(
-        split=set_name or experiment.config.corpus.first_test,
+        split=choose_set(set_name, experiment),
         method=chosen,
         noise=noise,
         rooms=rooms,
         seed=seed,
         steps=parse_steps(steps, "--step"),
     )
+    directory = output or experiment.directory / FOLDER
+    require_writable(directory, "--output")
     measured = measure_robustness(experiment, options)
     print("\n".join(table_of_one(measured)))
-    for file in write_measurement(output or experiment.directory / FOLDER, options.split, measured):
+    for file in write_measurement(directory, options.split, measured):
         print(file)

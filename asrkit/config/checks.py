@@ -1,9 +1,13 @@
 """Settings that don't fit each other, or that no run could use: found when a recipe is read."""
 
-from typing import Iterator, NamedTuple, Tuple
+import json
+from typing import Any, FrozenSet, Iterator, NamedTuple, Tuple
 
-from asrkit.config.methods import METHODS
+import msgspec
+
+from asrkit.config.methods import METHODS, unread_settings
 from asrkit.config.recipe import (
+    CorpusConfig,
     DecodeConfig,
     FeaturesConfig,
     LmConfig,
@@ -24,6 +28,7 @@ MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
 HIGHEST_ORDER = 6  # the highest order that kenlm is compiled for
 # Settings of lm.neural and lm.second_neural that apply to one kind of trained model only
 OF_KIND = {"kernel": "residual", "heads": "masked", "mask_share": "masked", "context": "masked"}
+DEFAULTS = RecipeConfig(name="", corpus=CorpusConfig(module=""))
 _Unused = Tuple[str, bool, str]  # setting, whether it has no effect, and why
 
 
@@ -248,11 +253,49 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
             (f"units.{name}", bool(getattr(units, name)) and units.kind != "phones", no_phones)
             for name in ("unknown_word", "merge_stress", "grapheme_to_phoneme")
         ),
+        *((setting, _is_changed(config, setting), reason) for setting, reason in _without_part(config)),
         ("corpus.held_out", bool(others), f"neither corpus.dev nor corpus.tests has {', '.join(others)}"),
     ):
         if is_unused:
-            todo = f"leave {setting} out, or change the other"
+            # A setting of recipe.yaml can't be removed on the command line
+            default = json.dumps(msgspec.to_builtins(_value_of(DEFAULTS, setting)))
+            todo = f"leave {setting} out, as with --set {setting}={default}, or change the other"
             yield Conflict(f"{setting} is set, and {reason}", "settings that have an effect", todo)
+
+
+def settings_without_effect(config: RecipeConfig) -> FrozenSet[str]:
+    """Settings whose other values would give the same results: of absent parts, of methods not chosen.
+
+    The latter aren't refused: they may be kept for when decode.methods has that method again.
+    """
+    of_methods = (f"decode.{name}" for name in unread_settings(config.decode))
+    return frozenset([*of_methods, *(setting for setting, _ in _without_part(config))])
+
+
+def _without_part(config: RecipeConfig) -> Iterator[Tuple[str, str]]:
+    """Settings of a part that the model or the units don't have, and why."""
+    if config.units.kind != "bpe":
+        yield "units.vocabulary_size", f"units.kind is {config.units.kind}, not bpe"
+    if not config.model.decoder_blocks:
+        yield "train.decoder_weight", "model.decoder_blocks is 0"
+        yield "train.label_smoothing", "model.decoder_blocks is 0"
+    elif not config.train.decoder_weight:
+        yield "train.label_smoothing", "train.decoder_weight is 0"
+    if not config.model.intermediate_blocks:
+        yield "train.intermediate_weight", "model.intermediate_blocks is empty"
+
+
+def _is_changed(config: RecipeConfig, setting: str) -> bool:
+    """Whether a setting has another value than its default."""
+    return bool(_value_of(config, setting) != _value_of(DEFAULTS, setting))
+
+
+def _value_of(config: RecipeConfig, setting: str) -> Any:
+    """The value of a setting, by its flat name."""
+    value: Any = config
+    for name in setting.split("."):
+        value = getattr(value, name)
+    return value
 
 
 def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:

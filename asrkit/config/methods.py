@@ -271,6 +271,22 @@ def current_methods(names: Tuple[str, ...]) -> Tuple[str, ...]:
     return current
 
 
+def unread_settings(config: "DecodeConfig") -> List[str]:
+    """Settings of section decode that only methods outside decode.methods read, such as prefix_beams."""
+    used = {name for method in config.methods for name in _read_by(METHODS[method])}
+    return [name for each in METHODS.values() for name in _read_by(each) if name not in used]
+
+
+def _read_by(method: Method) -> List[str]:
+    """Settings of section decode that a method reads, for its result or for the weights tried on dev."""
+    names = [*method.settings, *(weight.setting for weight in method.weights.values() if weight.setting)]
+    if method.has_lattice:  # the search scales the acoustic scores by it
+        names.append("search_lm_scale")
+    if method.rescores_nbest:  # the list has the best path at each point of the grid
+        names += ["lm_scales", "word_bonuses"]
+    return names
+
+
 def method_order(name: str) -> Tuple[int, str]:
     """Sorts names of methods as METHODS has them; others, of a recipe's own stage, come last."""
     names = list(METHODS)

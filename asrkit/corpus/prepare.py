@@ -81,7 +81,7 @@ def check_splits(experiment: Experiment, splits: Splits, rejections: Sequence[Re
     totals.update({name: len(of) for name, of in splits.items()})
     refuse_unusable(rejections, splits, listing)
     refuse_too_many(rejections, totals, config.max_bad_fraction, listing)
-    refuse_shared_audio(splits)
+    refuse_shared_audio(splits, config)
     counts = own_statistics(splits, config)
     expected = experiment.recipe_directory / "expect.json"
     completeness = check_expectations(counts, rejections, expected, config.partial)

@@ -2,7 +2,8 @@
 
 import collections
 import dataclasses
-from typing import Dict, List, Sequence, Tuple
+import math
+from typing import Dict, List, Sequence, Set, Tuple
 
 from asrkit.config.recipe import CorpusConfig
 from asrkit.corpus.utterance import Utterance
@@ -84,9 +85,10 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
 
     Speakers are taken in the order of a hash of their names, which is independent of the order of
     utterances. If the speakers that are small enough don't suffice, single utterances are drawn by a hash of
-    their ids, and a line reports it.
+    their ids, and a line reports it. Raises UserError if the corpus has such a split, or too few utterances.
     """
     held_out, train, split_of = config.held_out, config.train, SplitOf(config)
+    _refuse_present(utterances, config)
     of_train = [each for each in utterances if split_of(each.split, each.speaker) == train]
     if not of_train:  # refuse_absent_sets reports this
         return list(utterances)
@@ -98,6 +100,7 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
     )
     if not by_speaker:
         chosen = _choose(collections.Counter(utterance.id for utterance in of_train), held_out)
+        _refuse_too_few(len(of_train), set(chosen.values()), config)
     result, moved = [], collections.defaultdict(list)
     for utterance in utterances:
         if split_of(utterance.split, utterance.speaker) == train:
@@ -112,6 +115,35 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
             about = "drawn one by one, because there are too few speakers: train has the same speakers"
         print(f"{split}: {len(moved[split])} of {len(of_train)} utterances of {train} held out, {about}")
     return result
+
+
+def _refuse_present(utterances: Sequence[Utterance], config: CorpusConfig) -> None:
+    """Raise UserError for a split to hold out that the corpus has: the two would be one set."""
+    present = collections.Counter(one.split for one in utterances if one.split in config.held_out)
+    for split, count in sorted(present.items()):
+        others = ",".join(name for name in config.held_out if name != split)
+        setting = "corpus.tests" if split in config.tests else "corpus.dev"
+        use = f"use the corpus's: --set 'corpus.held_out=[{others}]'"
+        raise UserError(
+            f"corpus.held_out has {split}, and the corpus has a set {split} of {count} utterances",
+            "splits that the corpus doesn't have, to hold them out of train",
+            "corpus.held_out",
+            f"{use}; or name the other differently, in {setting} too",
+        )
+
+
+def _refuse_too_few(count: int, chosen: Set[str], config: CorpusConfig) -> None:
+    """Raise UserError if a split to hold out would be empty."""
+    empty = [split for split in config.held_out if split not in chosen]
+    if empty:
+        least = math.ceil(1 / LARGEST)
+        sets = f"{config.train}, {' and '.join(config.held_out)}"
+        raise UserError(
+            f"{config.train} has {count} utterances, too few to hold out {' and '.join(empty)}",
+            f"{least} or more, or a corpus with these sets",
+            "corpus.held_out",
+            f"add utterances, or mark the sets {sets} in the corpus (the column split of a table)",
+        )
 
 
 def _choose(sizes: Dict[str, int], held_out: Sequence[str]) -> Dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import msgspec
 from typing_extensions import Annotated
 
+from asrkit.config import CorpusConfig
 from asrkit.corpus.rejection import Rejection
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError
@@ -15,6 +16,7 @@ from asrkit.storage.files import read_json
 
 Splits = Mapping[str, Sequence[ValidUtterance]]
 _Pair = Tuple[ValidUtterance, ValidUtterance]
+GIVEN = CorpusConfig(module="")  # all splits are the corpus's own
 HOURS_TOLERANCE = 0.1  # published hours have one decimal, and some are truncated instead of rounded
 
 
@@ -72,8 +74,11 @@ def overlaps(splits: Splits) -> List[Dict[str, Any]]:
     return found
 
 
-def refuse_shared_audio(splits: Splits) -> None:
-    """Raise UserError if two splits share more than half of the audio of an utterance, in any files."""
+def refuse_shared_audio(splits: Splits, config: CorpusConfig = GIVEN) -> None:
+    """Raise UserError if two splits share more than half of the audio of an utterance, in any files.
+
+    `config`: how splits were made, for the advice.
+    """
     for first, second in itertools.combinations(splits, 2):
         shared = _find_shared(splits[first], splits[second])
         if shared:
@@ -83,8 +88,25 @@ def refuse_shared_audio(splits: Splits) -> None:
                 f"of {first}:{pairs}",
                 "no audio in two splits: error rates on training data mean nothing",
                 f"the corpus's splits {first} and {second}",
-                "remove them from one of the splits, in the corpus or in local/<corpus>.py",
+                _advice_on_shared((first, second), config),
             )
+
+
+def _advice_on_shared(pair: Tuple[str, str], config: CorpusConfig) -> str:
+    """What to do about the audio that a pair of splits shares."""
+    by_speaker = "all speakers of some recordings, and none of the others"
+    if config.dev_speakers and config.dev in pair:
+        return f"choose {by_speaker}: --set 'corpus.dev_speakers=[ID, ...]'"
+    held_out = [split for split in pair if split in config.held_out]
+    if not held_out:
+        return "remove them from one of the splits, in the corpus or in local/<corpus>.py"
+    # People in a meeting talk at once, into one microphone
+    todo = "mark the sets in the corpus by recording (the column split of a table)"
+    if config.dev in held_out:
+        others = ",".join(split for split in config.held_out if split != config.dev)
+        settings = f"--set 'corpus.held_out=[{others}]' --set 'corpus.dev_speakers=[ID, ...]'"
+        todo = f"{todo}; or name for {config.dev} {by_speaker}: {settings}"
+    return f"{' and '.join(held_out)} were held out by speaker (corpus.held_out): {todo}"
 
 
 def _find_shared(first: Sequence[ValidUtterance], second: Sequence[ValidUtterance]) -> List[_Pair]:

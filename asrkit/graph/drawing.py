@@ -13,7 +13,7 @@ MOST_ARCS = 500  # more can't be read
 def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) -> str:
     """The graph in Graphviz's dot language, arcs labelled "unit:word/score"; `units` are the units' names.
 
-    Raises UserError for a graph of more than MOST_ARCS arcs.
+    Raises UserError for a graph of more than MOST_ARCS arcs, and for names of other units than the graph's.
     """
     size = graph_size(graph.fst)
     if size["arcs"] > MOST_ARCS:
@@ -21,6 +21,8 @@ def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) ->
         expected = f"at most {MOST_ARCS} arcs: a larger drawing can't be read"
         todo = "draw the graph of a small lexicon (recipes/yesno), or use asrkit graph info"
         raise UserError(found, expected, "asrkit graph draw", todo)
+    if units is not None:
+        _refuse_other_units(graph, units)
     final = size["states"] - 1
     lines = ["digraph HLG {", "  rankdir=LR; node [shape=circle];", f"  {final} [shape=doublecircle];"]
     columns = (graph.fst.arcs.values()[:, :3], graph.fst.aux_labels, graph.fst.scores)
@@ -29,3 +31,16 @@ def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) ->
         label = f"{name}:{graph.words[word] if word > 0 else ''}/{score:.2f}".replace('"', '\\"')
         lines.append(f'  {source} -> {target} [label="{label}"];')
     return "\n".join([*lines, "}", ""])
+
+
+def _refuse_other_units(graph: DecodingGraph, units: Sequence[str]) -> None:
+    """Raise UserError for names that the graph's units don't have: of words, or of another experiment."""
+    highest = int(graph.fst.arcs.values()[:, 2].max()) if graph.fst.arcs.num_elements() else 0
+    if list(units) == list(graph.words):
+        found = "words, not units"
+    elif highest >= len(units):
+        found = f"{len(units)} units, and the graph has unit {highest}"
+    else:
+        return
+    todo = "give EXP/units/units.txt of the experiment that the graph is of"
+    raise UserError(f"the file of --units has {found}", "the names of the graph's units", "--units", todo)

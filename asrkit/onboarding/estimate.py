@@ -40,21 +40,27 @@ def estimate_lines(
     disk = (train + others) * 3600 / config.features.frame_shift * config.features.bins * FEATURE_BYTES
     features = seconds["features"] / 3600 * (train + others) / audio
     rtf = {row["method"]: row["rtf"] for row in headlines(read_results(measured / "results.json"), "test")}
-    yield f"audio: {', '.join(f'{name} {of:,.1f} h' for name, of in hours.items())} ({expected.name})"
+    yield f"audio: {', '.join(f'{name} {_short(of)} h' for name, of in hours.items())} ({expected.name})"
     yield f"model: {parameters:,} parameters, {work / 1e6:,.0f} M multiply-adds per second of audio"
-    yield f"features: {disk / 1e9:,.1f} GB, {features:,.1f} h"
+    yield f"features: {_short(disk / 1e9)} GB, {_short(features)} h"
     epochs = config.train.epochs
     yield (
-        f"train: {epochs * train / speed:,.1f} h for {epochs} epochs of {train:,.1f} h, "
+        f"train: {_short(epochs * train / speed)} h for {epochs} epochs of {_short(train)} h, "
         f"at {speed:,.1f} seconds of audio per second ({source})"
     )
     for method in config.decode.methods:
-        time = f"{others * rtf[method]:,.1f} h at RTF {rtf[method]:.2g}" if method in rtf else "not measured"
+        time = "not measured"
+        if method in rtf:
+            time = f"{_short(others * rtf[method])} h at RTF {rtf[method]:.2g}"
         yield f"decode, {method}: {time}"
 
 
+def _short(value: float) -> str:
+    return f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"  # 0.04 hours aren't 0.0
+
+
 def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
-    """Hours per split, from the version of expect.json with the most audio."""
+    """Hours per split, from the version of expect.json with the most audio; dev of speakers is in train."""
     if not file.exists():
         expected, todo = "the utterances and hours of each set", "write it as recipes/librispeech has it"
         raise UserError(f"no {file.name}", expected, str(file), todo)
@@ -65,7 +71,7 @@ def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
     if unknown:
         todo = 'add them to the counts of these sets, such as "hours": 5.4'
         raise UserError(f"no hours for {', '.join(unknown)}", "hours for each set", str(file), todo)
-    return {name: float(sum(published[own]["hours"] for own in names)) for name, names in sets.items()}
+    return {name: float(sum(published[own]["hours"] for own in of)) for name, of in sets.items() if of}
 
 
 def _read_cost(file: Path, with_training: bool) -> Dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Iterable, List, Literal, Optional, Sequence, Set
 
 from asrkit.config import CorpusConfig, flatten
+from asrkit.config.checks import settings_without_effect
 from asrkit.corpus.text import normalise_text
 from asrkit.errors import UserError
 from asrkit.onboarding.suggestion import Suggestion
@@ -25,6 +26,7 @@ Case = Literal["upper", "lower"]
 def settings_of_model(place: Path) -> List[Suggestion]:
     """Settings to fine-tune a model: its own, its lexicon if it has phones, a tenth of its learning rate."""
     config = open_experiment(place).config
+    unused = settings_without_effect(config)  # which load_config refuses
     settings = [
         Suggestion("train.init_from", str(place), "the model to fine-tune"),
         Suggestion(
@@ -41,7 +43,7 @@ def settings_of_model(place: Path) -> List[Suggestion]:
     return settings + [
         Suggestion(key, value, "as in the model to fine-tune")
         for key, value in flatten(config).items()
-        if key.startswith(COPIED) and value is not None and key not in OWN
+        if key.startswith(COPIED) and value is not None and key not in (*OWN, *unused)
     ]
 
 

@@ -61,7 +61,7 @@ def make_recipe(
         splits, rejections = _read(source, directory, settings, jobs)
     yield from summarise_rejections(rejections, list(splits)[2:])
     settings += _allow_damage(splits, rejections, source, given)
-    refuse_shared_audio(splits)
+    refuse_shared_audio(splits, _corpus(settings))
     texts = [valid.text for valid in next(iter(splits.values()))]
     if init_from is not None:
         case_given = any(one.key == "corpus.case" for one in chosen)
@@ -75,8 +75,8 @@ def make_recipe(
         for split, of in splits.items()
     }
     statistics = {split: split_statistics(of) for split, of in splits.items()}
-    phones = any((each.key, each.value) == ("units.kind", "phones") for each in settings)
-    settings += suggest_settings(splits[corpus.train], splits[corpus.dev], phones)
+    units = next((each.value for each in settings if each.key == "units.kind"), None)
+    settings += suggest_settings(splits[corpus.train], splits[corpus.dev], units)
     _load(name, settings)
     write_recipe(directory, source, settings, statistics, own_statistics(splits, corpus))
     for split, of in statistics.items():
@@ -89,25 +89,36 @@ def make_recipe(
 def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Suggestion]) -> List[Suggestion]:
     """The settings of --set, which override those `taken` from a model, and suggestions; raises UserError for
     an invalid one."""
-    config = _load(name, [Suggestion("corpus.module", "tsv"), *taken], assignments)
+    base = [Suggestion("corpus.module", "tsv"), *taken]
+    config = _load(name, base, assignments, checked=False)
     keys = [assignment.partition("=")[0].strip() for assignment in assignments]
     settings = {key: value for key, value in flatten(config).items() if key.partition(".")[0] != "augment"}
     if any(key.partition(".")[0] == "augment" for key in keys):  # a list, written as a whole
         settings["augment"], keys = msgspec.to_builtins(list(config.augment)), [*keys, "augment"]
-    return [
+    chosen = [
         Suggestion(key, value, "given with --set")
         for key, value in settings.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
     ]
+    # With names for the splits that aren't given: a default may be the name of one that is
+    splits = choose_splits(["train", "train2"], _section(chosen, "corpus"), Path("--set"))
+    names = [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
+    _load(name, [*base, *names], assignments)
+    return chosen
 
 
-def _load(name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = ()) -> RecipeConfig:
-    """Load settings as run.sh would; raises UserError if they are invalid."""
+def _load(
+    name: str, settings: Sequence[Suggestion], assignments: Sequence[str] = (), checked: bool = True
+) -> RecipeConfig:
+    """Load settings as run.sh would; raises UserError if they are invalid.
+
+    Unless `checked`, only unknown settings and wrong types are invalid, not those that don't fit each other.
+    """
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
         write_text(recipe, settings_text(name, settings))
         try:
-            return load_config(recipe, None, assignments)
+            return load_config(recipe, None, assignments, earlier=not checked)
         except UserError as error:
             raise UserError(error.found, error.expected, "--set", error.todo) from None
 
@@ -196,7 +207,9 @@ def _refuse_name(name: str, directory: Path) -> None:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is None:
         raise UserError(f"the name {name!r}", "letters, digits, - and _", verb, "choose another name")
     if not directory.parent.is_dir():
-        found, todo = f"no folder {directory.parent}", "run this in the project's folder"
-        raise UserError(found, "the project's folder of recipes", "--recipes", todo)
+        todo = (
+            f"run this in the project's folder, or create it: mkdir -p {shlex.quote(str(directory.parent))}"
+        )
+        raise UserError(f"no folder {directory.parent}", "a folder of recipes", "--recipes", todo)
     if directory.exists():
         raise UserError(f"{directory} exists", "a new name", verb, "choose another, or remove the folder")

@@ -1,8 +1,9 @@
 """The form of a corpus (table, Kaldi, CutSet, Common Voice), and the roles of its splits."""
 
+import itertools
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Set
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Set
 
 from asrkit.corpus.kaldi import data_directories
 from asrkit.errors import UserError
@@ -78,8 +79,16 @@ def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -
             todo = "rename the splits, or name the one for training: --set corpus.train=NAME"
             raise UserError(f"the splits {', '.join(names) or '(no name)'}", expected, str(where), todo)
         else:
-            chosen["held_out"].append("test" if key == "tests" else key)
+            name = next(name for name in _names_for(key) if name not in taken.union(names))
+            chosen["held_out"].append(name)
+            chosen[key] = [name] if key == "tests" else name
     return chosen
+
+
+def _names_for(key: str) -> Iterator[str]:
+    """Names for a split that is held out; the usual name may be that of a set that is used otherwise."""
+    usual = "test" if key == "tests" else key
+    return itertools.chain([usual], (f"{usual}{number}" for number in itertools.count(2)))
 
 
 def _names_in(given: Mapping[str, Any], *keys: str) -> Set[str]:

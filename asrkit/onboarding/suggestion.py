@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from asrkit.config import FeaturesConfig, TrainConfig
 from asrkit.corpus.text import HAN_RUN
@@ -61,11 +61,11 @@ def suggest_text(texts: Sequence[str]) -> List[Suggestion]:
 
 
 def suggest_settings(
-    train: Sequence[ValidUtterance], dev: Sequence[ValidUtterance], phones: bool = False
+    train: Sequence[ValidUtterance], dev: Sequence[ValidUtterance], units: Optional[str] = None
 ) -> List[Suggestion]:
     """Features, units, model size, training and decoding, for utterances with normalised text.
 
-    `phones`: the units are given, and don't spell words.
+    `units`: units.kind, if it is given; phones don't spell words.
     """
     hours = sum(valid.seconds for valid in train) / 3600
     texts = [valid.text for valid in train]
@@ -73,13 +73,14 @@ def suggest_settings(
     size = {name: value for name, value in zip(SIZE_SETTINGS, sizes) if value is not None}
     if "attention_dim" in size:
         size["feedforward_dim"] = 4 * size["attention_dim"]
+    suggested = _suggest_units([word for text in texts for word in text.split()])
     return [
         *_suggest_features(min(valid.audio.sampling_rate for valid in train)),
-        *_suggest_units([word for text in texts for word in text.split()]),
+        *(each for each in suggested if units in (None, "bpe") or each.key != "units.vocabulary_size"),
         Suggestion("model", None, f"for {hours:.2f} hours, {about}"),
         *(Suggestion(f"model.{name}", value) for name, value in size.items()),
         *_suggest_training(hours),
-        *([] if phones else _suggest_methods(texts, [valid.text for valid in dev])),
+        *([] if units == "phones" else _suggest_methods(texts, [valid.text for valid in dev])),
     ]
 
 

@@ -50,7 +50,7 @@ def refuse_changed(
         writes=tuple(_own_outputs(stage, reads is not None) if writes is None else writes),
     )
     origin = find_origin(narrowed, experiment, cache)
-    record = under_current_names(record, origin.settings)
+    record = under_current_names(record, origin)
     settings = [
         f"setting {name}" for name, value in origin.settings.items() if record.settings.get(name) != value
     ]

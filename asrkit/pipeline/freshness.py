@@ -50,7 +50,7 @@ def judge(stage: Stage, experiment: Experiment, cache: FingerprintCache, strict:
             return Judgement(stage, "new", "never run", origin, None)
         changed = "" if has_origin(note, origin) else ", and its inputs or settings have changed since"
         return Judgement(stage, "unfinished", f"never finished{changed}", origin, None)
-    record = under_current_names(record, origin.settings)
+    record = under_current_names(record, origin)
     code = list(_changes("", record.code, find_code(stage, experiment, cache), {}, cache))
     outputs = find_outputs(stage, experiment, cache)
     unchanged = record.key == origin.key and record.outputs == outputs

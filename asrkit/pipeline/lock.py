@@ -61,10 +61,11 @@ class ExperimentLock:
 
 
 @contextlib.contextmanager
-def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLock]:
+def hold_lock(directory: Path, command: Sequence[str], option: str = "--exp") -> Iterator[ExperimentLock]:
     """Hold `directory`/.lock; raises UserError that names the holder, or why there can be no lock.
 
-    The kernel releases it when this process and its children have ended, however they did.
+    The kernel releases it when this process and its children have ended, however they did. `option`: the one
+    that gives another folder.
     """
     file = directory / ".lock"
     try:
@@ -73,11 +74,11 @@ def hold_lock(directory: Path, command: Sequence[str]) -> Iterator[ExperimentLoc
             remove(file)  # nobody can hold it
         descriptor = _open(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        todo = "fix the permissions, or give another folder with --exp"
+        todo = f"fix the permissions, or give another folder with {option}"
         found = f"can't write {file}: {error.strerror}"
-        raise NotWritable(found, "a writable directory", "--exp", todo) from None
+        raise NotWritable(found, "a writable directory", option, todo) from None
     try:
-        _acquire(descriptor, directory)
+        _acquire(descriptor, directory, option)
         sweep(directory)
         try:
             yield ExperimentLock(descriptor, command)
@@ -116,7 +117,7 @@ def _open(file: Path, flags: int) -> int:
     return descriptor
 
 
-def _acquire(descriptor: int, directory: Path) -> None:
+def _acquire(descriptor: int, directory: Path, option: str) -> None:
     deadline = time.monotonic() + DYING_SECONDS
     while True:
         try:
@@ -129,7 +130,8 @@ def _acquire(descriptor: int, directory: Path) -> None:
             if error.errno in NO_LOCKS:
                 found = f"the file system of {directory} has no file locks ({error.strerror})"
             expected = "a file system with flock, so that two runs don't write to one experiment"
-            todo = "give a folder on another disk with --exp, or mount this one with locks (Lustre: -o flock)"
+            todo = f"give a folder on another disk with {option}, or mount this one with locks"
+            todo += " (Lustre: -o flock)"
             raise UserError(found, expected, str(directory), todo) from None
         # A child of a killed run may live for an instant, and a run that has just begun has not signed yet.
         if holder not in (None, UNKNOWN) or time.monotonic() >= deadline:
@@ -139,5 +141,5 @@ def _acquire(descriptor: int, directory: Path) -> None:
         f"this experiment is in use by {holder or UNKNOWN}" + (f": {holder.command}" if holder else ""),
         "one run at a time per experiment",
         str(directory),
-        "wait for it to end, end it, or give another folder with --exp",
+        f"wait for it to end, end it, or give another folder with {option}",
     )

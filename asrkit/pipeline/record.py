@@ -6,11 +6,12 @@ import functools
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Annotated, Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence
 
 import msgspec
 
 from asrkit.config import CorpusConfig, RecipeConfig, current_settings, flatten
+from asrkit.config.checks import settings_without_effect
 from asrkit.config.recipe import TRANSFORMS, SignalStep
 from asrkit.pipeline.code import code_fingerprints, stage_modules
 from asrkit.pipeline.experiment import Experiment
@@ -62,6 +63,7 @@ class Origin:
     inputs: Dict[str, Optional[str]]
     settings: Dict[str, Any]
     version: int
+    without_effect: FrozenSet[str] = frozenset()  # of the settings; other values of them give the same result
 
     @property
     def key(self) -> str:
@@ -74,7 +76,8 @@ def find_origin(stage: Stage, experiment: Experiment, cache: FingerprintCache) -
     settings = settings_of(experiment, stage.result, stage.how)
     if stage.command:
         settings["command"] = list(stage.command)
-    return Origin(fingerprint_inputs(stage, experiment, cache), settings, stage.version)
+    void = settings_without_effect(experiment.config)
+    return Origin(fingerprint_inputs(stage, experiment, cache), settings, stage.version, void)
 
 
 def settings_of(experiment: Experiment, keys: Sequence[str], but: Sequence[str] = ()) -> Dict[str, Any]:
@@ -90,13 +93,13 @@ def settings_of(experiment: Experiment, keys: Sequence[str], but: Sequence[str] 
     }
 
 
-def under_current_names(record: Record, settings: Mapping[str, Any]) -> Record:
+def under_current_names(record: Record, origin: Origin) -> Record:
     """A record of an earlier version as today's code would have written it, with its key.
 
     Renamed settings get their current names, removed ones go if they had the value that always holds now,
-    and a setting that is new in `settings` is added if it has its default.
+    and a setting that is new in `origin` is added if it has its default. One without effect gets its value.
     """
-    known = _under_current_names(record.settings, settings)
+    known = _under_current_names(record.settings, origin)
     if known == record.settings:
         return record
     key = Origin(record.inputs, known, record.version).key
@@ -107,14 +110,15 @@ def has_origin(note: Optional[Note], origin: Origin) -> bool:
     """Whether an unfinished run has these inputs, settings (under their current names) and version."""
     if note is None or note.key == origin.key:
         return note is not None
-    settings = _under_current_names(note.settings, origin.settings)
+    settings = _under_current_names(note.settings, origin)
     return Origin(note.inputs, settings, note.version).key == origin.key
 
 
-def _under_current_names(before: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, Any]:
+def _under_current_names(before: Mapping[str, Any], origin: Origin) -> Dict[str, Any]:
+    settings = origin.settings
     known: Dict[str, Any] = current_settings(before)
     for key, value in settings.items():
-        if key not in known and value == _defaults().get(key):
+        if key in origin.without_effect or (key not in known and value == _defaults().get(key)):
             known[key] = value
     if "signal.steps" in known and "signal.steps" in settings:
         known["signal.steps"] = [_completed(entry) for entry in known["signal.steps"]]

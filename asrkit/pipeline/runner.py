@@ -6,9 +6,10 @@ import importlib
 import signal
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Sequence
+from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.config import load_config
+from asrkit.config.checks import settings_without_effect
 from asrkit.config.view import declared_settings
 from asrkit.errors import UserError
 from asrkit.pipeline.command import run_command
@@ -124,10 +125,11 @@ def _stages_to_check(experiment: Experiment, request: Request, cache: Fingerprin
     """Stages that will or may run with changed settings, including those of Stage.how."""
     certain: List[Stage] = []
     perhaps: List[Stage] = []
+    void = settings_without_effect(experiment.config)
     for stage in (stage for stage in request.stages if stage.module):
         record = read_record(stage, experiment)
-        settings = settings_of(experiment, stage.result, stage.how)
-        if record is None or request.asks_for(stage) or record.settings != settings:
+        settings = settings_of(experiment, stage.result, (*stage.how, *void))
+        if record is None or request.asks_for(stage) or _without(record.settings, void) != settings:
             certain.append(stage)
         elif record.how != settings_of(experiment, stage.how):
             perhaps.append(stage)
@@ -136,6 +138,10 @@ def _stages_to_check(experiment: Experiment, request: Request, cache: Fingerprin
     judgements = judge_all(request.stages, experiment, cache, request.strict)
     running = {each.stage for each in judgements if each.state != "fresh"}.union(certain)
     return certain + [stage for stage in perhaps if any(each.order <= stage.order for each in running)]
+
+
+def _without(settings: Mapping[str, Any], names: AbstractSet[str]) -> Dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def must_run(stage: Stage, experiment: Experiment, request: Request) -> bool:

@@ -159,7 +159,7 @@ def find_training(
     known = [
         (folder, record)
         for folder, record in trainings(experiment)
-        if record is not None and under_current_names(record, origin.settings).key == origin.key
+        if record is not None and under_current_names(record, origin).key == origin.key
     ]
     for folder, record in sorted(known, key=lambda each: (each[1].code != code, -each[1].started)):
         if strict and record.code != code:

@@ -248,22 +248,34 @@ def _open_experiment(experiment: Experiment, method: Optional[str]) -> Opened:
     return Opened(bank, split_decoder.model, searcher, units, step)
 
 
-def choose_method(method: Optional[str], there: Sequence[str], where: str) -> str:
+def choose_method(method: Optional[str], there: Sequence[str], where: str, is_experiment: bool = True) -> str:
     """The method that a user asks for; by default 1best if it is `there`, else greedy. Raises UserError."""
     if method is None:
         return "1best" if "1best" in there else "greedy"
     method = current_method(method, "--method")
-    if method not in (*there, "greedy") or METHODS[method].is_bound:
-        usable = [name for name in dict.fromkeys(("greedy", *there)) if not METHODS[name].is_bound]
-        todo = f"choose one of these, or decode with it: run.sh --set decode.methods=[greedy,{method}]"
+    usable = [name for name in dict.fromkeys(("greedy", *there)) if not METHODS[name].is_bound]
+    if method not in usable:
+        todo = "choose one of these"
+        if is_experiment and method in METHODS and method not in there:
+            todo += f", or decode with it: run.sh --set decode.methods=[{','.join([*there, method])}]"
         raise UserError(f"method {method}", f"one of {', '.join(usable)}", where, todo)
     return method
+
+
+def choose_set(name: Optional[str], experiment: Experiment) -> str:
+    """The decoded set that a user asks for; by default the first test set, else dev. Raises UserError."""
+    corpus = experiment.config.corpus
+    decoded = list(dict.fromkeys([*corpus.tests, corpus.dev]))
+    if name is not None and name not in decoded:
+        expected = f"one of {', '.join(decoded)}, which were decoded"
+        raise UserError(f"no set {name}", expected, "--set-name", "choose one of these")
+    return name or corpus.first_test
 
 
 def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     bundle = open_bundle(directory)
     there = ("greedy", "1best") if bundle.has("HLG.fst") else ("greedy",)
-    method = choose_method(method, there, str(directory))
+    method = choose_method(method, there, str(directory), is_experiment=False)
     symbols = read_symbols(checked_file(directory, bundle, "tokens.txt"))
     lexicon = read_lexicon(checked_file(directory, bundle, "lexicon.txt"))
     if len(symbols) != bundle.tokens:

@@ -1,10 +1,12 @@
 """Error rates under degraded conditions: what asrkit robustness measured, its table and its picture."""
 
+import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Annotated, Any, Dict, List, Optional, Sequence, Tuple
 
 import msgspec
 
+from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.score.records import RATES
 from asrkit.storage.files import read_json, whole_file, write_json, write_text
@@ -48,7 +50,7 @@ class Measurement(msgspec.Struct, frozen=True):
     method: str
     unit: str
     seed: int
-    systems: List[System]
+    systems: Annotated[List[System], msgspec.Meta(min_length=1)]
 
 
 def fingerprint_model(experiment: Experiment) -> Dict[str, str]:
@@ -58,23 +60,38 @@ def fingerprint_model(experiment: Experiment) -> Dict[str, str]:
 
 
 def read_measurement(file: Path) -> Measurement:
-    """Read a measurement; raises UserError if it is damaged."""
-    return msgspec.convert(read_json(file, Measurement), Measurement)
+    """Read a measurement; raises UserError if it is damaged or its picture is missing."""
+    try:
+        measurement = msgspec.convert(read_json(file, Measurement), Measurement)
+    except UserError as error:  # no stage writes it
+        expected, todo = "what asrkit robustness wrote", "restore it, or remove it and measure again"
+        raise UserError(error.found, expected, str(file), f"{todo}: asrkit robustness --exp EXP") from None
+    if not file.with_suffix(".svg").is_file():
+        todo = "restore it, or measure again: asrkit robustness --exp EXP"
+        raise UserError(f"no picture {file.stem}.svg", f"one beside {file.name}", str(file.parent), todo)
+    return measurement
 
 
 def read_measurements(experiment: Experiment) -> Dict[str, Measurement]:
-    """The measurements of an experiment as it is now, by the stems of their files."""
-    found = {file.stem: read_measurement(file) for file in (experiment.directory / FOLDER).glob("*.json")}
-    model = fingerprint_model(experiment)
-    return {name: found[name] for name in sorted(found) if all(s.model == model for s in found[name].systems)}
+    """The measurements of an experiment as it is now, by the stems of their files.
+
+    One that can't be read is left out with a warning: scores and the page are complete without it.
+    """
+    found, model = {}, fingerprint_model(experiment)
+    for file in sorted((experiment.directory / FOLDER).glob("*.json")):
+        try:
+            found[file.stem] = read_measurement(file)
+        except UserError as error:
+            print(f"warning: {error.found}; left out. To do: {error.todo}", file=sys.stderr)
+    return {name: each for name, each in found.items() if all(s.model == model for s in each.systems)}
 
 
 def write_measurement(directory: Path, name: str, measurement: Measurement) -> List[Path]:
-    """Write NAME.json, NAME.md and NAME.svg; returns the last two."""
-    write_json(directory / f"{name}.json", msgspec.to_builtins(measurement))
+    """Write NAME.md, NAME.svg and, last, NAME.json, which needs the picture; returns the first two."""
     text, picture = directory / f"{name}.md", directory / f"{name}.svg"
     write_text(text, render_robustness(measurement, picture.name))
     draw_robustness(measurement, picture)
+    write_json(directory / f"{name}.json", msgspec.to_builtins(measurement))
     return [text, picture]
 
 

@@ -49,6 +49,40 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder`, which becomes it on leaving without an error.
+
+    What a killed run left is removed first. Raises UserError if the disk is full or the place isn't writable.
+    """
+    partial = folder.with_name(f".{folder.name}.next")
+    try:
+        remove(partial)
+        partial.mkdir(parents=True)
+        yield partial
+        os.rename(partial, folder)
+        sync_directory(folder.parent)
+    except OSError as error:
+        found = f"can't write {folder}: {error.strerror or error}"
+        todo = "free some space or fix the permissions, or give another folder"
+        raise UserError(found, "a writable directory with free space", str(folder.parent), todo) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def require_writable(folder: Path, where: str) -> None:
+    """Raise UserError unless files can be written to a folder, which is created: before hours of work."""
+    trial = folder / f".trial.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        found = f"can't write to {folder}: {error.strerror or error}"
+        todo = "fix the permissions, or give another folder"
+        raise UserError(found, "a writable directory", where, todo) from None
+
+
+@contextlib.contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
     """An empty folder for temporary files, removed at the end; leftovers of a killed run are removed first.
 

@@ -20,6 +20,6 @@ EARLIER = {
 
 def test_settings_that_a_record_lacks_are_compared_by_their_defaults() -> None:
     record = Record("", {}, EARLIER, {}, 1, {}, {}, 0.0, 1.0, 1, 1, [])
-    assert under_current_names(record, TODAY).key == Origin({}, TODAY, 1).key
-    changed = {**TODAY, "augment.reverberation.rt60": [0.2, 2.0]}
-    assert under_current_names(record, changed).key != Origin({}, changed, 1).key
+    assert under_current_names(record, Origin({}, TODAY, 1)).key == Origin({}, TODAY, 1).key
+    changed = Origin({}, {**TODAY, "augment.reverberation.rt60": [0.2, 2.0]}, 1)
+    assert under_current_names(record, changed).key != changed.key

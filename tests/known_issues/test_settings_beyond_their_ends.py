@@ -14,7 +14,7 @@ BEYOND = (
 )
 ALLOWED = (
     *("model.dropout=0.99", "model.stochastic_depth=0.99", "train.ema_decay=0.9999"),
-    *("train.decoder_weight=0.9", "train.seed=0", "train.seed=20261129"),
+    *("train.intermediate_weight=0.9", "train.seed=0", "train.seed=20261129"),
 )
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import lhotse
 import pytest
@@ -237,7 +237,7 @@ def settings(
     texts: Sequence[str],
     rate: int = 16000,
     dev_texts: Sequence[str] = (),
-    phones: bool = False,
+    units: Optional[str] = None,
 ) -> Dict[str, Any]:
     """Suggestions for 10 s utterances with these texts in turn."""
     audio = AudioFacts(rate, 10 * rate, "c")
@@ -252,7 +252,7 @@ def settings(
         for number in range(round(seconds / 10))
     ]
     dev = [dataclasses.replace(train[0], text=text) for text in dev_texts]
-    return {suggestion.key: suggestion.value for suggestion in suggest_settings(train, dev, phones)}
+    return {suggestion.key: suggestion.value for suggestion in suggest_settings(train, dev, units)}
 
 
 def test_suggestions_depend_on_hours_and_text() -> None:
@@ -270,6 +270,8 @@ def test_suggestions_depend_on_hours_and_text() -> None:
     assert (large["train.batch_duration"], large["train.warmup_steps"]) == (400, 2000)
     assert "train.warmup_steps" not in small
     assert large["train.epochs"] * 3 * 100 * 3600 / 400 == 40500  # steps, at three speeds
+    spelled = settings(100 * 3600, sentence, units="characters")
+    assert "units.vocabulary_size" not in spelled  # it would have no effect
     assert settings(1800, sentence, 8000)["features.sampling_rate"] == 8000
 
 
@@ -277,7 +279,7 @@ def test_oov_words_in_dev_suggest_lexicon_free_decoding() -> None:
     sentence = ["THE QUICK BROWN FOX"]
     lacking = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"])
     assert lacking["decode.methods"] == ["greedy", "prefix-beam-search", "1best"]
-    given = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"], phones=True)
+    given = settings(600, sentence, dev_texts=["THE QUICK", "THE THORN"], units="phones")
     assert "decode.methods" not in given  # phones don't spell words
     for few in (["THE FOX"] * 10 + ["THE THORN"], ["THE DAY"]):  # characters of the last are unseen
         assert "decode.methods" not in settings(600, sentence, dev_texts=few)

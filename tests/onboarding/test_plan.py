@@ -67,7 +67,7 @@ def test_disk_and_hours_are_extrapolated_from_records(folders: List[str]) -> Non
     assert plan(*folders, "--set", "features.speed_factors=[1.0, 0.5]")[0::2] == [
         "audio: train 100.0 h, dev 3.0 h, test 2.0 h (expect.json)",
         "features: 17.6 GB, 0.3 h",  # 305 h x 57.6 MB; at 1000 seconds of audio per second
-        "decode, greedy: 0.1 h at RTF 0.01",  # 5 h of dev and test
+        "decode, greedy: 0.05 h at RTF 0.01",  # 5 h of dev and test
     ]
     lines = plan(*folders, "--set", "features.speed_factors=[1.0, 0.5]")
     assert lines[3] == (  # 20 epochs of 300 h at 100 seconds of audio per second
