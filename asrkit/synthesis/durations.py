@@ -40,7 +40,8 @@ def align_cuts(
 ) -> Iterator[Tuple[Any, TimedUnits]]:
     """Each cut with its durations, or with none (empty lists) if its text can't be aligned.
 
-    `cuts`: the longest first; `batch_duration`: seconds per batch; `rate`: Hz of the features' audio.
+    `cuts`: the longest first, of words that all have units; `batch_duration`: seconds per batch; `rate`: Hz
+    of the features' audio.
     """
     step = subsampling(model.config)
     for cut, _, log_probs in encode_cuts(model, cuts, batch_duration):
