@@ -4,7 +4,7 @@ from typing import Any, Dict, List
 
 import torch
 
-from asrkit.errors import UserError
+from asrkit.corpus.text import normalise_typed
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.machine import count_cores
 from asrkit.pipeline.progress import Progress
@@ -83,12 +83,12 @@ def judge(experiment: Experiment, speaker: Speaker) -> List[Dict[str, Any]]:
             for place, row in enumerate(rows[: config.synthesis.sentences]):
                 own = str(row.get("speaker") or "")
                 voice = own if own in voices else voices[place % len(voices)]
-                try:
-                    samples = speaker.speak(row["text"], voice)
-                except UserError:  # a word without units is an error of every recogniser of these units
+                text = normalise_typed(row["text"])
+                # A word without units is an error of every recogniser of these units
+                if not text.split() or speaker.units.unknown_words(text):
                     transcripts.append(Transcript(row["id"], voice, row["text"].split(), []))
                     continue
-                rate = config.features.sampling_rate
+                samples, rate = speaker.synthesise(text, voice), config.features.sampling_rate
                 write_sound(folder / "audio" / name / f"{row['id'].replace('/', '_')}.flac", samples, rate)
                 heard = [
                     word.word

@@ -32,11 +32,14 @@ class Speaker:
     def speak(self, text: str, name: Optional[str] = None, speed: float = 1.0) -> np.ndarray:
         """Samples (sample,), float32 at the features' rate; `name`: a speaker of training, else the first.
 
-        Raises UserError for an unknown speaker, an empty text, and words without units.
+        Raises UserError for an unknown speaker, an empty text, and words without units of their own.
         """
         name = self.voice.speakers[0] if name is None else name
         self.refuse_unknown_speaker(name)
-        text = self.refuse_unknown(text)
+        return self.synthesise(self.refuse_unknown(text), name, speed)
+
+    def synthesise(self, text: str, name: str, speed: float = 1.0) -> np.ndarray:
+        """As speak, without its checks: where words lack units of their own, the unknown word is spoken."""
         ids = [BLANK, *self.units.encode(text), BLANK]
         samples: np.ndarray = to_samples(self.voice.features(ids, name, speed), self.config).numpy()
         return samples
@@ -50,15 +53,18 @@ class Speaker:
             raise UserError(f"no speaker {name}", expected, "--speaker", f"--speaker {near}")
 
     def refuse_unknown(self, text: str) -> str:
-        """Return the normalised text; raises UserError if it has no words, or words without units."""
+        """Return the normalised text; raises UserError if it has no words, or words without units of their own.
+
+        The unknown word is no stand-in: its sound says nothing of the word that a table would name.
+        """
         text = normalise_typed(text)
         if not text.split():
             todo = 'asrkit speak --exp EXP "WORDS" out.wav'
             raise UserError("a text without words", "words of the training text", "TEXT", todo)
-        unknown = self.units.unknown_words(text)
+        unknown = self.units.unspelled_words(text)
         if unknown:
             cases = {case for word in unknown for case in (word.lower(), word.upper())}
-            known = sorted(word for word in cases if not self.units.unknown_words(word))
+            known = sorted(word for word in cases if not self.units.unspelled_words(word))
             todo = "write numbers as words and leave out punctuation; units/lexicon.txt has the words"
             if known:
                 todo = f"type {', '.join(known[:5])}: the letter case of the training text"
