@@ -9,7 +9,9 @@ FRAME_SECONDS = 0.025
 SILENCE_DECIBELS = 30.0  # a frame this far below the loud ones is silence
 LOUD_PERCENTILE = 95.0  # of frame energies: not the maximum, since a click would make the rest silence
 FULL_SCALE = 32766 / 32768  # clipped from here on
+QUIETEST_DECIBELS = -80.0  # dBFS of sound; the dither of 16 bits is below it
 FLOOR = 1e-10  # -100 dB
+ABOVE_FLOOR = -99.9  # dB; digital zeros are below it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,4 +46,7 @@ def _find_silence(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, np.ndarra
     length = max(1, min(len(samples), round(FRAME_SECONDS * rate)))
     frames = samples[: len(samples) // length * length].reshape(-1, length)
     energies = 10 * np.log10(np.maximum(np.square(frames, dtype=np.float64).mean(axis=1), FLOOR))
-    return frames, energies < np.percentile(energies, LOUD_PERCENTILE) - SILENCE_DECIBELS
+    loud = np.percentile(energies, LOUD_PERCENTILE)
+    if loud < QUIETEST_DECIBELS:  # the little sound that there is may be above the percentile
+        loud = energies.max()
+    return frames, energies < max(loud - SILENCE_DECIBELS, min(loud, ABOVE_FLOOR))

@@ -13,6 +13,7 @@ from asrkit.signal.level import without_silence
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 WINDOW_SECONDS = 10.0  # of a long noise, read to find the part that isn't silent
+SILENT_PEAK = 1e-4  # -80 dBFS, as of level.QUIETEST_DECIBELS
 
 
 def find_recordings(directory: Path, setting: str) -> List[Path]:
@@ -58,14 +59,31 @@ class Recordings:
     def draw_segment(self, count: int, random: np.random.Generator) -> np.ndarray:
         """`count` samples from a random place on, without silence, repeated if there are fewer.
 
-        Raises UserError if the recording can't be read.
+        Raises UserError if the recording can't be read or is silent.
         """
         recording = self._recordings[int(random.integers(len(self)))]
         window = min(max(count, round(WINDOW_SECONDS * self.rate)), recording.num_samples)
         first = int(random.integers(recording.num_samples - window + 1))
         with self._usable(recording.sources[0].source):
-            read = recording.load_audio(channels=0, offset=first / self.rate, duration=window / self.rate)[0]
-        return stretch(without_silence(read, self.rate), count, random)
+            sound = self._read_sound(recording, first, window)
+        return stretch(sound, count, random)
+
+    def _read_sound(self, recording: Recording, first: int, window: int) -> np.ndarray:
+        """What isn't silent (sample,) of the first window with sound from a sample on, then from the start.
+
+        If all are quieter than SILENT_PEAK, of the loudest; raises ValueError if that is silent, too.
+        """
+        last, loudest, peak = recording.num_samples - window, np.zeros(0), 0.0
+        for start in (*range(first, last, window), last, *range(0, first, window)):
+            read = recording.load_audio(channels=0, offset=start / self.rate, duration=window / self.rate)[0]
+            sound = without_silence(read, self.rate)
+            if (found := float(np.abs(sound).max())) > peak:
+                loudest, peak = sound, found
+            if peak > SILENT_PEAK:
+                break
+        if not peak:
+            raise ValueError("silence")
+        return loudest
 
     @contextlib.contextmanager
     def _usable(self, file: str) -> Iterator[None]:

@@ -30,5 +30,10 @@ def test_silence_is_a_fraction_of_time_and_unaffected_by_a_click() -> None:
     assert measure_level(samples, RATE).silence == pytest.approx(0.75, abs=0.01)
 
 
+def test_sound_shorter_than_the_percentile_is_no_silence() -> None:
+    samples = np.concatenate([tone(0.1, 0.1), np.zeros(RATE * 10, np.float32)])
+    assert measure_level(samples, RATE).silence == pytest.approx(10 / 10.1, abs=0.001)
+
+
 def test_less_audio_than_a_frame_is_measured() -> None:
     assert measure_level(tone(0.01, 0.5), RATE).decibels == pytest.approx(-9.03, abs=0.5)
