@@ -4,8 +4,8 @@ import collections
 from pathlib import Path
 from typing import Iterable, List, Literal, Optional, Sequence, Set
 
-from asrkit.config import CorpusConfig, flatten
-from asrkit.config.checks import settings_without_effect
+from asrkit.config import CorpusConfig, RecipeConfig, flatten
+from asrkit.config.checks import DEFAULTS, settings_without_effect, streaming_conflicts
 from asrkit.corpus.text import normalise_text
 from asrkit.errors import UserError
 from asrkit.onboarding.suggestion import Suggestion
@@ -16,6 +16,13 @@ COPIED = (
     *("features.", "signal.", "units.", "model.", "average.prior_scale"),
     *("corpus.case", "corpus.words"),  # otherwise the model's units couldn't spell the new text
 )
+# What the model's outputs mean, or how it can be decoded: copied where it isn't the default
+OF_TRAINING = (
+    *("train.chunk", "train.criterion", "train.ctc", "train.ctc_weight"),
+    *("train.topology", "train.optional_silence"),
+    *("graph.topology", "graph.optional_silence", "graph.silence_probability"),
+)
+OF_STREAMS = ("train.chunk", "model.left_context")
 OWN = ("features.speed_factors", "features.shard_utterances")
 ONE_CASE = 0.99  # share of letters in one case; words such as <unk> and sil may be in the other
 LARGEST_NEW = 0.5  # share of new characters in the training text; if it is larger, the script is another
@@ -26,7 +33,6 @@ Case = Literal["upper", "lower"]
 def settings_of_model(place: Path) -> List[Suggestion]:
     """Settings to fine-tune a model: its own, its lexicon if it has phones, a tenth of its learning rate."""
     config = open_experiment(place).config
-    unused = settings_without_effect(config)  # which load_config refuses
     settings = [
         Suggestion("train.init_from", str(place), "the model to fine-tune"),
         Suggestion(
@@ -40,10 +46,21 @@ def settings_of_model(place: Path) -> List[Suggestion]:
     if config.units.kind == "phones":
         lexicon = str(place / "units" / "lexicon.txt")
         settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
-    return settings + [
+    return settings + _copied(config)
+
+
+def _copied(config: RecipeConfig) -> List[Suggestion]:
+    """The settings that stay as in the model to fine-tune."""
+    defaults = flatten(DEFAULTS)
+    left_out = {*OWN, *settings_without_effect(config)}  # load_config refuses the latter
+    if config.train.chunk is None or any(streaming_conflicts(config.model)):  # pruned, it no longer streams
+        left_out.update(OF_STREAMS)
+    return [
         Suggestion(key, value, "as in the model to fine-tune")
         for key, value in flatten(config).items()
-        if key.startswith(COPIED) and value is not None and key not in (*OWN, *unused)
+        if (key.startswith(COPIED) or (key in OF_TRAINING and value != defaults[key]))
+        and value is not None
+        and key not in left_out
     ]
 
 
