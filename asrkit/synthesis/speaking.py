@@ -53,7 +53,7 @@ class Speaker:
             raise UserError(f"no speaker {name}", expected, "--speaker", f"--speaker {near}")
 
     def refuse_unknown(self, text: str) -> str:
-        """Return the normalised text; raises UserError if it has no words, or words without units of their own.
+        """Return the normalised text; raises UserError if it has no words, or words without own units.
 
         The unknown word is no stand-in: its sound says nothing of the word that a table would name.
         """

@@ -46,6 +46,10 @@ class Units:
     def __len__(self) -> int:
         return len(self.symbols)
 
+    def with_words(self, entries: Sequence[Pronunciation]) -> "Units":
+        """The same units with more words in the lexicon."""
+        return Units(self.symbols, [*self.lexicon, *entries], self._spell, self.unknown_word)
+
     @property
     def can_spell(self) -> bool:
         """Whether units spell any word, as BPE and characters do; phones are words only by the lexicon."""
@@ -73,6 +77,14 @@ class Units:
             entries = self._by_word.get(word, [])
             return [tuple(self.ids[unit] for unit in entry.units) for entry in entries]
         return [ids] if (ids := tuple(self._ids_of(word))) else []
+
+    def entries(self, words: Iterable[str]) -> List[Pronunciation]:
+        """All pronunciations of words that have units, as in the lexicon, else the units of encode."""
+        found: List[Pronunciation] = []
+        for word in sorted(words):
+            spelled = Pronunciation(word, tuple(self.symbols[unit] for unit in self._ids_of(word)))
+            found += self._by_word.get(word) or [spelled]
+        return found
 
     @functools.cached_property
     def _by_word(self) -> Dict[str, List[Pronunciation]]:

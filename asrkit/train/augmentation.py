@@ -28,7 +28,7 @@ from asrkit.storage.fingerprint import hash_value
 from asrkit.train.blobs import TextsByKey
 from asrkit.train.examples import Example, collate, join
 
-REPLAYED = "replayed:"  # before the ids of utterances of another experiment
+REPLAYED = "replayed:"  # before the ids and words of utterances of another experiment
 
 
 @dataclasses.dataclass(frozen=True)

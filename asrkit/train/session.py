@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import itertools
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 import torch
 
@@ -17,6 +17,7 @@ from asrkit.pipeline.record import read_note
 from asrkit.signal.features import load_cuts
 from asrkit.storage.files import read_jsonl, scratch_folder, write_jsonl
 from asrkit.storage.tensors import load_tensors
+from asrkit.text.lexicon import Pronunciation
 from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import REPLAYED, make_augmenter
 from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
@@ -64,7 +65,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     model = _make_model(experiment, units, world)
     train, dev, rejected = load_splits(experiment, units, model, world)
     augmenter = make_augmenter(experiment, model.normalisation)
-    replayed = load_replayed(experiment, units, model) if config.replay else ()
+    replayed, their_words = load_replayed(experiment, units, model) if config.replay else ((), ())
     if replayed:
         train = StoredExamples(itertools.chain(train, replayed))
     model.to(device)
@@ -82,7 +83,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
         dev,
         experiment.folder("train"),
         world=world,
-        criterion=_make_criterion(experiment, units, train, world),
+        criterion=_make_criterion(experiment, units.with_words(their_words), train, world),
         averaged=averaged,
         augmenter=augmenter,
         replayed=len(replayed),
@@ -167,10 +168,14 @@ def _report_dev_and_tests(experiment: Experiment, dev: Sequence[Example]) -> Non
         print(f"warning: {found}, so error rates on {name} are too optimistic")
 
 
-def load_replayed(experiment: Experiment, units: Units, model: AcousticModel) -> Sequence[Example]:
-    """Training examples of the experiment train.init_from that CTC can align, for train.replay.
+def load_replayed(
+    experiment: Experiment, units: Units, model: AcousticModel
+) -> Tuple[Sequence[Example], Sequence[Pronunciation]]:
+    """Training examples of the experiment train.init_from that CTC can align, and a lexicon of their words.
 
-    Their transcripts are spelled by its own lexicon. Raises UserError if its units aren't kept here.
+    Their transcripts are spelled by its own lexicon. Their words begin with REPLAYED, so that k2's graphs
+    have its pronunciations, too, where the lexicon here lacks the words or has others. Raises UserError if
+    its units aren't kept here.
     """
     source = open_experiment(experiment.named(str(experiment.config.train.init_from)))
     theirs = load_units(source.folder("units"))
@@ -179,8 +184,18 @@ def load_replayed(experiment: Experiment, units: Units, model: AcousticModel) ->
         raise UserError("train.replay with other units", expected, str(source.directory), todo)
     cuts = load_cuts(source, source.config.corpus.train)
     examples, _ = load_examples(cuts, theirs, model.config, model.normalisation)
-    usable = (each for each in examples if each.target is not None)
-    return StoredExamples(dataclasses.replace(each, id=REPLAYED + each.id) for each in usable)
+    words: Set[str] = set()
+
+    def replayed() -> Iterator[Example]:
+        for each in examples:
+            if each.target is not None:
+                own = each.text.split()
+                words.update(own)
+                text = " ".join(REPLAYED + word for word in own)
+                yield dataclasses.replace(each, id=REPLAYED + each.id, text=text)
+
+    stored = StoredExamples(replayed())
+    return stored, [entry._replace(word=REPLAYED + entry.word) for entry in theirs.entries(words)]
 
 
 def load_splits(
