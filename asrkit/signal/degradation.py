@@ -86,7 +86,9 @@ class Reverberation(WaveformTransform):
         else:
             rt60, ratio = (random.uniform(*each) for each in (self.settings.rt60, self.settings.direct_ratio))
             response = synthesise_rir(rt60, ratio, self.rate, random)
-        convolved = convolve(samples, response)[np.argmax(response) :][: len(samples)]
+        # Kaldi's peak is the largest tap, but of an inverted response that is an echo, not the direct sound
+        peak = int(np.argmax(np.abs(response)))
+        convolved = convolve(samples, response)[peak:][: len(samples)]
         power = max(float(np.square(convolved).sum()), 1e-12)
         reverberated: np.ndarray = convolved * np.float32(np.sqrt(np.square(samples).sum() / power))
         return reverberated
