@@ -167,9 +167,6 @@ def streaming_conflicts(config: ModelConfig) -> Iterator[Conflict]:
         yield Conflict(f"model.positions is {config.positions}", expected, "--set model.positions=rotary")
     if config.utterance_mean:
         yield Conflict("model.utterance_mean is true", expected, "--set model.utterance_mean=false")
-    if config.encoder_heads is not None:
-        found = f"model.encoder_heads is {config.encoder_heads}"
-        yield Conflict(found, expected, "take a model that isn't pruned")
     if config.squeeze_reduction:  # the mean over the utterance
         found = f"model.squeeze_reduction is {config.squeeze_reduction}"
         yield Conflict(found, expected, "--set model.squeeze_reduction=0")

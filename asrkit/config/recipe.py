@@ -8,6 +8,7 @@ from asrkit.config.methods import current_methods
 from asrkit.config.names import refuse_split_names
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+FilterOrder = Annotated[int, msgspec.Meta(ge=1, le=40)]  # rounding makes filters of some hundred unstable
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 NotNegativeReal = Annotated[float, msgspec.Meta(ge=0)]
@@ -76,14 +77,14 @@ class HighPassConfig(Settings, tag_field="kind", tag="high_pass"):
     """High-pass filter, against rumble and wind."""
 
     hertz: PositiveReal = 80.0  # below most voices
-    order: Positive = 4
+    order: FilterOrder = 4
 
 
 class LowPassConfig(Settings, tag_field="kind", tag="low_pass"):
     """Low-pass filter, against hiss."""
 
     hertz: PositiveReal = 7000.0
-    order: Positive = 4
+    order: FilterOrder = 4
 
 
 class NotchConfig(Settings, tag_field="kind", tag="notch"):
@@ -487,7 +488,8 @@ class TrainConfig(Settings):
     intermediate_weight: Part = 0.3  # loss weight of all model.intermediate_blocks together (InterCTC)
 
     # Checkpoints
-    ema_decay: Part = 0.0  # 0.999: evaluate and keep an exponential moving average of the weights
+    # 0.999: evaluate and keep an exponential moving average of the weights; less in the first steps
+    ema_decay: Part = 0.0
     checkpoint_steps: Positive = 200  # steps between checkpoints within an epoch
     keep_best: Positive = 5  # epochs with the lowest dev error, for averaging
     keep_last: Positive = 5  # last epochs, for averaging

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from asrkit.config.symbols import BLANK
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
+from asrkit.model.encoder import heads_of
 from asrkit.model.streaming import StreamingModel
 from asrkit.model.transducer import CONTEXT, Transducer
 from asrkit.storage.files import whole_file
@@ -165,11 +166,11 @@ class ExportedStream(nn.Module):
     def metadata(self) -> Dict[str, str]:
         """What sherpa-onnx reads to make the first states; lists have an entry per stack."""
         config, model = self.config, self.streaming
-        heads, dim, bins = config.attention_heads, config.attention_dim, model.model.bins
+        heads, width = heads_of(config)
         lists = {
-            "encoder_dims": (dim, bins),
-            "query_head_dims": (dim // heads, 1),
-            "value_head_dims": (dim // heads, 1),
+            "encoder_dims": (config.attention_dim, model.model.bins),
+            "query_head_dims": (width, 1),
+            "value_head_dims": (width, 1),
             "num_heads": (heads, 1),
             "num_encoder_layers": (self.blocks, 1),
             "cnn_module_kernels": (2 * (config.convolution_kernel - 1), 2 * model.kept),
@@ -182,12 +183,11 @@ class ExportedStream(nn.Module):
     def first_states(self, batch: int) -> List[Tensor]:
         """The states at the beginning, zeros, as sherpa-onnx makes them."""
         config, model = self.config, self.streaming
-        left, dim, states = config.left_context, config.attention_dim, []
-        for frames, width, kept in [
-            *[(left, dim, config.convolution_kernel - 1)] * self.blocks,
-            (1, model.model.bins, model.kept),
+        (heads, size), dim, states = heads_of(config), config.attention_dim, []
+        for frames, value, width, kept in [
+            *[(config.left_context, heads * size, dim, config.convolution_kernel - 1)] * self.blocks,
+            (1, 1, model.model.bins, model.kept),
         ]:
-            value = width if frames == left else 1
             shapes = [(frames, batch, value), (1, batch, frames, 3 * width // 4), (frames, batch, value)]
             shapes += [(frames, batch, value), (batch, width, kept), (batch, width, kept)]
             states += [torch.zeros(shape) for shape in shapes]
@@ -197,13 +197,13 @@ class ExportedStream(nn.Module):
         """(batch, window, bin) and states to (batch, chunk, token) and the states after the chunk."""
         layers = [states[first : first + 6] for first in range(0, 6 * (self.blocks + 1), 6)]
         *layers, (*_, features, _) = layers
-        left, dim, heads = self.config.left_context, self.config.attention_dim, self.config.attention_heads
+        left, (heads, width) = self.config.left_context, heads_of(self.config)
 
-        def to_heads(slot: Tensor) -> Tensor:  # (frame, batch, dim) to (batch, head, frame, head_dim)
-            return slot.view(left, -1, heads, dim // heads).permute(1, 2, 0, 3)
+        def to_heads(slot: Tensor) -> Tensor:  # (frame, batch, head * width) to (batch, head, frame, width)
+            return slot.view(left, -1, heads, width).permute(1, 2, 0, 3)
 
         def to_slot(kept: Tensor) -> Tensor:
-            return kept.permute(2, 0, 1, 3).reshape(left, -1, dim)
+            return kept.permute(2, 0, 1, 3).reshape(left, -1, heads * width)
 
         flat: List[Tensor] = []
         for keys, _, values, _, gated, _ in layers:

@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,8 @@ from asrkit.lm.tokeniser import NO_WORD, Row, Sentences
 
 CONVERT = (
     'python -c "from transformers import AutoModelForMaskedLM as M; '
-    "M.from_pretrained('{0}', local_files_only=True).save_pretrained('{0}', safe_serialization=True)\""
+    "M.from_pretrained('{0}', local_files_only=True, trust_remote_code=False)"
+    ".save_pretrained('{0}', safe_serialization=True)\""
 )
 
 
@@ -40,24 +41,35 @@ class PretrainedLm:
         ):
             if not (folder / name).is_file():
                 raise UserError(f"no {name} in {folder}", "a model and its tokeniser", "lm.neural.path", todo)
-        from transformers import AutoModelForMaskedLM, AutoTokenizer
-
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, use_fast=True, add_prefix_space=True
-            )
-            self.model: Any = AutoModelForMaskedLM.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True
-            ).eval()
-        except Exception as error:  # of a stranger's files: anything
-            found = f"can't load {folder}: {error or type(error).__name__}"
-            raise UserError(found, "a masked language model", "lm.neural.path", "check the folder") from None
+        self._load(folder)
         if not self.tokenizer.is_fast or self.tokenizer.mask_token_id is None:
             found = f"{folder} has no fast tokeniser with a mask token"
             raise UserError(found, "a tokenizer.json of a masked language model", "lm.neural.path")
         self.vocabulary = int(self.model.config.vocab_size)
         self.places = torch.zeros(0, dtype=torch.long)
         self.model.base_model.register_forward_hook(self._take_places)
+
+    def _load(self, folder: Path) -> None:
+        """Load the tokeniser and the model; raises UserError, for code in the folder too."""
+        from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+        # Without trust_remote_code=False transformers asks on the terminal whether to run the folder's code
+        given: Dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(
+                str(folder), use_fast=True, add_prefix_space=True, **given
+            )
+            self.model: Any = AutoModelForMaskedLM.from_pretrained(
+                str(folder), use_safetensors=True, **given
+            ).eval()
+        except Exception as error:  # of a stranger's files: anything
+            if "trust_remote_code" in str(error):
+                found = f"{folder} needs its own Python code, which is never run"
+                expected = "a masked language model of a kind that transformers has, such as BERT or RoBERTa"
+                todo = "set lm.neural.path to such a model"
+                raise UserError(found, expected, "lm.neural.path", todo) from None
+            found = f"can't load {folder}: {error or type(error).__name__}"
+            raise UserError(found, "a masked language model", "lm.neural.path", "check the folder") from None
 
     def _take_places(self, module: Any, inputs: Any, output: Any) -> Any:
         """Only the masked position of each copy goes on to the vocabulary layer."""
@@ -75,8 +87,7 @@ class PretrainedLm:
         """Tokens of sentences, special ones too; raises UserError for more than the model has positions."""
         rows = []
         for words in sentences:
-            given = [word.lower() if self.lower else word for word in words]
-            encoded = self.tokenizer(given, is_split_into_words=True) if given else None
+            encoded = self._encode([word.lower() if self.lower else word for word in words])
             places = [NO_WORD if word is None else word for word in encoded.word_ids()] if encoded else []
             rows.append(Row(encoded["input_ids"] if encoded else [], places))
         most = int(getattr(self.model.config, "max_position_embeddings", 512)) - 2  # RoBERTa leaves out two
@@ -85,6 +96,19 @@ class PretrainedLm:
             found = f"a sentence of {longest} tokens"
             raise UserError(found, f"at most {most}", str(self.folder), "use another model")
         return rows
+
+    def _encode(self, words: Sequence[str]) -> Any:
+        """Tokens of words, at least one for each; None for no words."""
+        if not words:
+            return None
+        encoded = self.tokenizer(words, is_split_into_words=True)
+        having = set(encoded.word_ids())
+        if having.issuperset(range(len(words))):
+            return encoded
+        # Normalisers remove some words, such as a zero-width space: with no token they would cost nothing
+        unknown = self.tokenizer.unk_token or self.tokenizer.mask_token
+        kept = [word if place in having else unknown for place, word in enumerate(words)]
+        return self.tokenizer(kept, is_split_into_words=True)
 
     @torch.no_grad()
     def score(self, sentences: Sentences) -> Iterator[Tuple[Tensor, Tensor]]:

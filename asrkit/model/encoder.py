@@ -5,7 +5,7 @@ ModelConfig. Parameters and multiply-adds are counted from its layers, whatever 
 """
 
 import math
-from typing import Dict, Optional, Type
+from typing import Dict, Optional, Tuple, Type
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,11 @@ class ConvolutionModule(nn.Module):
         return contracted
 
 
+def heads_of(config: ModelConfig) -> Tuple[int, int]:
+    """Heads of the encoder's self-attention, and their width: pruning leaves it as it is."""
+    return config.encoder_heads or config.attention_heads, config.attention_dim // config.attention_heads
+
+
 class ConformerBlock(EncoderBlock):
     """Self-attention, convolution module and feed-forward network, each pre-norm and residual."""
 
@@ -72,7 +77,7 @@ class ConformerBlock(EncoderBlock):
         super().__init__(config)
         dim, attention = config.attention_dim, SELF_ATTENTION[config.positions]
         self.norm1 = nn.LayerNorm(dim) if self.attends else None
-        heads, head_dim = config.encoder_heads or config.attention_heads, dim // config.attention_heads
+        heads, head_dim = heads_of(config)
         self.attention = attention(dim, heads, config.dropout, head_dim) if self.attends else None
         self.convolution = None
         if self.convolves:

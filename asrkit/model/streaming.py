@@ -20,6 +20,7 @@ from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, subsampling
 from asrkit.model.attention import BlockCache
 from asrkit.model.device import move
+from asrkit.model.encoder import heads_of
 
 State = Tuple[Tensor, ...]  # frames so far (batch,), features (batch, time, bin), then 3 tensors per block
 CACHED = ("keys", "values", "gated")  # of a BlockCache, in this order
@@ -47,9 +48,9 @@ class StreamingModel(nn.Module):
     def start(self, batch: int = 1) -> State:
         """The state at the beginning of `batch` streams."""
         config, bins, device = self.model.config, self.model.bins, self.model.feature_mean.device
-        heads, left, dim = config.attention_heads, config.left_context, config.attention_dim
-        keys = torch.zeros(batch, heads, left, dim // heads, device=device)
-        gated = torch.zeros(batch, config.convolution_kernel - 1, dim, device=device)
+        heads, width = heads_of(config)
+        keys = torch.zeros(batch, heads, config.left_context, width, device=device)
+        gated = torch.zeros(batch, config.convolution_kernel - 1, config.attention_dim, device=device)
         frames = torch.zeros(batch, dtype=torch.int64)
         features = torch.zeros(batch, self.kept, bins, device=device)
         return (frames, features, *(keys, keys, gated) * config.attention_blocks)

@@ -23,7 +23,7 @@ from asrkit.config.recipe import (
     RumbleConfig,
 )
 from asrkit.signal.audio import resample
-from asrkit.signal.degradation import WAVEFORM, Speech
+from asrkit.signal.degradation import NARROWBAND, WAVEFORM, Speech, codec_rate
 from asrkit.signal.recordings import Recordings, find_recordings
 
 SNRS = (20.0, 10.0, 5.0, 0.0)  # dB, of noise and babble
@@ -31,7 +31,7 @@ FILTERED_SNRS = (10.0, 0.0)  # dB, of noise at low and high frequencies
 RT60 = (0.3, 1.0, 2.0)  # seconds, of synthetic rooms
 VOICES = 6  # of babble
 CLIPPED = 0.1  # share of the samples
-MP3_LEVEL = 0.95  # libsndfile's compression level of 16 kbit/s at 16 kHz
+MP3_LEVEL, MP3_NARROWBAND_LEVEL = 0.95, 0.9  # libsndfile's compression levels of 16 kbit/s at 16 and 8 kHz
 Degrade = Callable[[np.ndarray, np.random.Generator, str], np.ndarray]
 
 
@@ -94,7 +94,8 @@ def make_conditions(
         settings = ReverberationConfig(rt60=(rt60, rt60), direct_ratio=(0.0, 0.0))
         conditions.append(Condition(f"RT60 {rt60:g} s", [made(settings)]))
     telephone = BandPassConfig(low_hertz=(300.0, 300.0), high_hertz=(3400.0, 3400.0))
-    mp3 = CodecConfig(codecs=("mp3",), compression=(MP3_LEVEL, MP3_LEVEL))
+    level = MP3_LEVEL if codec_rate("mp3", rate) > NARROWBAND else MP3_NARROWBAND_LEVEL
+    mp3 = CodecConfig(codecs=("mp3",), compression=(level, level))
     return [
         *conditions,
         Condition("telephone", [made(telephone), made(CodecConfig(codecs=("mulaw",)))]),

@@ -28,13 +28,14 @@ from asrkit.config.recipe import (
     kind_of,
 )
 from asrkit.signal.audio import resample
-from asrkit.signal.level import without_silence
+from asrkit.signal.level import is_digital_silence, without_silence
 from asrkit.signal.recordings import Recordings, stretch
 
 SHORTEST_TRANSFORM = 1 << 14  # samples; of 2^13 to 2^16 the fastest for responses of half a second
 SLOPE = 8  # of band limits: 24 dB per octave, as of a Butterworth filter of order 4
 HARMONICS = 8  # of mains hum
 NARROWBAND = 8000  # Hz, of GSM and mu-law
+HIGHEST_MP3_LEVEL = 0.9999  # libsndfile refuses 1; the bit rate is the lowest here, too
 MP3_DELAY = 1105  # samples by which LAME's encoder and a decoder are late
 FORMATS = {  # libsndfile's
     "mp3": {"format": "MP3", "bitrate_mode": "CONSTANT"},
@@ -86,7 +87,9 @@ class Reverberation(WaveformTransform):
         else:
             rt60, ratio = (random.uniform(*each) for each in (self.settings.rt60, self.settings.direct_ratio))
             response = synthesise_rir(rt60, ratio, self.rate, random)
-        convolved = convolve(samples, response)[np.argmax(response) :][: len(samples)]
+        # Kaldi's peak is the largest tap, but of an inverted response that is an echo, not the direct sound
+        peak = int(np.argmax(np.abs(response)))
+        convolved = convolve(samples, response)[peak:][: len(samples)]
         power = max(float(np.square(convolved).sum()), 1e-12)
         reverberated: np.ndarray = convolved * np.float32(np.sqrt(np.square(samples).sum() / power))
         return reverberated
@@ -217,9 +220,16 @@ class Clipping(WaveformTransform):
     """The largest samples cut off."""
 
     def __call__(self, samples: np.ndarray, random: np.random.Generator, id: str) -> np.ndarray:
-        """A drawn share of the samples is at the limit."""
-        limit = float(np.quantile(np.abs(samples), 1 - random.uniform(*self.settings.share)))
-        return samples.clip(-limit, limit)
+        """A drawn share of the samples is at the limit, without those of digital silence."""
+        loudness, share = np.abs(samples), random.uniform(*self.settings.share)
+        heard = loudness[~is_digital_silence(samples, self.rate)]
+        limit = float(np.quantile(heard, 1 - share)) if len(heard) else 0.0
+        return samples.clip(-limit, limit) if limit else samples.copy()
+
+
+def codec_rate(codec: str, rate: int) -> int:
+    """Rate in Hz at which a codec gets audio of `rate` Hz."""
+    return NARROWBAND if codec in ("gsm", "mulaw") or rate < 16000 else 16000
 
 
 class ThroughCodec(WaveformTransform):
@@ -230,8 +240,8 @@ class ThroughCodec(WaveformTransform):
         codec = self.settings.codecs[int(random.integers(len(self.settings.codecs)))]
         level, options = random.uniform(*self.settings.compression), dict(FORMATS[codec])
         if codec in ("mp3", "opus"):
-            options["compression_level"] = level
-        rate = NARROWBAND if codec in ("gsm", "mulaw") or self.rate < 16000 else 16000
+            options["compression_level"] = min(level, HIGHEST_MP3_LEVEL) if codec == "mp3" else level
+        rate = codec_rate(codec, self.rate)
         stream, encoded = io.BytesIO(), resample(samples, self.rate, rate)
         soundfile.write(stream, encoded.clip(-1, 1), rate, **options)
         stream.seek(0)

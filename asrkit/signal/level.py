@@ -41,6 +41,14 @@ def without_silence(samples: np.ndarray, rate: int) -> np.ndarray:
     return loud
 
 
+def is_digital_silence(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Whether each sample (sample,) is in a frame of zeros only, as padding is; the end counts as sound."""
+    length = max(1, round(FRAME_SECONDS * rate))
+    padded = np.pad(samples != 0, (0, -len(samples) % length), constant_values=True)
+    silent: np.ndarray = ~padded.reshape(-1, length).any(axis=1)
+    return silent.repeat(length)[: len(samples)]
+
+
 def _find_silence(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, np.ndarray]:
     """Frames (frame, sample), and whether each is silent, (frame,)."""
     length = max(1, min(len(samples), round(FRAME_SECONDS * rate)))

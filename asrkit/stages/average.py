@@ -192,6 +192,6 @@ def _divide_by_priors(
     priors = divide_by_priors(model.eval(), dev, _batch_duration(config), scale)
     initial = _initial_of(experiment)
     if initial is not None and initial.is_dir():
-        priors = mix_priors(model, units.symbols, initial, share, priors)
+        priors = mix_priors(model, units.symbols, initial, share, priors, scale)
     print(f"average: posteriors divided by the label priors to the power {scale:g}")
     return list(priors.tolist())

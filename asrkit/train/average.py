@@ -61,6 +61,15 @@ def divide_by_priors(
     return subtracted.cpu()
 
 
+def average_decay(decay: float, step: int) -> float:
+    """The decay of a moving average after `step` steps, which rises from 0.1 to `decay`.
+
+    With a constant decay of 0.999 the random weights of the start had 61 % of the average after 500 steps.
+    Source: TensorFlow's ExponentialMovingAverage, num_updates.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
 @torch.no_grad()
 def update_average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and statistics: mean * decay + model * (1 - decay)."""

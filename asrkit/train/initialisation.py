@@ -87,18 +87,26 @@ def mix_initial(model: AcousticModel, symbols: Sequence[str], place: Path, share
 
 @torch.no_grad()
 def mix_priors(
-    model: AcousticModel, symbols: Sequence[str], place: Path, share: float, priors: Tensor
+    model: AcousticModel, symbols: Sequence[str], place: Path, share: float, priors: Tensor, scale: float
 ) -> Tensor:
     """Average the label priors in the output layer with the initial model's, which are of more speech.
 
-    `priors`: what divide_by_priors subtracted (unit,), of which the mean is returned; units that the initial
-    model lacks keep theirs.
+    `priors`: what divide_by_priors subtracted with `scale` (unit,), of which the mean is returned, at the
+    same scale. Units that the initial model lacks keep theirs: ▁B isn't as frequent as B of a model without
+    marks of words, whose row it may have.
     """
     _, known, theirs = _of_experiment(place)
-    of_unit = dict(zip(known, theirs))
+    ratio = scale / (_prior_scale(place) or scale)
+    of_unit = {symbol: ratio * prior for symbol, prior in zip(known, theirs)}
     change = torch.tensor([of_unit.get(symbol, own) - own for symbol, own in zip(symbols, priors.tolist())])
     model.output.bias -= share * change.to(model.output.bias)
     return priors + share * change
+
+
+def _prior_scale(place: Path) -> float:
+    """The power of the label priors in an experiment's averaged model; 0: not known, or none."""
+    has_settings = (place / "recipe.yaml").is_file()
+    return open_experiment(place).config.average.prior_scale if has_settings else 0.0
 
 
 def count_trained_on(experiment: Experiment, place: Path) -> Dict[str, Tuple[int, int]]:

@@ -23,7 +23,7 @@ from asrkit.pipeline.progress import Progress
 from asrkit.storage.files import remove, write_jsonl
 from asrkit.text.units import Units
 from asrkit.train.augmentation import Augmenter
-from asrkit.train.average import update_average
+from asrkit.train.average import average_decay, update_average
 from asrkit.train.batches import plan_batches
 from asrkit.train.checkpoint import Checkpoints, TrainState, choose_epochs, dev_rank, save_epoch
 from asrkit.train.criterion import PLAIN_CTC, Criterion, Output, Spoken
@@ -289,7 +289,7 @@ def take_step(
         count_finite_step(config, state)
         training.optimizer.step()
         if training.averaged is not None:
-            update_average(training.averaged, model, config.ema_decay)
+            update_average(training.averaged, model, average_decay(config.ema_decay, state.step))
         state.epoch_loss += loss
         state.epoch_blanks += blanks
         state.epoch_frames += int(frames)

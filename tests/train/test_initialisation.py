@@ -157,7 +157,7 @@ def test_label_priors_are_averaged_with_those_of_the_initial_model(tmp_path: Pat
     model = make_model(MODEL, 3, bins=20)
     own = divide_by_priors(model.eval(), make_examples(4, 0), 2.0, 0.6)
     before = model.output.bias.clone()
-    mixed = mix_priors(model, ["<blk>", "A", "D"], tmp_path, 0.25, own)
+    mixed = mix_priors(model, ["<blk>", "A", "D"], tmp_path, 0.25, own, 0.6)
     torch.testing.assert_close(mixed, torch.stack([0.75 * own[0] - 0.25, 0.75 * own[1] - 1.0, own[2]]))
     torch.testing.assert_close(model.output.bias, before + own - mixed)
 

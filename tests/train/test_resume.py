@@ -22,6 +22,7 @@ from asrkit.pipeline.parallel import run_parallel
 from asrkit.signal.augmentation import SpecAugment
 from asrkit.storage.files import read_jsonl
 from asrkit.storage.tensors import load_tensors, save_tensors
+from asrkit.train import loop
 from asrkit.train.augmentation import Augmenter
 from asrkit.train.average import average_weights, candidate_files
 from asrkit.train.checkpoint import TrainState, list_epochs
@@ -280,7 +281,10 @@ def test_half_precision_trains_and_keeps_float32_weights(tmp_path: Path) -> None
     assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
 
 
-def test_the_moving_average_is_kept_instead_of_the_weights(tmp_path: Path) -> None:
+def test_the_moving_average_is_kept_instead_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "average_decay", lambda decay, step: decay)  # from the first step on
     still = msgspec.structs.replace(CONFIG, ema_decay=1.0, epochs=1)
     train(tmp_path, still)
     torch.manual_seed(still.seed)
