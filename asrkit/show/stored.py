@@ -191,13 +191,17 @@ def _stored_nbest(
 def _drawn_nbest(
     experiment: Experiment, split: str, ids: Iterable[str], weights: Dict[str, float]
 ) -> Iterator[Tuple[str, NBestList]]:
-    from asrkit.decode.paths import draw_hypotheses, list_hypotheses
     from asrkit.text.units import read_symbols as read_table
 
     symbols = read_table(experiment.folder("units") / "words.txt")
+    threshold = experiment.config.decode.blank_skip_threshold
     points = np.array([list(weights.values())])
     for key, lattice, log_probs in _iterate_lattices(experiment, split, ids):
-        drawn = draw_hypotheses(lattice, log_probs, DRAWN_PATHS)
+        from asrkit.decode.paths import draw_hypotheses, list_hypotheses
+        from asrkit.decode.search import skip_blanks
+
+        searched = skip_blanks(log_probs, threshold)  # whose frames the lattice has
+        drawn = draw_hypotheses(lattice, searched, DRAWN_PATHS)
         found = list_hypotheses(lattice, symbols, "lattice", points, drawn)
         yield key, rank("lattice", found.words, found.scores, weights)
 

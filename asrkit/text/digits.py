@@ -111,27 +111,39 @@ HOUR, MINUTE = _number("hour", r"1[0-2]|[1-9]"), _number("minute", r"[0-5]\d")
 # What may follow a time. Before a noun the words are a number: a quarter to two kids
 NO_NOUN = rf"(?= ?(?:$|[^\w\s{LEFT}-{RIGHT}]| (?:{'|'.join(AFTER_TIME)})\b))"
 MERIDIEM = r" (?P<half>[ap])(?: ?m\b|\.m\.)"
+OF_DAY = rf"(?:{MERIDIEM}|{NO_NOUN})"
 
 
 def _time(match: "re.Match[str]") -> str:
     found = match.groupdict()
     time = found["hour"] + (f":{found['minute']}" if found.get("minute") else "")
-    half = found.get("half")
-    return (found.get("before") or "") + time + (f" {half}.{'M' if half.isupper() else 'm'}." if half else "")
+    return (found.get("before") or "") + time + _meridiem(match)
+
+
+def _meridiem(match: "re.Match[str]") -> str:
+    half = match.groupdict().get("half")
+    return f" {half}.{'M' if half.isupper() else 'm'}." if half else ""
 
 
 def _past(match: "re.Match[str]") -> str:
     hour, fraction = int(match["hour"]), match["fraction"].lower()
     if match["side"].lower() == "to":
-        return f"{(hour - 2) % 12 + 1}:45"
-    return f"{hour}:{'30' if fraction == 'half' else '15'}"
+        return f"{_hour_before(hour)}:45{_meridiem(match)}"
+    return f"{hour}:{'30' if fraction == 'half' else '15'}{_meridiem(match)}"
 
 
 def _minutes(match: "re.Match[str]") -> str:
     hour, minute = int(match["hour"]), int(match["minute"])
     if match["side"].lower() == "past":
-        return f"{hour}:{minute:02d}"
-    return f"{(hour - 2) % 12 + 1}:{60 - minute}" if minute > hour else match[0]  # five to ten of them
+        return f"{hour}:{minute:02d}{_meridiem(match)}"
+    are_hours = minute <= 12 and match.string[: match.start()].lower().endswith("from ")  # from ten to five
+    if are_hours or minute <= hour:  # five to ten of them
+        return match[0]
+    return f"{_hour_before(hour)}:{60 - minute}{_meridiem(match)}"
+
+
+def _hour_before(hour: int) -> int:
+    return (hour - 2) % 12 + 1
 
 
 def _money(match: "re.Match[str]") -> str:
@@ -140,20 +152,33 @@ def _money(match: "re.Match[str]") -> str:
     return f"{sign}{match['amount']}" + (f".{int(cents):02d}" if cents else "")
 
 
-CURRENCY = r" (?P<currency>dollars?|euros?|pounds?)\b(?! sterling)"
+def _spoken(match: "re.Match[str]") -> str:
+    return match["spoken"]
+
+
+# Five pounds of meat are a weight
+CURRENCY = r" (?P<currency>dollars?|euros?|pounds?(?! of\b))\b(?! sterling)"
+# Of a sixty second timer it is the duration
+SECOND = f"{LEFT}(?P<ordinal>\\d+2nd){MIDDLE}(?P<spoken>[^{RIGHT}]*){RIGHT}"
+COUNTED = (
+    *("amendment", "anniversary", "annual", "avenue", "birthday", "century", "congress", "day", "district"),
+    *("division", "edition", "floor", "infantry", "minute", "month", "parallel", "president", "psalm"),
+    *("regiment", "state", "street", "week", "year"),
+)
 # Applied in this order to the marked text; what a rule writes is no longer marked
 ENGLISH: Sequence[Rule] = (
-    # three thirty p m, three oh five p m, three p m
+    # three thirty p m, three oh five p m
     (HOUR + " " + MINUTE + MERIDIEM, _time),
     (rf"{LEFT}(?P<hour>1[0-2]|[1-9])(?P<minute>[0-5]\d){MIDDLE}[^{RIGHT}]*{RIGHT}" + MERIDIEM, _time),
-    (HOUR + MERIDIEM, _time),
     # at three thirty
     (r"(?P<before>\b(?:at|by|until|till|before|after|around|from|to) )" + HOUR + " " + MINUTE, _time),
     # half past three, quarter to four, but not half to four
-    (r"\b(?:a )?(?P<fraction>half) (?P<side>past) " + HOUR, _past),
-    (r"\b(?:a )?(?P<fraction>quarter) (?P<side>past|to) " + HOUR + NO_NOUN, _past),
+    (rf"\b(?:a )?(?P<fraction>half) (?P<side>past) {HOUR}(?:{MERIDIEM})?", _past),
+    (r"\b(?:a )?(?P<fraction>quarter) (?P<side>past|to) " + HOUR + OF_DAY, _past),
     # ten past five, twenty to four
-    (_number("minute", "5|10|20|25") + r" (?P<side>past|to) " + HOUR + NO_NOUN, _minutes),
+    (_number("minute", "5|10|20|25") + r" (?P<side>past|to) " + HOUR + OF_DAY, _minutes),
+    # three p m
+    (HOUR + MERIDIEM, _time),
     # three o'clock
     (_number("hour") + r"(?P<after> o'? ?clock\b)", r"\g<hour>\g<after>"),
     # nineteen ninety one, twenty oh five
@@ -176,6 +201,10 @@ ENGLISH: Sequence[Rule] = (
         rf"(?P<month>(?!may\b){MONTH} )" + _number("day", r"[0-3]?\d") + r"(?! by\b)",
         r"\g<month>\g<day>",
     ),  # may one go, march two by two
+    # forty second street, the twenty second; sixty second alone may be either
+    (rf"{SECOND}(?= (?:of\b|(?!may\b){MONTH}|(?:{'|'.join(COUNTED)})\b))", r"\g<ordinal>"),
+    (rf"(?P<before>\b(?:the|my|your|his|her|its|our|their) ){SECOND}{NO_NOUN}", r"\g<before>\g<ordinal>"),
+    (SECOND, _spoken),
     # minus five, three degrees, chapter three
     (r"\bminus " + _number("amount"), r"-\g<amount>"),
     (_number("amount") + f"(?= {MEASURE})", r"\g<amount>"),
@@ -321,6 +350,7 @@ EXACT = f"(?<!{DIGIT})(?<!{UNIT})(?<!几)(?!{DIGIT}{DIGIT}{UNIT})"
 BEFORE_POINT = f"((?<![差有这那第])一|(?!一点){CARDINAL})"
 # The decimal point 点, but not before words that begin with 一: 三点一起走
 POINT = "点(?!一[起滴点样直定些边下会切旦般共向生线])"
+PART_OF_DAY = "上午|下午|中午|早上|晚上|早晨|凌晨|清晨|傍晚|半夜"
 ALONE = "(?<![零一二三四五六七八九〇十几])"
 CHINESE: Sequence[Rule] = (
     (f"(?<!{UNIT})[零一二三四五六七八九〇]{{2,4}}(?=年)", lambda match: _digit_by_digit(match[0])),
@@ -329,6 +359,7 @@ CHINESE: Sequence[Rule] = (
     (f"({CARDINAL})分之({CARDINAL})", lambda match: f"{_value(match[2])}/{_value(match[1])}"),
     (f"{BEFORE_POINT}点({CARDINAL})(?=分)", _values("{}点{}")),  # a time
     (f"{BEFORE_POINT}点({DIGIT}?十{DIGIT}?)(?!{UNIT})", _values("{}点{}")),
+    (f"(?<={PART_OF_DAY})({CARDINAL})点(零{DIGIT})", _values("{}点{}")),  # else 零五 would be decimals
     (f"{BEFORE_POINT}{POINT}({DIGIT}+)(?!刻)", lambda match: _value(f"{match[1]}点{match[2]}")),
     (f"(?<=负)({CARDINAL})", _values("{}")),
     (f"{ALONE}(十[一二]?|[一二三四五六七八九])(?=月(?!亮))", _values("{}")),
