@@ -25,7 +25,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.finished import refuse_changed_model
 from asrkit.recognise.bundle import DESCRIPTION, FILES, FORMAT, Bundle, write_bundle
 from asrkit.recognise.openfst import write_graph, write_rules
-from asrkit.recognise.opening import refuse_whole_utterances, streaming_model
+from asrkit.recognise.opening import optional_silence, refuse_whole_utterances, streaming_model
 from asrkit.storage.files import read_json, remove, write_bytes, write_text
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import Units, load_units
@@ -97,6 +97,7 @@ def write_files(
         exported=datetime.date.today().isoformat(),
         results=_results(experiment),
         steps=config.signal.steps,
+        silence=optional_silence(config) or "",
     )
     export_onnx(model, directory / "model.onnx", {"model_type": "zipformer2_ctc", "comment": config.name})
     export_torchscript(model, directory / "model.pt")

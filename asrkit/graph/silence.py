@@ -1,10 +1,10 @@
 """Optional silence before, between and after words."""
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from asrkit.config.symbols import NO_WORD
+from asrkit.config.symbols import BLANK, NO_WORD
 from asrkit.graph.arcs import Arcs, join_arcs, make_arcs, refuse_overflow
 
 
@@ -51,3 +51,19 @@ def add_silence(arcs: Arcs, final: np.ndarray, silence: OptionalSilence) -> Tupl
     last = np.concatenate([final, np.full(len(reached), -np.inf, dtype=np.float32), final[:1]])
     last[0] += absent
     return joined, last
+
+
+def find_silence(table: np.ndarray, words: np.ndarray, spellings: Sequence[Sequence[int]]) -> Optional[int]:
+    """The unit of optional silence in HLG, or None; `spellings`: units of each pronunciation of the lexicon.
+
+    `table` (arc, [source, target, unit, score bits]), `words` (arc,). A unit that is only ever a whole
+    pronunciation gives a word wherever it begins; optional silence is such a unit, but gives none.
+    """
+    alone = {spelling[0] for spelling in spellings if len(spelling) == 1}
+    alone -= {unit for spelling in spellings if len(spelling) > 1 for unit in spelling} | {BLANK}
+    chosen = np.isin(table[:, 2], list(alone))
+    source, target, unit = table[chosen, :3].astype(np.int64).T
+    state = source * (1 + int(table[:, 2].max())) + unit  # a unit and the state that it leaves
+    goes_on = np.isin(state, state[source == target])  # the state was entered by this unit
+    found = unit[(words[chosen] == NO_WORD) & ~goes_on]
+    return int(found[0]) if len(found) else None

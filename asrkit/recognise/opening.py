@@ -3,13 +3,14 @@
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence
 
 import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
+from asrkit.config import RecipeConfig
 from asrkit.config.methods import METHODS, RENAMED, current_method
 from asrkit.config.symbols import BLANK
 from asrkit.decode.methods import UtteranceDecoder
@@ -32,6 +33,9 @@ from asrkit.text.bpe import read_pieces
 from asrkit.text.digits import script_language, write_digits
 from asrkit.text.lexicon import read_lexicon
 from asrkit.text.units import Units, character_spelling, read_symbols
+
+if TYPE_CHECKING:
+    from asrkit.graph.store import DecodingGraph
 
 CHUNK = 0.32  # seconds
 
@@ -84,6 +88,11 @@ def refuse_whole_utterances(experiment: Experiment) -> None:
         raise UserError(found, "a model for streams", where, todo)
 
 
+def optional_silence(config: RecipeConfig) -> Optional[str]:
+    """The unit that the model may give between words, besides the blank; None: there is none."""
+    return config.graph.optional_silence or config.train.optional_silence
+
+
 def streaming_model(model: AcousticModel, chunk: float, step: float) -> StreamingModel:
     """The model for chunks of about `chunk` seconds, at least one frame; `step`: seconds per frame."""
     return StreamingModel(model, max(1, round(chunk / step)))
@@ -109,11 +118,11 @@ def open_stream_recognizer(
         expected = "a method that needs no encoder output"
         raise UserError(f"method {method}", expected, "--method", "--method 1best")
     bank, model, searcher, units, step = _open_experiment(experiment, method)
-    silence = units.ids.get(experiment.config.graph.optional_silence or "", BLANK)
+    silence = (BLANK,) if units.silence is None else (BLANK, units.silence)
     streaming = streaming_model(model, chunk, step)
     if digits:
         write_digits("ten 十一", digits)  # a missing package is reported now
-    return StreamRecognizer(streaming, bank, searcher, units, step, silence=(BLANK, silence), digits=digits)
+    return StreamRecognizer(streaming, bank, searcher, units, step, silence=silence, digits=digits)
 
 
 class TorchEncoder:
@@ -237,7 +246,8 @@ def _open_experiment(experiment: Experiment, method: Optional[str]) -> Opened:
         split_decoder = SplitDecoder(dataclasses.replace(experiment, config=narrowed))
     finally:
         torch.set_num_threads(threads)
-    units, step = split_decoder.decoder.units, config.features.frame_shift * subsampling(config.model)
+    units = split_decoder.decoder.units.with_silence(optional_silence(config))
+    step = config.features.frame_shift * subsampling(config.model)
     searcher: Searcher = Greedy(units, step)
     if method != "greedy":
         scales = read_json(experiment.folder("decode") / "scales.json", Dict[str, Any])["weights"]
@@ -288,19 +298,23 @@ def _open_bundle(directory: Path, method: Optional[str]) -> Recognizer:
     if bundle.token_kind == "bpe":  # bundles of earlier versions lack bpe.vocab, so they spell no new words
         has_pieces = bundle.has("bpe.vocab")
         spell = read_pieces(checked_file(directory, bundle, "bpe.vocab")) if has_pieces else None
-    units = Units(symbols, lexicon, spell)
+    units = Units(symbols, lexicon, spell).with_silence(bundle.silence)
     searcher: Searcher = Greedy(units, bundle.frame_shift)
     if method == "1best":
-        searcher = _bundle_searcher(directory, bundle, units)
+        graph = _bundle_graph(directory, bundle, units)
+        units = units.with_silence(graph.made_of["optional_silence"])
+        decoder = UtteranceDecoder(bundle.search_settings(), units, graph)
+        searcher = MethodSearcher(decoder, "1best", (1.0, 0.0), units, bundle.frame_shift)
     encoder = OnnxEncoder(checked_file(directory, bundle, "model.onnx"), bundle)
     return Recognizer(FilterBank(bundle.features, bundle.steps), encoder, searcher, units, bundle.frame_shift)
 
 
-def _bundle_searcher(directory: Path, bundle: Bundle, units: Units) -> MethodSearcher:
+def _bundle_graph(directory: Path, bundle: Bundle, units: Units) -> "DecodingGraph":
     try:
         import k2
     except ImportError:
         raise UserError("1best needs k2", "k2", "--method", "--method greedy; or asrkit doctor") from None
+    from asrkit.graph.silence import find_silence
     from asrkit.graph.store import DecodingGraph, find_fault
     from asrkit.recognise.openfst import read_graph
 
@@ -315,6 +329,9 @@ def _bundle_searcher(directory: Path, bundle: Bundle, units: Units) -> MethodSea
         fault = "a word isn't in lexicon.txt"
     if fault:
         raise UserError(f"HLG.fst is no decoding graph: {fault}", where=str(file), todo="export it again")
-    graph = DecodingGraph(k2.Fsa(arcs, aux_labels=labels), words, {})
-    decoder = UtteranceDecoder(bundle.search_settings(), units, graph)
-    return MethodSearcher(decoder, "1best", (1.0, 0.0), units, bundle.frame_shift)
+    silence = bundle.silence
+    if silence is None:  # bundles of before don't name it
+        spellings = [[units.ids[unit] for unit in entry.units] for entry in units.lexicon]
+        found = find_silence(arcs.numpy(), labels.numpy(), spellings)
+        silence = units.symbols[found] if found is not None else ""
+    return DecodingGraph(k2.Fsa(arcs, aux_labels=labels), words, {"optional_silence": silence})

@@ -1,6 +1,7 @@
 """Units that the acoustic model predicts: BPE pieces, characters or phones."""
 
 import contextlib
+import copy
 import functools
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
@@ -33,6 +34,7 @@ class Units:
     ) -> None:
         self.symbols = list(symbols)
         self.unknown_word = unknown_word
+        self.silence: Optional[int] = None  # id of the unit of optional silence; see with_silence
         self._spell = spell
         self.ids: Dict[str, int] = {symbol: index for index, symbol in enumerate(self.symbols)}
         self.lexicon = list(lexicon)
@@ -49,6 +51,12 @@ class Units:
     def with_words(self, entries: Sequence[Pronunciation]) -> "Units":
         """The same units with more words in the lexicon."""
         return Units(self.symbols, [*self.lexicon, *entries], self._spell, self.unknown_word)
+
+    def with_silence(self, symbol: Optional[str]) -> "Units":
+        """These units, with one that may be between words, as graph.optional_silence; None: only blanks."""
+        units = copy.copy(self)
+        units.silence = self.ids.get(symbol) if symbol else None
+        return units
 
     @property
     def can_spell(self) -> bool:
