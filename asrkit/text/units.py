@@ -50,7 +50,9 @@ class Units:
 
     def with_words(self, entries: Sequence[Pronunciation]) -> "Units":
         """The same units with more words in the lexicon."""
-        return Units(self.symbols, [*self.lexicon, *entries], self._spell, self.unknown_word)
+        units = Units(self.symbols, [*self.lexicon, *entries], self._spell, self.unknown_word)
+        units.silence = self.silence
+        return units
 
     def with_silence(self, symbol: Optional[str]) -> "Units":
         """These units, with one that may be between words, as graph.optional_silence; None: only blanks."""
