@@ -5,11 +5,10 @@ from typing import Optional
 
 import click
 
-from asrkit.cli.options import FiniteRange
-from asrkit.errors import UserError
+from asrkit.cli.options import FiniteRange, refuse_alone
+from asrkit.config.recipe import STREAM_CHUNK
 
 FOLDER = click.Path(path_type=Path)
-CHUNK = 0.32  # seconds
 
 
 @click.command("export")
@@ -21,7 +20,7 @@ CHUNK = 0.32  # seconds
 @click.option(
     "--chunk",
     type=FiniteRange(min=0.01),
-    help=f"With --streaming: seconds of audio per chunk.  [default: {CHUNK}]",
+    help=f"With --streaming: seconds of audio per chunk.  [default: {STREAM_CHUNK}]",
 )
 def command(bundle: Path, exp: Path, int8: bool, fp16: bool, streaming: bool, chunk: Optional[float]) -> None:
     """Write a trained model into the folder BUNDLE.
@@ -32,10 +31,8 @@ def command(bundle: Path, exp: Path, int8: bool, fp16: bool, streaming: bool, ch
     from asrkit.deploy.export import export
     from asrkit.pipeline.experiment import open_experiment
 
-    if chunk is not None and not streaming:
-        todo = "leave --chunk out, or add --streaming"
-        raise UserError("--chunk without --streaming", "both, or no --chunk", "the command line", todo)
-    seconds = (chunk or CHUNK) if streaming else None
+    refuse_alone("--chunk", chunk, "--streaming", streaming)
+    seconds = (chunk or STREAM_CHUNK) if streaming else None
     written = export(open_experiment(exp), bundle, int8, fp16, seconds)
     for name, entry in written.files.items():
         print(f"{bundle / name}  {entry.bytes / 1e6:.2f} MB")

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from asrkit.errors import UserError
+
 FILE = click.Path(dir_okay=False, path_type=Path)  # an output file; never replaces a user's folder
 
 
@@ -22,3 +24,10 @@ class FiniteRange(click.FloatRange):
     def _describe_range(self) -> str:
         """For --help; click would write x<=None for any number."""
         return "" if self.min is None and self.max is None else super()._describe_range()
+
+
+def refuse_alone(option: str, given: Any, needed: str, has_needed: Any) -> None:
+    """Raise UserError for an option that has an effect only with another one."""
+    if given is not None and not has_needed:
+        found, todo = f"{option} without {needed}", f"leave {option} out, or add {needed}"
+        raise UserError(found, f"both, or no {option}", "the command line", todo)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, AsyncContextManager, AsyncIterator, Callable, 
 
 import click
 
-from asrkit.cli.options import FiniteRange
+from asrkit.cli.options import FiniteRange, refuse_alone
+from asrkit.config.recipe import STREAM_CHUNK
 from asrkit.errors import UserError
 from asrkit.pipeline.interruption import signals_raise
 from asrkit.pipeline.machine import count_cores
-from asrkit.recognise.opening import CHUNK, guess_language, one_of
+from asrkit.recognise.opening import guess_language, one_of
 
 if TYPE_CHECKING:
     from asrkit.deploy.workers import Workers
@@ -63,7 +64,7 @@ POSITIVE = FiniteRange(min=0, min_open=True)
 @click.option(
     "--chunk",
     type=FiniteRange(min=0.01),
-    help=f"Seconds of audio per chunk of a stream.  [default: {CHUNK}]",
+    help=f"Seconds of audio per chunk of a stream.  [default: {STREAM_CHUNK}]",
 )
 @click.option("--wyoming", type=click.IntRange(1, 65535), metavar="PORT", help="For Home Assistant.")
 @click.option(
@@ -130,12 +131,8 @@ def command(
 
 def _refuse_language(language: Optional[str], wyoming: Optional[int]) -> None:
     """Raise UserError for a --language that isn't a language code, or that is given without --wyoming."""
-    if language is None:
-        return
-    if wyoming is None:
-        found, todo = "--language without --wyoming", "leave --language out, or add --wyoming 10300"
-        raise UserError(found, "both, or no --language", "the command line", todo)
-    if not re.fullmatch("[a-z]{2,3}(-[A-Z]{2})?", language):
+    refuse_alone("--language", language, "--wyoming", wyoming)
+    if language is not None and not re.fullmatch("[a-z]{2,3}(-[A-Z]{2})?", language):
         raise UserError(f"language {language}", "a code such as de or pt-BR", "--language", "--language de")
 
 

@@ -6,12 +6,13 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import click
 import numpy as np
 
-from asrkit.cli.options import FiniteRange
+from asrkit.cli.options import FiniteRange, refuse_alone
+from asrkit.config.recipe import STREAM_CHUNK
 from asrkit.errors import AudioProblem, UserError
 from asrkit.pipeline.progress import Progress
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords, read_hotwords
@@ -22,7 +23,6 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from asrkit.recognise.stream import Update
 
 FOLDER = click.Path(path_type=Path)
-CHUNK = 0.32  # seconds
 Result = Tuple[Optional[Transcript], str]  # and what is wrong with the recording
 ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 
@@ -39,7 +39,7 @@ ENDINGS = {"text": "txt"}  # of files; the others are named as their formats
 @click.option(
     "--chunk",
     type=FiniteRange(min=0.01),
-    help=f"With --stream: seconds of audio per chunk.  [default: {CHUNK}]",
+    help=f"With --stream: seconds of audio per chunk.  [default: {STREAM_CHUNK}]",
 )
 @click.option("--digits", type=click.Choice(["en", "zh"]), help="Write numbers in digits.")
 @click.option(
@@ -79,10 +79,10 @@ def command(
         others["--hotwords-score"] = hotwords_score is not None
         others["--format or --device"] = form not in ("text", "json") or device != "cpu"
         _refuse_with_stream([name for name, value in others.items() if value])
-        _stream(recordings, one_of(exp, model), method, chunk or CHUNK, form, digits)
+        _stream(recordings, one_of(exp, model), method, chunk or STREAM_CHUNK, form, digits)
         return
-    _refuse_alone("--chunk", chunk, "--stream", streams)
-    _refuse_alone("--hotwords-score", hotwords_score, "--hotwords", hotwords)
+    refuse_alone("--chunk", chunk, "--stream", streams)
+    refuse_alone("--hotwords-score", hotwords_score, "--hotwords", hotwords)
     if output is not None:
         _refuse_equal_names(recordings)
     elif form in ("srt", "vtt") and len(recordings) > 1:
@@ -152,13 +152,6 @@ def _refuse_with_stream(names: Sequence[str]) -> None:
     """Raise UserError if any of these options is given with --stream."""
     if names:
         raise UserError(f"--stream with {names[0]}", "text or json on stdout", "the command line")
-
-
-def _refuse_alone(option: str, given: Any, needed: str, has_needed: Any) -> None:
-    """Raise UserError for an option that has an effect only with another one."""
-    if given is not None and not has_needed:
-        found, todo = f"{option} without {needed}", f"leave {option} out, or add {needed}"
-        raise UserError(found, f"both, or no {option}", "the command line", todo)
 
 
 def _described(problem: AudioProblem, name: Path) -> str:

@@ -426,6 +426,8 @@ MOVED_TO_AUGMENT = {
     **{name: f"spec_augment.{name}" for name in SpecAugmentConfig.__struct_fields__},
 }
 
+STREAM_CHUNK = 0.32  # seconds of audio that a stream is read in, unless an option says otherwise
+
 
 class TrainConfig(Settings):
     """Optimisation."""

@@ -8,11 +8,12 @@ from typing import Any, AsyncContextManager, Callable, Iterator, Optional, Tuple
 
 import torch
 
+from asrkit.config.recipe import STREAM_CHUNK
 from asrkit.deploy.streams import StreamWorkers, open_streams
 from asrkit.deploy.workers import Recognise, Request, Workers
 from asrkit.errors import UserError
 from asrkit.recognise.hotwords import WEIGHT, make_hotwords
-from asrkit.recognise.opening import CHUNK, can_stream
+from asrkit.recognise.opening import can_stream
 from asrkit.recognise.recording import LONGEST, read_recording
 from asrkit.recognise.transcript import in_digits
 from asrkit.text.digits import write_digits
@@ -79,7 +80,7 @@ def start_streams(
             todo = "leave --chunk out, or serve a model that was trained with train.chunk"
             raise UserError("--chunk without streams", "a model that streams", "the command line", todo)
         return None
-    opener = functools.partial(open_streams, place, method, chunk or CHUNK, digits)
+    opener = functools.partial(open_streams, place, method, chunk or STREAM_CHUNK, digits)
     return StreamWorkers(opener, count, most or STREAMS)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from asrkit.config import RecipeConfig
 from asrkit.config.methods import METHODS, RENAMED, current_method
+from asrkit.config.recipe import STREAM_CHUNK
 from asrkit.config.symbols import BLANK
 from asrkit.decode.methods import UtteranceDecoder
 from asrkit.decode.nbest import NBest
@@ -36,8 +37,6 @@ from asrkit.text.units import Units, character_spelling, read_symbols
 
 if TYPE_CHECKING:
     from asrkit.graph.store import DecodingGraph
-
-CHUNK = 0.32  # seconds
 
 
 def one_of(exp: Optional[Path], model: Optional[Path]) -> Path:
@@ -101,7 +100,7 @@ def streaming_model(model: AcousticModel, chunk: float, step: float) -> Streamin
 def open_stream_recognizer(
     place: Path,
     method: Optional[str] = None,
-    chunk: float = CHUNK,
+    chunk: float = STREAM_CHUNK,
     digits: Optional[str] = None,
 ) -> StreamRecognizer:
     """Open an experiment that was trained with train.chunk, for chunks of `chunk` seconds.
