@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Iterable, List, Literal, Optional, Sequence, Set
 
 from asrkit.config import CorpusConfig, RecipeConfig, flatten
-from asrkit.config.checks import DEFAULTS, settings_without_effect, streaming_conflicts
+from asrkit.config.checks import DEFAULTS, settings_without_effect
 from asrkit.corpus.text import normalise_text
 from asrkit.errors import UserError
 from asrkit.onboarding.suggestion import Suggestion
@@ -53,7 +53,7 @@ def _copied(config: RecipeConfig) -> List[Suggestion]:
     """The settings that stay as in the model to fine-tune."""
     defaults = flatten(DEFAULTS)
     left_out = {*OWN, *settings_without_effect(config)}  # load_config refuses the latter
-    if config.train.chunk is None or any(streaming_conflicts(config.model)):  # pruned, it no longer streams
+    if config.train.chunk is None:
         left_out.update(OF_STREAMS)
     return [
         Suggestion(key, value, "as in the model to fine-tune")

@@ -60,8 +60,9 @@ def test_settings_that_were_the_defaults_are_not_written(tmp_path: Path) -> None
     assert not {key for key in keys if key.startswith(("train.c", "train.topology", "graph."))}
 
 
-def test_a_pruned_streaming_model_is_fine_tuned_without_streaming(tmp_path: Path) -> None:
+def test_a_pruned_streaming_model_is_fine_tuned_for_streams(tmp_path: Path) -> None:
     pruned = msgspec.structs.replace(STREAMING, encoder_heads=2)
     new = taken(tmp_path, model=pruned, train=TrainConfig(chunk=25))
-    assert list(conflicts(new)) == [] and new.train.chunk is None
-    assert new.model.encoder_heads == 2 and new.model.convolution_causal
+    assert list(conflicts(new)) == []
+    assert new.train.chunk == 25
+    assert new.model == pruned
