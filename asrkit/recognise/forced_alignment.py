@@ -32,6 +32,7 @@ QUIET_DECIBELS = 35.0  # below the loud tenth of the recording
 QUIET_SHARE = 0.3  # and at most this part of the way from its noise to that level: noise hides pauses
 LEAST_DECIBELS = 10.0  # below it: sound without a pause has no quiet parts
 SHORTEST_PAUSE = 0.08  # seconds; most closures of plosives are shorter
+SHORTEST_WORD = 0.04  # seconds between two pauses; if there is less, the word itself is quiet
 
 
 class Aligned(NamedTuple):
@@ -205,7 +206,8 @@ def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List
 def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> List[Word]:
     """Words whose edges beside a pause in samples (sample,) of `rate` Hz are where the sound begins and ends.
 
-    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them.
+    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them. A
+    word that pauses would leave nothing of is quiet itself: no pause covers it.
 
         frames       - - A A - - - - B B -           A: 1 to 5, B: 6 to 10 by CTC
         loudness     . # # # # . . . . # #           A: 1 to 5, B: 9 to 11
@@ -218,22 +220,50 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
     quiet = loudness < min(limit, loud - LEAST_DECIBELS)
     pauses = np.flatnonzero(np.diff(quiet, prepend=False, append=False)).reshape(-1, 2) * step
     duration = len(samples) / rate  # the model's last frame may be longer
-    middles = [0.0, *(word.start + word.duration / 2 for word in words), duration]
-    edges = [[min(word.start, duration), min(word.end, duration)] for word in words]
-    for index, (low, high) in enumerate(zip(middles, middles[1:])):
-        inside = pauses.clip(low, high)
-        start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
-        is_at_edge = start == 0 or end == len(loudness) * step  # of the recording
-        if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
-            continue
-        if index > 0:
-            edges[index - 1][1] = start
-        if index < len(words):
-            edges[index][0] = end
+    own = [(min(word.start, duration), min(word.end, duration)) for word in words]
+    middles = [word.start + word.duration / 2 for word in words]
+    kept = [(middle, middle) for middle in middles]  # what no pause covers
+    while True:
+        edges = _edges_at_pauses(own, kept, pauses, len(loudness) * step, duration)
+        hidden = [
+            index
+            for index, ((start, end), (first, last)) in enumerate(zip(edges, own))
+            if end - start < min(SHORTEST_WORD, last - first) and kept[index] != own[index]
+        ]
+        if not hidden:
+            break
+        for index in hidden:
+            kept[index] = own[index]
     return [
         dataclasses.replace(word, start=start, duration=end - start)
         for word, (start, end) in zip(words, edges)
     ]
+
+
+def _edges_at_pauses(
+    own: Sequence[Tuple[float, float]],
+    kept: Sequence[Tuple[float, float]],
+    pauses: np.ndarray,
+    last: float,
+    duration: float,
+) -> List[List[float]]:
+    """Edges [start, end] of words: their own, or those of pauses (pause, [start, end]) between kept parts.
+
+    `last`: where the last pause may end; `duration`: of the recording.
+    """
+    edges = [list(each) for each in own]
+    lows, highs = [0.0, *(end for _, end in kept)], [*(start for start, _ in kept), duration]
+    for index, (low, high) in enumerate(zip(lows, highs)):
+        inside = pauses.clip(low, high)
+        start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
+        is_at_edge = start == 0 or end == last  # of the recording
+        if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
+            continue
+        if index > 0:
+            edges[index - 1][1] = start
+        if index < len(own):
+            edges[index][0] = end
+    return edges
 
 
 def _loudness(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, float]:
