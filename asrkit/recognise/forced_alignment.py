@@ -5,13 +5,15 @@ Three tokens in seven frames; the best path has a token or a blank (-) for each 
     frame   0 1 2 3 4 5 6
     path    - C C - A T T      ->      C: 1 to 2, A: 4 to 4, T: 5 to 6
 
+A word may have several pronunciations, and between words may be a unit of silence; the best path decides.
+
 CTC models are sure of a token in few frames, mostly late in its sound, and the blanks around them belong to
 words too. Blanks between two words are therefore shared by them, up to SHARE_AFTER and SHARE_BEFORE; what is
 left is a pause. Where the recording is quiet beside an edge, the sound's own edge is taken (snap_to_pauses).
 """
 
 import dataclasses
-from typing import List, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -30,6 +32,14 @@ QUIET_DECIBELS = 35.0  # below the loud tenth of the recording
 QUIET_SHARE = 0.3  # and at most this part of the way from its noise to that level: noise hides pauses
 LEAST_DECIBELS = 10.0  # below it: sound without a pause has no quiet parts
 SHORTEST_PAUSE = 0.08  # seconds; most closures of plosives are shorter
+SHORTEST_WORD = 0.04  # seconds between two pauses; if there is less, the word itself is quiet
+
+
+class Aligned(NamedTuple):
+    """A word on the best path, in the pronunciation that fits best."""
+
+    tokens: List[int]
+    spans: List[Tuple[int, int]]  # first and last frame of each token
 
 
 def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> List[Tuple[int, int]]:
@@ -37,37 +47,123 @@ def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> List[Tuple[int
 
     Raises UserError for fewer frames than the tokens need: one each, and one between equal neighbours.
     """
-    frames, needed = len(log_probs), len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:]))
-    states = 2 * len(tokens) + 1
-    if frames < needed or frames * states > LARGEST_TABLE:
+    words = [[tokens]] if tokens else []
+    return [span for word in align_spellings(log_probs, words) for span in word.spans]
+
+
+def align_spellings(
+    log_probs: np.ndarray, words: Sequence[Sequence[Sequence[int]]], silence: Optional[int] = None
+) -> List[Aligned]:
+    """Words on the best path through log-probabilities (frame, token), each with all of its pronunciations.
+
+    Around words is blank or the token `silence`, whichever is more probable in the frame. Raises UserError
+    for fewer frames than the tokens need.
+    """
+    table, gap = with_gap(log_probs, silence)
+    trellis = _Trellis(words, gap, silence)
+    if len(table) < trellis.needed or len(table) * len(trellis.labels) > LARGEST_TABLE:
         expected, todo = "a recording of at most some minutes", "cut the recording"
-        if frames < needed:
-            expected, todo = f"at least {needed} frames", "check that the text belongs to this recording"
-        found = f"a text of {len(tokens)} tokens for {frames} frames of audio"
+        if len(table) < trellis.needed:
+            expected = f"at least {trellis.needed} frames"
+            todo = "check that the text belongs to this recording"
+        tokens = sum(min(len(spelling) for spelling in word) for word in words)
+        found = f"a text of {tokens} tokens for {len(table)} frames of audio"
         raise UserError(found, expected=expected, where="alignment", todo=todo)
-    if not tokens:
+    if not words:
         return []
-    labels = np.full(states, BLANK)
-    labels[1::2] = tokens
-    skips = np.zeros(states, dtype=bool)  # a token may follow the one before it without a blank
-    skips[3::2] = labels[3::2] != labels[1:-2:2]
-    score = np.full(states, -np.inf)
-    score[:2] = log_probs[0, labels[:2]]
-    back = np.zeros((frames, states), dtype=np.uint8)  # how many states before
-    for frame in range(1, frames):
-        choices = np.full((3, states), -np.inf)
-        choices[0], choices[1, 1:], choices[2, 2:] = score, score[:-1], score[:-2]
-        choices[2, ~skips] = -np.inf
-        back[frame] = choices.argmax(axis=0)
-        score = choices.max(axis=0) + log_probs[frame, labels]
-    state = states - 1 if score[-1] >= score[-2] else states - 2
-    spans = [(frames, -1)] * len(tokens)
-    for frame in range(frames - 1, -1, -1):
-        if state % 2:
-            first, last = spans[state // 2]
-            spans[state // 2] = (min(first, frame), max(last, frame))
-        state -= int(back[frame, state])
-    return spans
+    spans: Dict[int, List[int]] = {}  # first and last frame by state, in the order of time
+    for frame, state in enumerate(trellis.best_path(table)):
+        spans.setdefault(state, [frame, frame])[1] = frame
+    aligned = [Aligned([], []) for _ in words]
+    for state, (first, last) in spans.items():
+        index = trellis.words[state]
+        if index is not None:
+            aligned[index].tokens.append(trellis.labels[state])
+            aligned[index].spans.append((first, last))
+    return aligned
+
+
+def with_gap(log_probs: np.ndarray, silence: Optional[int]) -> Tuple[np.ndarray, int]:
+    """Log-probabilities (frame, token) and the column for frames around words.
+
+    It is that of blank, or with a token of `silence` one more, of the better of both.
+    """
+    if silence is None:
+        return log_probs, BLANK
+    return np.column_stack([log_probs, log_probs[:, [BLANK, silence]].max(axis=1)]), log_probs.shape[1]
+
+
+class _Trellis:
+    """States of words with their pronunciations, such as READ with two of them, and A.
+
+    Each state also leads to itself. Gaps may be left out, and blanks between different tokens.
+
+        gap - R - blank - IY - blank - D - gap - AH - gap
+          `-- R - blank - EH - blank - D --´
+    """
+
+    def __init__(self, words: Sequence[Sequence[Sequence[int]]], gap: int, silence: Optional[int]) -> None:
+        """`gap`: the label around words; beside a word that begins or ends with `silence`, it is blank."""
+        self.labels: List[int] = []
+        self.words: List[Optional[int]] = []  # index of the word, of tokens
+        self.sources: List[List[int]] = []  # states that lead to each one
+        self.starts: List[int] = []
+        ends: Dict[int, int] = {}  # last tokens of the word before, and the frames that are needed up to them
+        sides: List[Sequence[Sequence[int]]] = [[], *words, []]
+        for index, (before, word) in enumerate(zip(sides, sides[1:])):
+            is_own = silence in [each[-1] for each in before] + [each[0] for each in word]
+            around = self._add(BLANK if is_own else gap, list(ends))
+            if index == len(words):
+                break
+            own: Dict[int, int] = {}
+            for tokens in word:
+                repeated = sum(a == b for a, b in zip(tokens, tokens[1:]))
+                earlier = (count + (self.labels[end] == tokens[0]) for end, count in ends.items())
+                last = self._spell(tokens, index, [around, *ends])
+                own[last] = len(tokens) + repeated + min(earlier, default=0)
+            ends = own
+        self.ends = [len(self.labels) - 1, *ends]
+        self.needed = min(ends.values(), default=0)  # frames
+
+    def _add(self, label: int, sources: List[int], word: Optional[int] = None) -> int:
+        state = len(self.labels)
+        self.labels.append(label)
+        self.words.append(word)
+        self.sources.append([state, *sources])
+        return state
+
+    def _spell(self, tokens: Sequence[int], word: int, sources: List[int]) -> int:
+        """Add a pronunciation; returns the state of its last token. `sources`: a gap, then tokens."""
+        for place, token in enumerate(tokens):
+            if place:
+                last = len(self.labels) - 1
+                sources = [self._add(BLANK, [last]), last]
+            others = [state for state in sources[1:] if self.labels[state] != token]
+            state = self._add(token, [sources[0], *others], word)
+            if place == 0 and word == 0:
+                self.starts.append(state)
+        return len(self.labels) - 1
+
+    def best_path(self, table: np.ndarray) -> List[int]:
+        """State of each frame on the best path through log-probabilities (frame, label)."""
+        states, labels = len(self.labels), np.array(self.labels)
+        before = np.full((max(map(len, self.sources)), states), states)  # the state after the last: no source
+        for state, sources in enumerate(self.sources):
+            before[: len(sources), state] = sources
+        score = np.full(states + 1, -np.inf)
+        begin = [0, *self.starts]
+        score[begin] = table[0, labels[begin]]
+        back = np.zeros((len(table), states), dtype=np.min_scalar_type(len(before)))  # rows of `before`
+        for frame in range(1, len(table)):
+            choices = score[before]
+            back[frame] = choices.argmax(axis=0)
+            score[:-1] = choices.max(axis=0) + table[frame, labels]
+        state = self.ends[int(score[self.ends].argmax())]
+        path = [state]
+        for frame in range(len(table) - 1, 0, -1):
+            state = int(before[back[frame, state], state])
+            path.append(state)
+        return path[::-1]
 
 
 def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List[Word]:
@@ -86,27 +182,23 @@ def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List
             where="the text",
             todo="write them as the training text does",
         )
-    per_word = [units.encode(word) for word in words]
     table = log_probs.numpy()
-    tokens = [token for each in per_word for token in each]
-    spans = align_tokens(table, tokens)
+    aligned = align_spellings(table, [units.pronunciations(word) for word in words], units.silence)
+    frames = [(each.spans[0][0], each.spans[-1][1] + 1) for each in aligned]
+    frames = [(0, 0), *frames, (len(table), len(table))]
+    silent = np.zeros(len(table), dtype=bool)
+    if units.silence is not None:  # such frames belong to no word
+        silent = table[:, units.silence] > table[:, BLANK]
     found: List[Word] = []
-    place, edges = 0, []
-    for each in per_word:
-        edges.append((spans[place][0] * step, (spans[place + len(each) - 1][1] + 1) * step))
-        place += len(each)
-    place = 0
-    for index, (word, each) in enumerate(zip(words, per_word)):
-        before = edges[index - 1][1] if index else 0.0
-        after = edges[index + 1][0] if index + 1 < len(words) else len(table) * step
-        start, end = edges[index]
-        start -= min(SHARE_BEFORE, (start - before) * SHARE_BEFORE / (SHARE_BEFORE + SHARE_AFTER))
-        end += min(SHARE_AFTER, (after - end) * SHARE_AFTER / (SHARE_BEFORE + SHARE_AFTER))
-        chosen = [
-            table[first : last + 1, token].max()
-            for token, (first, last) in zip(each, spans[place : place + len(each)])
-        ]
-        place += len(each)
+    for word, each, (_, earlier), (first, last), (later, _) in zip(
+        words, aligned, frames, frames[1:], frames[2:]
+    ):
+        earlier += int(np.flatnonzero(silent[earlier:first]).max(initial=-1)) + 1
+        later = last + int(np.flatnonzero(silent[last:later]).min(initial=later - last))
+        start, end = first * step, last * step
+        start -= min(SHARE_BEFORE, (start - earlier * step) * SHARE_BEFORE / (SHARE_BEFORE + SHARE_AFTER))
+        end += min(SHARE_AFTER, (later * step - end) * SHARE_AFTER / (SHARE_BEFORE + SHARE_AFTER))
+        chosen = [table[a : b + 1, token].max() for token, (a, b) in zip(each.tokens, each.spans)]
         found.append(Word(word, max(start, 0.0), end - max(start, 0.0), float(np.exp(np.mean(chosen)))))
     return found
 
@@ -114,7 +206,8 @@ def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List
 def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> List[Word]:
     """Words whose edges beside a pause in samples (sample,) of `rate` Hz are where the sound begins and ends.
 
-    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them.
+    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them. A
+    word that pauses would leave nothing of is quiet itself: no pause covers it.
 
         frames       - - A A - - - - B B -           A: 1 to 5, B: 6 to 10 by CTC
         loudness     . # # # # . . . . # #           A: 1 to 5, B: 9 to 11
@@ -127,22 +220,50 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
     quiet = loudness < min(limit, loud - LEAST_DECIBELS)
     pauses = np.flatnonzero(np.diff(quiet, prepend=False, append=False)).reshape(-1, 2) * step
     duration = len(samples) / rate  # the model's last frame may be longer
-    middles = [0.0, *(word.start + word.duration / 2 for word in words), duration]
-    edges = [[min(word.start, duration), min(word.end, duration)] for word in words]
-    for index, (low, high) in enumerate(zip(middles, middles[1:])):
-        inside = pauses.clip(low, high)
-        start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
-        is_at_edge = start == 0 or end == len(loudness) * step  # start or end of the recording
-        if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
-            continue
-        if index > 0:
-            edges[index - 1][1] = start
-        if index < len(words):
-            edges[index][0] = end
+    own = [(min(word.start, duration), min(word.end, duration)) for word in words]
+    middles = [word.start + word.duration / 2 for word in words]
+    kept = [(middle, middle) for middle in middles]  # what no pause covers
+    while True:
+        edges = _edges_at_pauses(own, kept, pauses, len(loudness) * step, duration)
+        hidden = [
+            index
+            for index, ((start, end), (first, last)) in enumerate(zip(edges, own))
+            if end - start < min(SHORTEST_WORD, last - first) and kept[index] != own[index]
+        ]
+        if not hidden:
+            break
+        for index in hidden:
+            kept[index] = own[index]
     return [
         dataclasses.replace(word, start=start, duration=end - start)
         for word, (start, end) in zip(words, edges)
     ]
+
+
+def _edges_at_pauses(
+    own: Sequence[Tuple[float, float]],
+    kept: Sequence[Tuple[float, float]],
+    pauses: np.ndarray,
+    last: float,
+    duration: float,
+) -> List[List[float]]:
+    """Edges [start, end] of words: their own, or those of pauses (pause, [start, end]) between kept parts.
+
+    `last`: where the last pause may end; `duration`: of the recording.
+    """
+    edges = [list(each) for each in own]
+    lows, highs = [0.0, *(end for _, end in kept)], [*(start for start, _ in kept), duration]
+    for index, (low, high) in enumerate(zip(lows, highs)):
+        inside = pauses.clip(low, high)
+        start, end = max(inside.tolist(), key=lambda pause: pause[1] - pause[0], default=(low, low))
+        is_at_edge = start == 0 or end == last  # of the recording
+        if end == start or (end - start < SHORTEST_PAUSE and not is_at_edge):
+            continue
+        if index > 0:
+            edges[index - 1][1] = start
+        if index < len(own):
+            edges[index][0] = end
+    return edges
 
 
 def _loudness(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, float]:

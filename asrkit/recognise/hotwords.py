@@ -23,7 +23,7 @@ import numpy as np
 from asrkit.config.symbols import BLANK
 from asrkit.corpus.text import normalise_typed
 from asrkit.errors import UserError
-from asrkit.recognise.forced_alignment import align_tokens
+from asrkit.recognise.forced_alignment import align_spellings, with_gap
 from asrkit.recognise.transcript import Word
 from asrkit.text.lines import READ_ERRORS, stream_lines
 from asrkit.text.units import Units
@@ -135,7 +135,8 @@ def apply_hotwords(
     if not hotwords or not len(table):
         return list(words)
     stretches = _stretches(words, len(table), step, offset)
-    chosen = _choose(_spot(table, _base(table, words, units), hotwords, stretches), len(stretches))
+    candidates = _spot(table, _base(table, words, units), hotwords, stretches, units.silence)
+    chosen = _choose(candidates, len(stretches))
     found: List[Word] = []
     place = 0
     for spotted in [*chosen, None]:
@@ -145,7 +146,7 @@ def apply_hotwords(
             covered = stretches[spotted.first : spotted.last + 1]
             old = [words[index] for _, _, index in covered if index is not None]
             is_same = tuple(word.word for word in old) == spotted.hotword.words
-            found += old if is_same else _timed(spotted.hotword, table, covered, step, offset)
+            found += old if is_same else _timed(spotted.hotword, table, covered, step, offset, units.silence)
             place = spotted.last + 1
     return found
 
@@ -153,17 +154,21 @@ def apply_hotwords(
 def _base(table: np.ndarray, words: Sequence[Word], units: Units) -> Any:
     """Log-probability (frame,) of the recognised words; of the best tokens if they can't be aligned."""
     text = " ".join(word.word for word in words)
-    tokens, best = units.encode(text), table.max(axis=1)
+    best = table.max(axis=1)
     if units.unspelled_words(text):  # greedy may recognise words that aren't in the lexicon
         return best
     try:
-        spans = align_tokens(table, tokens)
+        spellings = [units.pronunciations(word) for word in text.split()]
+        aligned = align_spellings(table, spellings, units.silence)
     except UserError:  # too few frames
         return best
-    labels = np.full(len(table), BLANK)
-    for token, (first, last) in zip(tokens, spans):
-        labels[first : last + 1] = token
-    return table[np.arange(len(table)), labels]
+    scores, gap = with_gap(table, units.silence)
+    labels = np.full(len(table), gap)
+    for tokens, spans in aligned:
+        labels[spans[0][0] : spans[-1][1]] = BLANK
+        for token, (first, last) in zip(tokens, spans):
+            labels[first : last + 1] = token
+    return scores[np.arange(len(table)), labels]
 
 
 def _stretches(
@@ -189,13 +194,16 @@ def _spot(
     base: np.ndarray,
     hotwords: Sequence[Hotword],
     stretches: Sequence[Tuple[int, int, Optional[int]]],
+    silence: Optional[int],
 ) -> List[_Spotted]:
     """Phrases with their best place for each end, if they gain: Viterbi search of all phrases at once."""
+    table, gap = with_gap(table, silence)
     states = 2 * max(len(hotword.tokens) for hotword in hotwords) + 1
     labels = np.full((len(hotwords), states), BLANK)
     lengths = np.array([len(hotword.tokens) for hotword in hotwords])
     for row, hotword in zip(labels, hotwords):
         row[1 : 2 * len(hotword.tokens) : 2] = hotword.tokens
+        row[2 * np.cumsum([0, *map(len, hotword.spelling)])] = gap
     skips = np.zeros(labels.shape, dtype=bool)  # a token may follow the one before it without a blank
     skips[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
     bonus = np.array([hotword.weight for hotword in hotwords]) * lengths
@@ -247,18 +255,16 @@ def _timed(
     covered: Sequence[Tuple[int, int, Optional[int]]],
     step: float,
     offset: float,
+    silence: Optional[int],
 ) -> List[Word]:
     """The phrase's words with times and confidences, aligned within the stretches that it covers."""
     first, end = covered[0][0], covered[-1][1]
     inside = table[first:end]
-    spans = align_tokens(inside, hotword.tokens)
+    aligned = align_spellings(inside, [[tokens] for tokens in hotword.spelling], silence)
     found: List[Word] = []
-    place = 0
-    for word, tokens in zip(hotword.words, hotword.spelling):
-        own = spans[place : place + len(tokens)]
-        place += len(tokens)
-        begin, until = own[0][0], own[-1][1] + 1
-        peaks = [float(inside[a : b + 1, token].max()) for (a, b), token in zip(own, tokens)]
+    for word, (tokens, spans) in zip(hotword.words, aligned):
+        begin, until = spans[0][0], spans[-1][1] + 1
+        peaks = [float(inside[a : b + 1, token].max()) for (a, b), token in zip(spans, tokens)]
         confidence = math.exp(sum(peaks) / len(peaks))
         found.append(Word(word, offset + (first + begin) * step, (until - begin) * step, confidence))
     return found

@@ -40,13 +40,13 @@ def test_the_unknown_word_stands_for_no_recognised_word() -> None:
     assert _base(table, greedy, PHONES).tolist() == table.max(axis=1).tolist()
 
 
-def make_bundle(folder: Path, kind: str, lexicon: Sequence[Pronunciation]) -> Bundle:
+def make_bundle(folder: Path, kind: str, lexicon: Sequence[Pronunciation], silence: str = "") -> Bundle:
     """A bundle without a model."""
     symbols = [BLANK_SYMBOL, *sorted({unit for entry in lexicon for unit in entry.units})]
     write_text(folder / "tokens.txt", "".join(f"{each} {index}\n" for index, each in enumerate(symbols)))
     write_lexicon(folder / "lexicon.txt", list(lexicon))
     write_text(folder / "model.onnx", "")
-    bundle = Bundle(FORMAT, "b", FeaturesConfig(), 0.04, 4, len(symbols), kind, {}, {}, {})
+    bundle = Bundle(FORMAT, "b", FeaturesConfig(), 0.04, 4, len(symbols), kind, {}, {}, {}, silence=silence)
     return write_bundle(folder, bundle)
 
 
