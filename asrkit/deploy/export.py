@@ -50,7 +50,7 @@ def export(
     directory = Path(os.path.realpath(directory))
     _refuse_other_files(directory)
     _refuse_fixed_folder(directory)
-    refuse_changed_model(experiment)
+    refuse_changed_model(experiment, with_results=True)
     partial = directory.with_name(f".{directory.name}.next")
     old = directory.with_name(f".{directory.name}.old")
     try:

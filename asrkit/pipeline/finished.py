@@ -1,10 +1,11 @@
 """Whether the files of a finished experiment are still those that its stages read and wrote."""
 
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 import msgspec
 
@@ -23,6 +24,12 @@ from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
 USED_BY_MODEL = ("features", "units", "lm", "graph", "average", "decode")  # stages
+# Inputs by stage that must still be those it used, for a model, its scales and its results to belong together
+MADE_FROM = {
+    "average": ("units/",),
+    "decode": ("units/", "lm/", "graph/", "average/"),
+    "score": ("decode/",),
+}
 MADE_OF = "made_of.json"  # in the folder of asrkit evaluate: its inputs and outputs
 
 
@@ -84,15 +91,20 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
         refuse_changed(stages[-1], experiment, cache)
 
 
-def refuse_changed_model(experiment: Experiment) -> None:
+def refuse_changed_model(
+    experiment: Experiment, with_scales: bool = True, with_results: bool = False
+) -> None:
     """Raise UserError unless settings, units, graph, model and scales are as the finished stages left them.
 
-    It goes by the records alone, so programs that only use a trained model need no declarations of stages.
+    `with_scales`: the scales must be those of this model, not of one that was there before; `with_results`:
+    so must the results. It goes by the records alone, so programs that only use a trained model need no
+    declarations of stages.
     """
     if not has_records(experiment.directory):
         return
     found = json.loads(msgspec.json.encode(flatten(experiment.config)))
-    for stage in USED_BY_MODEL:
+    hash_once = functools.lru_cache(maxsize=None)(hash_file)
+    for stage in (*USED_BY_MODEL, "score") if with_results else USED_BY_MODEL:
         record = read_record_file(experiment.records / f"{stage}.json")
         if record is None:
             continue  # a recipe may do without lm and graph
@@ -101,9 +113,14 @@ def refuse_changed_model(experiment: Experiment) -> None:
         for name, fingerprint in record.outputs.items():
             file = experiment.place(name)
             is_of_split = name.count("/") > 1  # hypotheses, which no model uses
-            if file.is_file() and not is_of_split and hash_file(file) != fingerprint:
+            if file.is_file() and not is_of_split and hash_once(file) != fingerprint:
                 changed.append(name)
         _refuse(changed, f"stage {stage}", experiment.directory)
+        folders = MADE_FROM.get(stage, ()) if stage != "decode" or with_scales else ()
+        for name, used in record.inputs.items():
+            file = experiment.place(name)
+            if name.startswith(folders) and file.is_file() and hash_once(file) != used:
+                _refuse_stale(stage, name, experiment.directory)
 
 
 def has_records(directory: Path) -> bool:
@@ -127,5 +144,18 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path, todo: str = 
             f"{changed[0]} isn't as {writer} left it{more}",
             "the files and settings of a finished experiment, unchanged",
             str(directory),
-            todo or f"run.sh --exp {directory}, with your other options but without --stage, regenerates it",
+            todo or _regenerate(directory),
         )
+
+
+def _refuse_stale(stage: str, name: str, directory: Path) -> NoReturn:
+    raise UserError(
+        f"stage {stage} is stale: {name} has changed since",
+        "a finished experiment, whose stages ran on what is there now",
+        str(directory),
+        _regenerate(directory),
+    )
+
+
+def _regenerate(directory: Path) -> str:
+    return f"run.sh --exp {directory}, with your other options but without --stage, regenerates it"

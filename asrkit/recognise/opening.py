@@ -235,9 +235,9 @@ class Opened(NamedTuple):
 
 
 def _open_experiment(experiment: Experiment, method: Optional[str]) -> Opened:
-    refuse_changed_model(experiment)
     config = experiment.config
     method = choose_method(method, config.decode.methods, f"{experiment.directory}/recipe.yaml")
+    refuse_changed_model(experiment, with_scales=method != "greedy")
     decode = msgspec.structs.replace(config.decode, methods=(method,))
     narrowed = msgspec.structs.replace(config, decode=decode)
     threads = torch.get_num_threads()

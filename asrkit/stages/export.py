@@ -23,7 +23,7 @@ def run(experiment: Experiment) -> None:
     from asrkit.pipeline.finished import refuse_changed_model
 
     trained = open_experiment(experiment.directory)
-    refuse_changed_model(trained)
+    refuse_changed_model(trained, with_results=True)
     bundle = write_files(trained, experiment.folder("export"))
     size = sum(entry.bytes for entry in bundle.files.values())
     print(f"export: {len(bundle.files)} files, {size / 1e6:.1f} MB")

@@ -22,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return "bundle"
 
     monkeypatch.setattr(exporting, "write_files", write_files)
-    monkeypatch.setattr(exporting, "refuse_changed_model", lambda experiment: None)
+    monkeypatch.setattr(exporting, "refuse_changed_model", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize("exists", [True, False])
