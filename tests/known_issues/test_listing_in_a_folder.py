@@ -26,5 +26,5 @@ def test_a_module_name_that_is_not_a_python_name_is_refused(tmp_path: Path) -> N
     (tmp_path / "my-corpus.py").write_text("")
     with pytest.raises(UserError, match="the corpus module 'my-corpus'") as caught:
         corpus_module_file("my-corpus", tmp_path)
-    assert caught.value.expected.startswith("letters, digits and _")
+    assert caught.value.expected.startswith("a Python name: letters, digits and _")
     assert caught.value.todo.startswith("rename ")

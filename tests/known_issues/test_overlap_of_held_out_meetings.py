@@ -13,7 +13,7 @@ from tests.known_issues.test_overlapping_segments import segments
 
 def advice(config: CorpusConfig, second: str) -> str:
     splits = {"train": segments("train", (0.0, 8.0)), second: segments(second, (1.0, 8.0))}
-    with pytest.raises(UserError, match="have the same audio") as error:
+    with pytest.raises(UserError, match="share more than half of their audio") as error:
         refuse_shared_audio(splits, config)
     return error.value.todo
 

@@ -68,7 +68,11 @@ def test_counts_are_those_of_expect_json(lines: List[demo.Line]) -> None:
             "words": sum(len(line.speech.text.split()) for line in inside),
             "vocabulary": len(_words(inside)),
         }
-    assert found == version["splits"]
+    counts = {
+        split: {name: count for name, count in counts.items() if name != "hours"}  # it needs the audio
+        for split, counts in version["splits"].items()
+    }
+    assert found == counts
 
 
 def test_sentences_are_those_of_the_published_results(lines: List[demo.Line]) -> None:
