@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from asrkit.config.symbols import BLANK
+from asrkit.decode.best_paths import best_paths, steps_of
 from asrkit.decode.nbest import NBest
 
 ARCS_AT_ONCE = 2_000_000  # of a lattice's copies: about 100 MB
@@ -40,13 +41,10 @@ def list_hypotheses(
     the lattice's best path, or a drawn one whose best alignment was outside the beam.
     """
     found: Dict[Words, List[List[float]]] = {}
-    step = max(1, ARCS_AT_ONCE // lattice.num_arcs)
-    for first in range(0, len(points), step):
-        copies = weigh_lattice(lattice, points[first : first + step])
-        for words, row in _path_rows(k2.shortest_path(copies, use_double_scores=True)):
-            rows = found.setdefault(words, [])
-            if not any(abs(row[0] - other[0]) + abs(row[1] - other[1]) < 1e-3 for other in rows):
-                rows.append(row)
+    for words, row in _best_at(lattice, points):
+        rows = found.setdefault(words, [])
+        if not any(abs(row[0] - other[0]) + abs(row[1] - other[1]) < 1e-3 for other in rows):
+            rows.append(row)
     for words, row in drawn:
         found.setdefault(words, [row])
     pairs = [(words, row) for words, rows in found.items() for row in rows]
@@ -57,16 +55,45 @@ def list_hypotheses(
     )
 
 
+def _best_at(lattice: k2.Fsa, points: np.ndarray) -> List[Scored]:
+    """The best paths at all points, those of the same arcs once."""
+    steps = steps_of(lattice)
+    found: List[Scored] = []
+    size = max(1, ARCS_AT_ONCE // lattice.num_arcs)
+    for first in range(0, len(points), size):
+        some = points[first : first + size]
+        if steps is None:
+            copies = weigh_lattice(lattice, some)
+            found += _path_rows(k2.shortest_path(copies, use_double_scores=True))
+        else:
+            paths = best_paths(steps, _totals(lattice, some).T.numpy())
+            found += _rows_along(lattice, np.stack(list({path.tobytes(): path for path in paths}.values())))
+    return found
+
+
+def _rows_along(lattice: k2.Fsa, arcs: np.ndarray) -> List[Scored]:
+    """Word ids and scores of the paths in `arcs` (path, arc), as _path_rows gives them."""
+    sums = [
+        np.cumsum(scores.double().numpy()[arcs], axis=1)[:, -1]  # in this order, as index_add_ adds
+        for scores in (lattice.acoustic_scores, lattice.lm_scores)
+    ]
+    words = _words_along(lattice, torch.from_numpy(arcs))
+    return [(each, [*row, float(len(each))]) for each, row in zip(words, np.stack(sums, 1).tolist())]
+
+
 def weigh_lattice(lattice: k2.Fsa, points: np.ndarray) -> k2.Fsa:
     """One copy of the lattice per point (point, [lm_scale, word_bonus]), with its total scores there."""
+    copies = k2.index_fsa(lattice, torch.zeros(len(points), dtype=torch.int32))
+    copies.scores = _totals(lattice, points).flatten()
+    return copies
+
+
+def _totals(lattice: k2.Fsa, points: np.ndarray) -> Tensor:
+    """Total scores (point, arc) at each point (point, [lm_scale, word_bonus])."""
     _, arcs = words_on_arcs(lattice)
     counts = torch.bincount(arcs, minlength=lattice.num_arcs).float()
     weights = torch.from_numpy(points).float()
-    copies = k2.index_fsa(lattice, torch.zeros(len(points), dtype=torch.int32))
-    # (point, arc)
-    totals = lattice.acoustic_scores + weights[:, :1] * lattice.lm_scores + weights[:, 1:2] * counts
-    copies.scores = totals.flatten()
-    return copies
+    return lattice.acoustic_scores + weights[:, :1] * lattice.lm_scores + weights[:, 1:2] * counts
 
 
 def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Scored]:
