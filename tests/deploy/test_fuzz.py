@@ -103,10 +103,10 @@ def _encoded(values: Dict[str, bytes]) -> List[Tuple[bytes, bytes]]:
 
 
 def ask(port: int, request: bytes) -> bytes:
-    """What the server answers until it closes the connection, or for two seconds."""
+    """What the server answers until it closes the connection, or is silent for five seconds."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), 20) as connection, contextlib.suppress(OSError):
-        connection.settimeout(2)
+        connection.settimeout(5)
         connection.sendall(request)
         while block := connection.recv(1 << 16):
             answer += block
@@ -125,7 +125,7 @@ def test_mutated_requests_harm_nobody(caplog: pytest.LogCaptureFixture) -> None:
     limits = {"waiting": 100, "time_limit": 60.0}
     with serving(options, open_measuring, **limits) as address, caplog.at_level(logging.ERROR):
         port = int(address.rpartition(":")[2])
-        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda request: ask(port, request), requests))
         statuses = [answer.split(b" ", 2)[1] for answer in answers if answer.startswith(b"HTTP/1.1 ")]
         assert not [answer for answer in answers if b"Traceback" in answer or b'File "' in answer]
@@ -134,7 +134,7 @@ def test_mutated_requests_harm_nobody(caplog: pytest.LogCaptureFixture) -> None:
         assert statuses.count(b"400") > MUTATIONS / 10
         url = f"{address}/v1/audio/transcriptions"
         assert httpx.post(url, files={"file": ("a.wav", audio)}, timeout=20).json() == {"text": ""}
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while httpx.get(f"{address}/health").json()["pending"]:  # every request has freed its place
             assert time.monotonic() < deadline
             time.sleep(0.05)
