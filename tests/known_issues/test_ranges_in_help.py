@@ -19,6 +19,7 @@ def commands() -> Iterator[Tuple[str, click.Command]]:
             yield f"{verb} {name}", below
 
 
+@pytest.mark.k2  # asrkit graph imports it
 def test_no_range_without_limits_is_shown() -> None:
     for name, command in commands():
         help = command.get_help(click.Context(command, parent=click.Context(program), info_name=name))
