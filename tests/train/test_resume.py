@@ -171,7 +171,7 @@ def die_after_first_epoch(directory: Path) -> None:
 def test_torchrun_restarts_all_ranks_after_one_died_and_they_train_the_same_bytes(tmp_path: Path) -> None:
     train_in_subprocess(tmp_path / "forked", SHORT)
     elastic = tmp_path / "elastic"
-    assert launch(elastic, "--max_restarts", "1", train="train_with_one_death").wait(timeout=120) == 0
+    assert launch(elastic, "--max_restarts", "1", train="train_with_one_death").wait(timeout=600) == 0
     assert [(elastic / f"restarts-{rank}").read_text() for rank in range(2)] == ["1", "1"]
     assert len(weights(elastic)) == 2
     assert weights(elastic) == weights(tmp_path / "forked")
@@ -194,7 +194,7 @@ def test_ranks_that_resume_at_different_steps_are_refused(tmp_path: Path) -> Non
     queue = FRESH.Queue()
     process = FRESH.Process(target=train_in_two_folders, args=(tmp_path, queue))
     process.start()
-    said = [queue.get(timeout=120) for _ in range(2)]
+    said = [queue.get(timeout=600) for _ in range(2)]
     process.join()
     assert all("the ranks resume at steps 3, 0" in each for each in said)
     assert "resume-*" in said[0]

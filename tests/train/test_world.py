@@ -76,7 +76,7 @@ def test_gradients_exchanged_during_backward_are_those_exchanged_afterwards(
     queue = FRESH.Queue()
     process = FRESH.Process(target=exchange_layers, args=(tmp_path, size, queue))
     process.start()
-    results = [queue.get(timeout=120) for _ in range(size)]
+    results = [queue.get(timeout=600) for _ in range(size)]
     process.join()
     for batches in (2, 1, 0):
         values = [found[f"{batches} {started}"][0] for found in results for started in (False, True)]
@@ -98,7 +98,7 @@ def exchange_in_subprocess(folder: Path, rows: List[List[int]]) -> List[Dict[str
     queue = FRESH.Queue()
     process = FRESH.Process(target=exchange, args=(folder, rows, queue))
     process.start()
-    results = [queue.get(timeout=120) for _ in rows]
+    results = [queue.get(timeout=600) for _ in rows]
     process.join()
     return results
 
@@ -150,7 +150,7 @@ def test_a_rank_that_does_not_join_is_reported(tmp_path: Path) -> None:
     queue = FRESH.Queue()
     process = FRESH.Process(target=join_alone, args=(tmp_path, queue))
     process.start()
-    for said in [queue.get(timeout=120) for _ in range(2)]:
+    for said in [queue.get(timeout=600) for _ in range(2)]:
         assert said.startswith("rank 0/2 failed to join the process group: ")
         assert "within 0:00:01" in said and "run the same command again: it resumes" in said
     process.join()
@@ -178,7 +178,7 @@ def test_a_rank_that_exits_is_reported(tmp_path: Path) -> None:
     queue = FRESH.Queue()
     process = FRESH.Process(target=exit_after_joining, args=(tmp_path, queue))
     process.start()
-    said = "".join(queue.get(timeout=120) for _ in range(2))
+    said = "".join(queue.get(timeout=600) for _ in range(2))
     process.join()
     assert said.startswith("rank 0/2 lost the connection to another rank: ")
     assert "run the same command again: it resumes" in said
