@@ -55,11 +55,10 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         places = [(f"line {number}", place) for number, place in recordings.values() if _is_pipe(place)]
         refuse_commands(places, directory / "wav.scp")
     segments = _read_segments(directory / "segments", recordings)
-    audio: Dict[Tuple[str, Optional[int]], Tuple[Path, Optional[Derive]]] = {}  # by recording and channel
-    files: Dict[str, Tuple[Path, ...]] = {}  # recording id -> its audio files
+    audio: Dict[Tuple[str, Optional[int]], _Audio] = {}  # by recording and channel
     speakers = read_keyed_lines(directory / "utt2spk")
-    tables = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
-    facts = {kind: read_keyed_lines(file) for kind, file in tables.items() if file.exists()}
+    files = {kind: directory / f"spk2{kind}" for kind in ("gender", "age", "accent")}
+    facts = {kind: read_keyed_lines(file) for kind, file in files.items() if file.exists()}
     texts = read_keyed_lines(directory / "text")
     for id in segments or recordings:
         if id not in texts:
@@ -78,16 +77,13 @@ def read_data_directory(directory: Path, split: str, root: Path, allow_pipes: bo
         key = (segment.recording, segment.channel)
         if key not in audio:
             audio[key] = _audio(recordings[segment.recording][1], segment.channel, root)
-        file, derive = audio[key]
-        if derive is not None and segment.recording not in files:
-            files[segment.recording] = tuple(_files_of(recordings[segment.recording][1], root))
-        made_of = files.get(segment.recording, ())
+        own = audio[key]
         start, end = segment.start, segment.end
         duration = None if start is None or end is None else end - start
         speaker = speakers[id][1]
         groups = groups_of({kind: lines[speaker][1] for kind, lines in facts.items() if speaker in lines})
-        one = Utterance(id, file, text, speaker, split, start, duration, groups=groups, derive=derive)
-        yield one if derive is None else dataclasses.replace(one, made_of=made_of)
+        plain = Utterance(id, own.file, text, speaker, split, start, duration, groups=groups)
+        yield dataclasses.replace(plain, derive=own.derive, made_of=own.made_of)
 
 
 def refuse_other_directory(directory: Path) -> None:
@@ -142,30 +138,31 @@ def _is_pipe(place: str) -> bool:
     return place.endswith("|") or place.startswith("|")
 
 
-def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Optional[Derive]]:
-    """The audio file; for audio that must be derived, the function that writes it."""
+class _Audio(NamedTuple):
+    """Audio of a recording or of one of its channels: a file, or what writes one."""
+
+    file: Path
+    derive: Optional[Derive] = None
+    made_of: Tuple[Path, ...] = ()  # files that `derive` reads
+
+
+def _audio(place: str, channel: Optional[int], root: Path) -> _Audio:
     archived = ARCHIVED.fullmatch(place)
     write: Optional[Derive] = None
     if _is_pipe(place):
-        write = functools.partial(run_command, place.rstrip("|").strip(), root)
+        command = place.strip("|").strip()
+        write = functools.partial(run_command, command, root)
+        made_of = tuple(files_of_command(command, root))
     elif archived and not corpus_file(root, place).exists():
-        write = functools.partial(copy_archived, corpus_file(root, archived[1]), int(archived[2]))
-    elif channel is None:
-        return corpus_file(root, place), None
-    if channel is not None:
-        write = functools.partial(write_channel, write or corpus_file(root, place), channel)
-    return root, write
-
-
-def _files_of(place: str, root: Path) -> Iterator[Path]:
-    """The files that an entry of wav.scp reads: a file, or those named in a command."""
-    archived = ARCHIVED.fullmatch(place)
-    if _is_pipe(place):
-        yield from files_of_command(place.strip("|"), root)
-    elif archived and not corpus_file(root, place).exists():
-        yield corpus_file(root, archived[1])
+        made_of = (corpus_file(root, archived[1]),)
+        write = functools.partial(copy_archived, made_of[0], int(archived[2]))
     else:
-        yield corpus_file(root, place)
+        made_of = (corpus_file(root, place),)
+        if channel is None:
+            return _Audio(made_of[0])
+    if channel is not None:
+        write = functools.partial(write_channel, write or made_of[0], channel)
+    return _Audio(root, write, made_of)
 
 
 def _read_segments(file: Path, recordings: KeyedLines) -> Dict[str, Segment]:

@@ -22,7 +22,6 @@ OF_TRAINING = (
     *("train.topology", "train.optional_silence"),
     *("graph.topology", "graph.optional_silence", "graph.silence_probability"),
 )
-OF_STREAMS = ("train.chunk", "model.left_context")
 OWN = ("features.speed_factors", "features.shard_utterances")
 ONE_CASE = 0.99  # share of letters in one case; words such as <unk> and sil may be in the other
 LARGEST_NEW = 0.5  # share of new characters in the training text; if it is larger, the script is another
@@ -53,8 +52,6 @@ def _copied(config: RecipeConfig) -> List[Suggestion]:
     """The settings that stay as in the model to fine-tune."""
     defaults = flatten(DEFAULTS)
     left_out = {*OWN, *settings_without_effect(config)}  # load_config refuses the latter
-    if config.train.chunk is None:
-        left_out.update(OF_STREAMS)
     return [
         Suggestion(key, value, "as in the model to fine-tune")
         for key, value in flatten(config).items()

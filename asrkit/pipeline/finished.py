@@ -5,7 +5,7 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import msgspec
 
@@ -89,6 +89,9 @@ def refuse_changed_results(stages: Sequence[Stage], directory: Path) -> None:
         for stage in stages[:-1]:
             refuse_changed(stage, experiment, cache, reads=(), writes=())
         refuse_changed(stages[-1], experiment, cache)
+        hash_once = functools.lru_cache(maxsize=None)(hash_file)
+        for name in MADE_FROM:
+            _refuse_stale(name, experiment, hash_once)
 
 
 def refuse_changed_model(
@@ -116,11 +119,8 @@ def refuse_changed_model(
             if file.is_file() and not is_of_split and hash_once(file) != fingerprint:
                 changed.append(name)
         _refuse(changed, f"stage {stage}", experiment.directory)
-        folders = MADE_FROM.get(stage, ()) if stage != "decode" or with_scales else ()
-        for name, used in record.inputs.items():
-            file = experiment.place(name)
-            if name.startswith(folders) and file.is_file() and hash_once(file) != used:
-                _refuse_stale(stage, name, experiment.directory)
+        if stage in MADE_FROM and (stage != "decode" or with_scales):
+            _refuse_stale(stage, experiment, hash_once)
 
 
 def has_records(directory: Path) -> bool:
@@ -148,13 +148,18 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path, todo: str = 
         )
 
 
-def _refuse_stale(stage: str, name: str, directory: Path) -> NoReturn:
-    raise UserError(
-        f"stage {stage} is stale: {name} has changed since",
-        "a finished experiment, whose stages ran on what is there now",
-        str(directory),
-        _regenerate(directory),
-    )
+def _refuse_stale(stage: str, experiment: Experiment, hash_once: Callable[[Path], str]) -> None:
+    """Raise UserError if a file of MADE_FROM differs from the one that the stage used, if it has a record."""
+    record = read_record_file(experiment.records / f"{stage}.json")
+    for name, used in record.inputs.items() if record is not None else ():
+        file = experiment.place(name)
+        if name.startswith(MADE_FROM[stage]) and file.is_file() and hash_once(file) != used:
+            raise UserError(
+                f"stage {stage} is stale: {name} has changed since",
+                "a finished experiment, whose stages ran on what is there now",
+                str(experiment.directory),
+                _regenerate(experiment.directory),
+            )
 
 
 def _regenerate(directory: Path) -> str:

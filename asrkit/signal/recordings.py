@@ -9,11 +9,11 @@ from lhotse import Recording
 
 from asrkit.errors import UserError
 from asrkit.pipeline.inputs import walk
-from asrkit.signal.level import without_silence
+from asrkit.signal.level import QUIETEST_DECIBELS, without_silence
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 WINDOW_SECONDS = 10.0  # of a long noise, read to find the part that isn't silent
-SILENT_PEAK = 1e-4  # -80 dBFS, as of level.QUIETEST_DECIBELS
+SILENT_PEAK = 10 ** (QUIETEST_DECIBELS / 20)
 
 
 def find_recordings(directory: Path, setting: str) -> List[Path]:

@@ -40,12 +40,16 @@ def whole_file(file: Path) -> Iterator[Path]:
         os.replace(temporary, file)
         sync_directory(file.parent)
     except OSError as error:
-        found = f"can't write {file}: {error.strerror or error}"
-        todo = "free some space or fix the permissions, then run the same command: nothing is damaged"
-        raise UserError(found, "a writable directory with free space", str(file.parent), todo) from error
+        raise _unwritable(file, error, "then run the same command: nothing is damaged") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _unwritable(place: Path, error: OSError, todo: str) -> UserError:
+    found = f"can't write {place}: {error.strerror or error}"
+    todo = f"free some space or fix the permissions, {todo}"
+    return UserError(found, "a writable directory with free space", str(place.parent), todo)
 
 
 @contextlib.contextmanager
@@ -62,9 +66,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         os.rename(partial, folder)
         sync_directory(folder.parent)
     except OSError as error:
-        found = f"can't write {folder}: {error.strerror or error}"
-        todo = "free some space or fix the permissions, or give another folder"
-        raise UserError(found, "a writable directory with free space", str(folder.parent), todo) from error
+        raise _unwritable(folder, error, "or give another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,5 +1,5 @@
-"""After stage average ran alone with other settings, asrkit export wrote the results and the language model
-scale of the model before for the new one; transcribe and serve took that scale, too."""
+"""After stage average ran alone with other settings, asrkit export gave the new model the results and the
+language model scale of the one before. transcribe and serve used that scale, and report those results."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,9 @@ import yaml
 from asrkit.deploy.export import export
 from asrkit.errors import UserError
 from asrkit.pipeline.experiment import open_experiment
-from asrkit.pipeline.finished import refuse_changed_model
+from asrkit.pipeline.finished import refuse_changed_model, refuse_changed_results
 from asrkit.recognise.opening import open_recognizer
+from asrkit.stages.table import stage_named
 from asrkit.storage.files import write_text
 from tests.cli.test_compare import TEXTS, make
 from tests.known_issues.test_changed_experiment import finish
@@ -62,6 +63,13 @@ def test_results_of_another_decoding_are_not_exported(scored: Path, tmp_path: Pa
     refuse_changed_model(open_experiment(scored))  # nothing else reads the results
     with pytest.raises(UserError, match=f"stage score is stale: {re.escape(HYPOTHESES)} has changed"):
         export(open_experiment(scored), tmp_path / "bundle")
+
+
+def test_results_of_another_model_are_not_reported(scored: Path) -> None:
+    refuse_changed_results([stage_named("score")], scored)
+    rerun(scored, MODEL, ["average"])
+    with pytest.raises(UserError, match=f"^stage decode is stale: {re.escape(MODEL)} has changed"):
+        refuse_changed_results([stage_named("score")], scored)
 
 
 def test_a_model_that_was_never_decoded_may_be_averaged_again(scored: Path) -> None:
