@@ -5,7 +5,8 @@ import json
 import re
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from asrkit.text.digits import HAN, match_words, write_digits
+from asrkit.text.chinese_digits import HAN
+from asrkit.text.digits import match_words, write_digits
 
 CUE_SECONDS = 6.0  # a subtitle stays no longer, and is no longer than two lines of 42 characters,
 CUE_CHARACTERS = 84  # as broadcasters' guidelines ask
