@@ -158,7 +158,7 @@ def _audio(place: str, channel: Optional[int], root: Path) -> Tuple[Path, Option
 
 
 def _files_of(place: str, root: Path) -> Iterator[Path]:
-    """The files that an entry of wav.scp reads: a file, or those named in a command."""
+    """The files that an entry of wav.scp reads: one file, or those named in its command."""
     archived = ARCHIVED.fullmatch(place)
     if _is_pipe(place):
         yield from files_of_command(place.strip("|"), root)

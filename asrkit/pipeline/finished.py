@@ -24,7 +24,7 @@ from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
 USED_BY_MODEL = ("features", "units", "lm", "graph", "average", "decode")  # stages
-# Inputs by stage that must still be those it used, for a model, its scales and its results to belong together
+# Inputs that must be as when the stage ran: otherwise model, scales and results don't belong together
 MADE_FROM = {
     "average": ("units/",),
     "decode": ("units/", "lm/", "graph/", "average/"),
@@ -96,9 +96,9 @@ def refuse_changed_model(
 ) -> None:
     """Raise UserError unless settings, units, graph, model and scales are as the finished stages left them.
 
-    `with_scales`: the scales must be those of this model, not of one that was there before; `with_results`:
-    so must the results. It goes by the records alone, so programs that only use a trained model need no
-    declarations of stages.
+    `with_scales`, `with_results`: also check that the scales or the results are of this model, not of an
+    earlier one. Only records are read, so programs that only use a trained model need no declarations of
+    stages.
     """
     if not has_records(experiment.directory):
         return
@@ -151,7 +151,7 @@ def _refuse(differing: Sequence[str], writer: str, directory: Path, todo: str = 
 def _refuse_stale(stage: str, name: str, directory: Path) -> NoReturn:
     raise UserError(
         f"stage {stage} is stale: {name} has changed since",
-        "a finished experiment, whose stages ran on what is there now",
+        "a finished experiment, whose stages have run on the current files",
         str(directory),
         _regenerate(directory),
     )

@@ -1,5 +1,5 @@
-"""After stage average ran alone with other settings, asrkit export wrote the results and the language model
-scale of the model before for the new one; transcribe and serve took that scale, too."""
+"""After stage average ran alone with other settings, asrkit export gave the new model the results and the
+language-model scale of the earlier one; transcribe and serve used that scale, too."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def scored(tmp_path: Path) -> Path:
 
 
 def rerun(directory: Path, name: str, stages: Iterable[str]) -> None:
-    """Change a file, as if stages had run again and had made it so."""
+    """Change a file as if these stages had run again and had written it."""
     file = directory / name
     write_text(file, f"{file.read_text()}\n")
     finish(directory, stages)
