@@ -24,9 +24,9 @@ RECORDS = Path("recipes/an4/records")  # of the project's folder
 def command(
     recipe: Path, assignments: Tuple[str, ...], measured: Optional[Path], throughput: Optional[float]
 ) -> None:
-    """Print the disk of features, and the hours of features, training and decoding.
+    """Print the disk space of features, and the hours of feature extraction, training and decoding.
 
-    Hours are on the hardware that --measured was recorded on. For other hardware, pass the speed that
+    The hours are for the hardware that --measured was recorded on. For other hardware, pass the speed that
     training prints there (seconds of audio per second).
     """
     config = load_config(recipe / "recipe.yaml", None, assignments)

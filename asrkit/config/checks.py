@@ -22,7 +22,7 @@ from asrkit.config.symbols import RESERVED_WORDS
 STAGE_BLOCKS_FRONTS = ("resnet", "resnet-bottleneck")  # use model.stage_blocks; the other fronts are presets
 PRESET_STAGES = 4
 GRAMMARS = (".yaml", ".yml")  # suffixes of grammar files, from which lm.text draws sentences
-LOWEST_RATE = 1000  # Hz; audio has no lower rates, so a smaller number is probably in kHz
+LOWEST_RATE = 1000  # Hz; no audio has a lower rate, so a smaller number is probably in kHz
 LONGEST_FRAME = 1.0  # seconds; a larger number is probably in milliseconds
 MAXIMUM_ORDER = 5  # of the built-in n-gram estimator
 HIGHEST_ORDER = 6  # the highest order that kenlm is compiled for
@@ -256,21 +256,21 @@ def _unused_settings(config: RecipeConfig) -> Iterator[Conflict]:
         if is_unused:
             # A setting of recipe.yaml can't be removed on the command line
             default = json.dumps(msgspec.to_builtins(_value_of(DEFAULTS, setting)))
-            todo = f"leave {setting} out, as with --set {setting}={default}, or change the other"
+            todo = f"leave {setting} out (in a command: --set {setting}={default}), or change the other"
             yield Conflict(f"{setting} is set, and {reason}", "settings that have an effect", todo)
 
 
 def settings_without_effect(config: RecipeConfig) -> FrozenSet[str]:
-    """Settings whose other values would give the same results: of absent parts, of methods not chosen.
+    """Settings that don't change results: those of parts that the model lacks, or of methods not chosen.
 
-    The latter aren't refused: they may be kept for when decode.methods has that method again.
+    The latter are accepted, so that a method can be left out of decode.methods and added again.
     """
     of_methods = (f"decode.{name}" for name in unread_settings(config.decode))
     return frozenset([*of_methods, *(setting for setting, _ in _without_part(config))])
 
 
 def _without_part(config: RecipeConfig) -> Iterator[Tuple[str, str]]:
-    """Settings of a part that the model or the units don't have, and why."""
+    """Yield settings of parts that the model or the units don't have, each with the reason."""
     if config.units.kind != "bpe":
         yield "units.vocabulary_size", f"units.kind is {config.units.kind}, not bpe"
     if not config.model.decoder_blocks:

@@ -8,7 +8,7 @@ from asrkit.config.methods import current_methods
 from asrkit.config.names import refuse_split_names
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-FilterOrder = Annotated[int, msgspec.Meta(ge=1, le=40)]  # rounding makes filters of some hundred unstable
+FilterOrder = Annotated[int, msgspec.Meta(ge=1, le=40)]  # rounding errors make orders of hundreds unstable
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 NotNegativeReal = Annotated[float, msgspec.Meta(ge=0)]
@@ -426,7 +426,7 @@ MOVED_TO_AUGMENT = {
     **{name: f"spec_augment.{name}" for name in SpecAugmentConfig.__struct_fields__},
 }
 
-STREAM_CHUNK = 0.32  # seconds of audio that a stream is read in, unless an option says otherwise
+STREAM_CHUNK = 0.32  # seconds of audio per chunk of a stream, unless an option overrides it
 
 
 class TrainConfig(Settings):
@@ -490,7 +490,8 @@ class TrainConfig(Settings):
     intermediate_weight: Part = 0.3  # loss weight of all model.intermediate_blocks together (InterCTC)
 
     # Checkpoints
-    # 0.999: evaluate and keep an exponential moving average of the weights; less in the first steps
+    # 0.999: evaluate and keep an exponential moving average of the weights. The decay
+    # is smaller in the first steps, so that the random start is soon forgotten
     ema_decay: Part = 0.0
     checkpoint_steps: Positive = 200  # steps between checkpoints within an epoch
     keep_best: Positive = 5  # epochs with the lowest dev error, for averaging

@@ -176,7 +176,8 @@ def check_samples(samples: np.ndarray, where: str) -> None:
 
 def _seek_position(sound: Any, first: int) -> int:
     """A sample at or before `first` from which decoding is exact."""
-    # A frame is decoded with data from the previous frames, and libsndfile doesn't read those after seeking
+    # Decoding an MPEG frame needs data from earlier frames, which libsndfile doesn't read after seeking, so
+    # decoding starts a second earlier
     if _is_mpeg(sound):
         return max(0, first - int(sound.samplerate))
     if sound.format == "OGG":  # seeking is inexact in the last page

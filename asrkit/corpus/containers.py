@@ -33,7 +33,7 @@ AUDIO_CHUNKS = (b"data", b"SSND", b"BODY")
 PIPED = 0x7FFFF000  # programs that write to a pipe (SoX: this value) put a size from here on
 SMALL_REST = 256  # bytes; a tag after the last chunk may have as many
 LARGEST_REST = 1 << 16  # bytes of zeros that count as padding
-OGG_PAGE = 30  # seconds of audio in a page, at most: it has up to 255 packets
+OGG_PAGE = 30  # most seconds of audio in a page, which has at most 255 packets
 OGG_BEGIN, OGG_END = 2, 4  # flags of a page
 FLAC_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{c: 1 << c for c in range(8, 16)}}
 MOST_PARTS = 1 << 22  # limit on chunks, pages or frames; a day of audio has fewer
@@ -52,8 +52,8 @@ MPEG_KBITS = {
 def file_state(file: Path) -> FileState:
     """Return size, inode and time of the last change of a file, as a key for caching facts about its content.
 
-    For a file that changed within the last two seconds the key also holds the current time, so it is never
-    found in a cache: the file could change again without a new time of change.
+    If the file changed within the last two seconds, the key also holds the current time, so that it is never
+    found in a cache: the file could change again without getting another time.
     """
     status, now = os.stat(file), time.time_ns()
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
@@ -241,17 +241,17 @@ class MpegFrame(NamedTuple):
 class MpegStart(NamedTuple):
     """What libsndfile needs to decode an MPEG file up to its end."""
 
-    head: bytes  # a frame with the frame count, to read in place of the file's first bytes
-    offset: int  # number of bytes of the file that are replaced
+    head: bytes  # replaces the first bytes of the file; contains a frame with the frame count
+    offset: int  # number of bytes that it replaces
     samples: Optional[int]  # number of samples, for layers whose frames can't hold the frame count
 
 
 def with_frame_count(file: Path, declared: int) -> Optional[MpegStart]:
     """Return what libsndfile needs to decode an MPEG file up to its end; None if it needs nothing.
 
-    An MPEG file may lack a frame count. libsndfile then divides the file's size, tags included, by the size
-    of the first frame, which gives `declared` samples. Raises AudioProblem if the file has no frames, ends
-    inside a frame, or has fewer frames than it declares.
+    `declared`: the number of samples that libsndfile reports. If the file has no frame count, libsndfile
+    estimates it from the size of the file, tags included, and of the first frame. Raises AudioProblem if the
+    file has no frames, ends inside a frame, or has fewer frames than it declares.
     """
     return _mpeg_start(file, file_state(file), declared)
 

@@ -29,7 +29,7 @@ Channels = Annotated[List[Channel], msgspec.Meta(min_length=1, max_length=256)]
 
 
 class Supervision(msgspec.Struct):
-    """The fields of a supervision that asrkit uses. Its times may be any: they can only shorten the cut."""
+    """The fields of a supervision that asrkit uses. Times may be any, as they only shorten the cut."""
 
     text: Optional[str] = None
     speaker: Optional[str] = None

@@ -85,7 +85,8 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
 
     Speakers are taken in the order of a hash of their names, which is independent of the order of
     utterances. If the speakers that are small enough don't suffice, single utterances are drawn by a hash of
-    their ids, and a line reports it. Raises UserError if the corpus has such a split, or too few utterances.
+    their ids, and a line reports it. Raises UserError if the corpus already has a split of that name, or too
+    few utterances.
     """
     held_out, train, split_of = config.held_out, config.train, SplitOf(config)
     _refuse_present(utterances, config)
@@ -118,7 +119,7 @@ def hold_out(utterances: Sequence[Utterance], config: CorpusConfig) -> List[Utte
 
 
 def _refuse_present(utterances: Sequence[Utterance], config: CorpusConfig) -> None:
-    """Raise UserError for a split to hold out that the corpus has: the two would be one set."""
+    """Raise UserError if the corpus has a split with the name of a held-out one: they would be merged."""
     present = collections.Counter(one.split for one in utterances if one.split in config.held_out)
     for split, count in sorted(present.items()):
         others = ",".join(name for name in config.held_out if name != split)
@@ -126,9 +127,9 @@ def _refuse_present(utterances: Sequence[Utterance], config: CorpusConfig) -> No
         use = f"use the corpus's: --set 'corpus.held_out=[{others}]'"
         raise UserError(
             f"corpus.held_out has {split}, and the corpus has a set {split} of {count} utterances",
-            "splits that the corpus doesn't have, to hold them out of train",
+            "names that the corpus doesn't use, for the splits to hold out of train",
             "corpus.held_out",
-            f"{use}; or name the other differently, in {setting} too",
+            f"{use}; or give the held-out split another name, also in {setting}",
         )
 
 

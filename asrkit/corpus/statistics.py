@@ -94,18 +94,18 @@ def refuse_shared_audio(splits: Splits, config: CorpusConfig = GIVEN) -> None:
 
 def _advice_on_shared(pair: Tuple[str, str], config: CorpusConfig) -> str:
     """What to do about the audio that a pair of splits shares."""
-    by_speaker = "all speakers of some recordings, and none of the others"
+    by_speaker = "all speakers of some recordings, and no others"
     if config.dev_speakers and config.dev in pair:
         return f"choose {by_speaker}: --set 'corpus.dev_speakers=[ID, ...]'"
     held_out = [split for split in pair if split in config.held_out]
     if not held_out:
         return "remove them from one of the splits, in the corpus or in local/<corpus>.py"
-    # People in a meeting talk at once, into one microphone
-    todo = "mark the sets in the corpus by recording (the column split of a table)"
+    # Speakers of a meeting overlap in one recording, so splits by speaker share audio
+    todo = "divide the corpus into sets by recording (in a table, with the column split)"
     if config.dev in held_out:
         others = ",".join(split for split in config.held_out if split != config.dev)
         settings = f"--set 'corpus.held_out=[{others}]' --set 'corpus.dev_speakers=[ID, ...]'"
-        todo = f"{todo}; or name for {config.dev} {by_speaker}: {settings}"
+        todo = f"{todo}; or choose for {config.dev} {by_speaker}: {settings}"
     return f"{' and '.join(held_out)} were held out by speaker (corpus.held_out): {todo}"
 
 
@@ -126,7 +126,7 @@ def _find_shared(first: Sequence[ValidUtterance], second: Sequence[ValidUtteranc
 
 
 def _sweep(first: Sequence[ValidUtterance], second: Sequence[ValidUtterance]) -> Dict[str, ValidUtterance]:
-    """For ids of `second`, an utterance of `first` that has more than half of the shorter one in common.
+    """Map ids of `second` to an utterance of `first` that shares more than half of the shorter one.
 
     All are segments of one recording. They are visited by start time and compared only with those that
     haven't ended by then, since comparing all pairs would take too long for long recordings.
@@ -221,8 +221,8 @@ def check_expectations(
     todo = "fetch the corpus again (stage download, into an empty --corpus-dir), accept it with --partial, "
     todo += f"or if you changed it on purpose, correct {file.name}"
     if too_many:
-        found = "the corpus has more than it should"
-        todo = f"remove what isn't part of the corpus, or if it is right, correct {file.name}"
+        found = "the corpus has more than expected"
+        todo = f"remove what isn't part of the corpus, or if nothing is wrong, correct {file.name}"
     found += ":" + "".join(f"\n    {line}" for line in lines)
     raise UserError(found, f"the counts of {version}", str(file), todo)
 

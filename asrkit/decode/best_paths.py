@@ -1,14 +1,14 @@
-"""The best paths of a lattice at many weights, by one pass over its frames.
+"""The best paths of a lattice at all points of a grid of weights, in one pass over its frames.
 
-k2 needs a copy of the lattice for each point, and works out the order of states in each. A lattice of CTC has
-its states by frame, so that all points can take each step at once:
+k2 needs a copy of the lattice per point, and sorts the states of each copy. The states of a CTC lattice are
+already in the order of frames, so all points can be searched together, frame by frame:
 
     arc         frame 1: 0 -> 1   0 -> 2     frame 2: 1 -> 3   2 -> 3
     point 0              -0.2     -1.7                -0.1     -0.1
     point 1              -4.2     -2.7                -0.1     -0.1
 
     best score of states 1 and 2:   point 0 [-0.2, -1.7]   point 1 [-4.2, -2.7]
-    of state 3:                     point 0 -0.3 by 1      point 1 -2.8 by 2
+    of state 3:                     point 0 -0.3 from 1    point 1 -2.8 from 2
     best_paths:                     [[0, 2], [1, 3]]       arcs of each point
 """
 
@@ -19,32 +19,32 @@ import numpy as np
 
 
 class Step(NamedTuple):
-    """The arcs between the states of two frames, by the state that they enter."""
+    """Arcs from the states of one frame to those of the next, sorted by target state."""
 
-    arcs: np.ndarray  # (arc,)
-    sources: np.ndarray  # (arc,) as places among the states of the frame
-    starts: np.ndarray  # (state,) of the next frame: the place of its first arc
+    arcs: np.ndarray  # (arc,) index in the lattice
+    sources: np.ndarray  # (arc,) index of the source state within its frame
+    starts: np.ndarray  # (state,) for each state of the next frame, the index of its first entering arc
 
 
 def best_paths(steps: Sequence[Step], totals: np.ndarray) -> np.ndarray:
-    """Arcs (point, frame) of the best path at each point, by the scores `totals` (arc, point).
+    """Find the best path at each point, with the scores `totals` (arc, point); returns arcs (point, frame).
 
-    Of equal paths k2 has the same: that whose arcs come last.
+    If paths have equal scores, the one whose arcs come last is chosen, as in k2.
     """
     points = np.arange(totals.shape[1])
-    best = np.zeros((1, len(points)))  # (state, point) of the frame
-    reached: List[np.ndarray] = []  # best of each frame
+    best = np.zeros((1, len(points)))  # (state of the frame, point)
+    reached: List[np.ndarray] = []  # `best` of each frame, for the traceback
     for step in steps:
         reached.append(best)
         scores = best[step.sources] + totals[step.arcs]  # (arc, point)
         best = np.maximum.reduceat(scores, step.starts, axis=0)
-    state = np.zeros(len(points), dtype=np.int64)  # the final one
+    state = np.zeros(len(points), dtype=np.int64)  # the final state
     path = np.empty((len(points), len(steps)), dtype=np.int64)
     for place in range(len(steps) - 1, -1, -1):
         step = steps[place]
         ends = np.append(step.starts[1:], len(step.arcs))
         width = np.arange((ends[state] - step.starts[state]).max())[:, None]
-        # The arcs that enter each point's state, the last first (entering arc, point)
+        # Arcs that enter each point's state (entering arc, point); the last comes first, as argmax prefers it
         entering = np.maximum(ends[state] - 1 - width, step.starts[state])
         scores = reached[place][step.sources[entering], points] + totals[step.arcs[entering], points]
         chosen = entering[scores.argmax(axis=0), points]
@@ -54,14 +54,14 @@ def best_paths(steps: Sequence[Step], totals: np.ndarray) -> np.ndarray:
 
 
 def steps_of(lattice: k2.Fsa) -> Optional[List[Step]]:
-    """The arcs from each frame's states to the next frame's, of a lattice as an FsaVec of one.
+    """Group the arcs of a lattice (an FsaVec with one FSA) by frame.
 
-    Returns None if the states aren't in order of frames, or if some paths have more arcs than others.
+    Returns None if its states aren't in the order of frames, or if its paths differ in length.
     """
-    arcs = lattice.arcs.values().numpy()  # (arc, [source, target, label, score]), by source
-    ends = lattice.arcs.row_splits(2).numpy()  # of the arcs of each state
+    arcs = lattice.arcs.values().numpy()  # (arc, [source, target, label, score]), sorted by source
+    ends = lattice.arcs.row_splits(2).numpy()  # (state + 1,) where the arcs of each state begin
     steps: List[Step] = []
-    first, last = 0, 1  # the states of a frame
+    first, last = 0, 1  # range of the states of a frame
     while last < len(ends) - 1:
         between = slice(int(ends[first]), int(ends[last]))
         targets = arcs[between, 1]

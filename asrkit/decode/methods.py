@@ -75,9 +75,9 @@ class UtteranceDecoder:
         files: Optional[Mapping[str, Path]] = None,
         model: Optional[AcousticModel] = None,
     ) -> None:
-        """Prepare the methods; HLG, the files that METHODS names and the acoustic model if one needs them.
+        """Prepare the methods; `graph` (HLG), `files` and `model` are required only if a method needs them.
 
-        `files`: paths by these names; and the folders of pretrained models, by the setting in FOLDERS.
+        `files`: paths by the names in METHODS, and folders of pretrained models by the settings in FOLDERS.
         """
         self.config, self.units, self.graph, self.files, self.model = config, units, graph, files or {}, model
         if graph is not None:

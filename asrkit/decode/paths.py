@@ -56,7 +56,7 @@ def list_hypotheses(
 
 
 def _best_at(lattice: k2.Fsa, points: np.ndarray) -> List[Scored]:
-    """The best paths at all points, those of the same arcs once."""
+    """The best path at each point; points with the same path may share an entry."""
     steps = steps_of(lattice)
     found: List[Scored] = []
     size = max(1, ARCS_AT_ONCE // lattice.num_arcs)
@@ -72,9 +72,9 @@ def _best_at(lattice: k2.Fsa, points: np.ndarray) -> List[Scored]:
 
 
 def _rows_along(lattice: k2.Fsa, arcs: np.ndarray) -> List[Scored]:
-    """Word ids and scores of the paths in `arcs` (path, arc), as _path_rows gives them."""
+    """Word ids and scores of the paths in `arcs` (path, arc), in the form of _path_rows."""
     sums = [
-        np.cumsum(scores.double().numpy()[arcs], axis=1)[:, -1]  # in this order, as index_add_ adds
+        np.cumsum(scores.double().numpy()[arcs], axis=1)[:, -1]  # one by one, to round as index_add_ does
         for scores in (lattice.acoustic_scores, lattice.lm_scores)
     ]
     words = _words_along(lattice, torch.from_numpy(arcs))

@@ -13,7 +13,7 @@ MOST_ARCS = 500  # more can't be read
 def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) -> str:
     """The graph in Graphviz's dot language, arcs labelled "unit:word/score"; `units` are the units' names.
 
-    Raises UserError for a graph of more than MOST_ARCS arcs, and for names of other units than the graph's.
+    Raises UserError if the graph has more than MOST_ARCS arcs, or if the names can't be those of its units.
     """
     size = graph_size(graph.fst)
     if size["arcs"] > MOST_ARCS:
@@ -34,13 +34,13 @@ def graph_as_dot(graph: DecodingGraph, units: Optional[Sequence[str]] = None) ->
 
 
 def _refuse_other_units(graph: DecodingGraph, units: Sequence[str]) -> None:
-    """Raise UserError for names that the graph's units don't have: of words, or of another experiment."""
+    """Raise UserError if the names are of words, or of another experiment with too few units."""
     highest = int(graph.fst.arcs.values()[:, 2].max()) if graph.fst.arcs.num_elements() else 0
     if list(units) == list(graph.words):
         found = "words, not units"
     elif highest >= len(units):
-        found = f"{len(units)} units, and the graph has unit {highest}"
+        found = f"{len(units)} units, but the graph has unit {highest}"
     else:
         return
-    todo = "give EXP/units/units.txt of the experiment that the graph is of"
+    todo = "give EXP/units/units.txt of the experiment with this graph"
     raise UserError(f"the file of --units has {found}", "the names of the graph's units", "--units", todo)

@@ -54,16 +54,17 @@ def add_silence(arcs: Arcs, final: np.ndarray, silence: OptionalSilence) -> Tupl
 
 
 def find_silence(table: np.ndarray, words: np.ndarray, spellings: Sequence[Sequence[int]]) -> Optional[int]:
-    """The unit of optional silence in HLG, or None; `spellings`: units of each pronunciation of the lexicon.
+    """Find the unit of optional silence in HLG; None if there is none.
 
-    `table` (arc, [source, target, unit, score bits]), `words` (arc,). A unit that is only ever a whole
-    pronunciation gives a word wherever it begins; optional silence is such a unit, but gives none.
+    `table` (arc, [source, target, unit, score bits]), `words` (arc,); `spellings`: units of each
+    pronunciation of the lexicon. If a unit forms whole pronunciations and occurs in no longer ones, each of
+    its occurrences begins with an arc that outputs a word. Optional silence is such a unit, but outputs none.
     """
     alone = {spelling[0] for spelling in spellings if len(spelling) == 1}
     alone -= {unit for spelling in spellings if len(spelling) > 1 for unit in spelling} | {BLANK}
     chosen = np.isin(table[:, 2], list(alone))
     source, target, unit = table[chosen, :3].astype(np.int64).T
-    state = source * (1 + int(table[:, 2].max())) + unit  # a unit and the state that it leaves
-    goes_on = np.isin(state, state[source == target])  # the state was entered by this unit
+    state = source * (1 + int(table[:, 2].max())) + unit  # a source and a unit, as one number
+    goes_on = np.isin(state, state[source == target])  # a self-loop: here the unit doesn't begin
     found = unit[(words[chosen] == NO_WORD) & ~goes_on]
     return int(found[0]) if len(found) else None

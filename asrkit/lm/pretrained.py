@@ -50,7 +50,7 @@ class PretrainedLm:
         self.model.base_model.register_forward_hook(self._take_places)
 
     def _load(self, folder: Path) -> None:
-        """Load the tokeniser and the model; raises UserError, for code in the folder too."""
+        """Load the tokeniser and the model; raises UserError if it fails or would run code in the folder."""
         from transformers import AutoModelForMaskedLM, AutoTokenizer
 
         # Without trust_remote_code=False transformers asks on the terminal whether to run the folder's code
@@ -65,7 +65,7 @@ class PretrainedLm:
         except Exception as error:  # of a stranger's files: anything
             if "trust_remote_code" in str(error):
                 found = f"{folder} needs its own Python code, which is never run"
-                expected = "a masked language model of a kind that transformers has, such as BERT or RoBERTa"
+                expected = "a masked language model that transformers supports, such as BERT or RoBERTa"
                 todo = "set lm.neural.path to such a model"
                 raise UserError(found, expected, "lm.neural.path", todo) from None
             found = f"can't load {folder}: {error or type(error).__name__}"
@@ -98,14 +98,14 @@ class PretrainedLm:
         return rows
 
     def _encode(self, words: Sequence[str]) -> Any:
-        """Tokens of words, at least one for each; None for no words."""
+        """Encode words with at least one token per word; None if there are no words."""
         if not words:
             return None
         encoded = self.tokenizer(words, is_split_into_words=True)
         having = set(encoded.word_ids())
         if having.issuperset(range(len(words))):
             return encoded
-        # Normalisers remove some words, such as a zero-width space: with no token they would cost nothing
+        # A normaliser may remove a word, such as a zero-width space; without a token it would cost nothing
         unknown = self.tokenizer.unk_token or self.tokenizer.mask_token
         kept = [word if place in having else unknown for place, word in enumerate(words)]
         return self.tokenizer(kept, is_split_into_words=True)

@@ -64,7 +64,7 @@ class ConvolutionModule(nn.Module):
 
 
 def heads_of(config: ModelConfig) -> Tuple[int, int]:
-    """Heads of the encoder's self-attention, and their width: pruning leaves it as it is."""
+    """Number of heads of the encoder's self-attention, and their width, which pruning doesn't change."""
     return config.encoder_heads or config.attention_heads, config.attention_dim // config.attention_heads
 
 

@@ -56,11 +56,15 @@ def estimate_lines(
 
 
 def _short(value: float) -> str:
-    return f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"  # 0.04 hours aren't 0.0
+    """Format with one decimal, or with one significant digit if that would be 0.0."""
+    return f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
 
 
 def _published_hours(config: RecipeConfig, file: Path) -> Dict[str, float]:
-    """Hours per split, from the version of expect.json with the most audio; dev of speakers is in train."""
+    """Hours per split, from the version of expect.json with the most audio.
+
+    With corpus.dev_speakers there is no dev, because train includes its hours.
+    """
     if not file.exists():
         expected, todo = "the utterances and hours of each set", "write it as recipes/librispeech has it"
         raise UserError(f"no {file.name}", expected, str(file), todo)

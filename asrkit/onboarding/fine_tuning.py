@@ -16,7 +16,7 @@ COPIED = (
     *("features.", "signal.", "units.", "model.", "average.prior_scale"),
     *("corpus.case", "corpus.words"),  # otherwise the model's units couldn't spell the new text
 )
-# What the model's outputs mean, or how it can be decoded: copied where it isn't the default
+# These define what the model's outputs mean, or how it can be decoded; copied unless they have defaults
 OF_TRAINING = (
     *("train.chunk", "train.criterion", "train.ctc", "train.ctc_weight"),
     *("train.topology", "train.optional_silence"),
@@ -49,7 +49,7 @@ def settings_of_model(place: Path) -> List[Suggestion]:
 
 
 def _copied(config: RecipeConfig) -> List[Suggestion]:
-    """The settings that stay as in the model to fine-tune."""
+    """Settings that must stay as in the model to fine-tune."""
     defaults = flatten(DEFAULTS)
     left_out = {*OWN, *settings_without_effect(config)}  # load_config refuses the latter
     return [

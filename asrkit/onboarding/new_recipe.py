@@ -100,7 +100,7 @@ def _given_settings(name: str, assignments: Tuple[str, ...], taken: Sequence[Sug
         for key, value in settings.items()
         if any(key == given or key.startswith(f"{given}.") for given in keys)
     ]
-    # With names for the splits that aren't given: a default may be the name of one that is
+    # Name the splits that aren't given: a default could be the name of a given one
     splits = choose_splits(["train", "train2"], _section(chosen, "corpus"), Path("--set"))
     names = [Suggestion(f"corpus.{key}", splits[key]) for key in ("train", "dev", "tests")]
     _load(name, [*base, *names], assignments)
@@ -112,7 +112,7 @@ def _load(
 ) -> RecipeConfig:
     """Load settings as run.sh would; raises UserError if they are invalid.
 
-    Unless `checked`, only unknown settings and wrong types are invalid, not those that don't fit each other.
+    Unless `checked`, settings may conflict; unknown settings and wrong types are still errors.
     """
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"

@@ -86,7 +86,7 @@ def choose_splits(found: Iterable[str], given: Mapping[str, Any], where: Path) -
 
 
 def _names_for(key: str) -> Iterator[str]:
-    """Names for a split that is held out; the usual name may be that of a set that is used otherwise."""
+    """Candidate names for a held-out split: a set with another role may have the usual one."""
     usual = "test" if key == "tests" else key
     return itertools.chain([usual], (f"{usual}{number}" for number in itertools.count(2)))
 

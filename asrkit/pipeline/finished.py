@@ -24,7 +24,7 @@ from asrkit.storage.files import read_json
 from asrkit.storage.fingerprint import FingerprintCache, hash_file
 
 USED_BY_MODEL = ("features", "units", "lm", "graph", "average", "decode")  # stages
-# Inputs by stage that must still be those it used, for a model, its scales and its results to belong together
+# Inputs that must be as when the stage ran: otherwise model, scales and results don't belong together
 MADE_FROM = {
     "average": ("units/",),
     "decode": ("units/", "lm/", "graph/", "average/"),
@@ -99,9 +99,9 @@ def refuse_changed_model(
 ) -> None:
     """Raise UserError unless settings, units, graph, model and scales are as the finished stages left them.
 
-    `with_scales`: the scales must be those of this model, not of one that was there before; `with_results`:
-    so must the results. It goes by the records alone, so programs that only use a trained model need no
-    declarations of stages.
+    `with_scales`, `with_results`: also check that the scales or the results are of this model, not of an
+    earlier one. Only records are read, so programs that only use a trained model need no declarations of
+    stages.
     """
     if not has_records(experiment.directory):
         return
@@ -156,7 +156,7 @@ def _refuse_stale(stage: str, experiment: Experiment, hash_once: Callable[[Path]
         if name.startswith(MADE_FROM[stage]) and file.is_file() and hash_once(file) != used:
             raise UserError(
                 f"stage {stage} is stale: {name} has changed since",
-                "a finished experiment, whose stages ran on what is there now",
+                "a finished experiment, whose stages have run on the current files",
                 str(experiment.directory),
                 _regenerate(experiment.directory),
             )

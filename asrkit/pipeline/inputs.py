@@ -243,7 +243,7 @@ def _audio_of(name: str, experiment: Experiment) -> Found:
 
 
 def _listed_audio(name: str, file: Path, experiment: Experiment) -> Found:
-    """The audio in a JSON list of paths. Without the file there is neither audio nor a group in records."""
+    """The audio in a JSON list of paths. If the list is missing, records have no entry for it."""
     if not file.exists():
         return Found(name, [], {}, False, False)
     return _stamped(name, read_json(file, List[str]), experiment)

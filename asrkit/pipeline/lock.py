@@ -64,8 +64,8 @@ class ExperimentLock:
 def hold_lock(directory: Path, command: Sequence[str], option: str = "--exp") -> Iterator[ExperimentLock]:
     """Hold `directory`/.lock; raises UserError that names the holder, or why there can be no lock.
 
-    The kernel releases it when this process and its children have ended, however they did. `option`: the one
-    that gives another folder.
+    The kernel releases it when this process and its children have ended, however they did. `option`: the
+    command-line option for another folder, named in errors.
     """
     file = directory / ".lock"
     try:

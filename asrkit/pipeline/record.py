@@ -63,7 +63,7 @@ class Origin:
     inputs: Dict[str, Optional[str]]
     settings: Dict[str, Any]
     version: int
-    without_effect: FrozenSet[str] = frozenset()  # of the settings; other values of them give the same result
+    without_effect: FrozenSet[str] = frozenset()  # settings that don't change the result
 
     @property
     def key(self) -> str:
@@ -97,7 +97,8 @@ def under_current_names(record: Record, origin: Origin) -> Record:
     """A record of an earlier version as today's code would have written it, with its key.
 
     Renamed settings get their current names, removed ones go if they had the value that always holds now,
-    and a setting that is new in `origin` is added if it has its default. One without effect gets its value.
+    and a setting that is new in `origin` is added if it has its default. A setting without
+    effect gets its current value, so that changing it makes nothing stale.
     """
     known = _under_current_names(record.settings, origin)
     if known == record.settings:

@@ -72,7 +72,7 @@ class Bundle(msgspec.Struct, frozen=True):
     exported: str = ""  # date
     results: List[Dict[str, Any]] = []
     steps: Tuple[SignalStep, ...] = ()  # before the features
-    silence: Optional[str] = None  # token of optional silence, "" for none; None: written by an older asrkit
+    silence: Optional[str] = None  # token of optional silence, "" for none; None: by an earlier version
 
     def has(self, name: str) -> bool:
         """Whether a file is part of the bundle."""

@@ -5,7 +5,7 @@ Three tokens in seven frames; the best path has a token or a blank (-) for each 
     frame   0 1 2 3 4 5 6
     path    - C C - A T T      ->      C: 1 to 2, A: 4 to 4, T: 5 to 6
 
-A word may have several pronunciations, and between words may be a unit of silence; the best path decides.
+A word may have several pronunciations, and silence before and after it; the best path chooses.
 
 CTC models are sure of a token in few frames, mostly late in its sound, and the blanks around them belong to
 words too. Blanks between two words are therefore shared by them, up to SHARE_AFTER and SHARE_BEFORE; what is
@@ -32,7 +32,7 @@ QUIET_DECIBELS = 35.0  # below the loud tenth of the recording
 QUIET_SHARE = 0.3  # and at most this part of the way from its noise to that level: noise hides pauses
 LEAST_DECIBELS = 10.0  # below it: sound without a pause has no quiet parts
 SHORTEST_PAUSE = 0.08  # seconds; most closures of plosives are shorter
-SHORTEST_WORD = 0.04  # seconds between two pauses; if there is less, the word itself is quiet
+SHORTEST_WORD = 0.04  # seconds left by the pauses around it; if there is less, the word itself is quiet
 
 
 class Aligned(NamedTuple):
@@ -54,10 +54,10 @@ def align_tokens(log_probs: np.ndarray, tokens: Sequence[int]) -> List[Tuple[int
 def align_spellings(
     log_probs: np.ndarray, words: Sequence[Sequence[Sequence[int]]], silence: Optional[int] = None
 ) -> List[Aligned]:
-    """Words on the best path through log-probabilities (frame, token), each with all of its pronunciations.
+    """Align words, given by all of their pronunciations, on the best path through `log_probs` (frame, token).
 
-    Around words is blank or the token `silence`, whichever is more probable in the frame. Raises UserError
-    for fewer frames than the tokens need.
+    A frame outside words is blank or the token `silence`, whichever is more probable. Raises UserError if
+    there are fewer frames than the tokens need.
     """
     table, gap = with_gap(log_probs, silence)
     trellis = _Trellis(words, gap, silence)
@@ -84,9 +84,9 @@ def align_spellings(
 
 
 def with_gap(log_probs: np.ndarray, silence: Optional[int]) -> Tuple[np.ndarray, int]:
-    """Log-probabilities (frame, token) and the column for frames around words.
+    """Return log-probabilities (frame, token), and their column for frames outside words.
 
-    It is that of blank, or with a token of `silence` one more, of the better of both.
+    Without a token `silence` that is the blank's; otherwise a column with the larger of both is added.
     """
     if silence is None:
         return log_probs, BLANK
@@ -94,21 +94,21 @@ def with_gap(log_probs: np.ndarray, silence: Optional[int]) -> Tuple[np.ndarray,
 
 
 class _Trellis:
-    """States of words with their pronunciations, such as READ with two of them, and A.
+    """CTC states of words with their pronunciations, such as READ, which has two, and A.
 
-    Each state also leads to itself. Gaps may be left out, and blanks between different tokens.
+    Each state has a self-loop. Gaps, and blanks between different tokens, can be skipped.
 
         gap - R - blank - IY - blank - D - gap - AH - gap
           `-- R - blank - EH - blank - D --´
     """
 
     def __init__(self, words: Sequence[Sequence[Sequence[int]]], gap: int, silence: Optional[int]) -> None:
-        """`gap`: the label around words; beside a word that begins or ends with `silence`, it is blank."""
+        """`gap`: label outside words; next to a word that begins or ends with `silence`, blank is used."""
         self.labels: List[int] = []
-        self.words: List[Optional[int]] = []  # index of the word, of tokens
+        self.words: List[Optional[int]] = []  # index of the word; None for gaps and blanks
         self.sources: List[List[int]] = []  # states that lead to each one
         self.starts: List[int] = []
-        ends: Dict[int, int] = {}  # last tokens of the word before, and the frames that are needed up to them
+        ends: Dict[int, int] = {}  # last states of the previous word -> frames needed up to them
         sides: List[Sequence[Sequence[int]]] = [[], *words, []]
         for index, (before, word) in enumerate(zip(sides, sides[1:])):
             is_own = silence in [each[-1] for each in before] + [each[0] for each in word]
@@ -133,7 +133,10 @@ class _Trellis:
         return state
 
     def _spell(self, tokens: Sequence[int], word: int, sources: List[int]) -> int:
-        """Add a pronunciation; returns the state of its last token. `sources`: a gap, then tokens."""
+        """Add a pronunciation, and return the state of its last token.
+
+        `sources`: states of a gap and, after it, of tokens that may precede the pronunciation.
+        """
         for place, token in enumerate(tokens):
             if place:
                 last = len(self.labels) - 1
@@ -147,7 +150,7 @@ class _Trellis:
     def best_path(self, table: np.ndarray) -> List[int]:
         """State of each frame on the best path through log-probabilities (frame, label)."""
         states, labels = len(self.labels), np.array(self.labels)
-        before = np.full((max(map(len, self.sources)), states), states)  # the state after the last: no source
+        before = np.full((max(map(len, self.sources)), states), states)  # `states`: no source, score -inf
         for state, sources in enumerate(self.sources):
             before[: len(sources), state] = sources
         score = np.full(states + 1, -np.inf)
@@ -206,8 +209,8 @@ def align_words(log_probs: Tensor, units: Units, text: str, step: float) -> List
 def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> List[Word]:
     """Words whose edges beside a pause in samples (sample,) of `rate` Hz are where the sound begins and ends.
 
-    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them. A
-    word that pauses would leave nothing of is quiet itself: no pause covers it.
+    For each pair of neighbours, the longest quiet stretch between their middles is the pause between them. If
+    pauses would leave nothing of a word, the word itself is quiet, and it keeps its times.
 
         frames       - - A A - - - - B B -           A: 1 to 5, B: 6 to 10 by CTC
         loudness     . # # # # . . . . # #           A: 1 to 5, B: 9 to 11
@@ -222,7 +225,7 @@ def snap_to_pauses(words: Sequence[Word], samples: np.ndarray, rate: int) -> Lis
     duration = len(samples) / rate  # the model's last frame may be longer
     own = [(min(word.start, duration), min(word.end, duration)) for word in words]
     middles = [word.start + word.duration / 2 for word in words]
-    kept = [(middle, middle) for middle in middles]  # what no pause covers
+    kept = [(middle, middle) for middle in middles]  # parts that pauses must not cover
     while True:
         edges = _edges_at_pauses(own, kept, pauses, len(loudness) * step, duration)
         hidden = [
@@ -247,9 +250,9 @@ def _edges_at_pauses(
     last: float,
     duration: float,
 ) -> List[List[float]]:
-    """Edges [start, end] of words: their own, or those of pauses (pause, [start, end]) between kept parts.
+    """Edges [start, end] of words, moved to the longest of `pauses` (pause, [start, end]) between kept parts.
 
-    `last`: where the last pause may end; `duration`: of the recording.
+    `last`: where a pause at the end of the recording ends; `duration`: seconds of the recording.
     """
     edges = [list(each) for each in own]
     lows, highs = [0.0, *(end for _, end in kept)], [*(start for start, _ in kept), duration]

@@ -88,7 +88,7 @@ def refuse_whole_utterances(experiment: Experiment) -> None:
 
 
 def optional_silence(config: RecipeConfig) -> Optional[str]:
-    """The unit that the model may give between words, besides the blank; None: there is none."""
+    """The unit, other than blank, that the model may output between words; None if there is none."""
     return config.graph.optional_silence or config.train.optional_silence
 
 
@@ -276,7 +276,7 @@ def choose_set(name: Optional[str], experiment: Experiment) -> str:
     corpus = experiment.config.corpus
     decoded = list(dict.fromkeys([*corpus.tests, corpus.dev]))
     if name is not None and name not in decoded:
-        expected = f"one of {', '.join(decoded)}, which were decoded"
+        expected = f"one of the decoded sets: {', '.join(decoded)}"
         raise UserError(f"no set {name}", expected, "--set-name", "choose one of these")
     return name or corpus.first_test
 
@@ -329,7 +329,7 @@ def _bundle_graph(directory: Path, bundle: Bundle, units: Units) -> "DecodingGra
     if fault:
         raise UserError(f"HLG.fst is no decoding graph: {fault}", where=str(file), todo="export it again")
     silence = bundle.silence
-    if silence is None:  # bundles of before don't name it
+    if silence is None:  # bundles of earlier versions don't store it
         spellings = [[units.ids[unit] for unit in entry.units] for entry in units.lexicon]
         found = find_silence(arcs.numpy(), labels.numpy(), spellings)
         silence = units.symbols[found] if found is not None else ""

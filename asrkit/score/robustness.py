@@ -63,7 +63,7 @@ def read_measurement(file: Path) -> Measurement:
     """Read a measurement; raises UserError if it is damaged or its picture is missing."""
     try:
         measurement = msgspec.convert(read_json(file, Measurement), Measurement)
-    except UserError as error:  # no stage writes it
+    except UserError as error:  # its advice is to run a stage, but no stage writes this file
         expected, todo = "what asrkit robustness wrote", "restore it, or remove it and measure again"
         raise UserError(error.found, expected, str(file), f"{todo}: asrkit robustness --exp EXP") from None
     if not file.with_suffix(".svg").is_file():
@@ -75,7 +75,7 @@ def read_measurement(file: Path) -> Measurement:
 def read_measurements(experiment: Experiment) -> Dict[str, Measurement]:
     """The measurements of an experiment as it is now, by the stems of their files.
 
-    One that can't be read is left out with a warning: scores and the page are complete without it.
+    One that can't be read is left out with a warning, because scores and the page are complete without it.
     """
     found, model = {}, fingerprint_model(experiment)
     for file in sorted((experiment.directory / FOLDER).glob("*.json")):

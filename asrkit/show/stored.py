@@ -200,7 +200,7 @@ def _drawn_nbest(
         from asrkit.decode.paths import draw_hypotheses, list_hypotheses
         from asrkit.decode.search import skip_blanks
 
-        searched = skip_blanks(log_probs, threshold)  # whose frames the lattice has
+        searched = skip_blanks(log_probs, threshold)  # the lattice has only these frames
         drawn = draw_hypotheses(lattice, searched, DRAWN_PATHS)
         found = list_hypotheses(lattice, symbols, "lattice", points, drawn)
         yield key, rank("lattice", found.words, found.scores, weights)

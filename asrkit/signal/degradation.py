@@ -35,7 +35,7 @@ SHORTEST_TRANSFORM = 1 << 14  # samples; of 2^13 to 2^16 the fastest for respons
 SLOPE = 8  # of band limits: 24 dB per octave, as of a Butterworth filter of order 4
 HARMONICS = 8  # of mains hum
 NARROWBAND = 8000  # Hz, of GSM and mu-law
-HIGHEST_MP3_LEVEL = 0.9999  # libsndfile refuses 1; the bit rate is the lowest here, too
+HIGHEST_MP3_LEVEL = 0.9999  # libsndfile refuses 1; this gives the lowest bit rate, too
 MP3_DELAY = 1105  # samples by which LAME's encoder and a decoder are late
 FORMATS = {  # libsndfile's
     "mp3": {"format": "MP3", "bitrate_mode": "CONSTANT"},
@@ -87,7 +87,8 @@ class Reverberation(WaveformTransform):
         else:
             rt60, ratio = (random.uniform(*each) for each in (self.settings.rt60, self.settings.direct_ratio))
             response = synthesise_rir(rt60, ratio, self.rate, random)
-        # Kaldi's peak is the largest tap, but of an inverted response that is an echo, not the direct sound
+        # The direct sound is the tap of the largest magnitude. Kaldi takes the largest tap, which is an echo
+        # if the response is inverted
         peak = int(np.argmax(np.abs(response)))
         convolved = convolve(samples, response)[peak:][: len(samples)]
         power = max(float(np.square(convolved).sum()), 1e-12)
@@ -220,7 +221,7 @@ class Clipping(WaveformTransform):
     """The largest samples cut off."""
 
     def __call__(self, samples: np.ndarray, random: np.random.Generator, id: str) -> np.ndarray:
-        """A drawn share of the samples is at the limit, without those of digital silence."""
+        """Clip a random share of the samples, not counting digital silence."""
         loudness, share = np.abs(samples), random.uniform(*self.settings.share)
         heard = loudness[~is_digital_silence(samples, self.rate)]
         limit = float(np.quantile(heard, 1 - share)) if len(heard) else 0.0

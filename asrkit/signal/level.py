@@ -9,7 +9,7 @@ FRAME_SECONDS = 0.025
 SILENCE_DECIBELS = 30.0  # a frame this far below the loud ones is silence
 LOUD_PERCENTILE = 95.0  # of frame energies: not the maximum, since a click would make the rest silence
 FULL_SCALE = 32766 / 32768  # clipped from here on
-QUIETEST_DECIBELS = -80.0  # dBFS of sound; the dither of 16 bits is below it
+QUIETEST_DECIBELS = -80.0  # dBFS; quieter is not sound but, for example, 16-bit dither
 FLOOR = 1e-10  # -100 dB
 ABOVE_FLOOR = -99.9  # dB; digital zeros are below it
 
@@ -42,7 +42,10 @@ def without_silence(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def is_digital_silence(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Whether each sample (sample,) is in a frame of zeros only, as padding is; the end counts as sound."""
+    """Mark the samples (sample,) of frames that are all zeros, such as padding.
+
+    An incomplete frame at the end counts as sound.
+    """
     length = max(1, round(FRAME_SECONDS * rate))
     padded = np.pad(samples != 0, (0, -len(samples) % length), constant_values=True)
     silent: np.ndarray = ~padded.reshape(-1, length).any(axis=1)
@@ -55,6 +58,6 @@ def _find_silence(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, np.ndarra
     frames = samples[: len(samples) // length * length].reshape(-1, length)
     energies = 10 * np.log10(np.maximum(np.square(frames, dtype=np.float64).mean(axis=1), FLOOR))
     loud = np.percentile(energies, LOUD_PERCENTILE)
-    if loud < QUIETEST_DECIBELS:  # the little sound that there is may be above the percentile
+    if loud < QUIETEST_DECIBELS:  # there may be less sound than the percentile leaves out
         loud = energies.max()
     return frames, energies < max(loud - SILENCE_DECIBELS, min(loud, ABOVE_FLOOR))

@@ -69,9 +69,9 @@ class Recordings:
         return stretch(sound, count, random)
 
     def _read_sound(self, recording: Recording, first: int, window: int) -> np.ndarray:
-        """What isn't silent (sample,) of the first window with sound from a sample on, then from the start.
+        """Read the sound (sample,) of the first window that has any, from `first` on and then from the start.
 
-        If all are quieter than SILENT_PEAK, of the loudest; raises ValueError if that is silent, too.
+        If all windows are quieter than SILENT_PEAK, the loudest is used. Raises ValueError if that is silent.
         """
         last, loudest, peak = recording.num_samples - window, np.zeros(0), 0.0
         for start in (*range(first, last, window), last, *range(0, first, window)):

@@ -54,9 +54,9 @@ def _unwritable(place: Path, error: OSError, todo: str) -> UserError:
 
 @contextlib.contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder`, which becomes it on leaving without an error.
+    """Yield an empty folder, which is renamed to `folder` at the end unless there was an error.
 
-    What a killed run left is removed first. Raises UserError if the disk is full or the place isn't writable.
+    One that a killed run left is removed first. Raises UserError if the disk is full or not writable.
     """
     partial = folder.with_name(f".{folder.name}.next")
     try:
@@ -72,12 +72,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def require_writable(folder: Path, where: str) -> None:
-    """Raise UserError unless files can be written to a folder, which is created: before hours of work."""
-    trial = folder / f".trial.{os.getpid()}.part"
+    """Create a folder and check that it is writable, before hours of work; raises UserError if it isn't."""
+    probe = folder / f".probe.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial.touch()
-        trial.unlink()
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         found = f"can't write to {folder}: {error.strerror or error}"
         todo = "fix the permissions, or give another folder"

@@ -19,7 +19,7 @@ WITHOUT_UNITS = "words not covered by the units"
 def align_splits(experiment: Experiment) -> None:
     """Write align/SPLIT.jsonl.gz and align/rejected.jsonl; raises UserError if too many can't be aligned.
 
-    Utterances with words without units, which dev may have, are listed and don't count as too many.
+    Utterances with words that have no units, as in dev, are listed there but don't count.
     """
     corpus, folder = experiment.config.corpus, experiment.folder("align")
     units = load_units(experiment.folder("units"))
@@ -51,7 +51,7 @@ def align_splits(experiment: Experiment) -> None:
                     rejections.append(Rejection(cut.id, split, "can't be aligned with its text"))
                 bar.advance(cut.duration)
     list_rejections(folder / "rejected.jsonl", rejections, ())
-    # OOV words of dev are no fault of the corpus, and stage train goes on without these utterances, too
+    # OOV words in dev are no defect of the corpus, and stage train skips these utterances, too
     unaligned = [each for each in rejections if each.kind != WITHOUT_UNITS]
     refuse_too_many(unaligned, totals, corpus.max_bad_fraction, folder / "rejected.jsonl")
 

@@ -40,7 +40,7 @@ def align_cuts(
 ) -> Iterator[Tuple[Any, TimedUnits]]:
     """Each cut with its durations, or with none (empty lists) if its text can't be aligned.
 
-    `cuts`: the longest first, of words that all have units; `batch_duration`: seconds per batch; `rate`: Hz
+    `cuts`: the longest first; all their words have units. `batch_duration`: seconds per batch; `rate`: Hz
     of the features' audio.
     """
     step = subsampling(model.config)

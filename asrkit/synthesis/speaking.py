@@ -39,7 +39,7 @@ class Speaker:
         return self.synthesise(self.refuse_unknown(text), name, speed)
 
     def synthesise(self, text: str, name: str, speed: float = 1.0) -> np.ndarray:
-        """As speak, without its checks: where words lack units of their own, the unknown word is spoken."""
+        """Speak without checks; words without units of their own are spoken as the unknown word."""
         ids = [BLANK, *self.units.encode(text), BLANK]
         samples: np.ndarray = to_samples(self.voice.features(ids, name, speed), self.config).numpy()
         return samples
@@ -55,7 +55,8 @@ class Speaker:
     def refuse_unknown(self, text: str) -> str:
         """Return the normalised text; raises UserError if it has no words, or words without own units.
 
-        The unknown word is no stand-in: its sound says nothing of the word that a table would name.
+        The unknown word doesn't replace them, because the table of --lines would then name words that the
+        audio doesn't contain.
         """
         text = normalise_typed(text)
         if not text.split():

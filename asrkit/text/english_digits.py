@@ -86,7 +86,7 @@ def _spoken(match: "re.Match[str]") -> str:
 
 # Five pounds of meat are a weight
 CURRENCY = r" (?P<currency>dollars?|euros?|pounds?(?! of\b))\b(?! sterling)"
-# Of a sixty second timer it is the duration
+# An ordinal (62nd), or a duration, as in a sixty second timer
 SECOND = f"{LEFT}(?P<ordinal>\\d+2nd){MIDDLE}(?P<spoken>[^{RIGHT}]*){RIGHT}"
 COUNTED = (
     *("amendment", "anniversary", "annual", "avenue", "birthday", "century", "congress", "day", "district"),

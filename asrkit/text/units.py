@@ -55,7 +55,7 @@ class Units:
         return units
 
     def with_silence(self, symbol: Optional[str]) -> "Units":
-        """These units, with one that may be between words, as graph.optional_silence; None: only blanks."""
+        """The same units with `symbol` as optional silence between words; None: only blanks."""
         units = copy.copy(self)
         units.silence = self.ids.get(symbol) if symbol else None
         return units
@@ -89,7 +89,7 @@ class Units:
         return [ids] if (ids := tuple(self._ids_of(word))) else []
 
     def entries(self, words: Iterable[str]) -> List[Pronunciation]:
-        """All pronunciations of words that have units, as in the lexicon, else the units of encode."""
+        """Lexicon entries of words that have units; words outside the lexicon are spelled as by encode."""
         found: List[Pronunciation] = []
         for word in sorted(words):
             spelled = Pronunciation(word, tuple(self.symbols[unit] for unit in self._ids_of(word)))

@@ -64,7 +64,8 @@ def divide_by_priors(
 def average_decay(decay: float, step: int) -> float:
     """The decay of a moving average after `step` steps, which rises from 0.1 to `decay`.
 
-    With a constant decay of 0.999 the random weights of the start had 61 % of the average after 500 steps.
+    With a constant decay of 0.999, the random weights of the start would be 61 % of the average after 500
+    steps.
     Source: TensorFlow's ExponentialMovingAverage, num_updates.
     """
     return min(decay, (1 + step) / (10 + step))

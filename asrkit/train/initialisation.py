@@ -92,8 +92,8 @@ def mix_priors(
     """Average the label priors in the output layer with the initial model's, which are of more speech.
 
     `priors`: what divide_by_priors subtracted with `scale` (unit,), of which the mean is returned, at the
-    same scale. Units that the initial model lacks keep theirs: ▁B isn't as frequent as B of a model without
-    marks of words, whose row it may have.
+    same scale. Units that the initial model lacks keep their own priors, even if their row was copied: ▁B
+    isn't as frequent as B in a model without word-start marks.
     """
     _, known, theirs = _of_experiment(place)
     ratio = scale / (_prior_scale(place) or scale)
@@ -104,7 +104,7 @@ def mix_priors(
 
 
 def _prior_scale(place: Path) -> float:
-    """The power of the label priors in an experiment's averaged model; 0: not known, or none."""
+    """The power of the label priors in an experiment's averaged model; 0 if unknown or none."""
     has_settings = (place / "recipe.yaml").is_file()
     return open_experiment(place).config.average.prior_scale if has_settings else 0.0
 

@@ -99,7 +99,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
 
 
 def _make_model(experiment: Experiment, units: Units, world: World) -> AcousticModel:
-    """The model with the corpus's feature mean and deviation, initialised and frozen as train.* asks."""
+    """The model with the corpus's feature mean and deviation, initialised and frozen by train's settings."""
     config = experiment.config
     model = AcousticModel(config.model, config.features.bins, len(units))
     normalisation, _ = load_tensors(experiment.folder("features") / "normalisation.safetensors")
@@ -157,9 +157,11 @@ def _report_gaps(rejected: List[Dict[str, str]], absent: List[str]) -> None:
 
 
 def _report_dev_and_tests(experiment: Experiment, dev: Sequence[Example]) -> None:
-    """Warn of a dev set that the units can't spell, and of sets that the initial model was trained on."""
+    """Warn if the units can't spell the dev set, and if the initial model was trained on dev or test sets."""
     if not any(example.target for example in dev):
-        print(f"warning: the units spell none of {len(dev)} dev utterances: a dev loss of 0 means nothing")
+        print(
+            f"warning: the units can't spell any of {len(dev)} dev utterances: a dev loss of 0 means nothing"
+        )
     start = experiment.config.train.init_from
     if start is None:
         return
@@ -171,11 +173,11 @@ def _report_dev_and_tests(experiment: Experiment, dev: Sequence[Example]) -> Non
 def load_replayed(
     experiment: Experiment, units: Units, model: AcousticModel
 ) -> Tuple[Sequence[Example], Sequence[Pronunciation]]:
-    """Training examples of the experiment train.init_from that CTC can align, and a lexicon of their words.
+    """Load training examples of train.init_from that CTC can align, and a lexicon of their words.
 
-    Their transcripts are spelled by its own lexicon. Their words begin with REPLAYED, so that k2's graphs
-    have its pronunciations, too, where the lexicon here lacks the words or has others. Raises UserError if
-    its units aren't kept here.
+    Transcripts are spelled with the lexicon of that experiment. Their words get the prefix REPLAYED, so that
+    k2's graphs use its pronunciations even if this experiment's lexicon lacks the words or has other ones.
+    Raises UserError unless this experiment's units begin with those of train.init_from.
     """
     source = open_experiment(experiment.named(str(experiment.config.train.init_from)))
     theirs = load_units(source.folder("units"))

@@ -1,4 +1,4 @@
-"""The best paths of a lattice at many weights are those that k2 finds at each."""
+"""The best paths of a lattice at all points of the grid are those that k2 finds at each point."""
 
 import pytest
 
@@ -19,7 +19,7 @@ POINTS = make_points([(0.0, 0.3, 0.7, 1.0, 2.0), (-2.0, 0.0, 0.5, 3.0)])
 
 
 def random_lattice(seed: int, rounded: bool) -> "k2.Fsa":
-    """A lattice of 25 frames over a graph with random scores; `rounded` to halves, many paths are equal."""
+    """A lattice of 25 frames over a graph with random scores; if `rounded` to halves, many are equal."""
     generator = torch.Generator().manual_seed(seed)
     graph = k2.arc_sort(k2.ctc_topo(4))
     scores = -3 * torch.rand(graph.num_arcs, generator=generator)
@@ -41,7 +41,7 @@ def list_of(lattice: "k2.Fsa") -> NBest:
 
 @pytest.mark.parametrize("rounded", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_lists_are_those_of_k2(seed: int, rounded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_equal_to_those_of_k2(seed: int, rounded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     lattice = random_lattice(seed, rounded)
     assert steps_of(lattice) is not None
     found = list_of(lattice)

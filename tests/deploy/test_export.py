@@ -59,7 +59,7 @@ def test_a_bundle_is_complete_and_its_torchscript_equals_the_model(
 ) -> None:
     expected_files = {"model.onnx", "model.pt", "tokens.txt", "words.txt", "HLG.fst", "rules.fst"}
     assert expected_files <= set(open_bundle(bundle).files)
-    assert open_bundle(bundle).silence == ""  # none; of a bundle of before it would be unknown
+    assert open_bundle(bundle).silence == ""  # none; None if it is unknown, as in bundles of earlier versions
     assert "WER" in (bundle / "README.md").read_text()
     model, _ = load_model(finished_yesno / "average" / "model.safetensors")
     traced = torch.jit.load(str(bundle / "model.pt"))

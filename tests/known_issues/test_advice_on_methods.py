@@ -1,4 +1,4 @@
-"""transcribe --method foo was told to decode with foo, a setting that run.sh refuses; a bundle as well."""
+"""For transcribe --method foo the advice, even for a bundle, was to decode with foo, which run.sh refuses."""
 
 import pytest
 

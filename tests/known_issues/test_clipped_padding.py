@@ -1,4 +1,4 @@
-"""Clipping made silence of speech that is mostly digital silence: the loudest tenth of it began at 0."""
+"""Clipping turned speech with much digital silence into silence, because its limit was 0."""
 
 import numpy as np
 

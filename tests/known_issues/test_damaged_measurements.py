@@ -1,7 +1,7 @@
-"""A damaged EXP/robustness/SET.json stopped stages score and show, and their advice was to run them again.
+"""A damaged EXP/robustness/SET.json stopped stages score and show, with the advice to run them again.
 
-And asrkit robustness found a folder that can't be written after all the decoding, took a misspelt set for
-missing files of a stage, and asrkit evaluate named --exp where its --output can't be written.
+asrkit robustness found out only after decoding that it couldn't write its output, and reported a misspelt set
+as missing files of a stage. If asrkit evaluate couldn't write to --output, the error named --exp.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 @pytest.fixture
 def measured(experiment: Experiment) -> Experiment:
-    """With measurements of two sets."""
+    """The experiment, with measurements of two sets."""
     for name in ("dev", "test"):
         found = msgspec.structs.replace(system("yesno", 3), model=fingerprint_model(experiment))
         write_measurement(
@@ -84,7 +84,7 @@ def test_a_misspelt_set_lists_the_sets(experiment: Experiment, monkeypatch: pyte
     for command in (robustness.command, latency.command):
         error = refusal(command, ["--exp", str(experiment.directory), "--set-name", "tset"])
         assert error.found == "no set tset" and error.where == "--set-name"
-        assert error.expected.startswith("one of test, dev")
+        assert error.expected.startswith("one of the decoded sets: test, dev")
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_decoding(

@@ -1,6 +1,6 @@
-"""asrkit show aligned the paths drawn from a lattice with frames of blanks that its search had skipped.
+"""asrkit show aligned the paths drawn from a lattice also with blank frames that the search had skipped.
 
-Their acoustic scores were of other frames, so the n-best list began with another than the 1best transcript.
+Their acoustic scores were of other frames, so the n-best list didn't begin with the 1best transcript.
 """
 
 import dataclasses

@@ -1,5 +1,5 @@
-"""Python code in a Hugging Face folder ran if its question was answered with y, and a word that the tokeniser
-removes, such as a zero-width space, had probability 1."""
+"""Python code in a Hugging Face folder ran if the user answered a question with y, and a word that the
+tokeniser removes, such as a zero-width space, had probability 1."""
 
 import json
 from pathlib import Path

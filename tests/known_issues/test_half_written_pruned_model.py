@@ -1,4 +1,4 @@
-"""asrkit prune raised an OSError for a folder that can't be written, and a kill left half an experiment."""
+"""asrkit prune raised an OSError for a folder that isn't writable, and a kill left half an experiment."""
 
 from pathlib import Path
 from typing import Any

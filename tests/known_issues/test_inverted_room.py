@@ -1,4 +1,4 @@
-"""In a room whose impulse response has a negative peak, speech came early: its largest tap is an echo."""
+"""In a room whose impulse response has a negative peak, speech came early: the largest tap is an echo."""
 
 from pathlib import Path
 

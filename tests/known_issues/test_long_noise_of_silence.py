@@ -1,4 +1,4 @@
-"""Noise with much silence: a segment of silence was drawn, and speech "at 0 dB" had no noise."""
+"""From noise with much silence, a silent segment could be drawn, so that speech "at 0 dB" had no noise."""
 
 from pathlib import Path
 

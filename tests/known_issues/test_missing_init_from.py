@@ -40,7 +40,7 @@ def test_units_are_not_built_without_the_model_that_training_starts_from(tmp_pat
     assert (tmp_path / "exp/units/units.txt").read_bytes() == units
 
 
-def test_training_says_that_it_is_missing(tmp_path: Path) -> None:
+def test_training_reports_that_it_is_missing(tmp_path: Path) -> None:
     experiment = experiment_at(tmp_path / "exp", "a b", tmp_path / "moved")
     with pytest.raises(UserError, match=r"train\.init_from is .*moved, which is missing") as caught:
         check_files(experiment)

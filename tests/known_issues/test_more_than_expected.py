@@ -12,10 +12,10 @@ FOUND = {"train": {"utterances": 12, "seconds": 36.0}, "test": {"utterances": 3,
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_what_is_too_much_is_said(tmp_path: Path, partial: bool) -> None:
+def test_sets_with_too_many_utterances_are_reported(tmp_path: Path, partial: bool) -> None:
     file = tmp_path / "expect.json"
     file.write_text(json.dumps({"train": {"utterances": 10}, "test": {"utterances": 4}}))
-    with pytest.raises(UserError, match="the corpus has more than it should") as caught:
+    with pytest.raises(UserError, match="the corpus has more than expected") as caught:
         check_expectations(FOUND, [], file, partial)
     assert "train utterances: found 12, expected 10" in caught.value.found
     assert "test utterances: found 3, expected 4" in caught.value.found

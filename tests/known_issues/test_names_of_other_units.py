@@ -15,7 +15,7 @@ from tests.graph.test_compile import build  # noqa: E402
 
 
 @pytest.mark.parametrize(
-    ("shown", "found"), [(slice(None), "words, not units"), (slice(3), "3 units, and the graph has unit 6")]
+    ("shown", "found"), [(slice(None), "words, not units"), (slice(3), "3 units, but the graph has unit 6")]
 )
 def test_a_file_of_other_names_is_refused(tmp_path: Path, shown: slice, found: str) -> None:
     graph = build(tmp_path)

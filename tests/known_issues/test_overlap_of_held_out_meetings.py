@@ -1,6 +1,6 @@
 """Sets that asrkit itself held out of meetings by speaker were refused with advice to change the corpus.
 
-People in a meeting talk at once into one microphone, so that a division by speaker shares audio.
+Speakers of a meeting overlap in one recording, so splits by speaker share audio.
 """
 
 import pytest

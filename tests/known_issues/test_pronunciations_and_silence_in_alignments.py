@@ -1,7 +1,7 @@
-"""Words recognised in another pronunciation than the lexicon's first, or between silence, fitted badly.
+"""Alignment used only the first pronunciation of a word, and only blanks between words, never silence.
 
-Alignment gave each word its first pronunciation, and blanks to frames of the silence unit: hotwords replaced
-words that were clear or were inserted into silence, and asrkit align gave low confidences and wrong times.
+So hotwords replaced clearly spoken words or were inserted into silence, and asrkit align gave low confidences
+and wrong times.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ STEP = 0.04
 def sure_of(*frames: str, other: float = -8.0) -> Tensor:
     """Log-probabilities (frame, unit) of a model that is sure of these units; - is the blank."""
     table = torch.full((len(frames), len(UNITS)), other)
-    table[:, BLANK] -= 1  # as of a model that learned silence
+    table[:, BLANK] -= 1  # as in a model that has learned silence
     table[range(len(frames)), [BLANK if name == "-" else UNITS.ids[name] for name in frames]] = -0.01
     return table
 
@@ -105,7 +105,7 @@ def test_the_silence_word_of_a_text_has_the_silence() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_one_pronunciation_without_silence_is_aligned_as_ever(seed: int) -> None:
+def test_one_pronunciation_without_silence_is_aligned_as_before(seed: int) -> None:
     generator = np.random.default_rng(seed)
     table = np.log(generator.dirichlet(np.ones(4), size=9))
     words = [[tuple(generator.integers(1, 4, size=2).tolist())] for _ in range(2)]

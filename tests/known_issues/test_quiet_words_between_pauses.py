@@ -1,4 +1,4 @@
-"""asrkit align gave a word that is quiet as a pause no duration, or a moment: it was cut from both sides."""
+"""If a word was as quiet as a pause, asrkit align cut it from both sides to almost no duration."""
 
 from typing import List, Tuple
 

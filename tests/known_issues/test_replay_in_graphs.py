@@ -71,7 +71,7 @@ def test_replayed_words_have_the_pronunciations_of_their_experiment(
     assert counts.tolist() == count_pairs(CONFIG, THEIRS, TEXTS).tolist()
 
 
-def test_and_the_words_of_the_new_recipe_keep_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_of_the_new_recipe_keep_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Units(SYMBOLS, OTHER)
     replayed, words = load(tmp_path, monkeypatch, own)
     example = Example("own", None, own.encode("AB"), "AB", 1.0)

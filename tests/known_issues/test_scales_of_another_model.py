@@ -35,7 +35,7 @@ def scored(tmp_path: Path) -> Path:
 
 
 def rerun(directory: Path, name: str, stages: Iterable[str]) -> None:
-    """Change a file, as if stages had run again and had made it so."""
+    """Change a file as if these stages had run again and had written it."""
     file = directory / name
     write_text(file, f"{file.read_text()}\n")
     finish(directory, stages)

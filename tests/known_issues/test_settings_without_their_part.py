@@ -1,6 +1,6 @@
-"""Settings of parts that a model doesn't have were accepted, and a change of one retrained the model.
+"""Settings of parts that a model doesn't have were accepted, and changing one retrained the model.
 
-And a setting of section decode that only methods outside decode.methods read made stage decode stale.
+Changing a setting that only methods outside decode.methods read made stage decode stale.
 """
 
 from pathlib import Path

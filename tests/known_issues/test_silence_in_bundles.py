@@ -1,4 +1,4 @@
-"""1best of a bundle whose graph has optional silence refused each utterance with that unit."""
+"""With a bundle whose graph has optional silence, 1best refused every utterance with that unit."""
 
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
@@ -67,7 +67,7 @@ def sure_of(frames: Sequence[str], units: Units) -> torch.Tensor:
     return log_probs
 
 
-@pytest.mark.parametrize("silence", ["SIL", None])  # None: of an asrkit that didn't write it
+@pytest.mark.parametrize("silence", ["SIL", None])  # None: by an earlier version, which didn't store it
 def test_1best_times_words_between_silence(
     tmp_path: Path, searchers: List[MethodSearcher], silence: Optional[str]
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_bundle_without_silence_has_none(tmp_path: Path, searchers: List[Metho
 
 @pytest.mark.parametrize("topology", ["standard", "modified"])
 @pytest.mark.parametrize("fewest", [1, 48])  # 1: every state is a hub
-def test_optional_silence_is_told_from_the_silence_word(
+def test_optional_silence_is_distinguished_from_the_silence_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topology: str, fewest: int
 ) -> None:
     monkeypatch.setattr(hubs, "FEWEST", fewest)

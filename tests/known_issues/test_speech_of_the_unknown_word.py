@@ -38,7 +38,7 @@ def test_words_outside_the_lexicon_are_refused_with_what_to_type(speaker: Speake
     assert len(speaker.speak("AB")) > 0
 
 
-def test_and_no_table_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaker: Speaker) -> None:
+def test_no_table_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speaker: Speaker) -> None:
     monkeypatch.setattr(speaking, "open_speaker", lambda place: speaker)
     (tmp_path / "lines.txt").write_text("AB\nAB QWERTY\n")
     words = [str(tmp_path / "lines.txt"), str(tmp_path / "out"), "--exp", "EXP", "--lines"]

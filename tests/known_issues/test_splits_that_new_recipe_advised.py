@@ -1,6 +1,6 @@
 """new-recipe gave advice that can't be followed for 1 to 3 rows, an absent --recipes, and corpus.dev=test.
 
-And a split of corpus.held_out that the corpus has itself was merged with it silently.
+A split of corpus.held_out was merged silently with a split of the same name in the corpus.
 """
 
 from pathlib import Path

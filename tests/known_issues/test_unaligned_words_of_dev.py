@@ -1,5 +1,5 @@
-"""Stage align gave an utterance with a word without units a duration more than it has units, so that stage
-synthesise failed, or learned durations of the wrong units."""
+"""If a word had no units, stage align wrote one duration too many for its utterance, so stage synthesise
+failed or learned durations of the wrong units."""
 
 import json
 from pathlib import Path
