@@ -57,6 +57,7 @@ class Result(msgspec.Struct):
     groups: Dict[str, Tuple[int, int, float, float]] = {}  # of speakers, with the interval
     training: Optional[str] = None  # name of the training whose model was used
     partial: Optional[str] = None  # such as "368 of 37,045 utterances"
+    trained_before: Optional[str] = None  # of the set, by the initial model: such as "30 of 130 utterances"
 
 
 def make_record(
@@ -128,9 +129,10 @@ def describe(unit: str, counts: Counts, interval: Sequence[float]) -> str:
     return f"{RATES[unit]} {counts} {describe_interval(interval)}  {kinds}"
 
 
-def describe_partial(record: Mapping[str, Any]) -> str:
-    """For example ", partial: 368 of 34,098 utterances"; empty for a complete corpus."""
-    return f", partial: {record['partial']}" if record.get("partial") else ""
+def describe_limits(record: Mapping[str, Any]) -> str:
+    """For example ", partial: 368 of 34,098 utterances"; empty for a complete corpus of unseen utterances."""
+    limits = (("partial", "partial"), ("trained before", "trained_before"))
+    return "".join(f", {name}: {record[field]}" for name, field in limits if record.get(field))
 
 
 def describe_groups(groups: Mapping[str, Sequence[Any]]) -> Dict[str, str]:
@@ -159,7 +161,7 @@ def summary_lines(results: Sequence[Dict[str, Any]]) -> List[str]:
         (
             f"{record['set']}{' (dev)' if record['role'] == 'dev' else ''}",
             record["method"],
-            describe(record["unit"], record_counts(record), record["interval"]) + describe_partial(record),
+            describe(record["unit"], record_counts(record), record["interval"]) + describe_limits(record),
             f"RTF {describe_rtf(record['rtf'])}",
         )
         for record in results

@@ -11,7 +11,7 @@ from asrkit.score.records import (
     describe_confusion,
     describe_groups,
     describe_interval,
-    describe_partial,
+    describe_limits,
     describe_rtf,
     headlines,
     record_counts,
@@ -150,7 +150,7 @@ def _rows(records: Sequence[Record], cells: Callable[[Record], Sequence[str]]) -
 
 
 def _rate(record: Record) -> str:
-    return f"{record_counts(record)} {describe_interval(record['interval'])}{describe_partial(record)}"
+    return f"{record_counts(record)} {describe_interval(record['interval'])}{describe_limits(record)}"
 
 
 def _main_row(record: Record, chosen: Optional[str]) -> List[str]:
@@ -236,9 +236,15 @@ def _plain(name: str) -> str:
 
 
 def _warnings(records: Sequence[Record]) -> List[str]:
-    """Limits of the rates: a partial corpus, excluded utterances, no error at all."""
+    """Limits of the rates: a partial corpus, utterances that aren't unseen or scored, no error at all."""
     partial = records[0].get("partial")
     lines = [f"**Partial**: {partial} of the corpus; published results are on all of it."] if partial else []
+    known = {record["set"]: record["trained_before"] for record in records if record.get("trained_before")}
+    for name, count in known.items():
+        lines.append(
+            f"**Not unseen**: the model that training started from was trained on {count} of {name}, so "
+            "these rates are too optimistic."
+        )
     for record in records:
         about = f"{record['set']}, {record['method']}"
         if record["lost"]:

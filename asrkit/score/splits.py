@@ -17,6 +17,7 @@ from asrkit.score.robustness import FOLDER, read_measurements, render_robustness
 from asrkit.score.transcripts import Transcript, load_transcripts
 from asrkit.storage.files import read_json, write_json, write_text
 from asrkit.text.units import load_units
+from asrkit.train.earlier_training import count_trained_before
 
 
 def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
@@ -41,7 +42,13 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
                 results += _score(experiment, split, method)
     facts_file = experiment.folder("manifests") / "statistics.json"
     partial = read_json(facts_file, Dict[str, Any]).get("partial") if facts_file.exists() else None
-    results = [{**record, "partial": partial} for record in results]
+    before = {
+        name: f"{known} of {count} utterances"
+        for name, (known, count) in count_trained_before(experiment).items()
+    }
+    results = [
+        {**record, "partial": partial, "trained_before": before.get(record["set"])} for record in results
+    ]
     # Not in score/, whose content is reproducible: these hold times
     write_json(experiment.directory / "results.json", results)
     cost = read_cost(experiment)

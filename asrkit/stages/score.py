@@ -7,6 +7,7 @@ from asrkit.errors import UserError
 from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.stages.decode import decoded
+from asrkit.train.earlier_training import FILE as TRAINED_BEFORE
 
 KINDS = ("supervisions", "cuts")
 
@@ -17,7 +18,7 @@ STAGE = Stage(
         *decoded("{dev}", "{test}"),
         *(f"manifests/{split}_{kind}.jsonl.gz" for split in ("{dev}", "{test}") for kind in KINDS),
         *("units/units.txt", "units/lexicon.txt", "manifests/statistics.json"),
-        *("manifests/rejected.jsonl?", "features/rejected.jsonl?"),
+        *("manifests/rejected.jsonl?", "features/rejected.jsonl?", f"train/{TRAINED_BEFORE}?"),
     ),
     writes=("score", "results.json", "RESULTS.md"),
     result=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),

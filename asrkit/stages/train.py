@@ -7,6 +7,7 @@ from asrkit.pipeline.experiment import Experiment
 from asrkit.pipeline.stage import Stage
 from asrkit.stages import units
 from asrkit.stages.features import features_of
+from asrkit.train.earlier_training import FILE as TRAINED_BEFORE
 
 CUTS = "manifests/{train}_cuts.jsonl.gz"
 
@@ -23,7 +24,10 @@ STAGE = Stage(
         f"{CUTS} if augment.waveform",
         f"audio of {CUTS} if augment.waveform",
     ),
-    writes=("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
+    writes=(
+        *("train/checkpoints", "train/log.jsonl", "train/rejected.jsonl?", "train/pairs.safetensors?"),
+        f"train/{TRAINED_BEFORE}?",
+    ),
     result=("model", "augment", "train", "features", "signal", "corpus.train", "corpus.dev"),
     how=(
         # They don't change the steps, only the order of sums within a step and, with another number of ranks,

@@ -17,8 +17,7 @@ from asrkit.config import RecipeConfig, flatten
 from asrkit.corpus.text import WORD_START
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel
-from asrkit.pipeline.experiment import Experiment, open_experiment
-from asrkit.storage.files import iterate_jsonl
+from asrkit.pipeline.experiment import open_experiment
 from asrkit.storage.fingerprint import hash_file
 from asrkit.storage.tensors import load_tensors
 from asrkit.text.units import read_symbols
@@ -107,33 +106,6 @@ def _prior_scale(place: Path) -> float:
     """The power of the label priors in an experiment's averaged model; 0 if unknown or none."""
     has_settings = (place / "recipe.yaml").is_file()
     return open_experiment(place).config.average.prior_scale if has_settings else 0.0
-
-
-def count_trained_on(experiment: Experiment, place: Path) -> Dict[str, Tuple[int, int]]:
-    """Count the utterances of dev and test sets that the model at `place` was trained on.
-
-    Returns (number, size of the set) for sets with at least one. Utterances are compared by the hash of their
-    recording and their start, so `place` must be an experiment that has its manifests; for others the result
-    is empty.
-    """
-    if not (place / "recipe.yaml").is_file():
-        return {}
-    source, corpus = open_experiment(place), experiment.config.corpus
-    trained = set(_content_of(source, source.config.corpus.train))
-    found: Dict[str, Tuple[int, int]] = {}
-    for name in (corpus.dev, *corpus.tests):
-        own = _content_of(experiment, name)
-        if known := sum(each in trained for each in own):
-            found[name] = known, len(own)
-    return found
-
-
-def _content_of(experiment: Experiment, split: str) -> List[Tuple[str, float]]:
-    """For each utterance of a split, the hash of its recording and its start in seconds."""
-    file = experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"
-    rows = iterate_jsonl(file) if file.is_file() else ()
-    contents = ((row.get("custom", {}).get("audio_content"), row["start"]) for row in rows)
-    return [(content, start) for content, start in contents if content]
 
 
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:

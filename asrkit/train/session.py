@@ -22,8 +22,9 @@ from asrkit.text.units import Units, load_units
 from asrkit.train.augmentation import REPLAYED, make_augmenter
 from asrkit.train.criterion import Criterion, count_pairs, make_criterion, write_pairs
 from asrkit.train.curves import write_picture, write_tensorboard
+from asrkit.train.earlier_training import count_trained_before, write_trained_before
 from asrkit.train.examples import Example, StoredExamples, load_examples
-from asrkit.train.initialisation import count_trained_on, freeze, initialise
+from asrkit.train.initialisation import freeze, initialise
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from asrkit.train.preflight import compile_parts, estimate_minutes, units_without_examples
@@ -93,6 +94,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     if world.is_main:
         _report(experiment, training, minutes)
         _report_gaps(rejected, units_without_examples(train, units))
+        write_trained_before(experiment)
         _report_dev_and_tests(experiment, dev)
     run_training(training)
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
@@ -162,11 +164,8 @@ def _report_dev_and_tests(experiment: Experiment, dev: Sequence[Example]) -> Non
         print(
             f"warning: the units can't spell any of {len(dev)} dev utterances: a dev loss of 0 means nothing"
         )
-    start = experiment.config.train.init_from
-    if start is None:
-        return
-    for name, (known, count) in count_trained_on(experiment, experiment.named(start)).items():
-        found = f"{start} was trained on {known} of {count} utterances of {name}"
+    for name, (known, count) in count_trained_before(experiment).items():
+        found = f"{experiment.config.train.init_from} was trained on {known} of {count} utterances of {name}"
         print(f"warning: {found}, so error rates on {name} are too optimistic")
 
 

@@ -1,31 +1,45 @@
 """A model was fine-tuned from one that was trained on the new recipe's test set, and nothing said so."""
 
+import dataclasses
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
-from asrkit.config import CorpusConfig, RecipeConfig
+import msgspec
+
+from asrkit.config import CorpusConfig, RecipeConfig, TrainConfig
 from asrkit.pipeline.experiment import Experiment, write_settings
-from asrkit.train.initialisation import count_trained_on
+from asrkit.train.earlier_training import FILE, count_trained_before, write_trained_before
 from tests.storage.json_lines import write_jsonl_gz
 
+TESTS = {"dev": ["f", "d"], "test-clean": ["a", "g", "c"], "test-other": ["h"]}
 
-def experiment_at(folder: Path, sets: Dict[str, Sequence[str]]) -> Experiment:
+
+def experiment_at(folder: Path, sets: Dict[str, Sequence[str]], start: Optional[Path] = None) -> Experiment:
     corpus = CorpusConfig(module="small", tests=("test-clean", "test-other"))
-    experiment = Experiment(RecipeConfig(name="small", corpus=corpus), folder, folder, folder, jobs=1)
+    config = RecipeConfig(name="small", corpus=corpus, train=TrainConfig(init_from=start and str(start)))
+    experiment = Experiment(config, folder, folder, folder, jobs=1)
     write_settings(folder, experiment.config)
     for name, contents in sets.items():
         rows = [{"start": 0.0, "custom": {"audio_content": content}} for content in contents]
         write_jsonl_gz(experiment.folder("manifests") / f"{name}_cuts.jsonl.gz", rows)
+    write_trained_before(experiment)
     return experiment
 
 
 def test_utterances_in_its_training_data_are_counted(tmp_path: Path) -> None:
     start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"], "dev": ["d"]})
-    sets = {"train": ["e"], "dev": ["f", "d"], "test-clean": ["a", "g", "c"], "test-other": ["h"]}
-    fine_tuned = experiment_at(tmp_path / "fine-tuned", sets)
-    assert count_trained_on(fine_tuned, start.directory) == {"test-clean": (2, 3)}
+    tuned = experiment_at(tmp_path / "fine-tuned", {"train": ["e"], **TESTS}, start.directory)
+    assert count_trained_before(tuned) == {"test-clean": (2, 3)}
+    again = experiment_at(tmp_path / "again", {"train": ["i"], **TESTS, "dev": ["e"]}, tuned.directory)
+    assert count_trained_before(again) == {"dev": (1, 1), "test-clean": (2, 3)}
+    assert count_trained_before(start) == {}
 
 
-def test_nothing_is_known_of_other_models(tmp_path: Path) -> None:
-    fine_tuned = experiment_at(tmp_path / "fine-tuned", {"dev": ["a"]})
-    assert count_trained_on(fine_tuned, tmp_path / "resnet.safetensors") == {}
+def test_without_an_earlier_experiment_nothing_is_kept(tmp_path: Path) -> None:
+    start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"]})
+    tuned = experiment_at(tmp_path / "fine-tuned", TESTS, start.directory)
+    train = msgspec.structs.replace(tuned.config.train, init_from=str(tmp_path / "resnet.safetensors"))
+    config = msgspec.structs.replace(tuned.config, train=train)
+    write_trained_before(dataclasses.replace(tuned, config=config))
+    assert not (tuned.folder("train") / FILE).exists()
+    assert count_trained_before(tuned) == {}

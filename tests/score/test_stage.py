@@ -17,6 +17,7 @@ from asrkit.score.report import TABLE_BEGIN, TABLE_END, render_table
 from asrkit.stages import score
 from asrkit.storage.files import read_json, write_json, write_jsonl, write_text
 from asrkit.text.units import build_units
+from asrkit.train.earlier_training import FILE
 from tests.storage.json_lines import write_jsonl_gz
 
 TEXTS = {"u1": "GO TO TEN", "u2": "STOP NOW", "u3": "GO ON"}
@@ -67,6 +68,25 @@ def test_a_partial_corpus_is_named_in_every_table(
     for lines, count in ((printed, 12), (rows, 8), (table, 1)):
         assert len(lines) == count
         assert all(", partial: 6 of 1,205 utterances" in line for line in lines)
+
+
+def test_a_set_that_the_initial_model_was_trained_on_is_named(experiment: Experiment) -> None:
+    known = [{"audio_content": of, "start": 0.0} for of in ("a", "b")]
+    write_jsonl_gz(experiment.folder("train") / FILE, known)
+    for split, contents in (("test", "bcd"), ("dev", "cde")):
+        cuts = [
+            {"id": f"u{n}", "start": 0.0, "custom": {"audio_content": of}} for n, of in enumerate(contents, 1)
+        ]
+        write_jsonl_gz(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz", cuts)
+    score.run(experiment)
+    results = read_json(experiment.directory / "results.json")
+    assert {(row["set"], row["trained_before"]) for row in results} == {
+        ("test", "1 of 3 utterances"),
+        ("dev", None),
+    }
+    text = (experiment.directory / "RESULTS.md").read_text()
+    assert "was trained on 1 of 3 utterances of test, so these rates are too optimistic" in text
+    assert ", trained before: 1 of 3 utterances" in render_table([("tiny", results, {})])
 
 
 def invoke(command: Any, *arguments: str) -> Result:
