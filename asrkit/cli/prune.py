@@ -31,6 +31,7 @@ def command(exp: Path, keep: float, output: Path) -> None:
     from asrkit.model.description import describe_model
     from asrkit.model.pruning import prune
     from asrkit.pipeline.finished import refuse_changed_model
+    from asrkit.train.earlier_training import FILE, write_utterances_of
 
     output = Path(os.path.abspath(output))
     if output.exists():
@@ -41,6 +42,7 @@ def command(exp: Path, keep: float, output: Path) -> None:
     pruned = prune(model, keep)
     with whole_folder(output) as folder:
         copy_for_model(experiment, folder)
+        write_utterances_of(experiment, folder / "train" / FILE)
         save_model(folder / "average" / "model.safetensors", pruned, {**made_of, "pruned": keep})
         settings = yaml.safe_dump({"model": msgspec.to_builtins(pruned.config)}, sort_keys=False)
         write_text(folder / "model.yaml", settings)

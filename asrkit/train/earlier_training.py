@@ -3,6 +3,7 @@
 train/trained_before.jsonl.gz     {"audio_content": HASH, "start": SECONDS}, one row per utterance
 """
 
+from pathlib import Path
 from typing import Dict, Iterator, Tuple
 
 from asrkit.pipeline.experiment import Experiment, open_experiment
@@ -13,16 +14,17 @@ Utterance = Tuple[str, float]  # the hash of its recording, and its start in sec
 
 
 def write_trained_before(experiment: Experiment) -> None:
-    """Write the training utterances of train.init_from, and of the model that it started from.
-
-    Nothing is written if that is no experiment with manifests.
-    """
+    """Write those of train.init_from, if it is an experiment; else remove the file."""
     file, start = experiment.folder("train") / FILE, experiment.config.train.init_from
     place = experiment.named(start) if start is not None else None
-    if place is None or not (place / "recipe.yaml").is_file():
+    if place is not None and (place / "recipe.yaml").is_file():
+        write_utterances_of(open_experiment(place), file)
+    else:
         remove(file)
-        return
-    source = open_experiment(place)
+
+
+def write_utterances_of(source: Experiment, file: Path) -> None:
+    """Write all utterances that a model was trained on, those of its initial model included."""
     known = {*_utterances_of(source, source.config.corpus.train), *_trained_before(source)}
     with jsonl_gz_writer(file) as write:
         for content, begin in sorted(known):

@@ -8,7 +8,12 @@ import msgspec
 
 from asrkit.config import CorpusConfig, RecipeConfig, TrainConfig
 from asrkit.pipeline.experiment import Experiment, write_settings
-from asrkit.train.earlier_training import FILE, count_trained_before, write_trained_before
+from asrkit.train.earlier_training import (
+    FILE,
+    count_trained_before,
+    write_trained_before,
+    write_utterances_of,
+)
 from tests.storage.json_lines import write_jsonl_gz
 
 TESTS = {"dev": ["f", "d"], "test-clean": ["a", "g", "c"], "test-other": ["h"]}
@@ -33,6 +38,14 @@ def test_utterances_in_its_training_data_are_counted(tmp_path: Path) -> None:
     again = experiment_at(tmp_path / "again", {"train": ["i"], **TESTS, "dev": ["e"]}, tuned.directory)
     assert count_trained_before(again) == {"dev": (1, 1), "test-clean": (2, 3)}
     assert count_trained_before(start) == {}
+
+
+def test_a_pruned_model_knows_them_too(tmp_path: Path) -> None:
+    start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"]})
+    pruned = experiment_at(tmp_path / "pruned", {})  # has no manifests of its training data
+    write_utterances_of(start, pruned.folder("train") / FILE)
+    tuned = experiment_at(tmp_path / "fine-tuned", {"train": ["e"], **TESTS}, pruned.directory)
+    assert count_trained_before(tuned) == {"test-clean": (2, 3)}
 
 
 def test_without_an_earlier_experiment_nothing_is_kept(tmp_path: Path) -> None:
