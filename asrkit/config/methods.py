@@ -93,6 +93,12 @@ _NBEST = (*_HLG, "nbest_paths")
 _PLAIN = {"lm_scale": Weight("lm_scales"), "word_bonus": Weight("word_bonuses")}
 # Beside a better model of the same text the n-gram may be worth nothing, so 0 is tried too.
 _OPTIONAL_LM = {**_PLAIN, "lm_scale": Weight("lm_scales", (0.0,))}
+# The larger n-gram replaces the graph's: both are of the same text.
+_LARGER_LM_WEIGHTS = {
+    "lm_scale": Weight(values=(0.0,)),
+    "word_bonus": Weight("word_bonuses"),
+    "rescore_scale": Weight("lm_scales"),
+}
 _LARGER = Need(
     lambda config: config.lm.rescore_order, "lm.rescore_order, the order of the n-gram to rescore with"
 )
@@ -156,12 +162,7 @@ METHODS: Dict[str, Method] = {
         files=(GRAPH, LARGER_LM),
         packages=("k2", "kenlm"),
         settings=_NBEST,
-        # The larger n-gram replaces the graph's: both are of the same text.
-        weights={
-            "lm_scale": Weight(values=(0.0,)),
-            "word_bonus": Weight("word_bonuses"),
-            "rescore_scale": Weight("lm_scales"),
-        },
+        weights=_LARGER_LM_WEIGHTS,
         needs=(_LARGER,),
         rescores_nbest=True,
     ),
@@ -186,6 +187,15 @@ METHODS: Dict[str, Method] = {
         settings=_NBEST,
         weights={**_OPTIONAL_LM, "neural_scale": Weight("lm_scales", (0.0,))},
         needs=(_NEURAL,),
+        rescores_nbest=True,
+    ),
+    "ngram-and-neural-rescoring": Method(
+        "n-best list of the HLG lattice, rescored with the larger n-gram and lm.neural, each with its weight",
+        files=(GRAPH, LARGER_LM, NEURAL_LM),
+        packages=("k2", "kenlm"),
+        settings=_NBEST,
+        weights={**_LARGER_LM_WEIGHTS, "neural_scale": Weight("lm_scales", (0.0,))},
+        needs=(_LARGER, _NEURAL),
         rescores_nbest=True,
     ),
     "two-neural-rescoring": Method(

@@ -11,6 +11,7 @@ k2 is imported by what searches H or HLG, and not before.
 
 import collections
 import dataclasses
+import functools
 import logging
 import math
 import time
@@ -232,7 +233,10 @@ def make_ngram_scorer(arpa: Path) -> SentenceScorer:
     return score
 
 
-def _neural_scorer(decoder: "UtteranceDecoder", file: str) -> SentenceScorer:
+def _sentence_scorer(decoder: "UtteranceDecoder", file: str) -> SentenceScorer:
+    """That of the larger n-gram or of a neural language model."""
+    if file == LARGER_LM:
+        return make_ngram_scorer(decoder.files[file])
     return make_neural_scorer(decoder.files[file], decoder.files.get(FOLDERS[file]))
 
 
@@ -369,30 +373,11 @@ def _report_absent(absent: Sequence[str], arpa: Path, as_unknown: bool) -> None:
         print(f"decode: whole-lattice-rescoring: {len(absent):,} words that {arpa.name} lacks {fate}: {some}")
 
 
-class NgramRescoring:
-    """n-best list with one more column of scores: those of the larger n-gram."""
+class LmRescoring:
+    """n-best list with one more column of scores for each of some language models."""
 
-    def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.score = make_ngram_scorer(decoder.files[LARGER_LM])
-
-    def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
-        """The drawn n-best list with the model's column."""
-        nbest: NBest = utterance.nbest
-        return nbest.with_column(self.score(nbest.words))
-
-
-class NeuralRescoring(NgramRescoring):
-    """n-best list with one more column of scores: those of the neural language model."""
-
-    def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.score = _neural_scorer(decoder, NEURAL_LM)
-
-
-class TwoNeuralRescoring:
-    """n-best list with two more columns of scores: those of both neural language models."""
-
-    def __init__(self, decoder: UtteranceDecoder) -> None:
-        self.scorers = [_neural_scorer(decoder, file) for file in (NEURAL_LM, SECOND_NEURAL_LM)]
+    def __init__(self, files: Sequence[str], decoder: UtteranceDecoder) -> None:
+        self.scorers = [_sentence_scorer(decoder, file) for file in files]
 
     def __call__(self, utterance: Utterance, points: np.ndarray) -> NBest:
         """The drawn n-best list with the models' columns."""
@@ -506,11 +491,12 @@ CLASSES: Dict[str, Callable[[UtteranceDecoder], Callable[[Utterance, np.ndarray]
     "prefix-beam-search": PrefixBeamSearch,
     "ctc-decoding": CtcDecoding,
     "1best": OneBest,
-    "nbest-rescoring": NgramRescoring,
+    "nbest-rescoring": functools.partial(LmRescoring, (LARGER_LM,)),
     "whole-lattice-rescoring": WholeLatticeRescoring,
     "attention-decoder": AttentionDecoder,
-    "neural-rescoring": NeuralRescoring,
-    "two-neural-rescoring": TwoNeuralRescoring,
+    "neural-rescoring": functools.partial(LmRescoring, (NEURAL_LM,)),
+    "ngram-and-neural-rescoring": functools.partial(LmRescoring, (LARGER_LM, NEURAL_LM)),
+    "two-neural-rescoring": functools.partial(LmRescoring, (NEURAL_LM, SECOND_NEURAL_LM)),
     "transducer-greedy": TransducerGreedy,
     "modified-beam-search": ModifiedBeamSearch,
     "fast-beam-search": FastBeamSearch,

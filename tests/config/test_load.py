@@ -86,6 +86,12 @@ def test_settings_are_frozen_and_flatten_to_plain_values(recipe: Path) -> None:
         ("nbest-rescoring", [], "lm.rescore_order", ["lm.rescore_order=5"]),
         ("neural-rescoring", ["lm.neural.dim=64"], "lm.neural.layers", ["lm.neural.layers=1"]),
         (
+            "ngram-and-neural-rescoring",
+            ["lm.neural.layers=1"],
+            "lm.rescore_order",
+            ["lm.neural.layers=1", "lm.rescore_order=5"],
+        ),
+        (
             "two-neural-rescoring",
             ["lm.neural.layers=1"],
             "lm.second_neural.layers",

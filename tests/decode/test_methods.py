@@ -12,7 +12,7 @@ pytestmark = pytest.mark.k2
 
 from asrkit.config import DecodeConfig, NeuralLmConfig  # noqa: E402
 from asrkit.config.methods import LARGER_LM, LM, METHODS, NEURAL_LM, SECOND_NEURAL_LM, WORDS  # noqa: E402
-from asrkit.decode.methods import UtteranceDecoder  # noqa: E402
+from asrkit.decode.methods import UtteranceDecoder, make_ngram_scorer  # noqa: E402
 from asrkit.decode.nbest import NBest, make_points  # noqa: E402
 from asrkit.lm.neural import make_neural_scorer, train_neural  # noqa: E402
 from asrkit.model.acoustic import AcousticModel  # noqa: E402
@@ -158,17 +158,26 @@ def test_prefix_search_uses_the_language_model_and_no_lexicon(tmp_path: Path) ->
     assert nbest.best([0.0, 0.0]) == ["AC"] and nbest.best([1.0, 0.0]) == ["AB"]
 
 
-def test_two_neural_models_add_a_column_each(tmp_path: Path) -> None:
+def test_language_models_add_a_column_each(tmp_path: Path) -> None:
     text = ["RED BOOKED", "READ BOOK", "RED"]
-    kinds = {"neural": "residual", "second_neural": "masked"}
-    for name, kind in kinds.items():
+    for name, kind in {"neural": "residual", "second_neural": "masked"}.items():
         settings = msgspec.convert({"kind": kind, "layers": 1, "dim": 8, "epochs": 1}, NeuralLmConfig)
         train_neural(settings, text, text, tmp_path / f"{name}.safetensors")
-    config = DecodeConfig(methods=("two-neural-rescoring",), lm_scales=(0.5,), word_bonuses=(0.0,))
+    methods = {
+        "ngram-and-neural-rescoring": {"rescore_scale": "larger", "neural_scale": "neural"},
+        "two-neural-rescoring": {"neural_scale": "neural", "second_neural_scale": "second_neural"},
+    }
+    config = DecodeConfig(methods=tuple(methods), lm_scales=(0.5,), word_bonuses=(0.0,))
     frames = [["R"], ["EH"], ["D"], ["B", "<blk>"], ["UH"], ["K"], ["D", "<blk>"]]
-    found = decode(tmp_path, config, frames)["two-neural-rescoring"]
-    for column, name in enumerate(kinds, start=3):
-        expected = make_neural_scorer(tmp_path / f"{name}.safetensors")(found.words)
-        assert found.scores[:, column] == pytest.approx(expected, abs=1e-5)
-    grid = METHODS["two-neural-rescoring"].grid(config)
-    assert list(grid) == ["lm_scale", "word_bonus", "neural_scale", "second_neural_scale"]
+    found = decode(tmp_path, config, frames)
+    words = found["two-neural-rescoring"].words
+    expected = {
+        name: make_neural_scorer(tmp_path / f"{name}.safetensors")(words)
+        for name in ("neural", "second_neural")
+    }
+    expected["larger"] = make_ngram_scorer(tmp_path / "larger.arpa")(words)
+    for method, scales in methods.items():
+        assert found[method].words == words
+        assert list(METHODS[method].grid(config)) == ["lm_scale", "word_bonus", *scales]
+        for column, name in enumerate(scales.values(), start=3):
+            assert found[method].scores[:, column] == pytest.approx(expected[name], abs=1e-5)
