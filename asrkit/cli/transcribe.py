@@ -83,11 +83,7 @@ def command(
         return
     refuse_alone("--chunk", chunk, "--stream", streams)
     refuse_alone("--hotwords-score", hotwords_score, "--hotwords", hotwords)
-    if output is not None:
-        _refuse_equal_names(recordings)
-    elif form in ("srt", "vtt") and len(recordings) > 1:
-        found = f"{len(recordings)} recordings, whose subtitles would be one file"
-        raise UserError(found, "a file for each", "--format", f"--format {form} --output DIR")
+    _check_output(recordings, form, output)
     _refuse_forks(nj, device)
     recognizer = open_recognizer(one_of(exp, model), method, device)
     weight = WEIGHT if hotwords_score is None else hotwords_score
@@ -112,6 +108,15 @@ def command(
     factor = f", real-time factor {elapsed / seconds:.2g}" if seconds else ""
     print(f"{seconds:.1f} s of audio in {elapsed:.1f} s{factor}", file=sys.stderr)
     _refuse_failures(failures, len(recordings))
+
+
+def _check_output(recordings: Sequence[Path], form: str, output: Optional[Path]) -> None:
+    """Raise UserError if two transcripts would be in one file that can only have one."""
+    if output is not None:
+        _refuse_equal_names(recordings)
+    elif form in ("srt", "vtt") and len(recordings) > 1:
+        found = f"{len(recordings)} recordings, whose subtitles would be one file"
+        raise UserError(found, "a file for each", "--format", f"--format {form} --output DIR")
 
 
 def _transcribe_all(

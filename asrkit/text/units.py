@@ -183,23 +183,11 @@ def build_units(
     unknown_word = normalise_word(config.unknown_word, corpus) if config.unknown_word is not None else None
     if config.kind == "phones":
         assert given_lexicon is not None  # a recipe without units.lexicon is refused when it is read
-        lexicon = read_lexicon(given_lexicon, corpus)
-        lexicon = merge_stress(lexicon) if config.merge_stress else lexicon
-        if config.grapheme_to_phoneme is not None:
-            known = {entry.word for entry in lexicon}
-            lexicon += pronounce(sorted({*vocabulary, *extra_words} - known), lexicon)
+        lexicon = _completed_lexicon(config, {*vocabulary, *extra_words}, given_lexicon, corpus)
         _refuse_missing(vocabulary, {entry.word for entry in lexicon}, unknown_word, given_lexicon)
         trained = {unit for entry in lexicon for unit in entry.units}
     else:
-        bpe = config.kind == "bpe"
-        spell: Spelling = _characters
-        if bpe and kept is not None:
-            write_bytes(directory / "bpe.model", (kept / "bpe.model").read_bytes())
-            spell = bpe_spelling((kept / "bpe.model").read_bytes())
-        elif bpe:
-            model = train_bpe(config.vocabulary_size, sentences, "units.vocabulary_size")
-            write_bytes(directory / "bpe.model", model)
-            spell = bpe_spelling(model)
+        spell = _spelling(config, sentences, directory, kept)
         lexicon = [Pronunciation(word, spell(word)) for word in vocabulary]
         trained = {unit for entry in lexicon for unit in entry.units}
         trained |= set() if kept is None else set(read_symbols(kept / "units.txt"))
@@ -214,6 +202,31 @@ def build_units(
     units = load_units(directory)
     units.refuse_lost_words(str(given_lexicon or directory / "lexicon.txt"))
     return units
+
+
+def _completed_lexicon(
+    config: UnitsConfig, words: Set[str], given_lexicon: Path, corpus: CorpusConfig
+) -> List[Pronunciation]:
+    """The given lexicon, and with units.grapheme_to_phoneme the `words` that it lacks."""
+    lexicon = read_lexicon(given_lexicon, corpus)
+    lexicon = merge_stress(lexicon) if config.merge_stress else lexicon
+    if config.grapheme_to_phoneme is not None:
+        lexicon += pronounce(sorted(words - {entry.word for entry in lexicon}), lexicon)
+    return lexicon
+
+
+def _spelling(
+    config: UnitsConfig, sentences: Sequence[str], directory: Path, kept: Optional[Path]
+) -> Spelling:
+    """Characters, or BPE pieces of a model that is written: that in `kept`, or one trained on `sentences`."""
+    if config.kind != "bpe":
+        return _characters
+    if kept is not None:
+        model = (kept / "bpe.model").read_bytes()
+    else:
+        model = train_bpe(config.vocabulary_size, sentences, "units.vocabulary_size")
+    write_bytes(directory / "bpe.model", model)
+    return bpe_spelling(model)
 
 
 def load_units(directory: Path) -> Units:
