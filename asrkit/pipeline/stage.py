@@ -67,7 +67,7 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
     {augment.directory} stands for the directory of each transform that has one, {augment.waveform} for the
     kind of each transform of waveforms, {train.init_from} for the files of an experiment to start from,
     {init_from.experiment} for its folder, {init_from.replay} for that if train.replay uses its data, and
-    {init_from.averaged} for the files again if average.initial_share uses the model.
+    {init_from.averaged} for the files again if stage average uses the model or its label priors.
     """
     corpus = experiment.config.corpus
     choices: Dict[str, Sequence[Any]] = {
@@ -87,7 +87,8 @@ def fill(patterns: Sequence[str], experiment: Experiment) -> List[str]:
         choices["train.init_from"] = [f"{start}/average/model.safetensors", f"{start}/units/units.txt"]
         choices["init_from.experiment"] = [start]
         choices["init_from.replay"] = [start] if experiment.config.train.replay else []
-    averaged = experiment.config.average.initial_share > 0
+    average = experiment.config.average
+    averaged = average.initial_share > 0 or average.prior_scale > 0
     choices["init_from.averaged"] = choices["train.init_from"] if averaged else []
     filled: List[str] = []
     for pattern in patterns:

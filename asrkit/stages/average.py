@@ -96,7 +96,7 @@ def run(experiment: Experiment) -> None:
         "epochs": best["files"],
     }
     if config.average.prior_scale:
-        made_of["priors"] = _divide_by_priors(experiment, model, units, dev)
+        made_of.update(_divide_by_priors(experiment, model, units, dev))
     if mixed is not None:
         share, start = config.average.initial_share, config.train.init_from
         print(f"average: a share of {share:g} of {start}, in {mixed} of {len(model.state_dict())} tensors")
@@ -182,16 +182,20 @@ def _batch_duration(config: RecipeConfig) -> float:
 
 def _divide_by_priors(
     experiment: Experiment, model: "AcousticModel", units: "Units", dev: "Sequence[Example]"
-) -> List[float]:
-    """Divide the model's posteriors by the label priors to the power average.prior_scale; the priors."""
-    from asrkit.train.average import divide_by_priors
-    from asrkit.train.initialisation import mix_priors
+) -> Dict[str, Any]:
+    """Divide the model's posteriors by the label priors to the power average.prior_scale.
 
-    config = experiment.config
-    scale, share = config.average.prior_scale, config.average.initial_share
-    priors = divide_by_priors(model.eval(), dev, _batch_duration(config), scale)
-    initial = _initial_of(experiment)
-    if initial is not None and initial.is_dir():
-        priors = mix_priors(model, units.symbols, initial, share, priors, scale)
+    Returns what was subtracted from the output layer's bias, and the frames that the priors are means of.
+    """
+    from asrkit.train.average import divide_by_priors, label_priors
+    from asrkit.train.initialisation import pool_priors
+
+    config, scale = experiment.config, experiment.config.average.prior_scale
+    priors, frames = label_priors(model.eval(), dev, _batch_duration(config))
+    total: Optional[int] = frames
+    start = experiment.named(config.train.init_from) if config.train.init_from is not None else None
+    if start is not None and start.is_dir():
+        priors, total = pool_priors(units.symbols, start, priors, frames)
     print(f"average: posteriors divided by the label priors to the power {scale:g}")
-    return list(priors.tolist())
+    found = {"priors": divide_by_priors(model, priors, scale).tolist()}
+    return found if total is None else {**found, "prior_frames": total}

@@ -32,20 +32,10 @@ def average_weights(files: Sequence[Path]) -> Dict[str, Tensor]:
 
 
 @torch.no_grad()
-def divide_by_priors(
-    model: AcousticModel, examples: Sequence[Example], batch_duration: float, scale: float
-) -> Tensor:
-    """Divide the posteriors by the label priors to the power `scale`, in the bias of the output layer.
-
-    Returns what was subtracted from the bias (unit,).
-
-    Posteriors prefer blank and the units that are frequent in training, which the language model prefers too.
-    Division by priors gives the search likelihoods, as in hybrid recognisers (Bourlard and Morgan 1994; with
-    CTC: Miao et al. 2015, EESEN). The priors are the mean posteriors of `examples`.
-
-        posterior  blank 0.90  A 0.09  B 0.01      divided by the root of the priors 0.64, 0.09, 0.01:
-        and normalised again   0.74    0.20    0.07
-    """
+def label_priors(
+    model: AcousticModel, examples: Sequence[Example], batch_duration: float
+) -> Tuple[Tensor, int]:
+    """The label priors (unit,), which are the mean posteriors of `examples`, and the number of frames."""
     total = torch.zeros(model.units, dtype=torch.float64)
     frames = 0
     for batch in batch_by_length(examples, batch_duration):
@@ -54,9 +44,24 @@ def divide_by_priors(
         for row, count in zip(log_probs, counts.tolist()):
             total += row[:count].exp().sum(dim=0).double().cpu()
             frames += count
+    return total / max(1, frames), frames
+
+
+@torch.no_grad()
+def divide_by_priors(model: AcousticModel, priors: Tensor, scale: float) -> Tensor:
+    """Divide the posteriors by the label priors (unit,) to the power `scale`, in the output layer's bias.
+
+    Returns what was subtracted from the bias (unit,).
+
+    Posteriors prefer blank and the units that are frequent in training, which the language model prefers too.
+    Division by priors gives the search likelihoods, as in hybrid recognisers (Bourlard and Morgan 1994; with
+    CTC: Miao et al. 2015, EESEN).
+
+        posterior  blank 0.90  A 0.09  B 0.01      divided by the root of the priors 0.64, 0.09, 0.01:
+        and normalised again   0.74    0.20    0.07
+    """
     # A unit that dev hardly has gets the prior of one in a frame of 10,000 at least, not a bonus without end
-    priors = (total / max(1, frames)).clamp(min=1e-4)
-    subtracted = scale * priors.log().to(model.output.bias)
+    subtracted = scale * priors.clamp(min=1e-4).log().to(model.output.bias)
     model.output.bias -= subtracted
     return subtracted.cpu()
 

@@ -8,7 +8,7 @@ WeSpeaker            front.layer1.0.shortcut.0.weight, ...            -> front.l
 import copy
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -40,9 +40,9 @@ def initialise(model: AcousticModel, symbols: Sequence[str], place: Path) -> Tup
     Raises UserError if a file can't be read or nothing matches.
     """
     if place.is_dir():
-        given, known, priors = _of_experiment(place)
-        if priors:  # undo the division by priors, since training works with posteriors
-            given["output.bias"] = given["output.bias"] + torch.tensor(priors)
+        given, known, made_of = _of_experiment(place)
+        if "priors" in made_of:  # undo the division by priors, since training works with posteriors
+            given["output.bias"] = given["output.bias"] + torch.tensor(made_of["priors"])
         given, left = _by_unit(given, known, model, symbols)
     else:
         given, left = _of_resnet(load_tensors(place, check=False)[0]), []
@@ -84,28 +84,27 @@ def mix_initial(model: AcousticModel, symbols: Sequence[str], place: Path, share
     return len(taken)
 
 
-@torch.no_grad()
-def mix_priors(
-    model: AcousticModel, symbols: Sequence[str], place: Path, share: float, priors: Tensor, scale: float
-) -> Tensor:
-    """Average the label priors in the output layer with the initial model's, which are of more speech.
+def pool_priors(
+    symbols: Sequence[str], place: Path, priors: Tensor, frames: int
+) -> Tuple[Tensor, Optional[int]]:
+    """Pool label priors of some frames with those of the initial model at `place`, if it has any.
 
-    `priors`: what divide_by_priors subtracted with `scale` (unit,), of which the mean is returned, at the
-    same scale. Units that the initial model lacks keep their own priors, even if their row was copied: ▁B
-    isn't as frequent as B in a model without word-start marks.
+    The dev set of a new corpus may have a few sentences, which say little of how frequent units are. Returns
+    the means over the frames of both, and their number; the initial model's alone, and None, if the number of
+    its frames isn't known. Units that it lacks keep their own priors, even if their row was copied: ▁B isn't
+    as frequent as B in a model without word-start marks.
     """
-    _, known, theirs = _of_experiment(place)
-    ratio = scale / (_prior_scale(place) or scale)
-    of_unit = {symbol: ratio * prior for symbol, prior in zip(known, theirs)}
-    change = torch.tensor([of_unit.get(symbol, own) - own for symbol, own in zip(symbols, priors.tolist())])
-    model.output.bias -= share * change.to(model.output.bias)
-    return priors + share * change
-
-
-def _prior_scale(place: Path) -> float:
-    """The power of the label priors in an experiment's averaged model; 0 if unknown or none."""
-    has_settings = (place / "recipe.yaml").is_file()
-    return open_experiment(place).config.average.prior_scale if has_settings else 0.0
+    _, known, made_of = _of_experiment(place)
+    if "priors" not in made_of or not known or not (place / "recipe.yaml").is_file():
+        return priors, frames
+    scale = open_experiment(place).config.average.prior_scale
+    total = frames + made_of["prior_frames"] if "prior_frames" in made_of else None
+    weight = frames / total if total else 0.0
+    theirs = dict(zip(known, torch.tensor(made_of["priors"]).div(scale).exp().tolist()))
+    pooled = [
+        weight * own + (1 - weight) * theirs.get(symbol, own) for symbol, own in zip(symbols, priors.tolist())
+    ]
+    return torch.tensor(pooled).to(priors), total
 
 
 def refuse_other_features(place: Path, config: RecipeConfig) -> None:
@@ -146,12 +145,12 @@ def _of_features(config: RecipeConfig) -> Dict[str, Any]:
     return {name: value for name, value in kept.items() if name not in NOT_THE_SOUND}
 
 
-def _of_experiment(place: Path) -> Tuple[Dict[str, Tensor], List[str], List[float]]:
-    """The averaged model's tensors, its units (none if units.txt isn't the model's), and its label priors."""
+def _of_experiment(place: Path) -> Tuple[Dict[str, Tensor], List[str], Dict[str, Any]]:
+    """The averaged model's tensors, its units (none if units.txt isn't the model's), and its origin."""
     given, about = load_tensors(place / "average" / "model.safetensors")
     table = place / "units" / "units.txt"
     same = table.exists() and about["made_of"].get("units") == hash_file(table)
-    return given, read_symbols(table) if same else [], about["made_of"].get("priors", [])
+    return given, read_symbols(table) if same else [], about["made_of"]
 
 
 def _of_resnet(given: Dict[str, Tensor]) -> Dict[str, Tensor]:

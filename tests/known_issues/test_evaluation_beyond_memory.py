@@ -1,7 +1,7 @@
 """Evaluation on dev ignored train.gradient_accumulation: its batches had the whole train.batch_duration."""
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import msgspec
 import pytest
@@ -49,12 +49,12 @@ def test_batches_of_stage_average_are_those_of_training(
         seconds.append(batch_duration)
         return {"errors": 1, "words": 1, "loss": 1.0}
 
-    def divide(model: Any, dev: Any, batch_duration: float, scale: float) -> torch.Tensor:
+    def mean(model: Any, dev: Any, batch_duration: float) -> Tuple[torch.Tensor, int]:
         seconds.append(batch_duration)
-        return torch.zeros(3)
+        return torch.ones(3), 1
 
     monkeypatch.setattr(evaluate, "evaluate", measure)
-    monkeypatch.setattr(averaging, "divide_by_priors", divide)
+    monkeypatch.setattr(averaging, "label_priors", mean)
     monkeypatch.setattr(average, "_load_average", lambda *_: None)
     train = TrainConfig(batch_duration=100.0, gradient_accumulation=4)
     candidates = msgspec.structs.replace(settings().average, candidates=("best-1",))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from asrkit.model.acoustic import AcousticModel, score_sequences
-from asrkit.train.average import divide_by_priors
+from asrkit.train.average import divide_by_priors, label_priors
 from asrkit.train.evaluate import evaluate
 from asrkit.train.examples import collate
 from asrkit.train.loop import Training, run_training
@@ -53,7 +53,9 @@ def test_posteriors_are_divided_by_their_mean_and_normalised_again() -> None:
     batch = collate(examples)
     before, frames = model(*batch)
     posteriors = torch.cat([row[:count].exp() for row, count in zip(before, frames.tolist())])
-    divide_by_priors(model, examples, 2.0, 0.5)
+    priors, count = label_priors(model, examples, 2.0)
+    assert count == len(posteriors)
+    divide_by_priors(model, priors, 0.5)
     divided = posteriors / posteriors.mean(dim=0).sqrt()
     after = torch.cat([row[:count].exp() for row, count in zip(model(*batch)[0], frames.tolist())])
     torch.testing.assert_close(after, divided / divided.sum(dim=1, keepdim=True))

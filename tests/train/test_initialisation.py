@@ -1,7 +1,7 @@
 """Weights of other models, and frozen parts."""
 
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import msgspec
 import pytest
@@ -10,15 +10,16 @@ from msgspec.structs import replace
 from safetensors.torch import save_file
 
 from asrkit.config import CorpusConfig, FeaturesConfig, ModelConfig, RecipeConfig
+from asrkit.config.recipe import AverageConfig
 from asrkit.errors import UserError
 from asrkit.model.acoustic import AcousticModel, save_model
 from asrkit.model.front import ResidualFront
 from asrkit.pipeline.experiment import write_settings
 from asrkit.storage.files import write_text
 from asrkit.storage.fingerprint import hash_file
-from asrkit.train.average import divide_by_priors
+from asrkit.train.average import divide_by_priors, label_priors
 from asrkit.train.examples import draw_replayed
-from asrkit.train.initialisation import freeze, initialise, mix_initial, mix_priors, refuse_other_features
+from asrkit.train.initialisation import freeze, initialise, mix_initial, pool_priors, refuse_other_features
 from asrkit.train.loop import Training, run_training
 from asrkit.train.optimizer import make_optimizer
 from tests.known_issues.conftest import Finished
@@ -124,7 +125,7 @@ def test_units_that_start_words_begin_with_the_rows_of_the_unmarked_ones(tmp_pat
 def test_label_priors_are_taken_out_of_the_bias(tmp_path: Path) -> None:
     source = write_experiment(tmp_path, UNITS.symbols)
     bias, examples = source.output.bias.clone(), make_examples(4, 0)
-    priors = divide_by_priors(source.eval(), examples, 2.0, 0.6)
+    priors = divide_by_priors(source, label_priors(source.eval(), examples, 2.0)[0], 0.6)
     assert float((source.output.bias - bias).abs().min()) > 0.1
     made_of = {"units": hash_file(tmp_path / "units" / "units.txt"), "priors": priors.tolist()}
     save_model(tmp_path / "average" / "model.safetensors", source, made_of)
@@ -150,16 +151,24 @@ def test_a_share_of_the_initial_model_is_in_the_average_without_its_priors(tmp_p
     assert model.output.bias[3] == before["output.bias"][3]  # a unit that the initial model lacks
 
 
-def test_label_priors_are_averaged_with_those_of_the_initial_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("frames", "expected"), [(300, [0.6, 0.38, 0.1]), (None, [0.8, 0.14, 0.1])])
+def test_label_priors_are_pooled_with_those_of_the_initial_model(
+    tmp_path: Path, frames: Optional[int], expected: List[float]
+) -> None:
     source = write_experiment(tmp_path, ["<blk>", "B", "A"])
-    made_of = {"units": hash_file(tmp_path / "units" / "units.txt"), "priors": [-1.0, -2.0, -4.0]}
+    theirs = 0.7 * torch.tensor([0.8, 0.06, 0.14]).log()
+    made_of: Dict[str, Any] = {
+        "units": hash_file(tmp_path / "units" / "units.txt"),
+        "priors": theirs.tolist(),
+        **({} if frames is None else {"prior_frames": frames}),
+    }
     save_model(tmp_path / "average" / "model.safetensors", source, made_of)
-    model = make_model(MODEL, 3, bins=20)
-    own = divide_by_priors(model.eval(), make_examples(4, 0), 2.0, 0.6)
-    before = model.output.bias.clone()
-    mixed = mix_priors(model, ["<blk>", "A", "D"], tmp_path, 0.25, own, 0.6)
-    torch.testing.assert_close(mixed, torch.stack([0.75 * own[0] - 0.25, 0.75 * own[1] - 1.0, own[2]]))
-    torch.testing.assert_close(model.output.bias, before + own - mixed)
+    average = AverageConfig(prior_scale=0.7)
+    write_settings(tmp_path, RecipeConfig(name="x", corpus=CorpusConfig(module="tsv"), average=average))
+    own = torch.tensor([0.4, 0.62, 0.1])
+    pooled, total = pool_priors(["<blk>", "A", "D"], tmp_path, own, 300)  # D is new
+    torch.testing.assert_close(pooled, torch.tensor(expected))
+    assert total == (None if frames is None else 600)
 
 
 def test_without_the_units_of_the_experiment_no_row_of_the_output_is_taken(tmp_path: Path) -> None:
