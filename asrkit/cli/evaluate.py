@@ -38,6 +38,7 @@ from asrkit.stages import average
 from asrkit.stages.table import stage_named
 from asrkit.storage.files import read_json, remove, write_checked_json, write_json
 from asrkit.storage.fingerprint import hash_file, hash_value
+from asrkit.train.earlier_training import FILE, write_segments_of
 
 FOLDER = click.Path(path_type=Path)
 # Stages whose folders decoding may read in the trained experiment; the evaluation has links to them
@@ -87,6 +88,7 @@ def command(
         begun = _begin(evaluation, cuts, shards)
         if not begun["outputs"]:
             decode_frozen(evaluation, name)
+        write_segments_of(trained, evaluation.folder("train") / FILE)
         score_all(evaluation, methods)
         _finish(evaluation, name, begun)
 

@@ -31,7 +31,7 @@ def command(exp: Path, keep: float, output: Path) -> None:
     from asrkit.model.description import describe_model
     from asrkit.model.pruning import prune
     from asrkit.pipeline.finished import refuse_changed_model
-    from asrkit.train.earlier_training import FILE, write_utterances_of
+    from asrkit.train.earlier_training import FILE, write_segments_of
 
     output = Path(os.path.abspath(output))
     if output.exists():
@@ -42,7 +42,7 @@ def command(exp: Path, keep: float, output: Path) -> None:
     pruned = prune(model, keep)
     with whole_folder(output) as folder:
         copy_for_model(experiment, folder)
-        write_utterances_of(experiment, folder / "train" / FILE)
+        write_segments_of(experiment, folder / "train" / FILE)
         save_model(folder / "average" / "model.safetensors", pruned, {**made_of, "pruned": keep})
         settings = yaml.safe_dump({"model": msgspec.to_builtins(pruned.config)}, sort_keys=False)
         write_text(folder / "model.yaml", settings)
@@ -52,7 +52,10 @@ def command(exp: Path, keep: float, output: Path) -> None:
         work = sum(part.multiply_adds for part in describe_model(of, shift))
         print(f"{place}: {of.parameter_count():,} parameters, {work:,} multiply-adds per second of audio")
     start, settings_file = (shlex.quote(str(place)) for place in (output, output / "model.yaml"))
-    print(f"fine-tune: recipes/NAME/run.sh --exp EXP3 --init-from {start} --config {settings_file}")
+    print(
+        f"fine-tune: recipes/NAME/run.sh --exp EXP3 --init-from {start} --config {settings_file} "
+        "--set average.initial_share=0"
+    )
 
 
 def copy_for_model(experiment: Experiment, output: Path) -> None:

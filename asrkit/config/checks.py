@@ -296,15 +296,15 @@ def _value_of(config: RecipeConfig, setting: str) -> Any:
 
 
 def _unused_of_lm(lm: LmConfig) -> Iterator[_Unused]:
-    estimated = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    of_text = lm.arpa is None or (lm.rescore_order is not None and lm.rescore_arpa is None)
+    estimated = of_text or lm.interpolate
     neural = any(each.layers and each.path is None for each in (lm.neural, lm.second_neural))
     drawn = lm.text is not None and lm.text.endswith(GRAMMARS)
     ready = "lm.arpa gives a ready model"
     no_grammar = f"lm.text is {lm.text or 'not'}: a grammar is a file NAME.yaml"
-    yield "lm.text", lm.text is not None and not (estimated or neural), ready
+    yield "lm.text", lm.text is not None and not (of_text or neural), ready
     yield "lm.text_sentences", lm.text_sentences is not None and not drawn, no_grammar
-    yield "lm.interpolate", lm.interpolate and lm.text is None, "lm.text is not"
-    yield "lm.interpolate", lm.interpolate and not estimated, ready
+    yield "lm.interpolate", lm.interpolate and lm.text is lm.arpa is None, "neither lm.text nor lm.arpa is"
     yield "lm.estimator", lm.estimator != "builtin" and not estimated, ready
     yield "lm.min_counts", bool(lm.min_counts) and not estimated, ready
     yield "lm.prune", lm.prune > 0 and lm.arpa is not None, ready

@@ -195,7 +195,7 @@ class LmConfig(Settings):
     text: Optional[str] = None
     text_sentences: Optional[Positive] = None  # drawn from the grammar; None: 5,000
     # Interpolate one model of the transcripts and one of lm.text, with the weight that is best on dev; in one
-    # joint text, the larger of the two dominates
+    # joint text, the larger of the two dominates. With lm.arpa: the transcripts' and the ready models
     interpolate: bool = False
     # Leave out rarer n-grams: one count per order, the last also for higher orders; 1 for unigrams
     min_counts: Tuple[Positive, ...] = ()

@@ -2,8 +2,9 @@
 
 import collections
 import dataclasses
+import math
 from pathlib import Path
-from typing import Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from asrkit.errors import UserError
 from asrkit.storage.files import write_jsonl
@@ -26,14 +27,25 @@ class Rejection:
     detail: str = ""  # found and expected, for this utterance
     speaker: str = ""
     text: str = ""  # if known, scoring counts its words as deletions
+    groups: Sequence[str] = ()  # of its speaker; they and snr as in Utterance
+    snr: Optional[float] = None
 
-    def row(self) -> Dict[str, str]:
+    def row(self) -> Dict[str, Any]:
         """A row of rejected.jsonl."""
         reason = f"{self.kind}: {self.detail}" if self.detail else self.kind
-        row = {"id": self.id, "split": self.split, "kind": self.kind, "reason": reason}
-        row = {**row, "speaker": self.speaker, "text": self.text} if self.text else row
-        # JSON can contain lone surrogates, UTF-8 can't
-        return {key: value.encode("utf-8", "backslashreplace").decode() for key, value in row.items()}
+        row: Dict[str, Any] = {"id": self.id, "split": self.split, "kind": self.kind, "reason": reason}
+        if self.text:
+            row.update(speaker=self.speaker, text=self.text)
+            row.update({"groups": list(self.groups)} if self.groups else {})
+            row.update({"snr": self.snr} if self.snr is not None and math.isfinite(self.snr) else {})
+        return {key: _encodable(value) for key, value in row.items()}
+
+
+def _encodable(value: Any) -> Any:
+    """Without lone surrogates, which JSON can contain and UTF-8 can't."""
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def list_rejections(file: Path, rejections: Sequence[Rejection], tests: Sequence[str]) -> None:

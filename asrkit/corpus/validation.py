@@ -86,7 +86,9 @@ def reject(utterance: Utterance, problem: AudioProblem, config: CorpusConfig) ->
         text = check_text(utterance.text, config)
     except AudioProblem:
         text = ""
-    return Rejection(utterance.id, utterance.split, problem.kind, problem.detail, utterance.speaker, text)
+    id, split, speaker = utterance.id, utterance.split, utterance.speaker
+    groups, snr = utterance.groups, utterance.snr
+    return Rejection(id, split, problem.kind, problem.detail, speaker, text, groups, snr)
 
 
 def _check_names(utterance: Utterance) -> None:

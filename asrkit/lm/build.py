@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from asrkit.config.methods import beyond_unigrams
 from asrkit.config.recipe import LmConfig, NeuralLmConfig, RecipeConfig
+from asrkit.config.symbols import UNKNOWN
 from asrkit.corpus.cuts import read_transcripts
 from asrkit.corpus.text import normalise_word
 from asrkit.errors import UserError
@@ -45,6 +46,8 @@ def build_language_models(experiment: Experiment) -> None:
             else:
                 found = copy_given_model(experiment.named(given), arpa, wanted, word_rule)
                 print(f"lm: {given}, of order {found}")
+                if lm.interpolate:
+                    interpolation += _add_transcripts(lm, given, found, texts[0], dev, arpa)
             if arpa.name == "lm.arpa":
                 _refuse_unigrams(config, arpa)
             if write_binary(arpa):
@@ -189,41 +192,74 @@ def _write_model(
     lm: LmConfig, order: int, texts: List[Path], dev: List[str], arpa: Path, threshold: float
 ) -> List[Dict[str, Any]]:
     """Write the pruned model of one text, or mixture of two; returns the mixture's entry in the report."""
-    # The last count is also that of higher orders
-    min_counts = [*lm.min_counts, *lm.min_counts[-1:] * order][:order]
-    whole = len(texts) == 1 and threshold == 0 and lm.estimator == "lmplz"  # lmplz writes the file
-    models: List[NgramModel] = []
-    for text in texts:
-        with open(text, encoding="utf-8", newline="\n") as sentences:
-            if lm.estimator == "lmplz":
-                fallbacks = estimate_with_lmplz(sentences, order, arpa, min_counts, scratch=text.parent)
-                models += [] if whole else [read_arpa(arpa)]
-            else:
-                model, discounts = estimate(sentences, order, min_counts, scratch=text.parent)
-                models.append(model)
-                fallbacks = [
-                    f"{length}-grams: {one.fallback}; fallback discounts {' '.join(map(str, one.values))}"
-                    for length, one in enumerate(discounts, start=1)
-                    if one.fallback
-                ]
-        for line in fallbacks:
-            print(f"lm: {line}")
+    if len(texts) == 1 and threshold == 0 and lm.estimator == "lmplz":
+        _write_with_lmplz(lm, order, texts[0], arpa)
+        return []
+    models = [_estimate(lm, order, text, arpa) for text in texts]
     report: List[Dict[str, Any]] = []
     if len(texts) == 2:
-        where = "the transcripts of corpus.dev"
-        mixture, weight, perplexities = interpolate(models[0], models[1], dev, where)
+        mixture, report = _mix(models[0], models[1], dev, ("text", f"those of {lm.text}"))
         models = [mixture]
-        first, second, both = perplexities
-        print(
-            f"lm: {order}-grams of the transcripts (perplexity {first:.2f} on dev) weigh {weight:.3f}, "
-            f"those of {lm.text} ({second:.2f}) {1 - weight:.3f}: {both:.2f} together"
-        )
-        of_texts = dict(zip(("transcripts", "text", "mixture"), perplexities))
-        report = [{"order": order, "weight_of_transcripts": weight, "perplexity_known": of_texts}]
     if threshold > 0:
         before = sum(models[0].counts)
         models = [prune(models[0], threshold)]
         print(f"lm: {sum(models[0].counts):,} of {before:,} n-grams are left by lm.prune {threshold:g}")
-    if not whole:
-        write_arpa(models[0], arpa)
+    write_arpa(models[0], arpa)
     return report
+
+
+def _add_transcripts(
+    lm: LmConfig, given: str, order: int, transcripts: Path, dev: List[str], arpa: Path
+) -> List[Dict[str, Any]]:
+    """Replace the copy of a given model by its mixture with the transcripts'; its entry in the report."""
+    model = read_arpa(arpa)
+    if UNKNOWN not in model.vocabulary:
+        found, todo = f"{given} has no {UNKNOWN}", "--set lm.interpolate=false uses it as it is"
+        raise UserError(found, f"a model with {UNKNOWN}, to interpolate it", "lm.interpolate", todo)
+    own = _estimate(lm, order, transcripts, transcripts.with_suffix(".arpa"))
+    mixture, report = _mix(own, model, dev, ("given", given))
+    write_arpa(mixture, arpa)
+    return report
+
+
+def _estimate(lm: LmConfig, order: int, text: Path, arpa: Path) -> NgramModel:
+    """The model of a text by lm.estimator; lmplz writes it to `arpa`."""
+    if lm.estimator == "lmplz":
+        _write_with_lmplz(lm, order, text, arpa)
+        return read_arpa(arpa)
+    with open(text, encoding="utf-8", newline="\n") as sentences:
+        model, discounts = estimate(sentences, order, _min_counts(lm, order), scratch=text.parent)
+    for length, one in enumerate(discounts, start=1):
+        if one.fallback:
+            values = " ".join(map(str, one.values))
+            print(f"lm: {length}-grams: {one.fallback}; fallback discounts {values}")
+    return model
+
+
+def _write_with_lmplz(lm: LmConfig, order: int, text: Path, arpa: Path) -> None:
+    with open(text, encoding="utf-8", newline="\n") as sentences:
+        for line in estimate_with_lmplz(sentences, order, arpa, _min_counts(lm, order), scratch=text.parent):
+            print(f"lm: {line}")
+
+
+def _min_counts(lm: LmConfig, order: int) -> List[int]:
+    """One count per order; the last that is set is also that of higher orders."""
+    return [*lm.min_counts, *lm.min_counts[-1:] * order][:order]
+
+
+def _mix(
+    own: NgramModel, other: NgramModel, dev: List[str], named: Tuple[str, str]
+) -> Tuple[NgramModel, List[Dict[str, Any]]]:
+    """The mixture of the transcripts' model and another, and its entry in the report.
+
+    `named`: the other one's name in the report, and in print.
+    """
+    mixture, weight, perplexities = interpolate(own, other, dev, "the transcripts of corpus.dev")
+    first, second, both = perplexities
+    print(
+        f"lm: {len(own.tables)}-grams of the transcripts (perplexity {first:.2f} on dev) weigh {weight:.3f}, "
+        f"{named[1]} ({second:.2f}) {1 - weight:.3f}: {both:.2f} together"
+    )
+    of_models = dict(zip(("transcripts", named[0], "mixture"), perplexities))
+    order = len(own.tables)
+    return mixture, [{"order": order, "weight_of_transcripts": weight, "perplexity_known": of_models}]

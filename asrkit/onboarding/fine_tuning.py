@@ -10,6 +10,7 @@ from asrkit.corpus.text import normalise_text
 from asrkit.errors import UserError
 from asrkit.onboarding.suggestion import Suggestion
 from asrkit.pipeline.experiment import open_experiment
+from asrkit.storage.tensors import read_metadata
 from asrkit.text.lexicon import read_lexicon
 
 COPIED = (
@@ -23,6 +24,7 @@ OF_TRAINING = (
     *("graph.topology", "graph.optional_silence", "graph.silence_probability"),
 )
 OWN = ("features.speed_factors", "features.shard_utterances")
+EPOCHS = 5
 ONE_CASE = 0.99  # share of letters in one case; words such as <unk> and sil may be in the other
 LARGEST_NEW = 0.5  # share of new characters in the training text; if it is larger, the script is another
 
@@ -30,22 +32,52 @@ Case = Literal["upper", "lower"]
 
 
 def settings_of_model(place: Path) -> List[Suggestion]:
-    """Settings to fine-tune a model: its own, its lexicon if it has phones, a tenth of its learning rate."""
+    """Settings to fine-tune a model: its own, its lexicon if it has phones, and its language models."""
     config = open_experiment(place).config
     settings = [
         Suggestion("train.init_from", str(place), "the model to fine-tune"),
-        Suggestion(
-            "train.learning_rate", round(config.train.learning_rate / 10, 6), "a tenth of the model's"
-        ),
-        Suggestion("average.initial_share", 0.3, "share of the initial model, against forgetting"),
+        Suggestion("model", None, "that of train.init_from"),
+        *_training(place, config),
     ]
-    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():  # not if it was pruned
-        reason = "share of the model's own training data, against forgetting"
-        settings.append(Suggestion("train.replay", 0.3, reason))
     if config.units.kind == "phones":
         lexicon = str(place / "units" / "lexicon.txt")
         settings.append(Suggestion("units.lexicon", lexicon, "with the units of the model"))
-    return settings + _copied(config)
+    return settings + _language_models(place, config) + _copied(config)
+
+
+def _training(place: Path, config: RecipeConfig) -> List[Suggestion]:
+    """A lower learning rate, and what counters forgetting, unless the model was pruned."""
+    rate, model = config.train.learning_rate, place / "average" / "model.safetensors"
+    epochs = Suggestion("train.epochs", EPOCHS, "few, against forgetting; choose their number on dev")
+    if model.is_file() and "pruned" in read_metadata(model, check=False).get("made_of", {}):
+        # Its weights make many errors until they are trained, so the average has no share of them
+        reason = "two fifths of the model's, since pruning changed it"
+        return [epochs, Suggestion("train.learning_rate", round(0.4 * rate, 6), reason)]
+    settings = [
+        epochs,
+        Suggestion("train.learning_rate", round(rate / 10, 6), "a tenth of the model's"),
+        Suggestion("average.initial_share", 0.3, "share of the initial model, against forgetting"),
+    ]
+    if (place / "features" / f"{config.corpus.train}_cuts.jsonl.gz").is_file():
+        reason = "share of the model's own training data, against forgetting"
+        settings.append(Suggestion("train.replay", 0.3, reason))
+    return settings
+
+
+def _language_models(place: Path, config: RecipeConfig) -> List[Suggestion]:
+    """The model's n-grams, interpolated with those of the new transcripts: a few minutes of speech have few
+    of the words that the model can recognise."""
+    if not (place / "lm" / "lm.arpa").is_file():
+        return []
+    settings = [
+        Suggestion("lm.arpa", str(place / "lm" / "lm.arpa"), "that of the model to fine-tune"),
+        Suggestion("lm.interpolate", True, "with the n-grams of the new transcripts, weighted on dev"),
+    ]
+    order = config.lm.rescore_order
+    larger = place / "lm" / f"rescore.{order}.arpa"
+    if order is not None and larger.is_file():
+        settings += [Suggestion("lm.rescore_order", order), Suggestion("lm.rescore_arpa", str(larger))]
+    return settings
 
 
 def _copied(config: RecipeConfig) -> List[Suggestion]:

@@ -52,6 +52,8 @@ def make_recipe(
     _refuse_name(name, directory)
     source = identify_source(place)
     taken = settings_of_model(init_from.resolve()) if init_from is not None else []
+    if any(each.startswith(("lm.text=", "lm.arpa=")) for each in assignments):
+        taken = [each for each in taken if not each.key.startswith("lm.")]
     chosen = _given_settings(name, assignments, taken)
     given = [*chosen, *taken]
     settings = _corpus_settings(source, directory, given, allow_pipes)

@@ -56,6 +56,8 @@ def check_places(stages: Sequence[Stage], experiment: Experiment) -> None:
         found = f"{exp} is the folder of an evaluation"
     elif (foreign := _foreign(stages, exp)) is not None:
         found = f"{exp} is not an experiment, and contains {foreign}, which stages would overwrite"
+    elif (start := experiment.config.train.init_from) and experiment.named(start).resolve() == exp:
+        found = f"train.init_from is {exp}, the experiment itself, which training would replace"
     else:
         return
     expected = "a separate folder for all that stages write"

@@ -57,7 +57,7 @@ class Result(msgspec.Struct):
     groups: Dict[str, Tuple[int, int, float, float]] = {}  # of speakers, with the interval
     training: Optional[str] = None  # name of the training whose model was used
     partial: Optional[str] = None  # such as "368 of 37,045 utterances"
-    trained_before: Optional[str] = None  # of the set, by the initial model: such as "30 of 130 utterances"
+    in_training_data: Optional[str] = None  # of the set: such as "30 of 130 utterances"
 
 
 def make_record(
@@ -131,7 +131,7 @@ def describe(unit: str, counts: Counts, interval: Sequence[float]) -> str:
 
 def describe_limits(record: Mapping[str, Any]) -> str:
     """For example ", partial: 368 of 34,098 utterances"; empty for a complete corpus of unseen utterances."""
-    limits = (("partial", "partial"), ("trained before", "trained_before"))
+    limits = (("partial", "partial"), ("in training data", "in_training_data"))
     return "".join(f", {name}: {record[field]}" for name, field in limits if record.get(field))
 
 

@@ -239,11 +239,12 @@ def _warnings(records: Sequence[Record]) -> List[str]:
     """Limits of the rates: a partial corpus, utterances that aren't unseen or scored, no error at all."""
     partial = records[0].get("partial")
     lines = [f"**Partial**: {partial} of the corpus; published results are on all of it."] if partial else []
-    known = {record["set"]: record["trained_before"] for record in records if record.get("trained_before")}
-    for name, count in known.items():
+    for name, count in {record["set"]: record.get("in_training_data") for record in records}.items():
+        if count is None:
+            continue
         lines.append(
-            f"**Not unseen**: the model that training started from was trained on {count} of {name}, so "
-            "these rates are too optimistic."
+            f"**Not unseen**: {count} of {name} were training data of this model or the one it started from, "
+            "so these rates are too optimistic."
         )
     for record in records:
         about = f"{record['set']}, {record['method']}"

@@ -42,12 +42,10 @@ def score_all(experiment: Experiment, methods: Sequence[str] = ()) -> None:
                 results += _score(experiment, split, method)
     facts_file = experiment.folder("manifests") / "statistics.json"
     partial = read_json(facts_file, Dict[str, Any]).get("partial") if facts_file.exists() else None
-    before = {
-        name: f"{known} of {count} utterances"
-        for name, (known, count) in count_trained_before(experiment).items()
-    }
+    counts = count_trained_before(experiment)
+    known = {name: f"{number} of {count} utterances" for name, (number, count) in counts.items()}
     results = [
-        {**record, "partial": partial, "trained_before": before.get(record["set"])} for record in results
+        {**record, "partial": partial, "in_training_data": known.get(record["set"])} for record in results
     ]
     # Not in score/, whose content is reproducible: these hold times
     write_json(experiment.directory / "results.json", results)

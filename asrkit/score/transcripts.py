@@ -25,6 +25,8 @@ class _Utterance(msgspec.Struct):
 class _Rejected(_Utterance, kw_only=True):
     split: str
     reason: str
+    groups: List[str] = []
+    snr: Optional[float] = None
 
 
 class _Hypothesis(msgspec.Struct):
@@ -56,7 +58,8 @@ def load_transcripts(
 ) -> Tuple[List[Transcript], Dict[str, str]]:
     """Transcripts of a decoded set, and the reasons of the utterances excluded from scoring, by id.
 
-    Signal-to-noise ratios and groups are the custom fields "snr" and "groups" of the set's cuts.
+    Signal-to-noise ratios and groups are the custom fields "snr" and "groups" of the set's cuts, and fields
+    of rejected utterances, which have no cuts.
     """
     manifests, decoded = experiment.folder("manifests"), experiment.folder("decode")
     rejected = read_rejected(
@@ -65,10 +68,8 @@ def load_transcripts(
     transcripts = join_transcripts(
         manifests / f"{split}_supervisions.jsonl.gz", decoded / split / f"hypotheses_{method}.jsonl", rejected
     )
-    custom = {
-        str(row["id"]): row.get("custom") or {}
-        for row in read_jsonl(manifests / f"{split}_cuts.jsonl.gz", _Utterance)
-    }
+    cuts = read_jsonl(manifests / f"{split}_cuts.jsonl.gz", _Utterance)
+    custom = {**rejected, **{str(row["id"]): row.get("custom") or {} for row in cuts}}
     ratios = {key: of.get("snr") for key, of in custom.items()}
     groups = {key: tuple(map(str, of.get("groups") or ())) for key, of in custom.items()}
     known = {key: float(snr) for key, snr in ratios.items() if isinstance(snr, (int, float))}

@@ -87,13 +87,13 @@
     const confidence = systems[0].results[0].confidence;
     const chosen = systems.map((system) => (both ? `${system.label}: ${system.method}` : system.method)).join(", ");
     const partial = systems[0].results[0].partial;
-    const seen = systems.flatMap((system) => system.results).filter((record) => record.trained_before)
-      .map((record) => `${record.trained_before} of ${record.set}`);
+    const seen = systems.flatMap((system) => system.results).filter((record) => record.in_training_data)
+      .map((record) => `${record.in_training_data} of ${record.set}`);
     get("result-note").textContent =
       `The method with the lowest error rate on dev (${chosen}) is first. Intervals: bootstrap over utterances, and over speakers, ${100 * confidence} %.` +
       `${both ? " Of the difference: paired bootstrap, matched-pairs test." : ""}` +
       ` A bound is chosen with the reference known, so it is no result.${partial ? ` Partial corpus: ${partial}.` : ""}` +
-      `${seen.length ? ` The initial model was trained on ${[...new Set(seen)].join(", ")}: these rates are too optimistic.` : ""}`;
+      `${seen.length ? ` Training data of the model or its initial model: ${[...new Set(seen)].join(", ")}; these rates are too optimistic.` : ""}`;
   };
 
   const whisker = (record, highest, side) => {

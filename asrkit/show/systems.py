@@ -14,7 +14,7 @@ from asrkit.show import stored
 HEADLINE = (
     *("set", "role", "method", "unit", "errors", "reference", "insertions", "deletions", "substitutions"),
     *("rate", "interval", "interval_by_speaker", "confidence", "rtf", "fallbacks", "partial"),
-    "trained_before",
+    "in_training_data",
 )
 
 

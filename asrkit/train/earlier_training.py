@@ -1,16 +1,17 @@
 """The utterances that the initial model (train.init_from) was trained on: none of them is a fair test.
 
-train/trained_before.jsonl.gz     {"audio_content": HASH, "start": SECONDS}, one row per utterance
+train/trained_before.jsonl.gz     {"audio_content": HASH, "start": SECONDS, "duration": SECONDS}, ...
 """
 
+import collections
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.storage.files import iterate_jsonl, jsonl_gz_writer, remove
 
 FILE = "trained_before.jsonl.gz"
-Utterance = Tuple[str, float]  # the hash of its recording, and its start in seconds
+Segment = Tuple[str, float, float]  # the hash of the recording, and start and duration in seconds
 
 
 def write_trained_before(experiment: Experiment) -> None:
@@ -18,41 +19,51 @@ def write_trained_before(experiment: Experiment) -> None:
     file, start = experiment.folder("train") / FILE, experiment.config.train.init_from
     place = experiment.named(start) if start is not None else None
     if place is not None and (place / "recipe.yaml").is_file():
-        write_utterances_of(open_experiment(place), file)
+        write_segments_of(open_experiment(place), file)
     else:
         remove(file)
 
 
-def write_utterances_of(source: Experiment, file: Path) -> None:
-    """Write all utterances that a model was trained on, those of its initial model included."""
-    known = {*_utterances_of(source, source.config.corpus.train), *_trained_before(source)}
+def write_segments_of(source: Experiment, file: Path) -> None:
+    """Write all that a model was trained on, with what its initial model was trained on."""
+    known = {*_segments_of(source, source.config.corpus.train), *_trained_before(source)}
     with jsonl_gz_writer(file) as write:
-        for content, begin in sorted(known):
-            write({"audio_content": content, "start": begin})
+        for content, start, duration in sorted(known):
+            write({"audio_content": content, "start": start, "duration": duration})
 
 
 def count_trained_before(experiment: Experiment) -> Dict[str, Tuple[int, int]]:
-    """Count the utterances of dev and test sets that the initial model was trained on.
+    """Count the utterances of dev and test sets of which a training utterance has more than half.
 
-    Returns (number, size of the set) for sets with at least one. The recording must be the same to the byte.
+    Returns (number, size of the set) for sets with at least one. Recordings must be the same to the byte.
     """
-    trained = set(_trained_before(experiment))
+    trained: Dict[str, List[Segment]] = collections.defaultdict(list)
+    for segment in _trained_before(experiment):
+        trained[segment[0]].append(segment)
     corpus, found = experiment.config.corpus, {}
     for name in dict.fromkeys((corpus.dev, *corpus.tests)) if trained else ():
-        own = list(_utterances_of(experiment, name))
-        if known := sum(each in trained for each in own):
+        own = list(_segments_of(experiment, name))
+        known = sum(any(_is_shared(each, other) for other in trained.get(each[0], ())) for each in own)
+        if known:
             found[name] = known, len(own)
     return found
 
 
-def _trained_before(experiment: Experiment) -> Iterator[Utterance]:
+def _is_shared(one: Segment, two: Segment) -> bool:
+    """Whether segments of one recording have more than half of the shorter one in common."""
+    common = min(one[1] + one[2], two[1] + two[2]) - max(one[1], two[1])
+    return 2 * common > min(one[2], two[2])
+
+
+def _trained_before(experiment: Experiment) -> Iterator[Segment]:
     file = experiment.folder("train") / FILE
     rows = iterate_jsonl(file) if file.is_file() else ()
-    return ((row["audio_content"], row["start"]) for row in rows)
+    return ((row["audio_content"], row["start"], row["duration"]) for row in rows)
 
 
-def _utterances_of(experiment: Experiment, split: str) -> Iterator[Utterance]:
+def _segments_of(experiment: Experiment, split: str) -> Iterator[Segment]:
     file = experiment.folder("manifests") / f"{split}_cuts.jsonl.gz"
-    rows = iterate_jsonl(file) if file.is_file() else ()
-    contents = ((row.get("custom", {}).get("audio_content"), row["start"]) for row in rows)
-    return ((content, start) for content, start in contents if content)
+    for row in iterate_jsonl(file) if file.is_file() else ():
+        content = row.get("custom", {}).get("audio_content")
+        if content:
+            yield content, row["start"], row["duration"]

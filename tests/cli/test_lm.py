@@ -109,6 +109,34 @@ def test_models_of_two_texts_are_interpolated(tmp_path: Path, capsys: pytest.Cap
     assert "2-grams of the transcripts (perplexity" in capsys.readouterr().out
 
 
+def test_given_models_are_interpolated_with_the_transcripts(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    given = {"arpa": "given.arpa", "rescore_order": 2, "rescore_arpa": "given2.arpa"}
+    experiment = experiment_with(LmConfig(interpolate=True, **given), tmp_path)
+    for order, name in ((1, "given.arpa"), (2, "given2.arpa")):
+        model, _ = estimate(["MAYBE YES", "MAYBE"], order)
+        write_arpa(model, experiment.recipe_directory / name)
+    run(experiment)
+    graphs, larger = (read_arpa(experiment.folder("lm") / name) for name in ("lm.arpa", "rescore.2.arpa"))
+    assert graphs.vocabulary[3:] == larger.vocabulary[3:] == ["MAYBE", "NO", "YES"]
+    assert (len(graphs.tables), len(larger.tables)) == (1, 2)
+    entry, _ = read_json(experiment.folder("lm") / "report.json")["interpolation"]
+    assert entry["perplexity_known"]["mixture"] < min(
+        entry["perplexity_known"][name] for name in ("transcripts", "given")
+    )
+    assert "given.arpa (" in capsys.readouterr().out
+
+
+def test_a_given_model_without_unknown_word_is_not_interpolated(tmp_path: Path) -> None:
+    experiment = experiment_with(LmConfig(arpa="given.arpa", interpolate=True), tmp_path)
+    text = "\\data\\\nngram 1=3\n\n\\1-grams:\n-99\t<s>\n-0.3\t</s>\n-0.3\tYES\n\n\\end\\\n"
+    write_text(experiment.recipe_directory / "given.arpa", text)
+    with pytest.raises(UserError, match=r"given\.arpa has no <unk>") as caught:
+        run(experiment)
+    assert caught.value.todo == "--set lm.interpolate=false uses it as it is"
+
+
 def test_only_the_graph_s_model_is_pruned(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("kenlm", reason="kenlm isn't installed: it queries models of order 2 and up")
     experiment = experiment_with(LmConfig(order=3, rescore_order=3, prune=0.02), tmp_path)

@@ -178,7 +178,7 @@ def test_an_average_of_more_checkpoints_than_are_kept_is_refused(recipe: Path) -
         (["lm.min_counts=[1, 3, 2]"], "lm.min_counts is [1, 3, 2]"),
         (["lm.text_sentences=9"], "lm.text_sentences is set, and lm.text is not"),
         (["lm.text_sentences=9", "lm.text=more.txt"], "lm.text_sentences is set, and lm.text is more.txt"),
-        (["lm.interpolate=true"], "lm.interpolate is set, and lm.text is not"),
+        (["lm.interpolate=true"], "lm.interpolate is set, and neither lm.text nor lm.arpa is"),
     ],
 )
 def test_settings_that_change_nothing_because_of_others_are_refused(
@@ -195,6 +195,7 @@ def test_settings_that_change_nothing_because_of_others_are_refused(
         ["lm.arpa=a.arpa", "lm.rescore_order=4", "lm.min_counts=[1, 2, 2]"],
         ["lm.text=grammar.yaml", "lm.text_sentences=9"],
         ["lm.text=grammar.yaml", "lm.interpolate=true"],
+        ["lm.arpa=ready.arpa", "lm.interpolate=true", "lm.min_counts=[1, 2]"],
     ],
 )
 def test_the_same_settings_are_accepted_where_they_have_an_effect(

@@ -24,7 +24,8 @@ def taken(folder: Path, **sections: Any) -> RecipeConfig:
     write_settings(folder, base)
     copied: Dict[str, Any] = {}
     for each in settings_of_model(folder):
-        copied.setdefault(each.key, each.value)  # the first counts, as in new-recipe
+        if each.value is not None:  # a comment on a section
+            copied.setdefault(each.key, each.value)  # the first counts, as in new-recipe
     return with_values(RecipeConfig(name="new", corpus=CORPUS), copied)
 
 

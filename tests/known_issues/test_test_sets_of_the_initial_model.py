@@ -11,8 +11,8 @@ from asrkit.pipeline.experiment import Experiment, write_settings
 from asrkit.train.earlier_training import (
     FILE,
     count_trained_before,
+    write_segments_of,
     write_trained_before,
-    write_utterances_of,
 )
 from tests.storage.json_lines import write_jsonl_gz
 
@@ -25,7 +25,11 @@ def experiment_at(folder: Path, sets: Dict[str, Sequence[str]], start: Optional[
     experiment = Experiment(config, folder, folder, folder, jobs=1)
     write_settings(folder, experiment.config)
     for name, contents in sets.items():
-        rows = [{"start": 0.0, "custom": {"audio_content": content}} for content in contents]
+        places = [content.partition("@")[::2] for content in contents]
+        rows = [
+            {"start": float(start or 0), "duration": 4.0, "custom": {"audio_content": content}}
+            for content, start in places
+        ]
         write_jsonl_gz(experiment.folder("manifests") / f"{name}_cuts.jsonl.gz", rows)
     write_trained_before(experiment)
     return experiment
@@ -43,9 +47,16 @@ def test_utterances_in_its_training_data_are_counted(tmp_path: Path) -> None:
 def test_a_pruned_model_knows_them_too(tmp_path: Path) -> None:
     start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"]})
     pruned = experiment_at(tmp_path / "pruned", {})  # has no manifests of its training data
-    write_utterances_of(start, pruned.folder("train") / FILE)
+    write_segments_of(start, pruned.folder("train") / FILE)
     tuned = experiment_at(tmp_path / "fine-tuned", {"train": ["e"], **TESTS}, pruned.directory)
     assert count_trained_before(tuned) == {"test-clean": (2, 3)}
+
+
+def test_other_segments_of_its_recordings_are_compared_by_what_they_share(tmp_path: Path) -> None:
+    start = experiment_at(tmp_path / "start", {"train": ["a@5"]})
+    sets = {"train": ["e"], "dev": ["f"], "test-clean": ["a@3", "a@3.1", "a@6.9", "a@7"]}
+    tuned = experiment_at(tmp_path / "fine-tuned", sets, start.directory)
+    assert count_trained_before(tuned) == {"test-clean": (2, 4)}
 
 
 def test_without_an_earlier_experiment_nothing_is_kept(tmp_path: Path) -> None:

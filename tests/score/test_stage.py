@@ -71,22 +71,21 @@ def test_a_partial_corpus_is_named_in_every_table(
 
 
 def test_a_set_that_the_initial_model_was_trained_on_is_named(experiment: Experiment) -> None:
-    known = [{"audio_content": of, "start": 0.0} for of in ("a", "b")]
+    known = [{"audio_content": of, "start": 0.0, "duration": 2.0} for of in ("a", "b")]
     write_jsonl_gz(experiment.folder("train") / FILE, known)
     for split, contents in (("test", "bcd"), ("dev", "cde")):
-        cuts = [
-            {"id": f"u{n}", "start": 0.0, "custom": {"audio_content": of}} for n, of in enumerate(contents, 1)
-        ]
+        place = {"start": 0.0, "duration": 1.5}
+        cuts = [{"id": f"u{n}", **place, "custom": {"audio_content": of}} for n, of in enumerate(contents, 1)]
         write_jsonl_gz(experiment.folder("manifests") / f"{split}_cuts.jsonl.gz", cuts)
     score.run(experiment)
     results = read_json(experiment.directory / "results.json")
-    assert {(row["set"], row["trained_before"]) for row in results} == {
+    assert {(row["set"], row["in_training_data"]) for row in results} == {
         ("test", "1 of 3 utterances"),
         ("dev", None),
     }
     text = (experiment.directory / "RESULTS.md").read_text()
-    assert "was trained on 1 of 3 utterances of test, so these rates are too optimistic" in text
-    assert ", trained before: 1 of 3 utterances" in render_table([("tiny", results, {})])
+    assert "1 of 3 utterances of test were training data of this model or the one it started from" in text
+    assert ", in training data: 1 of 3 utterances" in render_table([("tiny", results, {})])
 
 
 def invoke(command: Any, *arguments: str) -> Result:
