@@ -110,8 +110,11 @@ def command(
             where="asrkit serve",
             todo="pip install -e '.[serve]'",
         ) from None
-    count = workers or count_cores()
-    options = ServerOptions(place.resolve().name, os.environ.get(KEY) or None, max_upload << 20)
+    count, key = workers or count_cores(), os.environ.get(KEY)
+    if key == "":
+        found, todo = f"{KEY} is empty", f"unset {KEY} to serve without a key"
+        raise UserError(found, "the key that clients send", "the environment", todo)
+    options = ServerOptions(place.resolve().name, key, max_upload << 20)
     with signals_raise(), contextlib.ExitStack() as stack:
         live = start_streams(place, method, count, streams, chunk, digits)
         if live is not None:

@@ -144,7 +144,9 @@ def cut_utterances(
 
 def _groups(supervisions: Sequence[Supervision]) -> Tuple[str, ...]:
     """Of all speakers of the cut."""
-    facts = [{**(each.custom or {}), "gender": each.gender} for each in supervisions]
+    facts = [
+        {**(each.custom or {}), **({"gender": each.gender} if each.gender else {})} for each in supervisions
+    ]
     return tuple(dict.fromkeys(group for each in facts for group in groups_of(each)))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 import os
 import sys
 from pathlib import Path
@@ -42,11 +43,22 @@ def groups_of(facts: Mapping[str, Any]) -> Tuple[str, ...]:
     for kind in ("gender", "age", "accent"):
         value = " ".join(str(facts.get(kind) or facts.get(f"{kind}s") or "").split()).lower()
         value = {"male": "m", "female": "f"}.get(value, value) if kind == "gender" else value
-        if kind == "age" and value.isdigit():
-            value = f"up to {CHILD}" if int(value) <= CHILD else f"over {CHILD}"
+        if kind == "age":
+            value = _age_group(value)
         if value:
             groups.append(f"{kind} {value}")
     return tuple(groups)
+
+
+def _age_group(age: str) -> str:
+    """Younger or older than CHILD years; what isn't a number, such as "twenties", as it is."""
+    try:
+        years = float(age)
+    except ValueError:
+        return age
+    if math.isnan(years):
+        return ""
+    return f"up to {CHILD}" if years <= CHILD else f"over {CHILD}"
 
 
 class CorpusModule(Protocol):

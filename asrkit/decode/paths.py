@@ -47,7 +47,12 @@ def list_hypotheses(
             rows.append(row)
     for words, row in drawn:
         found.setdefault(words, [row])
-    pairs = [(words, row) for words, rows in found.items() for row in rows]
+    pairs = [
+        (words, row)
+        for words, rows in found.items()
+        for row in rows
+        if not any(other[0] > row[0] - 1e-3 and other[1] > row[1] + 1e-3 for other in rows)  # never better
+    ]
     return NBest(
         [[symbols[index] for index in words] for words, _ in pairs],
         np.array([row for _, row in pairs]),
@@ -68,6 +73,9 @@ def _best_at(lattice: k2.Fsa, points: np.ndarray) -> List[Scored]:
         else:
             paths = best_paths(steps, _totals(lattice, some).T.numpy())
             found += _rows_along(lattice, np.stack(list({path.tobytes(): path for path in paths}.values())))
+            tied = paths[some[:, 0] == 0]  # with other paths of these words, which back off elsewhere
+            if len(tied) and bool(lattice.lm_scores.any()):
+                found += _retrace(lattice, torch.from_numpy(np.unique(tied, axis=0)))
     return found
 
 
@@ -116,18 +124,20 @@ def draw_hypotheses(lattice: k2.Fsa, log_probs: Tensor, samples: int) -> List[Sc
     frames = len(labels[0])
     acoustic = dict(zip(different, align_best(log_probs[:frames], different).tolist()))
     best: Dict[Words, List[float]] = {}
-    for each, (words, (_, *others)) in zip(units, _retrace(lattice, labels, _words_along(lattice, arcs))):
+    for each, (words, (_, *others)) in zip(units, _retrace(lattice, arcs)):
         row = [acoustic[each], *others]
         if words not in best or row[0] + row[1] > best[words][0] + best[words][1]:
             best[words] = row
     return list(best.items())
 
 
-def _retrace(lattice: k2.Fsa, labels: List[List[int]], words: Sequence[Words]) -> List[Scored]:
-    """The lattice's best path for each row of `labels` [path][frame] and its `words`.
+def _retrace(lattice: k2.Fsa, arcs: Tensor) -> List[Scored]:
+    """The lattice's best path with the labels and the words of each path in `arcs` (path, arc).
 
-    A drawn path may have backed off to shorter n-grams although the lattice has longer ones.
+    A path that wasn't chosen by its LM score may have backed off to shorter n-grams although the lattice has
+    longer ones.
     """
+    labels, words = lattice.labels[arcs][:, :-1].tolist(), _words_along(lattice, arcs)
     strings = k2.linear_fsa(labels)
     origin = torch.zeros(len(labels), dtype=torch.int32)
     traced = k2.intersect_device(k2.arc_sort(lattice), strings, origin, sorted_match_a=True)

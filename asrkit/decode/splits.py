@@ -118,7 +118,8 @@ class SplitDecoder:
         self.model_file = experiment.folder("average") / "model.safetensors"
         self.model, self.model_made_of = load_model(self.model_file)
         self._check_made_of("model", self.model_made_of, "units")
-        units = load_units(experiment.folder("units"))
+        # References have silence as a word only if the model learned it from transcripts
+        units = load_units(experiment.folder("units")).with_silence(experiment.config.train.optional_silence)
         graph = self._load_graph() if GRAPH in self.files else None
         self.decoder = UtteranceDecoder(self.config, units, graph, self.files, self.model)
 

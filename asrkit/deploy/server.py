@@ -24,6 +24,7 @@ from asrkit.deploy.websocket import KEY_SUBPROTOCOL, POLICY, serve_stream
 from asrkit.deploy.workers import Overloaded, WorkerFailed, Workers
 from asrkit.deploy.workers import Request as Recording
 from asrkit.errors import UserError, escape
+from asrkit.recognise.hotwords import MOST as MOST_PHRASES
 from asrkit.recognise.hotwords import WHERE as HOTWORDS
 from asrkit.recognise.transcript import Segment, Transcript, to_srt, to_vtt, word_rows
 
@@ -57,6 +58,10 @@ class Figures:
     def __init__(self) -> None:
         self.requests: Dict[int, int] = {}  # by status
         self.audio_seconds = self.busy_seconds = 0.0
+
+    def count(self, status: int) -> None:
+        """Count an answer."""
+        self.requests[status] = self.requests.get(status, 0) + 1
 
     async def measured(self, recognised: AsyncIterator[Tuple[str, Any]]) -> AsyncIterator[Tuple[str, Any]]:
         """Pass on a worker's messages; add up audio and time of requests that are recognised to the end."""
@@ -133,7 +138,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
                 response = await endpoint(request)
             except REFUSALS as error:
                 response = _error_response(_refused(error))
-            figures.requests[response.status_code] = figures.requests.get(response.status_code, 0) + 1
+            figures.count(response.status_code)
             return response
 
         return answer
@@ -173,6 +178,7 @@ def make_app(workers: Workers, options: ServerOptions, streams: Optional[StreamW
 
     async def not_found(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        figures.count(error.status_code)
         return _error_response(_Refused(error.status_code, error.detail))
 
     return Starlette(
@@ -223,7 +229,7 @@ async def _read_form(request: Request, options: ServerOptions) -> _Form:
     """The upload and its fields; raises _Refused for what is missing, too large, or too slow."""
     _limit_upload(request, options.upload_bytes)
     try:
-        reading = request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
+        reading = request.form(max_files=1, max_fields=MOST_PHRASES + 100, max_part_size=1 << 20)
         fields = await asyncio.wait_for(reading, options.upload_seconds)
         upload = fields.get("file")
         if not isinstance(upload, UploadFile):

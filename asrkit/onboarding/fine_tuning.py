@@ -115,6 +115,20 @@ def fit_to_model(
     return [Suggestion("corpus.case", case, "letter case of the model's words")]
 
 
+def describe_new_characters(place: Path, texts: Iterable[str]) -> List[str]:
+    """A line about characters of normalised texts that no word of the model has, such as punctuation."""
+    known = set().union(*(entry.word for entry in read_lexicon(place / "units" / "lexicon.txt")))
+    new = collections.Counter(character for text in texts for character in text if character not in known)
+    new.pop(" ", None)
+    if not new:
+        return []
+    shown = "  ".join(f"{character} ({count})" for character, count in new.most_common(10))
+    return [
+        f"{len(new)} characters that no word of the model has: {shown}; if they are punctuation, remove them "
+        "from the transcripts: the model can't hear it"
+    ]
+
+
 def _only_case(words: Iterable[str]) -> Optional[Case]:
     cases = collections.Counter(
         letter == letter.upper() for word in words for letter in word if letter.lower() != letter.upper()

@@ -21,7 +21,7 @@ from asrkit.corpus.text import normalise_text
 from asrkit.corpus.utterance import load_corpus_module
 from asrkit.corpus.validation import ValidUtterance
 from asrkit.errors import UserError, escape
-from asrkit.onboarding.fine_tuning import fit_to_model, settings_of_model
+from asrkit.onboarding.fine_tuning import describe_new_characters, fit_to_model, settings_of_model
 from asrkit.onboarding.recipe_folder import first_of_each, settings_text, write_recipe
 from asrkit.onboarding.source import Source, choose_splits, identify_source
 from asrkit.onboarding.suggestion import Suggestion, suggest_settings, suggest_text
@@ -76,6 +76,8 @@ def make_recipe(
         split: [dataclasses.replace(one, text=normalise_text(one.text, corpus)) for one in of]
         for split, of in splits.items()
     }
+    if init_from is not None:
+        yield from describe_new_characters(init_from.resolve(), [one.text for one in splits[corpus.train]])
     statistics = {split: split_statistics(of) for split, of in splits.items()}
     units = next((each.value for each in settings if each.key == "units.kind"), None)
     settings += suggest_settings(splits[corpus.train], splits[corpus.dev], units)

@@ -14,7 +14,7 @@ from asrkit.errors import AudioProblem, UserError
 from asrkit.recognise.forced_alignment import align_words, snap_to_pauses
 from asrkit.recognise.greedy import greedy_words
 from asrkit.recognise.hotwords import Hotword, apply_hotwords, make_hotwords
-from asrkit.recognise.recording import read_recording
+from asrkit.recognise.recording import checked, read_recording
 from asrkit.recognise.segmentation import SegmentOptions, find_speech
 from asrkit.recognise.transcript import Segment, Transcript, Word
 from asrkit.signal.audio import resample
@@ -103,12 +103,13 @@ class Recognizer:
     ) -> Transcript:
         """Recognise a file, the content of one, or samples (sample,) with their rate.
 
-        `hotwords`: phrases to prefer, with weights; see asrkit.recognise.hotwords. Raises AudioProblem for
-        audio that can't be used, and UserError for hotwords that the model can't spell.
+        Samples are floating-point numbers from -1 to 1, or signed integers. `hotwords`: phrases to prefer,
+        with weights; see asrkit.recognise.hotwords. Raises AudioProblem for audio that can't be used, and
+        UserError for samples of another shape or type and for hotwords that the model can't spell.
         """
         name = str(audio) if isinstance(audio, (str, Path)) else "audio"
         source = Path(audio) if isinstance(audio, str) else audio
-        samples, rate = source if isinstance(source, tuple) else read_recording(source)
+        samples, rate = checked(*source) if isinstance(source, tuple) else read_recording(source)
         return Transcript(name, len(samples) / rate, tuple(self.segments(samples, rate, options, hotwords)))
 
     def segments(

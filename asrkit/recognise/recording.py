@@ -92,3 +92,22 @@ def find_recordings(names: Tuple[Path, ...]) -> List[Path]:
             expected = "an audio file, a folder, or - for stdin"
             raise UserError(f"{name} is missing", expected=expected, todo="check the name")
     return found
+
+
+def checked(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, int]:
+    """A caller's samples (sample,) as float32 from -1 to 1, with their rate.
+
+    Raises UserError for another shape or type, and AudioProblem for NaN, infinity and numbers out of range.
+    """
+    given = np.asarray(samples)
+    where = "the samples given to the recogniser"
+    if given.ndim != 1:
+        todo = "samples.mean(axis=1) for (sample, channel), samples[0] for (channel, sample)"
+        raise UserError(f"samples of shape {given.shape}", "one channel: (sample,)", where, todo)
+    if given.dtype.kind == "i":
+        return (given / -float(np.iinfo(given.dtype).min)).astype(np.float32), rate
+    if given.dtype.kind != "f":
+        expected = "floating-point numbers from -1 to 1, or signed integers"
+        raise UserError(f"samples of type {given.dtype}", expected, where, "samples.astype('float32')")
+    check_samples(given, where)
+    return given.astype(np.float32), rate

@@ -64,8 +64,9 @@ def matched_pairs(differences: Sequence[int]) -> float:
     values = np.asarray(differences, dtype=np.float64)
     if not values.any():
         return 1.0
-    if values.min() == values.max():  # the standard deviation is 0
-        return float(2.0 ** (1 - len(values)))
+    differing = values[values != 0]
+    if differing.min() == differing.max():
+        return float(2.0 ** (1 - len(differing)))
     deviation = values.std(ddof=1) / math.sqrt(len(values))
     return math.erfc(abs(values.mean()) / deviation / math.sqrt(2))
 

@@ -77,7 +77,7 @@ def run(experiment: Experiment) -> None:
 
     config = experiment.config
     torch.set_num_threads(config.train.threads or count_cores())
-    units = load_units(experiment.folder("units"))
+    units = load_units(experiment.folder("units")).with_silence(config.train.optional_silence)
     epochs = _epochs_of(experiment)
     _refuse_unkept(experiment)
     model = AcousticModel(config.model, config.features.bins, len(units))

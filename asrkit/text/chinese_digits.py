@@ -29,13 +29,19 @@ def _value(text: str) -> str:
         return _digit_by_digit(text)
     try:
         return str(cn2an.cn2an(re.sub("^(?=[百千万亿])", "一", text.replace("〇", "零")), "smart"))
-    except ValueError:
+    except (ValueError, KeyError):  # cn2an, of a text that is no number
         return text
 
 
 def _values(pattern: str) -> Callable[["re.Match[str]"], str]:
     """A replacement whose groups are written as numbers into the pattern."""
-    return lambda match: pattern.format(*(_value(group) for group in match.groups()))
+
+    def write(match: "re.Match[str]") -> str:
+        values = [_value(group) for group in match.groups()]
+        is_number = all(re.search("[0-9]", value) for value in values)
+        return pattern.format(*values) if is_number else match[0]
+
+    return write
 
 
 # Two neighbouring digits before a unit, or a unit before 几 and 多, make an approximate number: 二三十, 十几
@@ -61,7 +67,7 @@ CHINESE: Sequence[Rule] = (
     (f"{ALONE}(十[一二]?|[一二三四五六七八九两])(?=点(?:半|钟|整|一刻|三刻))", _values("{}")),
     ("[零一二三四五六七八九〇幺]{3,}(?![十百千万亿])", lambda match: _digit_by_digit(match[0])),
     (
-        f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}|{DIGIT}{UNIT}|十{DIGIT}?[万亿](?:{CARDINAL})?)(?![几多]|来[个人天年])(?!{UNIT})",
+        f"{EXACT}({DIGIT}{UNIT}{CARDINAL}|十{DIGIT}(?!{DIGIT})|{DIGIT}{UNIT}|十{DIGIT}?[万亿](?:{CARDINAL})?)(?![几多]|来[个人天年])(?!{UNIT})",
         _values("{}"),
     ),
     ("负(?=[0-9])", "-"),

@@ -13,6 +13,7 @@ NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 DIGITS = dict(zip(NAMES, "0123456789"))
 SPELLED = {**DIGITS, "oh": "0", "o": "0"}
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+MULTIPLES = {"double": 2, "triple": 3}  # of the digit after them
 SCALES = ("hundred", "thousand", "million", "billion", "trillion")
 MONTH = r"\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b"
 MEASURE = r"(?:degrees|kilomet(?:er|re)s?|met(?:er|re)s?|miles?|kilos?|kilograms?|grams?)\b"
@@ -98,6 +99,12 @@ ENGLISH: Sequence[Rule] = (
     # three thirty p m, three oh five p m
     (HOUR + " " + MINUTE + MERIDIEM, _time),
     (rf"{LEFT}(?P<hour>1[0-2]|[1-9])(?P<minute>[0-5]\d){MIDDLE}[^{RIGHT}]*{RIGHT}" + MERIDIEM, _time),
+    # at three oh five
+    (
+        r"(?P<before>\b(?:at|by|until|till|before|after|around) )"
+        rf"{LEFT}(?P<hour>[1-9])(?P<minute>0[1-9]){MIDDLE}[^{RIGHT}]* oh? [^{RIGHT}]*{RIGHT}",
+        _time,
+    ),
     # at three thirty
     (r"(?P<before>\b(?:at|by|until|till|before|after|around|from|to) )" + HOUR + " " + MINUTE, _time),
     # half past three, quarter to four, but not half to four
@@ -179,7 +186,8 @@ def _mark_numbers(words: Sequence[str]) -> str:
         end, digits = starts.get(position, (position + 1, ""))
         spoken = " ".join(words[position:end])
         written = digits.upper() if spoken.isupper() else digits
-        marked.append(f"{LEFT}{written}{MIDDLE}{spoken}{RIGHT}" if digits else spoken)
+        is_number = digits and spoken.lower() != "o"  # three o clock
+        marked.append(f"{LEFT}{written}{MIDDLE}{spoken}{RIGHT}" if is_number else spoken)
         position = end
     return " ".join(marked)
 
@@ -191,12 +199,14 @@ def _spelled_digits(words: Sequence[str]) -> List[Tuple[int, int, str]]:
     while position < len(words):
         start, digits = position, ""
         while position < len(words):
-            times = {"double": 2, "triple": 3}.get(words[position], 1)
+            times = MULTIPLES.get(words[position], 1)
             spoken = position + (times > 1)
             if spoken >= len(words) or words[spoken] not in (SPELLED if digits else {**DIGITS, "oh": "0"}):
                 break
             digits += SPELLED[words[spoken]] * times
             position = spoken + 1
+        if position - start > 1 and words[position - 1] == "o" and words[position - 2] not in MULTIPLES:
+            position, digits = position - 1, digits[:-1]  # five o clock, one o those days
         if position < len(words) and digits and words[position] in (*SCALES, "point"):
             position, digits = position - 1, digits[:-1]  # the last one begins another number
         if start and digits and words[start - 1] in TENS and digits[0] != "0":

@@ -122,10 +122,11 @@ class Units:
 
         With word-start marks (BPE, characters, marked phones), a word begins at each mark, and units that
         are no pronunciation are joined. Phones without marks are segmented greedily into the longest
-        pronunciations of the lexicon; a phone that begins none is kept.
+        pronunciations of the lexicon; a phone that begins none is kept. Optional silence is no word.
         """
         symbols = [self.symbols[index] for index in ids]
-        return list(self._marked_spans(symbols) if self._marked else self._longest_spans(symbols))
+        spans = self._marked_spans(symbols) if self._marked else self._longest_spans(symbols)
+        return [(word, start, end) for word, start, end in spans if list(ids[start:end]) != [self.silence]]
 
     def _marked_spans(self, symbols: Sequence[str]) -> Iterator[Tuple[str, int, int]]:
         starts = [place for place, symbol in enumerate(symbols) if symbol.startswith(WORD_START) or not place]

@@ -5,7 +5,7 @@ train/trained_before.jsonl.gz     {"audio_content": HASH, "start": SECONDS, "dur
 
 import collections
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from asrkit.pipeline.experiment import Experiment, open_experiment
 from asrkit.storage.files import iterate_jsonl, jsonl_gz_writer, remove
@@ -16,10 +16,9 @@ Segment = Tuple[str, float, float]  # the hash of the recording, and start and d
 
 def write_trained_before(experiment: Experiment) -> None:
     """Write those of train.init_from, if it is an experiment; else remove the file."""
-    file, start = experiment.folder("train") / FILE, experiment.config.train.init_from
-    place = experiment.named(start) if start is not None else None
-    if place is not None and (place / "recipe.yaml").is_file():
-        write_segments_of(open_experiment(place), file)
+    file, source = experiment.folder("train") / FILE, _initial(experiment)
+    if source is not None:
+        write_segments_of(source, file)
     else:
         remove(file)
 
@@ -49,6 +48,13 @@ def count_trained_before(experiment: Experiment) -> Dict[str, Tuple[int, int]]:
     return found
 
 
+def _initial(experiment: Experiment) -> Optional[Experiment]:
+    """The experiment that training starts from, if it is there."""
+    start = experiment.config.train.init_from
+    place = experiment.named(start) if start is not None else None
+    return open_experiment(place) if place is not None and (place / "recipe.yaml").is_file() else None
+
+
 def _is_shared(one: Segment, two: Segment) -> bool:
     """Whether segments of one recording have more than half of the shorter one in common."""
     common = min(one[1] + one[2], two[1] + two[2]) - max(one[1], two[1])
@@ -56,9 +62,13 @@ def _is_shared(one: Segment, two: Segment) -> bool:
 
 
 def _trained_before(experiment: Experiment) -> Iterator[Segment]:
-    file = experiment.folder("train") / FILE
-    rows = iterate_jsonl(file) if file.is_file() else ()
-    return ((row["audio_content"], row["start"], row["duration"]) for row in rows)
+    file, source = experiment.folder("train") / FILE, _initial(experiment)
+    if file.is_file():
+        for row in iterate_jsonl(file):
+            yield row["audio_content"], row["start"], row["duration"]
+    elif source is not None:  # trained by a version that didn't write the file
+        yield from _segments_of(source, source.config.corpus.train)
+        yield from _trained_before(source)
 
 
 def _segments_of(experiment: Experiment, split: str) -> Iterator[Segment]:

@@ -60,7 +60,7 @@ def _train(experiment: Experiment, world: World) -> Optional[str]:
     """Train as one rank; returns the name of its GPU, or None on a CPU."""
     config = experiment.config.train
     torch.set_num_threads(config.threads or max(1, count_cores() // world.local_size))
-    units = load_units(experiment.folder("units"))
+    units = load_units(experiment.folder("units")).with_silence(config.optional_silence)
     device = choose_device(world)
     torch.manual_seed(config.seed)
     model = _make_model(experiment, units, world)

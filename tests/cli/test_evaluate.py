@@ -21,6 +21,7 @@ from asrkit.signal.features import load_cuts  # noqa: E402
 from asrkit.storage.files import read_json, read_jsonl, write_json, write_jsonl, write_text  # noqa: E402
 from asrkit.text.units import build_units  # noqa: E402
 from tests.corpus.sound import noise, write_audio  # noqa: E402
+from tests.storage.json_lines import write_jsonl_gz  # noqa: E402
 
 RATE = 8000  # of the cuts; the experiment's features are of 16 kHz
 
@@ -101,12 +102,22 @@ def reasons(folder: Path) -> Dict[str, str]:
     return {row["id"]: row["reason"] for row in read_jsonl(folder / "manifests" / "rejected.jsonl")}
 
 
+def test_cuts_that_the_model_was_trained_on_are_named(trained: Path, cuts: Cuts) -> None:
+    for name in ("seen", "new"):
+        cuts.add(name)
+    file = cuts.write()
+    assert "training data" not in run(trained, file)
+    seen = read_jsonl(trained / "evaluate" / "noisy" / "manifests" / "noisy_cuts.jsonl.gz")[:1]
+    write_jsonl_gz(trained / "manifests" / "train_cuts.jsonl.gz", seen)
+    assert ", in training data: 1 of 2 utterances" in run(trained, file)
+
+
 def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts) -> None:
     cuts.add("good")
     speech, music = cuts.add("speech", suffix=".sph"), cuts.add("music", None)
     cuts.cuts[-2:] = [speech.mix(music, snr=10).with_id("mixed")]
     cuts.add("known").custom = {"snr": 3, "groups": ["gender f", 7]}
-    cuts.add("absent", "one")
+    cuts.add("absent", "one").custom = {"snr": 12, "groups": ["gender m"]}
     (cuts.folder / "absent.wav").unlink()
     cuts.add("silent", None)
     cuts.add("two").supervisions *= 2
@@ -120,8 +131,9 @@ def test_every_cut_is_scored_or_listed_with_its_reason(trained: Path, cuts: Cuts
     # Three decoded with an insertion each; of two there is a text, the words of which are deleted.
     assert [first[key] for key in ("reference", "insertions", "deletions")] == [11, 3, 5]
     assert [first[key] for key in ("utterances", "rejected", "lost")] == [5, 2, 1]
-    assert first["snr"] == {"0 to 5 dB": [1, 2], "10 to 15 dB": [1, 2]}
+    assert first["snr"] == {"0 to 5 dB": [1, 2], "10 to 15 dB": [2, 3]}  # one that can't be read, too
     assert first["groups"]["gender f"][:2] == [1, 2]
+    assert first["groups"]["gender m"][:2] == [1, 1]
     found = reasons(folder)
     assert found["absent"].startswith("missing audio file: ")
     assert found["silent"].startswith("other than one supervision: found 0, expected 1")

@@ -116,6 +116,8 @@ def test_openai_client_gets_errors_in_its_form(address: str) -> None:
 
 def test_hotwords_arrive(address: str) -> None:
     assert post(address, b"one", keywords__=["ZEBRA", "QUAGGA"]).json() == {"text": "one ZEBRA QUAGGA"}
+    many = [f"WORD{number}" for number in range(300)]
+    assert post(address, b"one", keywords__=many).json() == {"text": " ".join(["one", *many])}
 
 
 @pytest.mark.parametrize(
@@ -208,8 +210,10 @@ def test_page_and_metrics(address: str) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "https://" not in page.text  # nothing is loaded from elsewhere
     assert "http://" not in page.text
+    assert httpx.get(f"{address}/nothing").status_code == 404
     metrics = httpx.get(f"{address}/metrics").text
     assert 'asrkit_requests_total{status="200"}' in metrics
+    assert 'asrkit_requests_total{status="404"}' in metrics
     assert json.dumps(metrics)
 
 

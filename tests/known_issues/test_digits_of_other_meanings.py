@@ -31,6 +31,17 @@ five pounds off|£5 off
 twenty dollars of credit|$20 of credit
 """
 
+# "o" for zero only between digits: it is also short for "of"
+CLOCK = """\
+it is five o clock|it is 5 o clock
+at three o clock|at 3 o clock
+twelve o clock|12 o clock
+one o those days|one o those days
+five o five|505
+wake me at six oh five|wake me at 6:05
+at gate six oh five|at gate 605
+"""
+
 SECONDS = """\
 sixty second timer|sixty second timer
 set a sixty second timer|set a sixty second timer
@@ -53,10 +64,16 @@ CHINESE = """
 晚上十一点零五分|晚上11点05分
 三点零五|3.05
 下午三点四十|下午3点40
+两亿五|两亿五
+三十 十五|三十 十五
+他十七八岁|他十七八岁
+十五六万|十五六万
+十一二点|十一二点
+他十七岁|他17岁
 """
 
 
-@pytest.mark.parametrize("case", (TIMES + WEIGHTS_AND_MONEY + SECONDS).split("\n")[1:-1])
+@pytest.mark.parametrize("case", (TIMES + WEIGHTS_AND_MONEY + CLOCK + SECONDS).split("\n")[1:-1])
 def test_english(case: str) -> None:
     spoken, written = case.split("|")
     assert write_digits(spoken, "en") == written

@@ -59,11 +59,19 @@ def test_other_segments_of_its_recordings_are_compared_by_what_they_share(tmp_pa
     assert count_trained_before(tuned) == {"test-clean": (2, 4)}
 
 
+def test_what_an_earlier_version_did_not_write_is_read_from_the_initial_model(tmp_path: Path) -> None:
+    start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"]})
+    tuned = experiment_at(tmp_path / "fine-tuned", {"train": ["e"], **TESTS}, start.directory)
+    (tuned.folder("train") / FILE).unlink()
+    assert count_trained_before(tuned) == {"test-clean": (2, 3)}
+
+
 def test_without_an_earlier_experiment_nothing_is_kept(tmp_path: Path) -> None:
     start = experiment_at(tmp_path / "start", {"train": ["a", "b", "c"]})
     tuned = experiment_at(tmp_path / "fine-tuned", TESTS, start.directory)
     train = msgspec.structs.replace(tuned.config.train, init_from=str(tmp_path / "resnet.safetensors"))
     config = msgspec.structs.replace(tuned.config, train=train)
-    write_trained_before(dataclasses.replace(tuned, config=config))
+    of_resnet = dataclasses.replace(tuned, config=config)
+    write_trained_before(of_resnet)
     assert not (tuned.folder("train") / FILE).exists()
-    assert count_trained_before(tuned) == {}
+    assert count_trained_before(of_resnet) == {}

@@ -49,6 +49,11 @@ def case(model: Path) -> str:
     return load_config(model.parent / "recipes" / "new" / "recipe.yaml").corpus.case
 
 
+def test_punctuation_that_the_model_lacks_is_named(model: Path) -> None:
+    output = new_recipe(model, "THE, QUICK CAT!", "--set=units.kind=bpe")
+    assert "2 characters that no word of the model has: , (" in output
+
+
 def test_unknown_characters_become_units_one_by_one(model: Path, tmp_path: Path) -> None:
     kept = load_units(model / "units")
     text = ["the quick CAT FOXÉ 東京タワー"]
