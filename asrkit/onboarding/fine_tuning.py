@@ -124,8 +124,8 @@ def describe_new_characters(place: Path, texts: Iterable[str]) -> List[str]:
         return []
     shown = "  ".join(f"{character} ({count})" for character, count in new.most_common(10))
     return [
-        f"{len(new)} characters that no word of the model has: {shown}; if they are punctuation, remove them "
-        "from the transcripts: the model can't hear it"
+        f"{len(new)} character{'s' * (len(new) > 1)} that no word of the model has: {shown}; remove punctuation "
+        "from the transcripts: the model doesn't know it"
     ]
 
 
