@@ -123,10 +123,8 @@ def describe_new_characters(place: Path, texts: Iterable[str]) -> List[str]:
     if not new:
         return []
     shown = "  ".join(f"{character} ({count})" for character, count in new.most_common(10))
-    return [
-        f"{len(new)} character{'s' * (len(new) > 1)} that no word of the model has: {shown}; remove punctuation "
-        "from the transcripts: the model doesn't know it"
-    ]
+    found = f"{len(new)} character{'s' * (len(new) > 1)} that no word of the model has: {shown}"
+    return [f"{found}; remove punctuation from the transcripts: the model doesn't know it"]
 
 
 def _only_case(words: Iterable[str]) -> Optional[Case]:

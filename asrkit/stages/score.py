@@ -22,6 +22,7 @@ STAGE = Stage(
     ),
     writes=("score", "results.json", "RESULTS.md"),
     result=("score", "decode.methods", "corpus.dev", "corpus.tests", "name"),
+    how=("train.init_from",),  # for trainings that haven't kept what that model was trained on
     version=2,  # 2: with word-start marks, an out-of-vocabulary word is one unit, not one per letter
 )
 

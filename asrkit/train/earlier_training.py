@@ -24,8 +24,11 @@ def write_trained_before(experiment: Experiment) -> None:
 
 
 def write_segments_of(source: Experiment, file: Path) -> None:
-    """Write all that a model was trained on, with what its initial model was trained on."""
+    """Write all that a model and its initial model were trained on; no file if that is unknown."""
     known = {*_segments_of(source, source.config.corpus.train), *_trained_before(source)}
+    if not known:
+        remove(file)
+        return
     with jsonl_gz_writer(file) as write:
         for content, start, duration in sorted(known):
             write({"audio_content": content, "start": start, "duration": duration})

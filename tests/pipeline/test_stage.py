@@ -136,7 +136,7 @@ NEEDS = {
     "train": ["features", "units"],
     "average": ["features", "units", "train"],
     "decode": ["features", "units", "graph", "average"],  # greedy and 1best need no n-gram
-    "score": ["manifests", "features", "units", "decode"],
+    "score": ["manifests", "features", "units", "train", "decode"],
     "show": ["download", "manifests", "units", "train", "decode", "score"],
     "export": ["units", "graph", "average", "decode", "score"],
 }
