@@ -11,7 +11,7 @@ from asrkit.recognise.recording import read_recording
 from asrkit.signal.audio import resample
 
 PIECE = 0.1  # seconds
-# Begin files that aren't raw samples; an MP3 file without ID3 could be samples
+# The first bytes of audio files; those of an MP3 file without ID3 tag could be samples
 MARKS = {
     b"RIFF": "WAV",
     b"RF64": "WAV",

@@ -14,7 +14,7 @@ from asrkit.errors import AudioProblem, UserError
 from asrkit.recognise.forced_alignment import align_words, snap_to_pauses
 from asrkit.recognise.greedy import greedy_words
 from asrkit.recognise.hotwords import Hotword, apply_hotwords, make_hotwords
-from asrkit.recognise.recording import checked, read_recording
+from asrkit.recognise.recording import as_samples, read_recording
 from asrkit.recognise.segmentation import SegmentOptions, find_speech
 from asrkit.recognise.transcript import Segment, Transcript, Word
 from asrkit.signal.audio import resample
@@ -109,7 +109,7 @@ class Recognizer:
         """
         name = str(audio) if isinstance(audio, (str, Path)) else "audio"
         source = Path(audio) if isinstance(audio, str) else audio
-        samples, rate = checked(*source) if isinstance(source, tuple) else read_recording(source)
+        samples, rate = as_samples(*source) if isinstance(source, tuple) else read_recording(source)
         return Transcript(name, len(samples) / rate, tuple(self.segments(samples, rate, options, hotwords)))
 
     def segments(

@@ -94,7 +94,7 @@ def find_recordings(names: Tuple[Path, ...]) -> List[Path]:
     return found
 
 
-def checked(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, int]:
+def as_samples(samples: np.ndarray, rate: int) -> Tuple[np.ndarray, int]:
     """A caller's samples (sample,) as float32 from -1 to 1, with their rate.
 
     Raises UserError for another shape or type, and AudioProblem for NaN, infinity and numbers out of range.

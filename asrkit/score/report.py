@@ -236,7 +236,7 @@ def _plain(name: str) -> str:
 
 
 def _warnings(records: Sequence[Record]) -> List[str]:
-    """Limits of the rates: a partial corpus, utterances that aren't unseen or scored, no error at all."""
+    """Limits of the rates: a partial corpus, training data in a set, excluded utterances, no error at all."""
     partial = records[0].get("partial")
     lines = [f"**Partial**: {partial} of the corpus; published results are on all of it."] if partial else []
     for name, count in {record["set"]: record.get("in_training_data") for record in records}.items():

@@ -34,7 +34,7 @@ STAGE = Stage(
     ),
     how=(
         *("decode.shard_utterances", "decode.batch_duration", "decode.keep_lattices", "decode.device"),
-        "train.optional_silence",  # with another one, the model is another
+        "train.optional_silence",  # of the model, which is trained again if it changes
         *FOLDERS.values(),  # only places: lm/*.safetensors contain hashes of the models
     ),
     libraries=("torch", "lhotse"),  # and k2, which methods such as greedy do without

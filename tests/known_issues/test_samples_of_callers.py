@@ -10,7 +10,7 @@ import pytest
 
 from asrkit.errors import AudioProblem, UserError
 from asrkit.recognise.live import read_pipe
-from asrkit.recognise.recording import checked
+from asrkit.recognise.recording import as_samples
 
 WAVE = np.array([0.5, -0.25, 0.0])
 
@@ -19,7 +19,7 @@ WAVE = np.array([0.5, -0.25, 0.0])
     "samples", [WAVE, WAVE.astype("f4"), (WAVE * 32768).astype("i2"), (WAVE * 2.0**31).astype("i4")]
 )
 def test_floats_and_integers_are_the_same_samples(samples: np.ndarray) -> None:
-    found, rate = checked(samples, 8000)
+    found, rate = as_samples(samples, 8000)
     assert (found.dtype, rate) == (np.float32, 8000)
     assert found.tolist() == WAVE.tolist()
 
@@ -35,14 +35,14 @@ def test_floats_and_integers_are_the_same_samples(samples: np.ndarray) -> None:
 )
 def test_other_shapes_and_types_are_refused(samples: np.ndarray, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        checked(samples, 8000)
+        as_samples(samples, 8000)
 
 
 def test_what_a_file_may_not_have_a_caller_may_not_give() -> None:
     with pytest.raises(AudioProblem, match="NaN"):
-        checked(np.array([0.1, np.nan]), 8000)
+        as_samples(np.array([0.1, np.nan]), 8000)
     with pytest.raises(AudioProblem, match="out of range"):
-        checked(32768 * WAVE, 8000)
+        as_samples(32768 * WAVE, 8000)
 
 
 @pytest.mark.parametrize("mark", [b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"FORM", b"NIST"])
